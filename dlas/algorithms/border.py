@@ -1,0 +1,46 @@
+"""What surrounds every convolution: the zero border of its input and the epilogue of its output, in TE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from tvm import te
+
+from dlas.algorithms.workload import ConvWorkload
+
+
+def zero_padded(workload: ConvWorkload, data: te.Tensor) -> te.Tensor:
+    """`data` (NCHW) with the workload's zero border; `data` itself where there is none."""
+    top, left, bottom, right = workload.padding
+    if not any(workload.padding):
+        return data
+    batch, channels, height, width = workload.input_shape
+    return te.compute(
+        (batch, channels, height + top + bottom, width + left + right),
+        lambda n, c, y, x: te.if_then_else(
+            te.all(y >= top, y < height + top, x >= left, x < width + left),
+            data[n, c, y - top, x - left],
+            0.0,
+        ),
+        name="padded",
+    )
+
+
+def with_epilogue(
+    workload: ConvWorkload, inputs: list[te.Tensor], convolved: Callable[[Any, Any, Any, Any], Any]
+) -> list[te.Tensor]:
+    """The kernel's arguments: `inputs`, bias, residual and the NCHW output made from `convolved(n, o, y, x)`."""
+    bias = te.placeholder((workload.out_channels,), workload.dtype, name="bias")
+    residual = te.placeholder(workload.output_shape, workload.dtype, name="residual")
+
+    def value(n: Any, o: Any, y: Any, x: Any) -> Any:
+        total = convolved(n, o, y, x)
+        if workload.bias:
+            total = total + bias[o]
+        if workload.residual:
+            total = total + residual[n, o, y, x]
+        return te.max(total, 0.0) if workload.activation == "relu" else total
+
+    output = te.compute(workload.output_shape, value, name="output")
+    return [*inputs, *[bias] * workload.bias, *[residual] * workload.residual, output]

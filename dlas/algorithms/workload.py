@@ -1,0 +1,116 @@
+"""The unit of code generation: one convolution with its epilogue."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+KEY = re.compile(
+    r"conv2d_n(?P<batch>\d+)_i(?P<in_channels>\d+)x(?P<height>\d+)x(?P<width>\d+)_o(?P<out_channels>\d+)"
+    r"_k(?P<kernel>\d+x\d+)_s(?P<stride>\d+x\d+)_p(?P<padding>\d+x\d+x\d+x\d+)_d(?P<dilation>\d+x\d+)"
+    r"_g(?P<groups>\d+)_(?P<dtype>[a-z0-9]+)(?P<bias>_bias)?(?P<residual>_residual)?(_(?P<activation>relu))?"
+)
+
+
+@dataclass(frozen=True)
+class ConvWorkload:
+    """A 2-d convolution, NCHW in and out: activation(conv2d(input, weight) + bias + residual)."""
+
+    batch: int
+    in_channels: int
+    height: int
+    width: int
+    out_channels: int
+    kernel: tuple[int, int]
+    stride: tuple[int, int] = (1, 1)
+    padding: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """Top, left, bottom, right."""
+    dilation: tuple[int, int] = (1, 1)
+    groups: int = 1
+    dtype: str = "float32"
+    bias: bool = False
+    residual: bool = False
+    activation: str = ""
+    """"" or "relu"."""
+
+    @property
+    def out_height(self) -> int:
+        covered = self.dilation[0] * (self.kernel[0] - 1) + 1
+        return (self.height + self.padding[0] + self.padding[2] - covered) // self.stride[0] + 1
+
+    @property
+    def out_width(self) -> int:
+        covered = self.dilation[1] * (self.kernel[1] - 1) + 1
+        return (self.width + self.padding[1] + self.padding[3] - covered) // self.stride[1] + 1
+
+    @property
+    def group_in_channels(self) -> int:
+        return self.in_channels // self.groups
+
+    @property
+    def group_out_channels(self) -> int:
+        return self.out_channels // self.groups
+
+    @property
+    def input_shape(self) -> tuple[int, int, int, int]:
+        return (self.batch, self.in_channels, self.height, self.width)
+
+    @property
+    def weight_shape(self) -> tuple[int, int, int, int]:
+        """OIHW, I being the input channels of one group."""
+        return (self.out_channels, self.group_in_channels, *self.kernel)
+
+    @property
+    def output_shape(self) -> tuple[int, int, int, int]:
+        return (self.batch, self.out_channels, self.out_height, self.out_width)
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates of the dense convolution."""
+        per_output = self.group_in_channels * self.kernel[0] * self.kernel[1]
+        return self.batch * self.out_channels * self.out_height * self.out_width * per_output
+
+    @property
+    def key(self) -> str:
+        """A stable text that names this workload; `from_key` reads it back."""
+        epilogue = "_bias" * self.bias + "_residual" * self.residual
+        activation = f"_{self.activation}" if self.activation else ""
+        return (
+            f"conv2d_n{self.batch}_i{self.in_channels}x{self.height}x{self.width}_o{self.out_channels}"
+            f"_k{_times(self.kernel)}_s{_times(self.stride)}_p{_times(self.padding)}_d{_times(self.dilation)}"
+            f"_g{self.groups}_{self.dtype}{epilogue}{activation}"
+        )
+
+    @staticmethod
+    def from_key(key: str) -> ConvWorkload:
+        """The workload that `key` names; ValueError where it names none."""
+        match = KEY.fullmatch(key)
+        if match is None:
+            raise ValueError(f"not a convolution workload: {key!r}")
+        kernel, stride, dilation = (_pair(match[name]) for name in ("kernel", "stride", "dilation"))
+        top, left, bottom, right = (int(part) for part in match["padding"].split("x"))
+        return ConvWorkload(
+            batch=int(match["batch"]),
+            in_channels=int(match["in_channels"]),
+            height=int(match["height"]),
+            width=int(match["width"]),
+            out_channels=int(match["out_channels"]),
+            kernel=kernel,
+            stride=stride,
+            padding=(top, left, bottom, right),
+            dilation=dilation,
+            groups=int(match["groups"]),
+            dtype=match["dtype"],
+            bias=match["bias"] is not None,
+            residual=match["residual"] is not None,
+            activation=match["activation"] or "",
+        )
+
+
+def _times(numbers: tuple[int, ...]) -> str:
+    return "x".join(str(number) for number in numbers)
+
+
+def _pair(text: str) -> tuple[int, int]:
+    first, second = text.split("x")
+    return int(first), int(second)

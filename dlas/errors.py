@@ -1,0 +1,18 @@
+"""The one exception that a person reads: what was wrong, where, and what would be right."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """A mistake or a missing thing that the person at the keyboard can mend; printed without a traceback."""
+
+    def __init__(self, problem: str, *, key: str = "", remedy: str = "") -> None:
+        self.problem = problem
+        self.key = key
+        self.remedy = remedy
+        super().__init__(str(self))
+
+    def __str__(self) -> str:
+        where = f"{self.key}: " if self.key else ""
+        remedy = f"\n  {self.remedy}" if self.remedy else ""
+        return f"{where}{self.problem}{remedy}"

@@ -1,0 +1,48 @@
+"""A content-addressed store of stage results: the same inputs are never computed twice, a crash leaves no halves."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock
+
+
+def stage_key(inputs: Mapping[str, Any]) -> str:
+    """The sha256 (hex) of the inputs as canonical JSON; inputs must be plain JSON values."""
+    canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class StageStore:
+    """Folders `<root>/<stage>/<key>`, each complete: it was made elsewhere and renamed into place."""
+
+    root: Path
+
+    def obtain(self, stage: str, inputs: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
+        """The folder that `make` fills for these inputs, made now unless an earlier run finished it.
+
+        `make(folder)` writes its files into an empty folder. Two processes asking for the same result make
+        it once: the second waits.
+        """
+        key = stage_key(inputs)
+        folder = self.root / stage / key[:24]
+        if folder.exists():
+            return folder
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(folder.with_suffix(".lock")):
+            if folder.exists():
+                return folder
+            unfinished = folder.with_suffix(".unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            unfinished.mkdir()
+            make(unfinished)
+            (unfinished / "inputs.json").write_text(json.dumps(inputs, sort_keys=True, indent=2))
+            unfinished.rename(folder)
+        return folder
