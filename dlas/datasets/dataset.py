@@ -1,0 +1,90 @@
+"""What every dataset is made into: labeled images in memory, split into training and test."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+BYTE_VALUES = np.arange(256, dtype=np.float64) / 255
+
+
+@dataclass(frozen=True, eq=False)
+class ImageDataset:
+    """Images are uint8 NCHW, labels int64 from 0 to classes - 1."""
+
+    name: str
+    classes: int
+    mean: tuple[float, ...]
+    """Per channel, of the training images scaled to 0..1."""
+    std: tuple[float, ...]
+    mirrorable: bool
+    """Whether an image's mirror image is of the same class."""
+    train_images: npt.NDArray[np.uint8]
+    train_labels: npt.NDArray[np.int64]
+    test_images: npt.NDArray[np.uint8]
+    test_labels: npt.NDArray[np.int64]
+    fingerprint: str
+    """The sha256 (hex) of all images and labels with their shapes."""
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height, width."""
+        _, channels, height, width = self.train_images.shape
+        return channels, height, width
+
+    def normalized(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """(images / 255 - mean) / std, float32 NCHW: what a model takes."""
+        mean = np.asarray(self.mean, np.float32)[:, None, None]
+        std = np.asarray(self.std, np.float32)[:, None, None]
+        scaled = images.astype(np.float32) / np.float32(255)
+        return np.ascontiguousarray((scaled - mean) / std)
+
+
+def from_arrays(
+    name: str,
+    classes: int,
+    train: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]],
+    test: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]],
+    *,
+    mirrorable: bool,
+) -> ImageDataset:
+    """A dataset of (images, labels) pairs; mean and std are computed from the training images."""
+    mean, std = channel_statistics(train[0])
+    return ImageDataset(
+        name=name,
+        classes=classes,
+        mean=mean,
+        std=std,
+        mirrorable=mirrorable,
+        train_images=train[0],
+        train_labels=train[1],
+        test_images=test[0],
+        test_labels=test[1],
+        fingerprint=fingerprint(*train, *test),
+    )
+
+
+def channel_statistics(images: npt.NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel of uint8 NCHW images scaled to 0..1.
+
+    Taken over the histogram of the 256 byte values, so that a large set needs no copy in floating point.
+    """
+    means, deviations = [], []
+    for channel in range(images.shape[1]):
+        counts = np.bincount(images[:, channel].ravel(), minlength=256)
+        mean = float(np.average(BYTE_VALUES, weights=counts))
+        means.append(mean)
+        deviations.append(float(np.sqrt(np.average((BYTE_VALUES - mean) ** 2, weights=counts))))
+    return tuple(means), tuple(deviations)
+
+
+def fingerprint(*arrays: npt.NDArray[np.generic]) -> str:
+    """The sha256 (hex) of the arrays' types, shapes and bytes."""
+    digest = hashlib.sha256()
+    for array in arrays:
+        digest.update(f"{array.dtype.str}{array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

@@ -1,0 +1,92 @@
+"""Training by stochastic gradient descent with momentum over one cycle of the learning rate."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from dlas.datasets.dataset import ImageDataset
+from dlas.errors import UserError
+from dlas.models.augmentation import augmented
+
+if TYPE_CHECKING:
+    from dlas import config
+
+
+def train(
+    model: nn.Module, dataset: ImageDataset, settings: config.Train, seed: int, label: str = "train"
+) -> nn.Module:
+    """Train `model` in place on the training images and return it in eval mode, on the CPU.
+
+    The learning rate follows OneCycleLR (Smith and Topin, arXiv:1708.07120) up to `learning_rate` and down to
+    nothing. The order of the images and their augmentation come from `seed` alone. `label` names the progress
+    bar on stderr. UserError where the device is not there or the loss is not finite.
+    """
+    device = available_device(settings.device)
+    if settings.epochs == 0:
+        return model.eval()
+    layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
+    model.to(device, memory_format=layout).train()
+    steps_per_epoch = math.ceil(len(dataset.train_labels) / settings.batch_size)
+    steps = settings.epochs * steps_per_epoch
+    optimizer = torch.optim.SGD(
+        model.parameters(),
+        lr=settings.learning_rate,
+        momentum=settings.momentum,
+        weight_decay=settings.weight_decay,
+        nesterov=settings.momentum > 0,
+    )
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.learning_rate, total_steps=steps, cycle_momentum=False
+    )
+    random = np.random.default_rng(seed)
+    with (
+        torch.random.fork_rng(),
+        torch.backends.cudnn.flags(deterministic=True, benchmark=False),
+        tqdm(total=steps, desc=label, unit="step") as progress,
+    ):
+        torch.manual_seed(seed)
+        for epoch in range(settings.epochs):
+            correct = seen = 0
+            order = random.permutation(len(dataset.train_labels))
+            for batch in np.array_split(order, steps_per_epoch):
+                images = augmented(dataset.train_images[batch], dataset.mirrorable, random)
+                inputs = torch.from_numpy(dataset.normalized(images)).to(device, memory_format=layout)
+                labels = torch.from_numpy(dataset.train_labels[batch]).to(device)
+                logits = model(inputs)
+                loss = nn.functional.cross_entropy(logits, labels)
+                optimizer.zero_grad()
+                loss.backward()
+                optimizer.step()
+                schedule.step()
+                if not math.isfinite(loss.item()):
+                    raise UserError(
+                        f"the loss became {loss.item()} in epoch {epoch + 1}",
+                        key="train.learning_rate",
+                        remedy=f"give a rate below {settings.learning_rate}",
+                    )
+                correct += int((logits.argmax(1) == labels).sum())
+                seen += len(batch)
+                progress.set_postfix(
+                    epoch=epoch + 1, loss=f"{loss.item():.3f}", accuracy=f"{correct / seen:.3f}", refresh=False
+                )
+                progress.update()
+    return model.to("cpu", memory_format=torch.contiguous_format).eval()
+
+
+def available_device(name: str) -> torch.device:
+    """The torch device `name`; UserError where it is unknown or not in this machine."""
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"the device {name!r} cannot be used: {reason}", key="train.device", remedy="give cpu"
+        ) from error
+    return device
