@@ -1,0 +1,100 @@
+"""Hydra's side of declaring: the points of a sweep before it starts, and its errors as a person reads them."""
+
+from __future__ import annotations
+
+import re
+
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
+
+from dlas import config
+from dlas.errors import UserError
+
+BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+AMBIGUOUS = re.compile(r"Ambiguous value for argument '(?P<key>[^=]+)=(?P<value>[^']*)'")
+NEEDS_MULTIRUN = re.compile(r"Sweep parameters '(?P<key>[^=]+)=(?P<value>[^']*)' requires --multirun")
+GROUP_VALUE = "Config group override must be"
+
+
+def stack_of(composed: DictConfig) -> config.Stack:
+    """The stack in a config that Hydra composed, less Hydra's own part."""
+    own = composed.copy()
+    with open_dict(own):
+        own.pop("hydra", None)
+    return config.parse(own)
+
+
+def sweep_points(master: DictConfig) -> list[DictConfig]:
+    """Every point of the sweep, composed as Hydra's basic sweeper will compose it.
+
+    Another sweeper finds its points on the way; then the one config that all of them start from is returned.
+    Raises `UserError` for the first point that does not compose.
+    """
+    sweeper = master.hydra.sweeper
+    if sweeper.get("_target_") != BASIC_SWEEPER:
+        return [master]
+    loader = GlobalHydra.instance().config_loader()
+    arguments = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
+    arguments += list(master.hydra.overrides.task)
+    try:
+        overrides = OverridesParser.create(config_loader=loader).parse_overrides(arguments)
+        (combinations,) = BasicSweeper.split_arguments(overrides, None)
+        return [loader.load_sweep_config(master, combination) for combination in combinations]
+    except Exception as error:
+        mistake = refusal(error)
+        if mistake is None:
+            raise
+        raise mistake from None
+
+
+def refusal(error: Exception) -> UserError | None:
+    """What a person did wrong, where Hydra or OmegaConf says so; None for any other exception."""
+    if isinstance(error, UserError):
+        return error
+    if isinstance(error, MissingConfigException):
+        return _unknown_option(error)
+    if isinstance(error, OverrideParseException):
+        return UserError(
+            "cannot be read", key=error.override, remedy="key=value, with quotes around odd characters"
+        )
+    if isinstance(error, OmegaConfBaseException):
+        return config.explained(error)
+    if isinstance(error, YAMLError):
+        return UserError(f"a YAML file cannot be read: {error}", remedy="mend the file")
+    if isinstance(error, HydraException):
+        return _composition(error)
+    if isinstance(error, ValueError) and str(error).startswith(GROUP_VALUE):
+        return UserError(str(error), remedy="layer=option; dlas-run --help lists the options")
+    return None
+
+
+def _unknown_option(error: MissingConfigException) -> UserError:
+    group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    if not group or not error.options:
+        return UserError(str(error).partition("\n")[0], remedy="dlas-run --help lists the options")
+    known = sorted(error.options)
+    remedy = f"{config.nearest(option, known)}known options: {', '.join(known)}"
+    return UserError(f"there is no option '{option}'", key=group, remedy=remedy)
+
+
+def _composition(error: HydraException) -> UserError:
+    for pattern in (AMBIGUOUS, NEEDS_MULTIRUN):
+        several = pattern.search(str(error))
+        if several is not None:
+            remedy = f"for a sweep add -m: dlas-run -m {several['key']}={several['value']}"
+            return UserError(f"'{several['value']}' is several values", key=several["key"], remedy=remedy)
+    if isinstance(error.__cause__, OmegaConfBaseException):
+        return config.explained(error.__cause__)
+    return UserError(
+        str(error).partition("\n")[0], remedy="dlas-run --help lists layers, options and settings"
+    )
+
+
+def overridden(composed: DictConfig) -> list[str]:
+    """The overrides that made this config, as they were typed."""
+    return [str(override) for override in OmegaConf.to_container(composed.hydra.overrides.task)]

@@ -1,0 +1,24 @@
+"""Whether a dotted path names a module, without importing anything on the way to it."""
+
+from __future__ import annotations
+
+from importlib.machinery import PathFinder
+from importlib.util import find_spec
+
+
+def module_exists(dotted: str) -> bool:
+    """True where `import dotted` would find a file or a package.
+
+    `importlib.util.find_spec("a.b")` imports `a`; a package that imports torch would make a config check slow.
+    """
+    top, *inner = dotted.split(".")
+    try:
+        spec = find_spec(top) if top else None
+        for position in range(len(inner)):
+            if spec is None or spec.submodule_search_locations is None:
+                return False
+            name = ".".join([top, *inner[: position + 1]])
+            spec = PathFinder.find_spec(name, spec.submodule_search_locations)
+    except (ImportError, ValueError):
+        return False
+    return spec is not None

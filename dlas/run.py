@@ -1,0 +1,131 @@
+"""The command: compose a stack, check it, and make one MLflow run of each of its points.
+
+    python -m dlas.run -m model=vgg16,resnet18 algo=direct,gemm
+
+Exit status: 0 every point finished; 1 a point failed; 2 a mistake in the config, nothing was started;
+130 stopped by Ctrl-C or SIGTERM.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from dlas import config
+from dlas.errors import UserError
+
+if TYPE_CHECKING:
+    from dlas import tracking
+
+STOPPED, MISTAKE = 130, 2
+# A second Ctrl-C within this many seconds would only spoil the closing of the runs.
+CLOSING_SECONDS = 5.0
+
+log = logging.getLogger("dlas.run")
+
+
+def main() -> None:
+    """The `dlas-run` command."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them its own way
+    _stop_on_signals()
+    try:
+        hydra.main(version_base="1.3", config_path=str(config.config_folder()), config_name="config")(
+            run_job
+        )()
+    except KeyboardInterrupt:
+        _abandon("KILLED")
+        print("stopped; the same command goes on from the finished stages", file=sys.stderr)
+        sys.exit(STOPPED)
+    except Exception as error:
+        _abandon("FAILED")
+        from dlas.composing import refusal
+
+        mistake = refusal(error)
+        if mistake is None:
+            raise
+        print(mistake, file=sys.stderr)
+        sys.exit(MISTAKE)
+
+
+def run_job(composed: DictConfig) -> str:
+    """One point as one MLflow run, under its sweep's if there is one; returns the run's id.
+
+    A point that fails is recorded and does not stop the others, so nothing but a stop by the user is raised.
+    """
+    from dlas import sweep, tracking
+
+    stack = config.parse(composed)
+    job = HydraConfig.get()
+    overrides = list(job.overrides.task)
+    name = " ".join(overrides) or f"model={stack.model.name} algo={stack.algo.name}"
+    parent = os.environ.get(sweep.PARENT)
+    position = f"[{job.job.num + 1}/{os.environ[sweep.POINTS]}] " if parent else ""
+    log.info("%s%s", position, name)
+    tags = {"dlas.point": config.identity(stack), "dlas.overrides": " ".join(overrides)}
+    tags |= {
+        f"dlas.{group}": str(choice) for group, choice in job.runtime.choices.items() if "/" not in group
+    }
+
+    store = tracking.open_store(Path(stack.artifacts), stack.tracking.uri, stack.tracking.experiment)
+    started = time.monotonic()
+    try:
+        with tracking.point_run(store, name, tags, parent) as run:
+            run_id = run.run_id
+            _run_point(stack, overrides, run)
+        log.info("%sfinished in %.0f s", position, time.monotonic() - started)
+    except UserError as error:
+        log.error("%sfailed: %s", position, error)
+    except Exception:
+        log.exception("%sfailed, and not by your mistake; please report:", position)
+    return run_id
+
+
+def _run_point(stack: config.Stack, overrides: list[str], run: tracking.OpenRun) -> None:
+    """Runs the pipeline and logs what it found."""
+    from dlas import folders
+
+    artifacts = Path(stack.artifacts)
+    with folders.disk_troubles(artifacts), folders.scratch_folder(artifacts, run.run_id) as bundle:
+        run.log(params=config.flat(stack))
+        from dlas.pipeline import run_point
+
+        (bundle / "overrides.txt").write_text("".join(f"{override}\n" for override in overrides))
+        point = run_point(stack, bundle)
+        run.log_bundle(bundle)
+        run.log(metrics=point.metrics, tags=point.tags)
+
+
+def _abandon(status: str) -> None:
+    """Only a process that got as far as its callback can lead a sweep."""
+    sweep = sys.modules.get("dlas.sweep")
+    if sweep is not None:
+        sweep.abandon(status)
+
+
+def _stop_on_signals() -> None:
+    """Ctrl-C and SIGTERM both raise KeyboardInterrupt, once."""
+    stopped_at = -CLOSING_SECONDS
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal stopped_at
+        again = time.monotonic() - stopped_at < CLOSING_SECONDS
+        stopped_at = time.monotonic()
+        if not again:
+            raise KeyboardInterrupt
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, stop)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,267 @@
+"""The store of runs. The only module that knows MLflow.
+
+A sweep is a parent run, a point is a run under it: one level, so that MLflow's table stays flat. Runs are
+made through `MlflowClient` rather than `mlflow.start_run`: its exit hook would mark a run that was stopped
+by Ctrl-C as FINISHED.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from dlas.errors import UserError
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+BUNDLE = "bundle"
+# Tags that a run carries: what it is, why it failed, which run it repeats.
+KIND, ERROR, ORIGINAL = "dlas.kind", "dlas.error", "dlas.original"
+# MLflow's own limits.
+BATCH, PARAM_CHARACTERS, TAG_CHARACTERS = 100, 6000, 8000
+SQLITE = "sqlite:///"
+
+
+@dataclass(frozen=True)
+class Store:
+    """One experiment of one MLflow store."""
+
+    client: MlflowClient
+    uri: str
+    experiment_id: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """One run as the store tells it. `status` is RUNNING, FINISHED, FAILED or KILLED."""
+
+    run_id: str
+    name: str
+    status: str
+    params: Mapping[str, str]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class OpenRun:
+    """A run that is being written."""
+
+    store: Store
+    run_id: str
+
+    def log(
+        self,
+        *,
+        params: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> None:
+        """Logs all of it in as few requests as MLflow allows."""
+        from mlflow.entities import Metric, Param, RunTag
+        from mlflow.utils.time import get_current_time_millis
+
+        now = get_current_time_millis()
+        client, run_id = self.store.client, self.run_id
+        numbers = [Metric(name, float(value), now, 0) for name, value in (metrics or {}).items()]
+        settings = [Param(name, value[:PARAM_CHARACTERS]) for name, value in (params or {}).items()]
+        labels = [RunTag(name, value[:TAG_CHARACTERS]) for name, value in (tags or {}).items()]
+        for start in range(0, max(len(numbers), len(settings), len(labels)), BATCH):
+            batch = slice(start, start + BATCH)
+            client.log_batch(run_id, metrics=numbers[batch], params=settings[batch], tags=labels[batch])
+
+    def log_bundle(self, folder: Path) -> None:
+        """Copies the folder to `bundle/` on the run's own page."""
+        self.store.client.log_artifacts(self.run_id, str(folder), BUNDLE)
+
+
+def store_uri(artifacts: Path, uri: str | None) -> str:
+    """`tracking.uri`, else MLFLOW_TRACKING_URI, else sqlite in the artifacts folder."""
+    return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{artifacts / 'mlflow.db'}"
+
+
+def open_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas") -> Store:
+    """The store, made if it is not there yet; several processes may ask at once.
+
+    Raises `UserError` naming `tracking.uri` where it cannot be reached.
+    """
+    import filelock
+
+    address = store_uri(artifacts, uri)
+    try:
+        if not address.startswith(SQLITE):
+            return _connected(address, experiment, None)
+        database = Path(address.removeprefix(SQLITE))
+        database.parent.mkdir(parents=True, exist_ok=True)
+        # Two processes that migrate one fresh database break it for good.
+        with filelock.FileLock(f"{database}.lock"):
+            return _connected(address, experiment, (database.parent / "mlruns").absolute().as_uri())
+    except UserError:
+        raise
+    except OSError as error:
+        raise UserError(
+            f"{address} cannot be opened: {error}", key="tracking.uri", remedy="a writable place"
+        ) from None
+    except _mlflow_error() as error:
+        remedy = "sqlite:////<absolute path>/mlflow.db or the address of an MLflow server"
+        raise UserError(
+            f"{address} cannot be opened: {_first_line(error)}", key="tracking.uri", remedy=remedy
+        ) from None
+
+
+def start_sweep(store: Store, name: str, tags: Mapping[str, str]) -> OpenRun:
+    """A parent run; `close` it when its points are done."""
+    return _create(store, name, {**tags, KIND: "sweep"})
+
+
+def close(run: OpenRun, status: str) -> None:
+    """Ends a run that is still RUNNING as FINISHED, FAILED or KILLED; one that has ended stays as it is."""
+    if run.store.client.get_run(run.run_id).info.status == "RUNNING":
+        run.store.client.set_terminated(run.run_id, status)
+
+
+@contextmanager
+def point_run(
+    store: Store, name: str, tags: Mapping[str, str], parent: str | None = None
+) -> Iterator[OpenRun]:
+    """A point's run, under the sweep's run `parent`. Leaving it by an exception ends it FAILED with the reason
+    as the tag `dlas.error`, by Ctrl-C KILLED; the exception goes on its way."""
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+    lineage = {MLFLOW_PARENT_RUN_ID: parent} if parent else {}
+    run = _create(store, name, {KIND: "point", **tags, **lineage})
+    with _closing(run):
+        yield run
+
+
+def log_redeploy(
+    store: Store,
+    original: str,
+    name: str,
+    metrics: Mapping[str, float],
+    tags: Mapping[str, str],
+    files: Path | None,
+) -> str:
+    """A finished run that points at the original by the tag `dlas.original`; returns its id."""
+    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+
+    parent = fetch(store, original).tags.get(MLFLOW_PARENT_RUN_ID)
+    lineage = {MLFLOW_PARENT_RUN_ID: parent} if parent else {}
+    run = _create(store, name, {**tags, **lineage, KIND: "redeploy", ORIGINAL: original})
+    with _closing(run):
+        run.log(metrics=metrics)
+        if files is not None:
+            store.client.log_artifacts(run.run_id, str(files), "redeploy")
+    return run.run_id
+
+
+def fetch(store: Store, run_id: str) -> Record:
+    """The run, or `UserError` where the store has none of that id."""
+    try:
+        return _record(store.client.get_run(run_id))
+    except _mlflow_error() as error:
+        remedy = f"the id on the run's page in MLflow ({store.uri})"
+        raise UserError(
+            f"there is no run '{run_id}': {_first_line(error)}", key="run", remedy=remedy
+        ) from None
+
+
+def fetch_bundle(store: Store, run_id: str, destination: Path) -> Path:
+    """Copies the run's bundle under `destination`; the folder that holds it. `UserError` where it has none."""
+    fetch(store, run_id)
+    if not store.client.list_artifacts(run_id, BUNDLE):
+        raise UserError(
+            f"the run '{run_id}' has no bundle", key="run", remedy="a run whose status is FINISHED"
+        )
+    destination.mkdir(parents=True, exist_ok=True)
+    return Path(store.client.download_artifacts(run_id, BUNDLE, str(destination)))
+
+
+def points(store: Store, sweep: str) -> list[Record]:
+    """The points of a sweep, in the order in which they started."""
+    chosen = f"tags.`mlflow.parentRunId` = '{sweep}' and tags.`{KIND}` = 'point'"
+    found: list[Record] = []
+    token: str | None = None
+    while token is None or token:
+        page = store.client.search_runs(
+            [store.experiment_id], chosen, order_by=["attributes.start_time ASC"], page_token=token
+        )
+        found += [_record(run) for run in page]
+        token = page.token or ""
+    return found
+
+
+def _connected(uri: str, experiment: str, artifact_location: str | None) -> Store:
+    _quiet()
+    from mlflow import MlflowClient
+    from mlflow.entities import LifecycleStage
+
+    client = MlflowClient(tracking_uri=uri)
+    known = client.get_experiment_by_name(experiment)
+    if known is None:
+        # Without a place of its own, artifacts would go to ./mlruns of wherever the process stands.
+        return Store(client, uri, client.create_experiment(experiment, artifact_location=artifact_location))
+    if known.lifecycle_stage == LifecycleStage.DELETED:
+        remedy = "another name, or `mlflow experiments restore`"
+        raise UserError(
+            f"the experiment '{experiment}' was deleted", key="tracking.experiment", remedy=remedy
+        )
+    return Store(client, uri, known.experiment_id)
+
+
+def _quiet() -> None:
+    """Before MLflow is imported: no telemetry, no complaint about a missing git, no migration log."""
+    import logging
+
+    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    for name in ("alembic", "mlflow.store.db.utils"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _create(store: Store, name: str, tags: Mapping[str, str]) -> OpenRun:
+    from mlflow.tracking.context.registry import resolve_tags
+
+    labels = {key: value[:TAG_CHARACTERS] for key, value in resolve_tags(dict(tags)).items()}
+    run = store.client.create_run(store.experiment_id, tags=labels, run_name=name)
+    return OpenRun(store, run.info.run_id)
+
+
+@contextmanager
+def _closing(run: OpenRun) -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        run.log(tags={ERROR: str(error) or type(error).__name__})
+        close(run, "FAILED")
+        raise
+    except BaseException:
+        close(run, "KILLED")
+        raise
+    close(run, "FINISHED")
+
+
+def _record(run: Any) -> Record:
+    data = run.data
+    return Record(run.info.run_id, run.info.run_name, run.info.status, data.params, data.metrics, data.tags)
+
+
+def _mlflow_error() -> type[Exception]:
+    from mlflow.exceptions import MlflowException
+
+    return MlflowException
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def is_server(uri: str) -> bool:
+    """Whether the address is that of an MLflow server rather than a database."""
+    return urlsplit(uri).scheme in ("http", "https")
