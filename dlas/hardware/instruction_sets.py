@@ -68,7 +68,7 @@ ARCHITECTURES = MappingProxyType(
 
 
 def architecture(triple_or_machine: str) -> str:
-    """The architecture that a triple (`aarch64-linux-gnu`) or a machine (`arm64`) names, as LLVM spells it."""
+    """LLVM's name of the architecture of a triple (`aarch64-linux-gnu`) or a machine (`arm64`)."""
     first = triple_or_machine.split("-")[0].lower()
     return ARCHITECTURES.get(first, first)
 

@@ -14,7 +14,7 @@ import platform
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dlas import config
 from dlas.errors import UserError
@@ -64,8 +64,8 @@ class Machine:
 def resolve(declared: config.Target) -> Target:
     """The target that `declared` stands for.
 
-    Raises UserError (target.triple, target.cpu, target.cores) for what LLVM does not know, and for a null that
-    only a machine at hand could answer when another machine is meant.
+    Raises UserError (target.triple, target.cpu, target.cores) for what LLVM does not know, and for a null
+    that only a machine at hand could answer when another machine is meant.
     """
     from tvm.target import codegen
 
@@ -173,11 +173,12 @@ def write(target: Target, path: Path) -> None:
 def read(path: Path) -> Target:
     """The target that `write` wrote; UserError for anything else."""
     try:
-        values = json.loads(path.read_text())
+        values: dict[str, Any] = json.loads(path.read_text())
         known = {field.name for field in fields(Target)}
         if set(values) != known:
             raise ValueError(f"its keys are {', '.join(sorted(values))}")
-        return Target(**{name: tuple(v) if isinstance(v, list) else v for name, v in values.items()})
+        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+        return Target(**{**values, **lists})
     except (ValueError, TypeError, OSError) as error:
         raise UserError(f"{path.name} does not describe a target: {error}", key=str(path)) from None
 

@@ -1,0 +1,125 @@
+"""What one timing found: the protocol and every raw sample, with what follows from them.
+
+measurement.median_ms, .interval_ms, .first_ms, .percentile_ms(90), .outliers, .unsteady
+write(Measurement, timing.json), read(timing.json) -> Measurement
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dlas.errors import UserError
+from dlas.hardware import machine, statistics
+from dlas.hardware.statistics import Interval
+
+SCHEMA = 1
+NS_PER_MS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Session:
+    """One fresh process that loaded the library, ran it and ended."""
+
+    first_ns: int
+    """The cold run: the first in its process."""
+    samples_ns: tuple[int, ...]
+    before: machine.State
+    after: machine.State
+
+    @property
+    def unsteady(self) -> tuple[str, ...]:
+        """The reasons not to trust this session."""
+        return machine.unsteadiness(self.before, self.after)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The latency of one library at batch 1."""
+
+    runs: int
+    """Samples kept in each session."""
+    warmup: int
+    """Runs after the cold one, and before the first sample, that are not kept."""
+    threads: int
+    sessions: tuple[Session, ...]
+
+    @cached_property
+    def samples_ms(self) -> tuple[float, ...]:
+        """Every sample of every session, in the order in which they were taken."""
+        return tuple(sample / NS_PER_MS for session in self.sessions for sample in session.samples_ns)
+
+    @property
+    def first_ms(self) -> float:
+        """The cold run of the first session."""
+        return self.sessions[0].first_ns / NS_PER_MS
+
+    @cached_property
+    def median_ms(self) -> float:
+        return statistics.median(self.samples_ms)
+
+    @cached_property
+    def interval_ms(self) -> Interval:
+        """The confidence interval of the median."""
+        return statistics.median_interval(self.samples_ms)
+
+    def percentile_ms(self, percent: float) -> float:
+        return statistics.percentile(self.samples_ms, percent)
+
+    @cached_property
+    def outliers(self) -> tuple[int, ...]:
+        """Positions in `samples_ms` of samples far from the rest, which are kept and counted all the same."""
+        return statistics.outliers(self.samples_ms)
+
+    @property
+    def unsteady(self) -> tuple[str, ...]:
+        """The reasons not to trust this measurement; none when the board held still."""
+        return tuple(dict.fromkeys(reason for session in self.sessions for reason in session.unsteady))
+
+    def summary(self) -> dict[str, Any]:
+        """What a reader wants first, in milliseconds."""
+        return {
+            "median_ms": self.median_ms,
+            "ci_low_ms": self.interval_ms.low,
+            "ci_high_ms": self.interval_ms.high,
+            "first_ms": self.first_ms,
+            "p10_ms": self.percentile_ms(10),
+            "p90_ms": self.percentile_ms(90),
+            "p99_ms": self.percentile_ms(99),
+            "outliers": len(self.outliers),
+            "unsteady": list(self.unsteady),
+        }
+
+
+def write(measurement: Measurement, path: Path) -> None:
+    """As plain JSON; `summary` follows from the rest and is there for other readers."""
+    document = {"schema": SCHEMA, **asdict(measurement), "summary": measurement.summary()}
+    path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def read(path: Path) -> Measurement:
+    """The measurement that `write` wrote; UserError for anything else."""
+    try:
+        document = json.loads(path.read_text())
+        if document["schema"] != SCHEMA:
+            raise ValueError(f"its schema is {document['schema']}, and {SCHEMA} is what this version reads")
+        sessions = tuple(session(values) for values in document["sessions"])
+        if not sessions or not all(found.samples_ns for found in sessions):
+            raise ValueError("it holds no samples")
+        return Measurement(int(document["runs"]), int(document["warmup"]), int(document["threads"]), sessions)
+    except (ValueError, TypeError, KeyError, OSError) as error:
+        raise UserError(f"{path.name} does not hold a timing: {error!r}", key=str(path)) from None
+
+
+def session(values: Mapping[str, Any]) -> Session:
+    """A session from its JSON."""
+    return Session(
+        first_ns=int(values["first_ns"]),
+        samples_ns=tuple(int(sample) for sample in values["samples_ns"]),
+        before=machine.State(**values["before"]),
+        after=machine.State(**values["after"]),
+    )

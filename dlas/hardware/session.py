@@ -1,0 +1,104 @@
+"""The fresh process that runs a library: `python -m dlas.hardware.session <request.json>`.
+
+It needs NumPy, psutil and TVM's runtime, and nothing else that this project needs. The request is JSON:
+
+    {"command": "compute", "library": …, "inputs": …, "result": outputs.npy}
+    {"command": "time", "library": …, "inputs": …, "result": session.json, "runs": …, "warmup": …}
+
+`inputs` is an .npy of shape (N, C, H, W), run one at a time; "time" runs the first of them.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dlas.hardware import machine
+
+if TYPE_CHECKING:
+    import tvm
+
+PR_SET_PDEATHSIG = 1
+"""Linux, include/uapi/linux/prctl.h."""
+
+
+def keep_torch_out() -> None:
+    """TVM's foreign function interface imports torch wherever it is installed: seconds of start, and threads
+    of its own beside what is being timed."""
+    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]  # Python's own way to forbid an import
+
+
+def die_with_parent() -> None:
+    """Without this, a killed parent leaves a timing behind that no lock guards any more (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def load(library: Path) -> Callable[[tvm.runtime.Tensor], tvm.runtime.Tensor]:
+    """The library's entry, `main`."""
+    import tvm
+    from tvm.runtime.vm import VirtualMachine
+
+    entry: Callable[[tvm.runtime.Tensor], tvm.runtime.Tensor]
+    entry = VirtualMachine(tvm.runtime.load_module(os.fspath(library)), tvm.cpu())["main"]
+    return entry
+
+
+def compute(library: Path, inputs: np.ndarray) -> np.ndarray:
+    """The outputs of every input, (N, …)."""
+    import tvm
+
+    main = load(library)
+    return np.concatenate([main(tvm.runtime.tensor(image[np.newaxis])).numpy() for image in inputs])
+
+
+def timed(library: Path, inputs: np.ndarray, runs: int, warmup: int) -> dict[str, Any]:
+    """One session: a cold run, `warmup` runs that are not kept, `runs` samples of one run each."""
+    import tvm
+
+    main = load(library)
+    image = tvm.runtime.tensor(inputs[:1])
+    gc.collect()
+    gc.disable()
+    before = machine.state()
+    first = _nanoseconds(main, image)
+    for _ in range(warmup):
+        main(image)
+    samples = [_nanoseconds(main, image) for _ in range(runs)]
+    after = machine.state()
+    return {"first_ns": first, "samples_ns": samples, "before": asdict(before), "after": asdict(after)}
+
+
+def serve(request: Mapping[str, Any]) -> None:
+    """Do what the request asks and write its result."""
+    library, result = Path(request["library"]), Path(request["result"])
+    inputs = np.load(request["inputs"], allow_pickle=False)
+    if request["command"] == "compute":
+        np.save(result, compute(library, inputs), allow_pickle=False)
+    elif request["command"] == "time":
+        result.write_text(json.dumps(timed(library, inputs, request["runs"], request["warmup"])))
+    else:
+        raise ValueError(f"no such command: {request['command']}")
+
+
+def _nanoseconds(main: Callable[[Any], Any], image: Any) -> int:
+    start = time.perf_counter_ns()
+    main(image)
+    return time.perf_counter_ns() - start
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    keep_torch_out()
+    serve(json.loads(Path(sys.argv[1]).read_text()))
