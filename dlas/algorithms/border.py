@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tvm import te
 
 from dlas.algorithms.workload import ConvWorkload
+
+if TYPE_CHECKING:
+    from tvm.s_tir import Schedule
 
 
 def zero_padded(workload: ConvWorkload, data: te.Tensor) -> te.Tensor:
@@ -44,3 +47,11 @@ def with_epilogue(
 
     output = te.compute(workload.output_shape, value, name="output")
     return [*inputs, *[bias] * workload.bias, *[residual] * workload.residual, output]
+
+
+def schedule_padding(sch: Schedule, workload: ConvWorkload) -> None:
+    """Fill the zero border a plane per thread, a row at a time."""
+    if any(workload.padding):
+        batch, channel, _, row = sch.get_loops(sch.get_sblock("padded"))
+        sch.parallel(sch.fuse(batch, channel))
+        sch.vectorize(row)

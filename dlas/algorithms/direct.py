@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from tvm import te
 
-from dlas.algorithms.border import with_epilogue, zero_padded
-from dlas.algorithms.packing import block_and_lane, blocks, channel_block, group_blocks, pack_output_channels
+from dlas.algorithms.border import schedule_padding, with_epilogue, zero_padded
+from dlas.algorithms.packing import (
+    block_and_lane,
+    blocks,
+    channel_block,
+    group_blocks,
+    lanes_straddle_groups,
+    pack_output_channels,
+)
+from dlas.algorithms.tiling import pixel_tile
 from dlas.algorithms.workload import ConvWorkload
+
+if TYPE_CHECKING:
+    from tvm.s_tir import Schedule
+
+    from dlas.hardware.target import Target
 
 
 def unsupported(workload: ConvWorkload) -> str:
@@ -50,3 +65,46 @@ def compute(workload: ConvWorkload) -> list[te.Tensor]:
         return conv2d[n, block, y, x, lane]
 
     return with_epilogue(workload, [data, weight], convolved)
+
+
+def schedule(sch: Schedule, workload: ConvWorkload, target: Target) -> None:
+    """Sum a tile of pixels by one block of channels in registers, then store it; blocks and rows run in parallel."""
+    schedule_padding(sch, workload)
+    if lanes_straddle_groups(workload):
+        _schedule_apart(sch)
+    else:
+        _schedule_tiled(sch, workload, pixel_tile(workload, target))
+
+
+def _schedule_tiled(sch: Schedule, workload: ConvWorkload, tile: tuple[int, int]) -> None:
+    conv2d, output = sch.get_sblock("conv2d"), sch.get_sblock("output")
+    n, o, y, x = sch.get_loops(output)
+    block, lane = sch.split(o, [None, channel_block(workload)])
+    y_tile, y = sch.split(y, [None, tile[0]])
+    x_tile, x = sch.split(x, [None, tile[1]])
+    sch.reorder(n, block, y_tile, x_tile, lane, y, x)
+    sch.compute_at(conv2d, x_tile, preserve_unit_loops=True)
+    sch.set_scope(conv2d, 0, "local")
+    sch.parallel(sch.fuse(n, block, y_tile))
+    sch.vectorize(x)
+    _sum_in_registers(sch)
+
+
+def _schedule_apart(sch: Schedule) -> None:
+    conv2d, output = sch.get_sblock("conv2d"), sch.get_sblock("output")
+    n, o, _, x = sch.get_loops(output)
+    sch.parallel(sch.fuse(n, o))
+    sch.vectorize(x)
+    n, block, y, *_ = sch.get_loops(conv2d)
+    sch.parallel(sch.fuse(n, block, y))
+    _sum_in_registers(sch)
+
+
+def _sum_in_registers(sch: Schedule) -> None:
+    conv2d = sch.get_sblock("conv2d")
+    *_, y, x, lane, i, r, s = sch.get_loops(conv2d)
+    sch.reorder(i, r, s, y, x, lane)
+    sch.unroll(y)
+    sch.unroll(x)
+    sch.vectorize(lane)
+    sch.decompose_reduction(conv2d, i)

@@ -27,6 +27,11 @@ def blocks(workload: ConvWorkload) -> int:
     return workload.groups * group_blocks(workload)
 
 
+def lanes_straddle_groups(workload: ConvWorkload) -> bool:
+    """Whether a group's last block has empty lanes, so that channels and lanes run apart from there on."""
+    return workload.groups > 1 and workload.group_out_channels % channel_block(workload) != 0
+
+
 def pack_output_channels(workload: ConvWorkload, weight: np.ndarray) -> np.ndarray:
     """OIHW weights as (blocks, I, H, W, channel_block); lanes without a channel are zero."""
     block, per_group = channel_block(workload), group_blocks(workload)
@@ -40,7 +45,7 @@ def pack_output_channels(workload: ConvWorkload, weight: np.ndarray) -> np.ndarr
 def block_and_lane(workload: ConvWorkload, channel: Any) -> tuple[Any, Any]:
     """Where output channel `channel` (a TE expression) lies: its block and its lane in that block."""
     block = channel_block(workload)
-    if workload.groups == 1:
+    if not lanes_straddle_groups(workload):
         return channel // block, channel % block
     in_group = channel % workload.group_out_channels
     return channel // workload.group_out_channels * group_blocks(workload) + in_group // block, in_group % block

@@ -1,0 +1,153 @@
+"""Find each convolution of a Relax function together with the bias, residual and activation that follow it."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from tvm import relax
+
+from dlas.algorithms.workload import ConvWorkload
+
+
+@dataclass(frozen=True)
+class FusedConv:
+    """A convolution and its epilogue, as variables of the function."""
+
+    workload: ConvWorkload
+    data: relax.Var
+    weight: relax.Var
+    bias: relax.Var | None
+    residual: relax.Var | None
+    output: relax.Var
+    """The variable that holds the result of the last operation taken in."""
+    absorbed: tuple[relax.Var, ...]
+    """The variables that only lead to `output`, and are computed no more."""
+
+
+@dataclass(frozen=True)
+class _Uses:
+    """The bindings of a function in order, and who reads each variable."""
+
+    values: dict[relax.Var, relax.Expr]
+    readers: dict[relax.Var, list[relax.Var]]
+
+    def only_reader(self, var: relax.Var) -> relax.Var | None:
+        readers = self.readers[var]
+        return readers[0] if len(readers) == 1 else None
+
+
+def fused_convolutions(function: relax.Function) -> list[FusedConv]:
+    """The convolutions of `function` in order; each operation belongs to the epilogue of one convolution at most.
+
+    The function is one dataflow block over its parameters, as the importer from PyTorch makes it.
+    """
+    uses = _uses(function)
+    taken: set[relax.Var] = set()
+    fused = []
+    for var, value in uses.values.items():
+        if _is_op(value, "relax.nn.conv2d"):
+            conv = _with_epilogue(var, value, uses, taken)
+            taken.update([conv.output, *conv.absorbed])
+            fused.append(conv)
+    return fused
+
+
+def _uses(function: relax.Function) -> _Uses:
+    (block,) = function.body.blocks
+    values: dict[relax.Var, relax.Expr] = {}
+    readers: dict[relax.Var, list[relax.Var]] = defaultdict(list)
+    for binding in block.bindings:
+        values[binding.var] = binding.value
+        for read in relax.analysis.free_vars(binding.value):
+            readers[read].append(binding.var)
+    readers[function.body.body].append(function.body.body)
+    return _Uses(values, readers)
+
+
+def _with_epilogue(var: relax.Var, call: relax.Call, uses: _Uses, taken: set[relax.Var]) -> FusedConv:
+    order = list(uses.values)
+    output, absorbed = var, []
+    bias: relax.Var | None = None
+    residual: relax.Var | None = None
+    activation = ""
+    while (reader := uses.only_reader(output)) is not None and reader not in taken and reader in uses.values:
+        value = uses.values[reader]
+        other = _other_addend(value, output)
+        if other is not None and bias is None and residual is None and (source := _bias(other, uses)) is not None:
+            bias = source
+            absorbed.append(other)
+        elif other is not None and residual is None and _same_shape(other, output):
+            residual = other
+        elif not _is_op(value, "relax.nn.relu"):
+            break
+        else:
+            activation = "relu"
+        absorbed.append(output)
+        output = reader
+        if activation:
+            break
+    data, weight = call.args
+    return FusedConv(
+        workload=_workload(call, bias is not None, residual is not None, activation),
+        data=data,
+        weight=weight,
+        bias=bias,
+        residual=residual,
+        output=output,
+        absorbed=tuple(absorbed),
+    )
+
+
+def _other_addend(value: relax.Expr, addend: relax.Var) -> relax.Var | None:
+    if not _is_op(value, "relax.add"):
+        return None
+    left, right = value.args
+    return right if left.same_as(addend) else left
+
+
+def _bias(var: relax.Var, uses: _Uses) -> relax.Var | None:
+    """The (channels,) parameter that `var` is the (1, channels, 1, 1) view of."""
+    value = uses.values.get(var)
+    if value is None or not _is_op(value, "relax.reshape") or uses.only_reader(var) is None:
+        return None
+    source = value.args[0]
+    shape = _shape(var)
+    is_channel_view = len(shape) == 4 and shape[0] == shape[2] == shape[3] == 1 and _shape(source) == shape[1:2]
+    return source if is_channel_view and source not in uses.values else None
+
+
+def _workload(call: relax.Call, bias: bool, residual: bool, activation: str) -> ConvWorkload:
+    data, weight = call.args
+    batch, in_channels, height, width = _shape(data)
+    out_channels, _, kernel_height, kernel_width = _shape(weight)
+    attrs = call.attrs
+    top, left, bottom, right = (int(extent) for extent in attrs.padding)
+    return ConvWorkload(
+        batch=batch,
+        in_channels=in_channels,
+        height=height,
+        width=width,
+        out_channels=out_channels,
+        kernel=(kernel_height, kernel_width),
+        stride=(int(attrs.strides[0]), int(attrs.strides[1])),
+        padding=(top, left, bottom, right),
+        dilation=(int(attrs.dilation[0]), int(attrs.dilation[1])),
+        groups=int(attrs.groups),
+        dtype=str(data.ty.dtype),
+        bias=bias,
+        residual=residual,
+        activation=activation,
+    )
+
+
+def _is_op(value: relax.Expr, name: str) -> bool:
+    return isinstance(value, relax.Call) and getattr(value.op, "name", "") == name
+
+
+def _same_shape(one: relax.Var, other: relax.Var) -> bool:
+    return _shape(one) == _shape(other)
+
+
+def _shape(var: relax.Var) -> list[int]:
+    return [int(extent) for extent in var.ty.shape]

@@ -1,0 +1,88 @@
+"""The lowered program: a network as Relax and TensorIR before scheduling, with its weights beside it as plain arrays."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import tvm
+from safetensors.numpy import load_file, save_file
+
+from dlas.algorithms.workload import ConvWorkload
+
+
+@dataclass(frozen=True)
+class ConvLayer:
+    """One convolution of the network and the algorithm that serves it."""
+
+    name: str
+    """The layer's name in the PyTorch network, e.g. `layer1.0.conv1`."""
+    workload: ConvWorkload
+    algorithm: str
+    """Dotted name of the module."""
+    requested: str
+    """The algorithm that was asked for; another one where that could not serve the layer."""
+    fallback_reason: str = ""
+
+    @property
+    def kernel(self) -> str:
+        """The PrimFunc that computes this layer; layers of one workload and algorithm share it."""
+        return f"{self.algorithm.rpartition('.')[2]}_{self.workload.key}"
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """An argument of the program after its input: an array by its name, packed for the layer that reads it."""
+
+    array: str
+    packed_for: str = ""
+    """Name of a `ConvLayer`, whose algorithm says how; "" for an array that is passed as it is."""
+
+
+@dataclass(frozen=True)
+class LoweredProgram:
+    """A network that needs neither PyTorch nor its Python code to be built."""
+
+    module: tvm.IRModule
+    """`main(input, *parameters)` and one unscheduled PrimFunc per kernel."""
+    layers: tuple[ConvLayer, ...]
+    parameters: tuple[Parameter, ...]
+    arrays: dict[str, np.ndarray]
+
+    def packed_arrays(self) -> list[np.ndarray]:
+        """The parameters' values, in order, each as its kernel reads it."""
+        layers = {layer.name: layer for layer in self.layers}
+        return [self._packed(parameter, layers.get(parameter.packed_for)) for parameter in self.parameters]
+
+    def _packed(self, parameter: Parameter, layer: ConvLayer | None) -> np.ndarray:
+        array = self.arrays[parameter.array]
+        if layer is None:
+            return array
+        packed: np.ndarray = importlib.import_module(layer.algorithm).pack_weight(layer.workload, array)
+        return packed
+
+
+def save(program: LoweredProgram, folder: Path) -> None:
+    """Write `program.json` (TVM's own JSON), `layers.json` and `weights.safetensors`."""
+    (folder / "program.json").write_text(tvm.ir.save_json(program.module))
+    layers = [asdict(layer) | {"workload": layer.workload.key} for layer in program.layers]
+    parameters = [asdict(parameter) for parameter in program.parameters]
+    (folder / "layers.json").write_text(json.dumps({"layers": layers, "parameters": parameters}, indent=1))
+    save_file({name: np.ascontiguousarray(array) for name, array in program.arrays.items()}, folder / "weights.safetensors")
+
+
+def load(folder: Path) -> LoweredProgram:
+    """Read what `save` wrote."""
+    described = json.loads((folder / "layers.json").read_text())
+    layers = tuple(
+        ConvLayer(**(layer | {"workload": ConvWorkload.from_key(layer["workload"])})) for layer in described["layers"]
+    )
+    return LoweredProgram(
+        module=tvm.ir.load_json((folder / "program.json").read_text()),
+        layers=layers,
+        parameters=tuple(Parameter(**parameter) for parameter in described["parameters"]),
+        arrays=load_file(folder / "weights.safetensors"),
+    )
