@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
+import sys
+from collections.abc import Sequence
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
@@ -69,7 +72,7 @@ def refusal(error: Exception) -> UserError | None:
     if isinstance(error, HydraException):
         return _composition(error)
     if isinstance(error, ValueError) and str(error).startswith(GROUP_VALUE):
-        return UserError(str(error), remedy="layer=option; dlas-run --help lists the options")
+        return _nameless_option(sys.argv[1:])
     return None
 
 
@@ -80,6 +83,18 @@ def _unknown_option(error: MissingConfigException) -> UserError:
     known = sorted(error.options)
     remedy = f"{config.nearest(option, known)}known options: {', '.join(known)}"
     return UserError(f"there is no option '{option}'", key=group, remedy=remedy)
+
+
+def _nameless_option(arguments: Sequence[str]) -> UserError:
+    """Hydra does not say which of the choices was a number or a null."""
+    layers = [layer.name for layer in dataclasses.fields(config.Stack)]
+    for argument in arguments:
+        key, _, value = argument.partition("=")
+        if key in layers and (value == "null" or not value.isidentifier()):
+            return UserError(
+                f"'{value}' names no option", key=key, remedy="dlas-run --help lists the options"
+            )
+    return UserError("an option is not a name", remedy="layer=option; dlas-run --help lists the options")
 
 
 def _composition(error: HydraException) -> UserError:

@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar, cast, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
@@ -223,8 +223,10 @@ def parse(composed: DictConfig) -> Stack:
     """
     schema = OmegaConf.structured(Stack)
     OmegaConf.set_readonly(schema, False)
-    for group, base in (("compression", Compression), ("tuner", Tuner)):
-        schema[group] = OmegaConf.structured(_settings_class(composed, group, base))
+    for group, declared in get_type_hints(Stack).items():
+        if dataclasses.is_dataclass(declared):
+            extended = declared in (Compression, Tuner)
+            schema[group] = _settings_class(composed, group, declared) if extended else declared
     stack = cast(Stack, _merged(schema, composed))
     check(stack)
     return dataclasses.replace(stack, artifacts=str(Path(stack.artifacts).expanduser().absolute()))

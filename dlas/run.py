@@ -77,17 +77,17 @@ def run_job(composed: DictConfig) -> str:
     }
 
     store = tracking.open_store(Path(stack.artifacts), stack.tracking.uri, stack.tracking.experiment)
+    run = tracking.start_point(store, name, tags, parent)
     started = time.monotonic()
     try:
-        with tracking.point_run(store, name, tags, parent) as run:
-            run_id = run.run_id
+        with tracking.closing(run):
             _run_point(stack, overrides, run)
         log.info("%sfinished in %.0f s", position, time.monotonic() - started)
     except UserError as error:
         log.error("%sfailed: %s", position, error)
     except Exception:
         log.exception("%sfailed, and not by your mistake; please report:", position)
-    return run_id
+    return run.run_id
 
 
 def _run_point(stack: config.Stack, overrides: list[str], run: tracking.OpenRun) -> None:

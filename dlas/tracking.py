@@ -7,6 +7,7 @@ by Ctrl-C as FINISHED.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,9 +24,12 @@ if TYPE_CHECKING:
 BUNDLE = "bundle"
 # Tags that a run carries: what it is, why it failed, which run it repeats.
 KIND, ERROR, ORIGINAL = "dlas.kind", "dlas.error", "dlas.original"
-# MLflow's own limits.
+# MLflow's own tag by which a run points at the one above it, and its limits.
+PARENT = "mlflow.parentRunId"
 BATCH, PARAM_CHARACTERS, TAG_CHARACTERS = 100, 6000, 8000
 SQLITE = "sqlite:///"
+
+log = logging.getLogger("dlas.tracking")
 
 
 @dataclass(frozen=True)
@@ -126,18 +130,28 @@ def close(run: OpenRun, status: str) -> None:
         run.store.client.set_terminated(run.run_id, status)
 
 
-@contextmanager
-def point_run(
-    store: Store, name: str, tags: Mapping[str, str], parent: str | None = None
-) -> Iterator[OpenRun]:
-    """A point's run, under the sweep's run `parent`. Leaving it by an exception ends it FAILED with the reason
-    as the tag `dlas.error`, by Ctrl-C KILLED; the exception goes on its way."""
-    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
+def start_point(store: Store, name: str, tags: Mapping[str, str], parent: str | None = None) -> OpenRun:
+    """A point's run, under the sweep's run `parent` if it has one; write to it inside `closing`."""
+    return _create(store, name, {**tags, **_under(parent), KIND: "point"})
 
-    lineage = {MLFLOW_PARENT_RUN_ID: parent} if parent else {}
-    run = _create(store, name, {KIND: "point", **tags, **lineage})
-    with _closing(run):
-        yield run
+
+@contextmanager
+def closing(run: OpenRun) -> Iterator[None]:
+    """Ends the run with what happens inside: FINISHED; FAILED, with the reason as the tag `dlas.error`, after an
+    exception; KILLED after Ctrl-C. The exception goes on its way."""
+    try:
+        yield
+    except Exception as error:
+        try:
+            run.log(tags={ERROR: str(error) or type(error).__name__})
+            close(run, "FAILED")
+        except Exception as unwritten:  # the store's disk may be what failed
+            log.error("the run %s could not be marked FAILED: %s", run.run_id, _first_line(unwritten))
+        raise
+    except BaseException:
+        close(run, "KILLED")
+        raise
+    close(run, "FINISHED")
 
 
 def log_redeploy(
@@ -149,12 +163,9 @@ def log_redeploy(
     files: Path | None,
 ) -> str:
     """A finished run that points at the original by the tag `dlas.original`; returns its id."""
-    from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID
-
-    parent = fetch(store, original).tags.get(MLFLOW_PARENT_RUN_ID)
-    lineage = {MLFLOW_PARENT_RUN_ID: parent} if parent else {}
-    run = _create(store, name, {**tags, **lineage, KIND: "redeploy", ORIGINAL: original})
-    with _closing(run):
+    parent = fetch(store, original).tags.get(PARENT)
+    run = _create(store, name, {**tags, **_under(parent), KIND: "redeploy", ORIGINAL: original})
+    with closing(run):
         run.log(metrics=metrics)
         if files is not None:
             store.client.log_artifacts(run.run_id, str(files), "redeploy")
@@ -185,7 +196,7 @@ def fetch_bundle(store: Store, run_id: str, destination: Path) -> Path:
 
 def points(store: Store, sweep: str) -> list[Record]:
     """The points of a sweep, in the order in which they started."""
-    chosen = f"tags.`mlflow.parentRunId` = '{sweep}' and tags.`{KIND}` = 'point'"
+    chosen = f"tags.`{PARENT}` = '{sweep}' and tags.`{KIND}` = 'point'"
     found: list[Record] = []
     token: str | None = None
     while token is None or token:
@@ -217,8 +228,6 @@ def _connected(uri: str, experiment: str, artifact_location: str | None) -> Stor
 
 def _quiet() -> None:
     """Before MLflow is imported: no telemetry, no complaint about a missing git, no migration log."""
-    import logging
-
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     for name in ("alembic", "mlflow.store.db.utils"):
@@ -233,18 +242,8 @@ def _create(store: Store, name: str, tags: Mapping[str, str]) -> OpenRun:
     return OpenRun(store, run.info.run_id)
 
 
-@contextmanager
-def _closing(run: OpenRun) -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        run.log(tags={ERROR: str(error) or type(error).__name__})
-        close(run, "FAILED")
-        raise
-    except BaseException:
-        close(run, "KILLED")
-        raise
-    close(run, "FINISHED")
+def _under(parent: str | None) -> dict[str, str]:
+    return {PARENT: parent} if parent else {}
 
 
 def _record(run: Any) -> Record:
