@@ -123,3 +123,10 @@ def session(values: Mapping[str, Any]) -> Session:
         before=machine.State(**values["before"]),
         after=machine.State(**values["after"]),
     )
+
+
+def metrics(measurement: Measurement) -> dict[str, float]:
+    """The latencies as a run of the store names them."""
+    names = ("median_ms", "ci_low_ms", "ci_high_ms", "first_ms", "p10_ms", "p90_ms", "p99_ms")
+    summary = measurement.summary()
+    return {f"latency.{name}": float(summary[name]) for name in names}
