@@ -1,0 +1,94 @@
+"""From the lowered program to one exported library: every PrimFunc scheduled, the weights packed and bound."""
+
+from __future__ import annotations
+
+import importlib
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import tvm
+from tvm import relax
+
+from dlas.errors import UserError
+from dlas.hardware.target import Target, tvm_target
+from dlas.systems.fallback import schedule_plainly
+from dlas.systems.program import ConvLayer, LoweredProgram
+
+
+def untuned_kernel(program: LoweredProgram, layer: ConvLayer, target: Target) -> tvm.tirx.PrimFunc:
+    """The layer's kernel by its algorithm's own schedule."""
+    sch = tvm.s_tir.Schedule(tvm.IRModule({"main": program.module[layer.kernel]}))
+    importlib.import_module(layer.algorithm).schedule(sch, layer.workload, target)
+    return sch.mod["main"]
+
+
+def build_library(
+    program: LoweredProgram,
+    tuned: Mapping[str, tvm.tirx.PrimFunc],
+    target: Target,
+    opt_level: int,
+    destination: Path,
+) -> None:
+    """Write the shared library whose `main(input)` is the whole network.
+
+    `tuned` holds scheduled kernels by name; every other kernel gets its algorithm's untuned schedule.
+    Raises UserError where no C compiler is there to link it.
+    """
+    if shutil.which("cc") is None and shutil.which("gcc") is None:
+        raise UserError(
+            "no C compiler was found to link the library",
+            key="compiler",
+            remedy="Install one that answers to `cc`, such as Debian's package gcc.",
+        )
+    module = _bound(_scheduled(program, tuned, target), program)
+    with tvm.transform.PassContext(opt_level=opt_level):
+        executable = tvm.compile(module, tvm_target(target), relax_pipeline=_to_virtual_machine())
+    executable.export_library(str(destination))
+
+
+def _scheduled(
+    program: LoweredProgram, tuned: Mapping[str, tvm.tirx.PrimFunc], target: Target
+) -> tvm.IRModule:
+    layers = {layer.kernel: layer for layer in program.layers}
+    scheduled = tvm.IRModule(program.module.functions, attrs=program.module.attrs)
+    for var, function in program.module.functions_items():
+        name = var.name_hint
+        if name in tuned:
+            kernel = tuned[name]
+        elif name in layers:
+            kernel = untuned_kernel(program, layers[name], target)
+        elif isinstance(function, tvm.tirx.PrimFunc):
+            kernel = schedule_plainly(function)
+        else:
+            continue
+        scheduled.update_func(var, kernel.with_attr("global_symbol", name))
+    return scheduled
+
+
+def _bound(module: tvm.IRModule, program: LoweredProgram) -> tvm.IRModule:
+    parameters = module["main"].params[1:]
+    values = {
+        var.name: tvm.runtime.tensor(array)
+        for var, array in zip(parameters, program.packed_arrays(), strict=True)
+    }
+    return relax.transform.BindParams("main", values)(module)
+
+
+def _to_virtual_machine() -> tvm.transform.Pass:
+    """Relax to VM code; the graph itself was optimized when it was lowered."""
+    return tvm.transform.Sequential(
+        [
+            relax.transform.RewriteDataflowReshape(),
+            relax.transform.ToNonDataflow(),
+            relax.transform.RemovePurityChecking(),
+            relax.transform.CallTIRRewrite(),
+            relax.transform.StaticPlanBlockMemory(),
+            relax.transform.LowerAllocTensor(),
+            relax.transform.KillAfterLastUse(),
+            relax.transform.LowerRuntimeBuiltin(),
+            relax.transform.ComputePrimValue(),
+            relax.transform.VMShapeLower(),
+            relax.transform.AttachGlobalSymbol(),
+        ]
+    )
