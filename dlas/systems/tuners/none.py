@@ -1,0 +1,26 @@
+"""No tuning: every layer keeps its algorithm's untuned schedule."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlas import config
+from dlas.hardware.target import Target
+from dlas.systems.tuners.task import Schedules, Tuning, TuningTask
+
+
+@dataclass(frozen=True)
+class Settings(config.Tuner):
+    """Nothing to say."""
+
+
+def tune(tasks: Sequence[TuningTask], target: Target, settings: Settings, log: Path) -> Tuning:
+    """Measures nothing and writes no log."""
+    return Tuning()
+
+
+def best_schedules(log: Path, tasks: Sequence[TuningTask], target: Target) -> Schedules:
+    """None for any task."""
+    return Schedules(missing={task.key: "not tuned" for task in tasks})

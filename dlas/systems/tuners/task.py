@@ -1,0 +1,53 @@
+"""What a tuner is asked and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from dlas.algorithms.workload import ConvWorkload
+
+if TYPE_CHECKING:
+    from tvm.tirx import PrimFunc
+
+
+@dataclass(frozen=True)
+class TuningTask:
+    """One workload by one algorithm, and how many layers of the model share it."""
+
+    workload: ConvWorkload
+    algorithm: str
+    """Dotted name of a module of `dlas.algorithms`' kind."""
+    count: int = 1
+
+    @property
+    def key(self) -> str:
+        """A stable text that names the task, whatever its count."""
+        return f"{self.algorithm}:{self.workload.key}"
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a search went."""
+
+    trials: int = 0
+    """Candidates measured, those of an earlier, interrupted search with them."""
+    failed: int = 0
+    """Of these, the ones that did not build, ran too long or crashed."""
+    seconds: float = 0.0
+    """What this search took, without an earlier one that it resumed."""
+    best: Mapping[str, float] = field(default_factory=dict)
+    """Task key -> seconds of its fastest candidate, as the tuner measured it."""
+
+
+@dataclass(frozen=True)
+class Schedules:
+    """The best schedule of each task that has one, and why the others have none."""
+
+    found: Mapping[str, PrimFunc] = field(default_factory=dict)
+    """Task key -> PrimFunc; its arguments are those of the algorithm's `compute`."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Task key -> the reason, for a person to read."""
+    refused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Task key -> why faster schedules than the one found could not be used."""

@@ -1,0 +1,49 @@
+"""Schedules as text: the best of a log, or random ones, lowered to plain loops."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import tvm
+from layers import search_task
+from searching import mean_seconds
+from tvm.auto_scheduler import RandomModel, RecordReader, SearchTask, SketchPolicy
+
+KEEP_LOOPS = ["tir.VectorizeLoop", "tir.UnrollLoop", "tir.StorageRewrite", "tir.CommonSubexprElimTIR"]
+"""Passes that another TVM shall do itself; without them the loops keep their kinds."""
+
+Report = Callable[[dict[str, Any]], None]
+
+
+def replay(request: Mapping[str, Any], report: Report) -> None:
+    """Report the `best` fastest schedules in `log` of each task, fastest first, as text."""
+    tasks = [search_task(task, request["target"]) for task in request["tasks"]]
+    measured = defaultdict(list)
+    for record, result in RecordReader(request["log"]):
+        if result.error_no == 0 and str(record.task.target) == str(tasks[0].target):
+            measured[record.task.workload_key].append((mean_seconds(result), record.state))
+    for index, task in enumerate(tasks):
+        fastest = sorted(measured[task.workload_key], key=lambda timed: timed[0])[: request["best"]]
+        for seconds, state in fastest:
+            report({"task": index, "seconds": seconds, "script": lowered(task, state)})
+
+
+def sample(request: Mapping[str, Any], report: Report) -> None:
+    """Report `samples` random schedules of each task as text, none of them measured."""
+    for index, asked in enumerate(request["tasks"]):
+        task = search_task(asked, request["target"])
+        params = {"sample_init_min_population": 2 * request["samples"], "evolutionary_search_num_iters": 2}
+        policy = SketchPolicy(task, RandomModel(), params=params, seed=request["seed"] + index, verbose=0)
+        sampled = list(policy.sample_initial_population())
+        evolved = list(policy.evolutionary_search(sampled, request["samples"] // 2))
+        for state in (evolved + sampled)[: request["samples"]]:
+            report({"task": index, "script": lowered(task, state)})
+
+
+def lowered(task: SearchTask, state: Any) -> str:
+    """The text of the TensorIR that a schedule lowers to."""
+    schedule, arguments = task.compute_dag.apply_steps_from_state(state)
+    with tvm.transform.PassContext(disabled_pass=KEEP_LOOPS):
+        return str(tvm.lower(schedule, arguments).script())

@@ -1,0 +1,164 @@
+"""The search: Ansor's sketches, evolution and learned cost model, its trials spread over the layers of a model."""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from layers import search_task
+from processes import BUILD_SECONDS, keep_processes
+from tvm import auto_scheduler
+from tvm.auto_scheduler import (
+    LocalBuilder,
+    LocalRunner,
+    PreloadMeasuredStates,
+    RecordReader,
+    RecordToFile,
+    SearchTask,
+    SketchPolicy,
+    TaskScheduler,
+    TuningOptions,
+    XGBModel,
+)
+from tvm.auto_scheduler.measure import PythonBasedMeasureCallback
+
+Report = Callable[[dict[str, Any]], None]
+
+LARGEST_ROUND = 16
+"""Candidates of one layer measured together; small budgets get smaller rounds."""
+
+ROUNDS_PER_TASK = 2
+"""Rounds that the budget allows a layer on average: one to see where it stands, one for where time is."""
+
+
+def tune(request: Mapping[str, Any], report: Report) -> None:
+    """Measure candidates until the log holds `trials` records of these tasks, each reported as it comes."""
+    log, trials = Path(request["log"]), request["trials"]
+    tasks = [search_task(task, request["target"]) for task in request["tasks"]]
+    weights = {task.workload_key: asked["count"] for task, asked in zip(tasks, request["tasks"], strict=True)}
+    progress = Progress(tasks, weights, report)
+    progress.restore(log)
+    remaining = trials - progress.trials
+    if remaining <= 0:
+        return
+    keep_processes(request["cores"], request["import_roots"])
+    chosen = most_promising(tasks, progress, remaining)
+    search = request["search"]
+    per_round = max(1, min(LARGEST_ROUND, trials // (ROUNDS_PER_TASK * len(tasks))))
+    model = XGBModel(num_warmup_sample=search["model_from"], verbose_eval=0)
+    resumed = [PreloadMeasuredStates(str(log))] if progress.trials else []
+    if resumed:
+        model.update_from_file(str(log))
+    policies = [
+        SketchPolicy(
+            task,
+            model,
+            params={
+                "sample_init_min_population": search["sampled"],
+                "evolutionary_search_population": search["population"],
+                "evolutionary_search_num_iters": search["generations"],
+            },
+            seed=request["seed"] + index + progress.trials,
+            verbose=0,
+            init_search_callbacks=resumed or None,
+        )
+        for index, task in enumerate(chosen)
+    ]
+    scheduler = BudgetedScheduler(
+        chosen,
+        task_weights=[weights[task.workload_key] for task in chosen],
+        load_log_file=str(log) if resumed else None,
+        callbacks=[],
+    )
+    scheduler.tune(
+        TuningOptions(
+            num_measure_trials=remaining,
+            num_measures_per_round=per_round,
+            builder=LocalBuilder(timeout=BUILD_SECONDS, n_parallel=request["cores"]),
+            runner=LocalRunner(timeout=10, number=1, repeat=3, min_repeat_ms=search["repeat_ms"]),
+            measure_callbacks=[RecordToFile(str(log)), progress],
+            verbose=0,
+        ),
+        search_policy=policies,
+    )
+
+
+class BudgetedScheduler(TaskScheduler):
+    """Ansor's task scheduler, never measuring more than it was given: its own last round may overshoot."""
+
+    def _tune_task(self, task_idx: int) -> None:
+        per_round = self.num_measures_per_round
+        self.num_measures_per_round = min(per_round, self.tune_option.num_measure_trials - self.ct)
+        if self.num_measures_per_round > 0:
+            super()._tune_task(task_idx)
+        self.num_measures_per_round = per_round
+
+
+class Progress(PythonBasedMeasureCallback):
+    """What has been measured so far, told on after every batch."""
+
+    def __init__(self, tasks: Sequence[SearchTask], weights: Mapping[str, int], report: Report) -> None:
+        super().__init__()
+        self.target = str(tasks[0].target)
+        self.weights = weights
+        self.report = report
+        self.trials = self.failed = 0
+        self.best = defaultdict(lambda: math.inf)
+
+    def restore(self, log: Path) -> None:
+        """Count what an earlier search left in `log`."""
+        if log.exists() and log.stat().st_size:
+            pairs = [pair for pair in RecordReader(str(log)) if self.concerns(pair[0])]
+            self.count([record for record, _ in pairs], [result for _, result in pairs])
+        self.tell()
+
+    def concerns(self, record: auto_scheduler.MeasureInput) -> bool:
+        return record.task.workload_key in self.weights and str(record.task.target) == self.target
+
+    def callback(self, policy: SketchPolicy, inputs: Sequence[Any], results: Sequence[Any]) -> None:
+        self.count(inputs, results)
+        self.tell()
+
+    def count(self, inputs: Sequence[Any], results: Sequence[Any]) -> None:
+        for record, result in zip(inputs, results, strict=True):
+            key = record.task.workload_key
+            self.trials += 1
+            if result.error_no:
+                self.failed += 1
+            else:
+                self.best[key] = min(self.best[key], mean_seconds(result))
+
+    def tell(self) -> None:
+        """`estimated`: seconds of all layers together, null until each has a candidate that ran."""
+        estimated = sum(count * self.best[key] for key, count in self.weights.items())
+        self.report(
+            {
+                "trials": self.trials,
+                "failed": self.failed,
+                "best": [finite(self.best[key]) for key in self.weights],
+                "estimated": finite(estimated),
+            }
+        )
+
+
+def most_promising(tasks: list[SearchTask], progress: Progress, trials: int) -> list[SearchTask]:
+    """As many tasks as there are trials: first those never measured, then those where most time is."""
+
+    def rank(task: SearchTask) -> tuple[bool, float]:
+        measured = progress.best[task.workload_key]
+        cost = task.compute_dag.flop_ct if math.isinf(measured) else measured
+        return not math.isinf(measured), -progress.weights[task.workload_key] * cost
+
+    return sorted(tasks, key=rank)[:trials] if trials < len(tasks) else tasks
+
+
+def mean_seconds(result: auto_scheduler.MeasureResult) -> float:
+    return float(np.mean([cost.value for cost in result.costs]))
+
+
+def finite(seconds: float) -> float | None:
+    return seconds if math.isfinite(seconds) else None
