@@ -1,4 +1,4 @@
-"""Hydra's side of declaring: the points of a sweep before it starts, and its errors as a person reads them."""
+"""Hydra's side of declaring: a sweep's points before it starts, and errors as a person reads them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, open_dict
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
@@ -112,4 +112,4 @@ def _composition(error: HydraException) -> UserError:
 
 def overridden(composed: DictConfig) -> list[str]:
     """The overrides that made this config, as they were typed."""
-    return [str(override) for override in OmegaConf.to_container(composed.hydra.overrides.task)]
+    return list(composed.hydra.overrides.task)

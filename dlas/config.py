@@ -209,8 +209,13 @@ def config_folder() -> Path:
 
 
 def home() -> Path:
-    """Where `artifacts/` is by default: the checkout, or the working directory of an installed package."""
+    """The folder of `artifacts/`: the checkout, or the working directory of an installed package."""
     return REPOSITORY if config_folder().parent == REPOSITORY else Path.cwd()
+
+
+def default_artifacts() -> Path:
+    """What `artifacts` is where nothing else was asked for."""
+    return home() / "artifacts"
 
 
 OmegaConf.register_new_resolver("dlas.home", lambda: str(home()), replace=True)
@@ -224,7 +229,7 @@ def parse(composed: DictConfig) -> Stack:
     schema = OmegaConf.structured(Stack)
     OmegaConf.set_readonly(schema, False)
     for group, declared in get_type_hints(Stack).items():
-        if dataclasses.is_dataclass(declared):
+        if isinstance(declared, type) and dataclasses.is_dataclass(declared):
             extended = declared in (Compression, Tuner)
             schema[group] = _settings_class(composed, group, declared) if extended else declared
     stack = cast(Stack, _merged(schema, composed))
@@ -275,7 +280,7 @@ def explained(error: OmegaConfBaseException) -> UserError:
     key = error.full_key or str(error.key or "")
     problem = str(error.msg or error).partition("\n")[0]
     if isinstance(error, ConfigKeyError | ConfigAttributeError) and error.parent_node is not None:
-        known = sorted(str(name) for name in error.parent_node)
+        known = sorted(str(name) for name in error.parent_node if name != "hydra")
         group, _, name = key.rpartition(".")
         owner = f" of {group}" if group else ""
         return UserError(
@@ -316,20 +321,16 @@ def _make_writable(node: DictConfig) -> None:
 
 
 def _require_groups(schema: DictConfig, given: DictConfig, path: str) -> None:
-    """Where the schema has keys of its own, a bare value does not fit; OmegaConf would not say at which key."""
-    for name in schema:
-        key = f"{path}{name}"
-        child = schema._get_node(name)
-        if not isinstance(child, DictConfig) or name not in given:
+    """Where the schema has a group, a bare value does not fit; OmegaConf would not say at which key."""
+    for name in map(str, schema):
+        group, value = schema._get_node(name), given._get_node(name)
+        if not isinstance(group, DictConfig) or value is None:
             continue
-        value = given._get_node(name)
+        key = f"{path}{name}"
         if not isinstance(value, DictConfig) or value._is_none():
-            known = "" if child._is_missing() else f": {', '.join(f'{key}.{inner}' for inner in child)}"
-            raise UserError(
-                f"'{value}' stands where a group of settings belongs", key=key, remedy=f"settings{known}"
-            )
-        if not child._is_missing():
-            _require_groups(child, value, f"{key}.")
+            known = ", ".join(f"{key}.{setting}" for setting in map(str, group))
+            raise UserError(f"'{value}' stands where a group belongs", key=key, remedy=f"settings: {known}")
+        _require_groups(group, value, f"{key}.")
 
 
 def _settings_class(composed: DictConfig, group: str, base: type) -> type:

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 def module_exists(dotted: str) -> bool:
     """True where `import dotted` would find a file or a package.
 
-    `importlib.util.find_spec("a.b")` imports `a`; a package that imports torch would make a config check slow.
+    `importlib.util.find_spec("a.b")` imports `a`; where that imports torch, a config check would be slow.
     """
     top, *inner = dotted.split(".")
     try:

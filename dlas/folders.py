@@ -40,7 +40,7 @@ def scratch_folder(artifacts: Path, name: str) -> Iterator[Path]:
 
 @contextmanager
 def disk_troubles(artifacts: Path) -> Iterator[None]:
-    """What fails inside because the disk is full or read-only fails as a `UserError` that names the folder."""
+    """A full or read-only disk becomes a `UserError` that names the folder; other exceptions pass."""
     try:
         yield
     except UserError:

@@ -67,7 +67,7 @@ def run_job(composed: DictConfig) -> str:
     stack = config.parse(composed)
     job = HydraConfig.get()
     overrides = list(job.overrides.task)
-    name = " ".join(overrides) or f"model={stack.model.name} algo={stack.algo.name}"
+    name = sweep.run_name(overrides) or f"model={stack.model.name} algo={stack.algo.name}"
     parent = os.environ.get(sweep.PARENT)
     position = f"[{job.job.num + 1}/{os.environ[sweep.POINTS]}] " if parent else ""
     log.info("%s%s", position, name)

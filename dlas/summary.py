@@ -13,7 +13,7 @@ OUTCOMES = ("top1 dense", "compressed", "deployed", "median ms", "95% interval",
 
 
 def table(points: Sequence[Record]) -> str:
-    """One line a point: its choices, accuracies, latency and MLflow run; the fastest finished one is marked."""
+    """One line a point: its choices, accuracies, latency, MLflow run; the fastest finished one is marked."""
     if not points:
         return "no point was started"
     varied = _varied([point.params for point in points])

@@ -1,4 +1,4 @@
-"""Around the points of one command: all of them are checked before the first starts, the table follows the last.
+"""Around the points of one command: all are checked before the first starts, the table follows the last.
 
 Hydra 1.3 turns the exceptions of a callback into warnings and does not call `on_multirun_end` when it was
 stopped. So the methods here leave by SystemExit, and `abandon` is there for whoever catches the rest.
@@ -62,8 +62,9 @@ class SweepCallback(Callback):
         """Checks every point, opens the sweep's run and tells the points its id."""
         points = composing.sweep_points(config)
         store = _checked_store([composing.stack_of(point) for point in points])
-        overrides = " ".join(composing.overridden(config))
-        run = tracking.start_sweep(store, f"sweep {overrides}".strip(), {"dlas.overrides": overrides})
+        overrides = composing.overridden(config)
+        tags = {"dlas.overrides": " ".join(overrides)}
+        run = tracking.start_sweep(store, f"sweep {run_name(overrides)}".strip(), tags)
         _led.append(run)
         for name, value in ((PARENT, run.run_id), (POINTS, str(len(points)))):
             config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{name}='{value}'")
@@ -78,8 +79,13 @@ class SweepCallback(Callback):
         _conclude(records)
 
 
+def run_name(overrides: list[str]) -> str:
+    """The choices by which a person tells runs apart: where they are kept is none."""
+    return " ".join(item for item in overrides if not item.startswith(("artifacts=", "tracking.", "hydra.")))
+
+
 def abandon(status: str) -> None:
-    """Ends the sweep that this process leads, if it leads one still, and prints what there is of its table."""
+    """Ends the sweep that this process still leads, if any, and prints what there is of its table."""
     while _led:
         run = _led.pop()
         tracking.close(run, status)

@@ -1,0 +1,53 @@
+# make run     the four points of the example sweep; ARGS='...' replaces them
+# make test    every test; PYTEST_ARGS='-m "not slow"' for the quick ones
+# make check   linter, formatter and type checker
+# make ui      MLflow's UI on the project's store
+# Each sets up what it needs on its first use: .venv and workers/ansor/.venv.
+
+ARGS ?= -m model=vgg16,resnet18 algo=direct,gemm
+PYTEST_ARGS ?=
+VENV := .venv
+WORKER := workers/ansor/.venv
+CANDIDATES := python3.11 python3.12 python3.13 python3.10 python3
+FITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))
+PYTHON ?= $(shell for p in $(CANDIDATES); do $$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done)
+
+.PHONY: run test check ui setup ansor-worker
+
+run: setup ansor-worker
+	$(VENV)/bin/python -m dlas.run $(ARGS)
+
+test: setup ansor-worker
+	$(VENV)/bin/python -m pytest $(PYTEST_ARGS)
+
+check: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+ui: setup
+	$(VENV)/bin/python -m dlas.ui
+
+setup: $(VENV)/.ready
+
+ansor-worker: $(WORKER)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	$(call make_venv,$(VENV))
+	@echo "==> installing what DLAS needs into $(VENV), about 2 GB, a few minutes the first time"
+	$(VENV)/bin/python -m pip install --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+$(WORKER)/.ready: workers/ansor/requirements.txt
+	$(call make_venv,$(WORKER))
+	@echo "==> installing the Ansor tuner's own TVM into $(WORKER), about 1 GB"
+	$(WORKER)/bin/python -m pip install --requirement workers/ansor/requirements.txt
+	@touch $@
+
+define make_venv
+@if [ -z "$(PYTHON)" ]; then \
+	echo "There is no Python 3.10 to 3.13 with venv here. Install one (Debian, Ubuntu: apt install python3-venv)" >&2; \
+	echo "or name one: make setup PYTHON=/path/to/python3.12" >&2; exit 1; fi
+@echo "==> $(1) with $(PYTHON)"
+@test -x $(1)/bin/python || $(PYTHON) -m venv $(1)
+endef
