@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +28,8 @@ class StageStore:
     def obtain(self, stage: str, inputs: Mapping[str, Any], make: Callable[[Path], None]) -> Path:
         """The folder that `make` fills for these inputs, made now unless an earlier run finished it.
 
-        `make(folder)` writes its files into an empty folder. Two processes asking for the same result make
-        it once: the second waits.
+        `make(folder)` may find what an interrupted attempt left in `folder`, to go on from or to write over.
+        Two processes asking for the same result make it once: the second waits.
         """
         key = stage_key(inputs)
         folder = self.root / stage / key[:24]
@@ -40,9 +40,22 @@ class StageStore:
             if folder.exists():
                 return folder
             unfinished = folder.with_suffix(".unfinished")
-            shutil.rmtree(unfinished, ignore_errors=True)
-            unfinished.mkdir()
+            unfinished.mkdir(exist_ok=True)
             make(unfinished)
             (unfinished / "inputs.json").write_text(json.dumps(inputs, sort_keys=True, indent=2))
             unfinished.rename(folder)
         return folder
+
+
+def source_digest(*modules: str) -> str:
+    """The sha256 (hex) of the source of modules and packages, by dotted name: changed code is another input."""
+    digest = hashlib.sha256()
+    for module in sorted(modules):
+        spec = find_spec(module)
+        if spec is None or spec.origin is None:
+            continue
+        origin = Path(spec.origin)
+        files = sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
+        for file in files:
+            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    return digest.hexdigest()

@@ -61,7 +61,9 @@ def compute(workload: ConvWorkload) -> list[te.Tensor]:
     k = te.reduce_axis((0, depth), name="k")
     matmul = te.compute(
         (workload.batch, blocks(workload), pixels, lanes),
-        lambda n, b, p, lane: te.sum(im2col[n, b // group_blocks(workload), p, k] * weight[b, k, lane], axis=[k]),
+        lambda n, b, p, lane: te.sum(
+            im2col[n, b // group_blocks(workload), p, k] * weight[b, k, lane], axis=[k]
+        ),
         name="matmul",
     )
 

@@ -48,4 +48,6 @@ def block_and_lane(workload: ConvWorkload, channel: Any) -> tuple[Any, Any]:
     if not lanes_straddle_groups(workload):
         return channel // block, channel % block
     in_group = channel % workload.group_out_channels
-    return channel // workload.group_out_channels * group_blocks(workload) + in_group // block, in_group % block
+    return channel // workload.group_out_channels * group_blocks(
+        workload
+    ) + in_group // block, in_group % block

@@ -31,7 +31,9 @@ def pixel_tile(workload: ConvWorkload, target: Target) -> tuple[int, int]:
     """Rows and columns of the output tile in registers: the most pixels, then the widest."""
     pixels = register_pixels(workload, target)
     columns = [divisor for divisor in range(1, workload.out_width + 1) if workload.out_width % divisor == 0]
-    tiles = [(largest_divisor(workload.out_height, pixels // width), width) for width in columns if width <= pixels]
+    tiles = [
+        (largest_divisor(workload.out_height, pixels // width), width) for width in columns if width <= pixels
+    ]
     return max(tiles, key=lambda tile: (tile[0] * tile[1], tile[1]))
 
 

@@ -61,9 +61,8 @@ def run(
     """
     require_fit(target)
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
-        result = _session(
-            Path(folder), "outputs.npy", target, time_limit, library, inputs, {"command": "compute"}
-        )
+        order = {"command": "compute"}
+        result = session_result(Path(folder), "outputs.npy", target, library, inputs, order, time_limit)
         outputs: np.ndarray = np.load(result, allow_pickle=False)
     return outputs
 
@@ -83,7 +82,9 @@ def measure(
     require_fit(target)
     order = {"command": "time", "runs": protocol.runs, "warmup": protocol.warmup}
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder, exclusive_board():
-        result = _session(Path(folder), "session.json", target, time_limit, library, inputs[:1], order)
+        result = session_result(
+            Path(folder), "session.json", target, library, inputs[:1], order, time_limit
+        )
         session = measurement.session(json.loads(result.read_text()))
     return Measurement(protocol.runs, protocol.warmup, threads(target), (session,))
 
@@ -118,16 +119,19 @@ def board_lock() -> Path:
     return folder / "board.lock"
 
 
-def _session(
+def session_result(
     folder: Path,
     result: str,
     target: Target,
-    time_limit: float,
     library: Path,
     inputs: np.ndarray,
     order: Mapping[str, Any],
+    time_limit: float = TIME_LIMIT_SECONDS,
 ) -> Path:
-    """The file that a fresh process made of `order`."""
+    """The file `result` in `folder`, as a fresh process made it of `order` (see dlas.hardware.session).
+
+    Raises UserError as `run` does.
+    """
     np.save(folder / "inputs.npy", inputs, allow_pickle=False)
     request = {
         **order,
@@ -151,7 +155,7 @@ def _session(
             f"the library did not finish within {time_limit:g} s and was stopped",
             key=os.fspath(library),
         ) from None
-    if ended.returncode != 0:
+    if ended.returncode != 0 or not (folder / result).exists():
         raise UserError(_failure(ended), key=os.fspath(library))
     return folder / result
 
@@ -172,6 +176,8 @@ def _environment(target: Target) -> dict[str, str]:
 
 def _failure(ended: subprocess.CompletedProcess[str]) -> str:
     said = [line for line in ended.stderr.splitlines() if line.strip()]
+    if ended.returncode == 0:
+        return "the library ended its process before it had given its outputs"
     if ended.returncode < 0:
         crash = signal.Signals(-ended.returncode)
         return f"the library crashed ({crash.name}): {CRASHES.get(crash, 'it was stopped')}"

@@ -4,8 +4,11 @@ It needs NumPy, psutil and TVM's runtime, and nothing else that this project nee
 
     {"command": "compute", "library": …, "inputs": …, "result": outputs.npy}
     {"command": "time", "library": …, "inputs": …, "result": session.json, "runs": …, "warmup": …}
+    {"command": "profile", "library": …, "inputs": …, "result": profile.json, "runs": …}
+    {"command": "compare", "library": …, "inputs": …, "result": compared.json, "pairs": […]}
 
-`inputs` is an .npy of shape (N, C, H, W), run one at a time; "time" runs the first of them.
+`inputs` is an .npy of shape (N, C, H, W), run one at a time; "time" and "profile" run the first of them,
+"compare" makes its own.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlas.hardware import machine
+from dlas.hardware import kernel_session, machine
 
 if TYPE_CHECKING:
     import tvm
@@ -88,6 +91,10 @@ def serve(request: Mapping[str, Any]) -> None:
         np.save(result, compute(library, inputs), allow_pickle=False)
     elif request["command"] == "time":
         result.write_text(json.dumps(timed(library, inputs, request["runs"], request["warmup"])))
+    elif request["command"] == "profile":
+        result.write_text(json.dumps(kernel_session.profiled(library, inputs, request["runs"])))
+    elif request["command"] == "compare":
+        result.write_text(json.dumps(kernel_session.compared(library, request["pairs"])))
     else:
         raise ValueError(f"no such command: {request['command']}")
 

@@ -38,9 +38,11 @@ class _Uses:
 
 
 def fused_convolutions(function: relax.Function) -> list[FusedConv]:
-    """The convolutions of `function` in order; each operation belongs to the epilogue of one convolution at most.
+    """The convolutions of `function`, in the order in which their outputs are computed.
 
-    The function is one dataflow block over its parameters, as the importer from PyTorch makes it.
+    Each operation belongs to the epilogue of one convolution at most.
+
+    `function` is one dataflow block over its parameters, as the importer from PyTorch makes it.
     """
     uses = _uses(function)
     taken: set[relax.Var] = set()
@@ -50,7 +52,8 @@ def fused_convolutions(function: relax.Function) -> list[FusedConv]:
             conv = _with_epilogue(var, value, uses, taken)
             taken.update([conv.output, *conv.absorbed])
             fused.append(conv)
-    return fused
+    position = {var: index for index, var in enumerate(uses.values)}
+    return sorted(fused, key=lambda conv: position[conv.output])
 
 
 def _uses(function: relax.Function) -> _Uses:
@@ -66,7 +69,6 @@ def _uses(function: relax.Function) -> _Uses:
 
 
 def _with_epilogue(var: relax.Var, call: relax.Call, uses: _Uses, taken: set[relax.Var]) -> FusedConv:
-    order = list(uses.values)
     output, absorbed = var, []
     bias: relax.Var | None = None
     residual: relax.Var | None = None
@@ -74,7 +76,12 @@ def _with_epilogue(var: relax.Var, call: relax.Call, uses: _Uses, taken: set[rel
     while (reader := uses.only_reader(output)) is not None and reader not in taken and reader in uses.values:
         value = uses.values[reader]
         other = _other_addend(value, output)
-        if other is not None and bias is None and residual is None and (source := _bias(other, uses)) is not None:
+        if (
+            other is not None
+            and bias is None
+            and residual is None
+            and (source := _bias(other, uses)) is not None
+        ):
             bias = source
             absorbed.append(other)
         elif other is not None and residual is None and _same_shape(other, output):
@@ -113,7 +120,9 @@ def _bias(var: relax.Var, uses: _Uses) -> relax.Var | None:
         return None
     source = value.args[0]
     shape = _shape(var)
-    is_channel_view = len(shape) == 4 and shape[0] == shape[2] == shape[3] == 1 and _shape(source) == shape[1:2]
+    is_channel_view = (
+        len(shape) == 4 and shape[0] == shape[2] == shape[3] == 1 and _shape(source) == shape[1:2]
+    )
     return source if is_channel_view and source not in uses.values else None
 
 

@@ -37,7 +37,8 @@ def lower(model: nn.Module, input_shape: Sequence[int], algorithm: str) -> Lower
     main = module["main"]
     state_names = _state_names(exported)
     arrays = {
-        state_names[var.name]: value.numpy() for var, value in zip(main.params[1:], values["main"], strict=True)
+        state_names[var.name]: value.numpy()
+        for var, value in zip(main.params[1:], values["main"], strict=True)
     }
     fused = fused_convolutions(main)
     layers = {conv.output: _layer(conv, state_names, algorithm) for conv in fused}
@@ -92,9 +93,8 @@ def _with_kernels(
 
 
 def _packed_weight(conv: FusedConv, layer: ConvLayer) -> relax.Var:
-    tensor = importlib.import_module(layer.algorithm).compute(layer.workload)[1]
-    shape = [int(extent) for extent in tensor.shape]
-    return relax.Var(f"{conv.weight.name}_packed", relax.TensorType(shape, tensor.dtype))
+    packed = relax.TensorType(layer.argument_shapes[1], layer.workload.dtype)
+    return relax.Var(f"{conv.weight.name}_packed", packed)
 
 
 @relax.expr_functor.mutator

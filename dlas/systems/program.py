@@ -32,6 +32,12 @@ class ConvLayer:
         """The PrimFunc that computes this layer; layers of one workload and algorithm share it."""
         return f"{self.algorithm.rpartition('.')[2]}_{self.workload.key}"
 
+    @property
+    def argument_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Of the kernel: input, packed weight, bias and residual where there are any, output."""
+        tensors = importlib.import_module(self.algorithm).compute(self.workload)
+        return tuple(tuple(int(extent) for extent in tensor.shape) for tensor in tensors)
+
 
 @dataclass(frozen=True)
 class Parameter:
@@ -71,14 +77,18 @@ def save(program: LoweredProgram, folder: Path) -> None:
     layers = [asdict(layer) | {"workload": layer.workload.key} for layer in program.layers]
     parameters = [asdict(parameter) for parameter in program.parameters]
     (folder / "layers.json").write_text(json.dumps({"layers": layers, "parameters": parameters}, indent=1))
-    save_file({name: np.ascontiguousarray(array) for name, array in program.arrays.items()}, folder / "weights.safetensors")
+    save_file(
+        {name: np.ascontiguousarray(array) for name, array in program.arrays.items()},
+        folder / "weights.safetensors",
+    )
 
 
 def load(folder: Path) -> LoweredProgram:
     """Read what `save` wrote."""
     described = json.loads((folder / "layers.json").read_text())
     layers = tuple(
-        ConvLayer(**(layer | {"workload": ConvWorkload.from_key(layer["workload"])})) for layer in described["layers"]
+        ConvLayer(**(layer | {"workload": ConvWorkload.from_key(layer["workload"])}))
+        for layer in described["layers"]
     )
     return LoweredProgram(
         module=tvm.ir.load_json((folder / "program.json").read_text()),

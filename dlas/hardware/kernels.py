@@ -1,0 +1,72 @@
+"""Single kernels in a fresh process: two of them against each other, or each as the whole network calls it.
+
+    compare_kernels(library, pairs, target) -> [Comparison]     a plain library of PrimFuncs
+    profile(library, inputs, target, runs) -> [KernelTime]      a network's library, kernel by kernel
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dlas.hardware import statistics
+from dlas.hardware.deployment import exclusive_board, session_result
+from dlas.hardware.target import Target
+
+NS_PER_MS = 1e6
+
+
+@dataclass(frozen=True)
+class KernelPair:
+    """Two float32 kernels with the same arguments, the last of which is their output."""
+
+    first: str
+    second: str
+    shapes: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Medians over runs taken in turn, and how far the outputs are apart."""
+
+    first_ms: float
+    second_ms: float
+    relative_error: float
+    """Largest difference over the first kernel's largest output."""
+
+
+@dataclass(frozen=True)
+class KernelTime:
+    """One call of the network, in the order of the calls."""
+
+    kernel: str
+    median_ms: float
+
+
+def compare_kernels(library: Path, pairs: Sequence[KernelPair], target: Target) -> list[Comparison]:
+    """Run and time both kernels of each pair in turn; UserError where one of them crashes."""
+    order = {"command": "compare", "pairs": [asdict(pair) for pair in pairs]}
+    with tempfile.TemporaryDirectory(prefix="dlas-") as folder, exclusive_board():
+        result = session_result(Path(folder), "compared.json", target, library, np.zeros(0), order)
+        return [
+            Comparison(
+                first_ms=statistics.median(found["first_ns"]) / NS_PER_MS,
+                second_ms=statistics.median(found["second_ns"]) / NS_PER_MS,
+                relative_error=found["relative_error"],
+            )
+            for found in json.loads(result.read_text())
+        ]
+
+
+def profile(library: Path, inputs: np.ndarray, target: Target, runs: int) -> list[KernelTime]:
+    """The time of every call that `main` makes, for the first of `inputs`: medians over `runs` runs."""
+    order = {"command": "profile", "runs": runs}
+    with tempfile.TemporaryDirectory(prefix="dlas-") as folder, exclusive_board():
+        result = session_result(Path(folder), "profile.json", target, library, inputs[:1], order)
+        calls = json.loads(result.read_text())
+    return [KernelTime(call["kernel"], statistics.median(call["samples_ns"]) / NS_PER_MS) for call in calls]
