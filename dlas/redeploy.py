@@ -95,7 +95,8 @@ def redeploy(options: Options) -> None:
 def retimed(verified: Bundle, library: Path) -> Comparison:
     """The bundle's own measurement against a new one of `library`, by the same protocol.
 
-    The outputs are checked first. Raises UserError where the library doesn't fit this machine, doesn't run, or gives wrong outputs.
+    Raises UserError where the library doesn't fit this machine, doesn't run, or gives wrong outputs: nothing
+    is timed then.
     """
     made_for = target.read(verified.target)
     target.require_fit(made_for)

@@ -11,6 +11,9 @@ CONFIDENCE = 0.95
 RESAMPLES = 10_000
 """Ten times what Efron and Tibshirani (1993) ask for a percentile interval, so that its ends hold still."""
 
+AT_ONCE = 1 << 20
+"""Numbers held in memory at a time."""
+
 OUTLIER_SCORE = 3.5
 """The cut-off that Iglewicz and Hoaglin (1993) recommend for their modified z-score."""
 
@@ -85,7 +88,9 @@ def _checked(samples: Sequence[float]) -> np.ndarray:
 
 def _resampled_medians(samples: Sequence[float], generator: np.random.Generator) -> np.ndarray:
     array = _checked(samples)
-    return np.array([np.median(generator.choice(array, array.size)) for _ in range(RESAMPLES)])
+    rows = max(1, AT_ONCE // array.size)
+    counts = [min(rows, RESAMPLES - start) for start in range(0, RESAMPLES, rows)]
+    return np.concatenate([np.median(generator.choice(array, (n, array.size)), axis=1) for n in counts])
 
 
 def _percentile_interval(resampled: np.ndarray) -> Interval:

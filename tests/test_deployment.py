@@ -1,0 +1,187 @@
+"""Libraries in fresh processes: right outputs, honest samples, and failures that cost nothing else."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import tiny_library
+
+from dlas import config
+from dlas.errors import UserError
+from dlas.hardware import deployment, measurement, target
+from dlas.hardware.target import Target
+
+PROTOCOL = config.Timing(name="test", runs=30, warmup=2)
+
+MEASURE = """
+import sys, pathlib, logging
+import numpy as np
+from dlas import config
+from dlas.hardware import deployment, measurement, target
+logging.basicConfig()
+library, told, result = map(pathlib.Path, sys.argv[1:])
+found = deployment.measure(
+    library, np.zeros((1, 3, 32, 32), "float32"), target.read(told), config.Timing(name="test", runs=50)
+)
+measurement.write(found, result)
+"""
+
+
+@pytest.fixture(scope="module")
+def host() -> Target:
+    return target.resolve(config.Target(name="host"))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("libraries")
+
+
+@pytest.fixture(scope="module")
+def matmul(host: Target, folder: Path) -> Path:
+    return tiny_library.export_matmul(target.tvm_target(host), folder / "matmul.so")
+
+
+@pytest.fixture(scope="module")
+def sleeping(host: Target, folder: Path) -> Path:
+    """A library that takes 4 ms."""
+    return tiny_library.export_calling(target.tvm_target(host), folder / "sleeping.so", "usleep", 4000)
+
+
+@pytest.fixture(scope="module")
+def hanging(host: Target, folder: Path) -> Path:
+    return tiny_library.export_calling(target.tvm_target(host), folder / "hanging.so", "pause")
+
+
+def start_measuring(library: Path, host: Target, result: Path) -> subprocess.Popen[str]:
+    target.write(host, result.with_suffix(".target"))
+    command = [sys.executable, "-c", MEASURE, str(library), str(result.with_suffix(".target")), str(result)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+
+
+def session_of(process: subprocess.Popen[str]) -> psutil.Process:
+    """The process that `process` started to run the library, once it is there."""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        children = psutil.Process(process.pid).children()
+        if children:
+            return children[0]
+        time.sleep(0.05)
+    raise AssertionError("no session was started")
+
+
+def assert_ends(process: psutil.Process) -> None:
+    gone, _ = psutil.wait_procs([process], timeout=10)
+    assert gone == [process]
+
+
+def test_outputs_are_those_of_numpy(matmul: Path, host: Target) -> None:
+    images = tiny_library.images(5)
+    np.testing.assert_allclose(
+        deployment.run(matmul, images, host), tiny_library.outputs(images), rtol=1e-4, atol=1e-5
+    )
+
+
+def test_no_torch_beside_the_library(
+    matmul: Path, host: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "torch.py").write_text("import os; os._exit(77)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    images = tiny_library.images(1)
+    assert deployment.run(matmul, images, host).shape == (1, tiny_library.CLASSES)
+
+
+def test_every_sample_is_kept_and_the_cold_run_is_apart(sleeping: Path, host: Target, tmp_path: Path) -> None:
+    found = deployment.measure(sleeping, tiny_library.images(2), host, PROTOCOL)
+    assert len(found.samples_ms) == found.runs == PROTOCOL.runs
+    assert min(found.samples_ms) >= 4.0 and found.first_ms >= 4.0
+    assert found.threads == host.cores
+    (session,) = found.sessions
+    elapsed = session.after.uptime_seconds - session.before.uptime_seconds
+    everything = sum(session.samples_ns) + session.first_ns
+    assert elapsed >= everything / 1e9 + PROTOCOL.warmup * 0.004
+    measurement.write(found, tmp_path / "timing.json")
+    assert measurement.read(tmp_path / "timing.json") == found
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "said"),
+    [
+        ("raise", (signal.SIGSEGV,), "SIGSEGV"),
+        ("raise", (signal.SIGILL,), "an instruction that this CPU does not have"),
+        ("abort", (), "SIGABRT"),
+        ("exit", (0,), "ended its process"),
+    ],
+)
+def test_a_library_that_crashes_costs_a_message(
+    function: str, arguments: tuple[int, ...], said: str, host: Target, tmp_path: Path
+) -> None:
+    library = tiny_library.export_calling(
+        target.tvm_target(host), tmp_path / "crashing.so", function, *map(int, arguments)
+    )
+    with pytest.raises(UserError, match=said) as refusal:
+        deployment.run(library, tiny_library.images(1), host)
+    assert str(library) in str(refusal.value)
+
+
+def test_a_truncated_or_missing_library_is_named(matmul: Path, host: Target, tmp_path: Path) -> None:
+    truncated = tmp_path / "truncated.so"
+    truncated.write_bytes(matmul.read_bytes()[:3000])
+    for library in (truncated, tmp_path / "missing.so"):
+        with pytest.raises(UserError, match=library.name):
+            deployment.run(library, tiny_library.images(1), host)
+
+
+def test_a_library_for_another_machine_is_not_even_loaded(matmul: Path, host: Target) -> None:
+    foreign = replace(host, triple="riscv64-linux-gnu", cpu="sifive-u74")
+    with pytest.raises(UserError, match="riscv64"):
+        deployment.run(matmul, tiny_library.images(1), foreign)
+
+
+def test_a_library_that_hangs_is_stopped(hanging: Path, host: Target) -> None:
+    with pytest.raises(UserError, match="within 3 s"):
+        deployment.run(hanging, tiny_library.images(1), host, time_limit=3)
+    assert psutil.Process().children() == []
+
+
+def test_two_processes_time_one_after_the_other(sleeping: Path, host: Target, tmp_path: Path) -> None:
+    results = [tmp_path / "one.json", tmp_path / "other.json"]
+    processes = [start_measuring(sleeping, host, result) for result in results]
+    for process in processes:
+        _, said = process.communicate(timeout=60)
+        assert process.returncode == 0, said
+    sessions = [measurement.read(result).sessions[0] for result in results]
+    earlier, after = sorted(sessions, key=lambda session: session.before.uptime_seconds)
+    assert earlier.after.uptime_seconds <= after.before.uptime_seconds
+
+
+def test_a_process_that_has_to_wait_says_so(sleeping: Path, host: Target, tmp_path: Path) -> None:
+    with deployment.exclusive_board():
+        process = start_measuring(sleeping, host, tmp_path / "timing.json")
+        assert process.stderr is not None
+        assert "waiting" in process.stderr.readline()
+        assert process.poll() is None
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])
+def test_a_stopped_process_leaves_no_timing_behind(
+    stop: signal.Signals, hanging: Path, host: Target, tmp_path: Path
+) -> None:
+    process = start_measuring(hanging, host, tmp_path / "timing.json")
+    session = session_of(process)
+    time.sleep(1.0)
+    os.kill(process.pid, stop)
+    process.communicate(timeout=30)
+    assert_ends(session)
+    assert not (tmp_path / "timing.json").exists()
+    with deployment.exclusive_board():
+        pass

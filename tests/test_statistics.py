@@ -1,0 +1,167 @@
+"""Statistics of latencies against SciPy's, and the verdicts drawn from them."""
+
+import platform
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dlas.hardware import machine, statistics
+from dlas.hardware.comparison import Comparison
+from dlas.hardware.machine import State
+from dlas.hardware.measurement import Measurement, Session
+
+GENERATOR = np.random.default_rng(3)
+LATENCIES = GENERATOR.gamma(9.0, 0.4, 150)
+SLOWER = GENERATOR.gamma(9.0, 0.5, 120)
+
+
+def ratio(new: np.ndarray, old: np.ndarray, axis: int) -> np.ndarray:
+    return np.median(new, axis=axis) / np.median(old, axis=axis)
+
+
+def test_intervals_are_those_of_scipy() -> None:
+    options = {
+        "method": "percentile",
+        "n_resamples": 10_000,
+        "vectorized": True,
+        "rng": np.random.default_rng(1),
+    }
+    of_median = scipy.stats.bootstrap((LATENCIES,), np.median, **options).confidence_interval
+    ours = statistics.median_interval(LATENCIES)
+    assert (ours.low, ours.high) == pytest.approx((of_median.low, of_median.high), rel=0.01)
+    of_ratio = scipy.stats.bootstrap((SLOWER, LATENCIES), ratio, **options).confidence_interval
+    ours = statistics.ratio_interval(SLOWER, LATENCIES)
+    assert (ours.low, ours.high) == pytest.approx((of_ratio.low, of_ratio.high), rel=0.01)
+
+
+def test_the_interval_holds_the_true_median_as_often_as_it_says() -> None:
+    """95 % of 100 trials: fewer than 88 would be a chance of 1 in 1000."""
+    truth = scipy.stats.gamma.median(9.0, scale=0.4)
+    trials = (
+        statistics.median_interval(np.random.default_rng(trial).gamma(9.0, 0.4, 40)) for trial in range(100)
+    )
+    assert sum(found.low <= truth <= found.high for found in trials) >= 88
+
+
+@given(st.lists(st.floats(0.01, 1e6), min_size=1, max_size=60), st.sampled_from([10, 50, 90, 99]))
+def test_percentiles_are_those_of_scipy(samples: list[float], percent: int) -> None:
+    expected = scipy.stats.mstats.mquantiles(samples, percent / 100, alphap=1, betap=1)[0]
+    assert statistics.percentile(samples, percent) == pytest.approx(expected)
+
+
+def test_outliers_are_pointed_at() -> None:
+    samples = [*LATENCIES[:50], 40.0]
+    scores = (samples - np.median(samples)) / scipy.stats.median_abs_deviation(samples, scale="normal")
+    assert statistics.outliers(samples) == tuple(np.flatnonzero(np.abs(scores) > 3.5))
+    assert 50 in statistics.outliers(samples)
+
+
+@pytest.mark.parametrize(("samples", "expected"), [([1.0] * 9, ()), ([1.0] * 20 + [2.0], (20,)), ([5.0], ())])
+def test_outliers_among_equal_samples(samples: list[float], expected: tuple[int, ...]) -> None:
+    assert statistics.outliers(samples) == expected
+
+
+@pytest.mark.parametrize("samples", [[], [1.0, float("nan")], [[1.0, 2.0]]])
+def test_what_is_no_row_of_numbers_is_refused(samples: list) -> None:
+    with pytest.raises(ValueError, match="sample"):
+        statistics.median(samples)
+
+
+STILL = State(
+    "2026-01-01T00:00:00.000+00:00", 100.0, 4, "performance", 2000.0, 50.0, 0.1, 400.0, 0.0, 10.0, 7
+)
+
+
+def later(**changes: object) -> State:
+    """Two seconds of this process' own work on two cores after `STILL`."""
+    after = {"uptime_seconds": 102.0, "busy_seconds": 404.0, "own_seconds": 14.0}
+    return State(**{**vars(STILL), **after, **changes})
+
+
+def measured(samples_ms: np.ndarray, after: State) -> Measurement:
+    session = Session(9_000_000, tuple(int(sample * 1e6) for sample in samples_ms), STILL, after)
+    return Measurement(len(samples_ms), 1, 2, (session,))
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"busy_seconds": 405.5}, "other processes used 0.7 of 4 cores"),
+        ({"stolen_seconds": 1.0}, "hypervisor"),
+        ({"throttled": 8}, "heat"),
+        ({"frequency_mhz": 1500.0}, "2000 to 1500 MHz"),
+    ],
+)
+def test_a_board_that_moves_is_marked(changes: dict, reason: str) -> None:
+    assert machine.unsteadiness(STILL, later()) == ()
+    (found,) = machine.unsteadiness(STILL, later(**changes))
+    assert reason in found
+
+
+def test_a_governor_that_changes_the_clock_is_marked() -> None:
+    saving = State(**{**vars(STILL), "governor": "powersave"})
+    assert any("powersave" in reason for reason in machine.unsteadiness(saving, later(governor="powersave")))
+
+
+def test_work_beside_is_seen_on_this_machine() -> None:
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as beside:
+        before = machine.state()
+        time.sleep(1.0)
+        reasons = machine.unsteadiness(before, machine.state())
+        beside.kill()
+    assert any("other processes used" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize(
+    ("factor", "changes", "verdict"),
+    [
+        (1.0, {}, "same"),
+        (1.0, {"busy_seconds": 408.0}, "same"),
+        (1.5, {}, "slower by a factor of 1.50"),
+        (0.5, {}, "faster by a factor of 2.00"),
+        (1.5, {"busy_seconds": 408.0}, "can't tell: now other processes used"),
+    ],
+)
+def test_verdicts(factor: float, changes: dict, verdict: str) -> None:
+    old = np.random.default_rng(0).normal(10.0, 0.3, 150)
+    comparison = Comparison(measured(old, later()), measured(old * factor, later(**changes)))
+    assert comparison.verdict.startswith(verdict)
+    assert comparison.interval.low <= comparison.ratio <= comparison.interval.high
+
+
+def test_scattered_samples_tell_nothing() -> None:
+    old, new = np.random.default_rng(0).gamma(2.0, 5.0, (2, 10))
+    assert Comparison(measured(old, later()), measured(new, later())).verdict.startswith("can't tell")
+
+
+def test_the_environment_is_told_without_importing_the_packages() -> None:
+    script = (
+        "import sys, json; from dlas.hardware import machine; found = machine.environment();"
+        "print(json.dumps([found, sorted({'torch', 'tvm', 'mlflow'} & sys.modules.keys())]))"
+    )
+    told = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True)
+    import json
+
+    import tvm
+
+    environment, imported = json.loads(told.stdout)
+    assert imported == []
+    assert environment["python"] == platform.python_version()
+    assert environment["packages"]["apache-tvm"].startswith(tvm.__version__)
+    assert environment["kernel"].endswith(platform.release())
+
+
+def test_what_differs_is_told_by_its_key() -> None:
+    old = {"python": "3.11.2", "packages": {"numpy": "2.4.0", "torch": "2.13"}, "cpu": None}
+    new = {"python": "3.11.2", "packages": {"numpy": "2.5.0"}, "cpu": "A"}
+    assert machine.differences(old, new) == {
+        "packages.numpy": ("2.4.0", "2.5.0"),
+        "packages.torch": ("2.13", None),
+        "cpu": (None, "A"),
+    }

@@ -1,0 +1,112 @@
+"""What a declared target means, and which machines a library fits."""
+
+import json
+import platform
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlas import config
+from dlas.errors import UserError
+from dlas.hardware import instruction_sets, target
+from dlas.hardware.target import Machine
+
+RASPBERRY_PI_4 = "processor\t: 0\nFeatures\t: fp asimd evtstrm crc32 cpuid\nCPU part\t: 0xd08\n"
+X86_64_V3 = "avx2 fma f16c bmi1 bmi2 abm movbe avx popcnt sse4_1 sse4_2 ssse3 pni sse2 cx16"
+
+
+def resolve(**declared: object) -> target.Target:
+    return target.resolve(config.Target(**{"name": "declared", **declared}))
+
+
+def test_host_is_what_numpy_finds_too() -> None:
+    host = resolve()
+    found = np._core._multiarray_umath.__cpu_features__
+    widest = {"x86_64": [("AVX512F", 64), ("AVX", 32), ("SSE2", 16)], "aarch64": [("NEON", 16)]}
+    expected = next(width for feature, width in widest[platform.machine()] if found[feature])
+    assert host.vector_bytes == expected
+    assert host.cores == target.usable_cores()
+    assert target.misfits(host, target.this_machine()) == ()
+
+
+@pytest.mark.parametrize(
+    ("triple", "cpu", "vector_bytes", "vector_registers"),
+    [
+        ("x86_64-linux-gnu", "skylake-avx512", 64, 32),
+        ("x86_64-linux-gnu", "haswell", 32, 16),
+        ("x86_64-linux-gnu", "core2", 16, 16),
+        ("aarch64-linux-gnu", "cortex-a72", 16, 32),
+        ("aarch64-linux-gnu", "neoverse-v1", 16, 32),
+    ],
+)
+def test_vector_registers_are_those_of_the_named_cpu(
+    triple: str, cpu: str, vector_bytes: int, vector_registers: int
+) -> None:
+    resolved = resolve(triple=triple, cpu=cpu, cores=2)
+    assert (resolved.vector_bytes, resolved.vector_registers) == (vector_bytes, vector_registers)
+    made = target.tvm_target(resolved)
+    assert (made.attrs["mtriple"], made.attrs["mcpu"], made.attrs["num-cores"]) == (triple, cpu, 2)
+
+
+@pytest.mark.parametrize(
+    ("declared", "key", "said"),
+    [
+        ({"cpu": "znver33"}, "target.cpu", "znver3"),
+        ({"triple": "aarch64-linux-gnu", "cpu": "znver3", "cores": 2}, "target.cpu", "znver3"),
+        ({"triple": "aarch64-linux-gnu", "cores": 4}, "target.cpu", "aarch64-linux-gnu"),
+        ({"triple": "aarch64-linux-gnu", "cpu": "cortex-a72"}, "target.cores", "aarch64-linux-gnu"),
+        ({"triple": "vax-linux-gnu", "cpu": "generic", "cores": 1}, "target.triple", "vax"),
+        ({"cores": 4096}, "target.cores", "4096"),
+    ],
+)
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the declared targets are foreign to x86-64")
+def test_what_llvm_or_the_machine_cannot_answer_is_refused(declared: dict, key: str, said: str) -> None:
+    with pytest.raises(UserError) as refusal:
+        resolve(**declared)
+    assert refusal.value.key == key
+    assert said in str(refusal.value)
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="x86-64 flags")
+def test_what_a_hypervisor_hides_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"processor : 0\nflags : fpu {X86_64_V3} hypervisor\n")
+    monkeypatch.setattr(instruction_sets, "CPUINFO", cpuinfo)
+    assert resolve().vector_bytes <= 32
+    assert not [name for name in resolve().instruction_sets if name.startswith("avx512")]
+
+
+def test_a_library_fits_where_its_instructions_are() -> None:
+    haswell = resolve(triple="x86_64-linux-gnu", cpu="haswell", cores=2)
+    skylake = resolve(triple="x86_64-linux-gnu", cpu="skylake-avx512", cores=2)
+    old = Machine("x86_64", "linux", haswell.instruction_sets)
+    new = Machine("x86_64", "linux", skylake.instruction_sets)
+    assert target.misfits(haswell, new) == ()
+    (reason,) = target.misfits(skylake, old)
+    assert "skylake-avx512" in reason and "avx512f" in reason and "avx2" not in reason.split()
+    (reason,) = target.misfits(skylake, Machine("x86_64", "macos", skylake.instruction_sets))
+    assert "linux" in reason and "macos" in reason
+
+
+def test_a_raspberry_pi_4_runs_a_cortex_a72_library_and_no_cortex_a76_one() -> None:
+    """The Pi's A72 has no cryptography extension, and needs none for this."""
+    pi = Machine("aarch64", "linux", instruction_sets.from_cpuinfo(RASPBERRY_PI_4, "aarch64"))
+    assert target.misfits(resolve(triple="aarch64-linux-gnu", cpu="cortex-a72", cores=4), pi) == ()
+    (reason,) = target.misfits(resolve(triple="aarch64-linux-gnu", cpu="cortex-a76", cores=4), pi)
+    assert "dotprod" in reason and "fullfp16" in reason
+    (reason,) = target.misfits(resolve(triple="x86_64-linux-gnu", cpu="haswell", cores=4), pi)
+    assert "x86_64" in reason and "aarch64" in reason
+
+
+def test_a_target_survives_its_file(tmp_path: Path) -> None:
+    made = resolve(triple="aarch64-linux-gnu", cpu="cortex-a72", cores=4)
+    target.write(made, tmp_path / "target.json")
+    assert target.read(tmp_path / "target.json") == made
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"name": "x", "surprise": 1})])
+def test_a_file_that_is_no_target_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "target.json").write_text(text)
+    with pytest.raises(UserError, match=r"target\.json"):
+        target.read(tmp_path / "target.json")

@@ -1,0 +1,53 @@
+"""Libraries that take seconds to make: a matrix multiplication, and ones that misbehave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import tvm
+from tvm import relax, te
+
+INPUT_SHAPE = (1, 3, 32, 32)
+CLASSES = 10
+
+
+def weight(seed: int = 0) -> np.ndarray:
+    """(3 * 32 * 32, CLASSES)."""
+    return np.random.default_rng(seed).normal(size=(3072, CLASSES)).astype("float32") / 50
+
+
+def images(count: int) -> np.ndarray:
+    return np.random.default_rng(1).normal(size=(count, *INPUT_SHAPE[1:])).astype("float32")
+
+
+def outputs(inputs: np.ndarray) -> np.ndarray:
+    """What the matrix multiplication gives, by NumPy in double precision."""
+    return (inputs.reshape(len(inputs), -1).astype("float64") @ weight()).astype("float32")
+
+
+def export_matmul(target: tvm.target.Target, library: Path) -> Path:
+    builder = relax.BlockBuilder()
+    image = relax.Var("image", relax.TensorType(INPUT_SHAPE, "float32"))
+    with builder.function("main", [image]):
+        flat = builder.emit(relax.op.reshape(image, (1, 3072)))
+        builder.emit_func_output(builder.emit(relax.op.matmul(flat, relax.const(weight()))))
+    tvm.compile(builder.get(), target).export_library(str(library))
+    return library
+
+
+def export_calling(target: tvm.target.Target, library: Path, function: str, *arguments: int) -> Path:
+    """A library whose `main` calls a function of the C library, such as `raise` with a signal."""
+
+    def call(inputs: list[te.Tensor], results: list[te.Tensor]) -> tvm.tirx.Stmt:
+        return tvm.tirx.Evaluate(tvm.tirx.call_extern("int32", function, *arguments))
+
+    def kernel(image: te.Tensor) -> te.Tensor:
+        return te.extern([(1, CLASSES)], [image], call, dtype=["float32"], name="misbehaving")
+
+    builder = relax.BlockBuilder()
+    image = relax.Var("image", relax.TensorType(INPUT_SHAPE, "float32"))
+    with builder.function("main", [image]):
+        builder.emit_func_output(builder.emit_te(kernel, image))
+    tvm.compile(builder.get(), target).export_library(str(library))
+    return library
