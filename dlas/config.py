@@ -72,8 +72,8 @@ class Train:
     """How the dense model is trained (SGD with momentum, OneCycle)."""
 
     epochs: int = 3
-    batch_size: int = 64
-    learning_rate: float = 0.1
+    batch_size: int = 32
+    learning_rate: float = 0.02
     momentum: float = 0.9
     weight_decay: float = 5e-4
     device: str = "cpu"
