@@ -1,0 +1,191 @@
+"""`python -m dlas.redeploy` as a person uses it: real bundles, real processes, a real MLflow store."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tiny_library
+
+from dlas import bundle, config
+from dlas.bundle import Bundle
+from dlas.hardware import deployment, machine, measurement, reference, target
+from dlas.hardware.reference import Reference
+
+FORBIDDEN = "import os, sys; print(__name__, 'was imported', file=sys.stderr); os._exit(77)"
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of a matrix multiplication, measured here."""
+    made = Bundle(tmp_path_factory.mktemp("original") / "bundle")
+    made.make_folders()
+    host = target.resolve(config.Target(name="host"))
+    target.write(host, made.target)
+    tiny_library.export_matmul(target.tvm_target(host), made.library)
+    images = tiny_library.images(4)
+    reference.write(Reference(images, tiny_library.outputs(images)), made.reference)
+    protocol = config.Timing(name="test", runs=40, warmup=1)
+    measurement.write(deployment.measure(made.library, images, host, protocol), made.timing)
+    made.environment.write_text(json.dumps(machine.environment() | {"kernel": "Linux 1.0"}))
+    (made.model / "weights.safetensors").write_bytes(b"\0" * 64)
+    bundle.seal(made.root, point="ab12", stages={})
+    return made.root
+
+
+@pytest.fixture
+def copy(original: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(original, tmp_path / "bundle"))
+
+
+def redeploy(
+    *arguments: str, forbidden: Path | None = None, cwd: Path | None = None
+) -> subprocess.CompletedProcess[str]:
+    searched = os.pathsep.join(map(str, filter(None, [forbidden, REPOSITORY])))
+    return subprocess.run(
+        [sys.executable, "-m", "dlas.redeploy", *arguments],
+        env={**os.environ, "PYTHONPATH": searched},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=cwd,
+    )
+
+
+def test_a_bundle_is_timed_again_without_torch_and_mlflow(original: Path, tmp_path: Path) -> None:
+    for package in ("torch", "mlflow", "hydra"):
+        (tmp_path / f"{package}.py").write_text(FORBIDDEN)
+    ended = redeploy(f"bundle={original}", forbidden=tmp_path, cwd=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "every file is as it was sealed" in ended.stdout
+    assert "4 outputs match the reference" in ended.stdout
+    old = measurement.read(original / "timing.json")
+    assert f"then       {old.median_ms:.3f} ms [{old.interval_ms.low:.3f}" in ended.stdout
+    assert ended.stdout.count("40 samples") == 2
+    ratio = re.search(r"ratio +(\S+) \[(\S+), (\S+)\]  (same|slower|faster|can't tell)", ended.stdout)
+    assert ratio is not None
+    assert float(ratio[2]) <= float(ratio[1]) <= float(ratio[3])
+    assert "differs    kernel: Linux 1.0 then" in ended.stdout
+
+
+def change_a_byte(root: Path) -> None:
+    content = bytearray((root / "model/weights.safetensors").read_bytes())
+    content[7] ^= 1
+    (root / "model/weights.safetensors").write_bytes(content)
+
+
+def lose_a_file(root: Path) -> None:
+    (root / "library/model.so").unlink()
+
+
+def for_another_architecture(root: Path) -> None:
+    arm = target.resolve(config.Target("hikey970", "aarch64-linux-gnu", "cortex-a72", 4))
+    target.write(arm, root / "library/target.json")
+    bundle.seal(root, point="ab12", stages={})
+
+
+def for_another_cpu(root: Path) -> None:
+    here = target.read(root / "library/target.json")
+    target.write(replace(here, cpu="futuremont", instruction_sets=("avx4096",)), root / "library/target.json")
+    bundle.seal(root, point="ab12", stages={})
+
+
+def expect_other_outputs(root: Path) -> None:
+    outputs = np.load(root / "reference/outputs.npy")
+    outputs[2, 5] += 0.5
+    np.save(root / "reference/outputs.npy", outputs)
+    bundle.seal(root, point="ab12", stages={})
+
+
+def hold_a_pickle(root: Path) -> None:
+    np.save(root / "reference/inputs.npy", np.array([object()]), allow_pickle=True)
+    bundle.seal(root, point="ab12", stages={})
+
+
+def seal_without_timing(root: Path) -> None:
+    (root / "timing.json").unlink()
+    bundle.seal(root, point="ab12", stages={})
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (change_a_byte, ["model/weights.safetensors"]),
+        (lose_a_file, ["library/model.so is missing"]),
+        (for_another_architecture, ["aarch64", os.uname().machine]),
+        (for_another_cpu, ["futuremont", "avx4096"]),
+        (expect_other_outputs, ["wrong outputs", "1 of 40", "0.5"]),
+        (hold_a_pickle, ["reference"]),
+        (seal_without_timing, ["timing.json"]),
+    ],
+)
+def test_a_bundle_that_cannot_be_trusted_is_refused(
+    copy: Path, spoil: Callable[[Path], None], said: list[str]
+) -> None:
+    spoil(copy)
+    ended = redeploy(f"bundle={copy}")
+    assert ended.returncode == 1
+    assert "Traceback" not in ended.stderr
+    assert "ratio" not in ended.stdout
+    for words in said:
+        assert words in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "run=<run id> or bundle=<folder>"),
+        (["run=a", "bundle=b"], "exactly one"),
+        (["bundel=x"], "bundle"),
+        (["bundle"], "key=value"),
+        (["bundle=x", "rebuild=perhaps"], "rebuild"),
+    ],
+)
+def test_a_mistake_in_the_arguments_is_told(arguments: list[str], said: str) -> None:
+    ended = redeploy(*arguments)
+    assert ended.returncode == 2
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_help_tells_every_argument() -> None:
+    ended = redeploy("--help")
+    assert ended.returncode == 0
+    for argument in ("run=", "bundle=", "rebuild=", "artifacts=", "tracking.uri="):
+        assert argument in ended.stdout
+
+
+def test_a_run_is_fetched_and_the_result_points_at_it(original: Path, tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    client = MlflowClient(tracking_uri=uri)
+    experiment = client.create_experiment("dlas", artifact_location=(tmp_path / "mlruns").as_uri())
+    point = client.create_run(experiment).info.run_id
+    client.log_artifacts(point, str(original), "bundle")
+
+    ended = redeploy(f"run={point}", f"tracking.uri={uri}")
+    assert ended.returncode == 0, ended.stderr
+    (logged,) = [run for run in client.search_runs([experiment]) if run.info.run_id != point]
+    assert logged.info.run_id in ended.stdout
+    assert logged.info.status == "FINISHED"
+    assert logged.data.tags["dlas.original"] == point
+    told = re.search(r"ratio +(\S+) \[", ended.stdout)
+    assert told is not None
+    assert logged.data.metrics["redeploy.ratio"] == pytest.approx(float(told[1]), abs=1e-3)
+    assert logged.data.metrics["latency.median_ms"] > 0
+    files = [file.path for file in client.list_artifacts(logged.info.run_id, "redeploy")]
+    assert "redeploy/timing.json" in files
+
+    ended = redeploy("run=0123456789abcdef0123456789abcdef", f"tracking.uri={uri}")
+    assert ended.returncode == 1
+    assert "there is no run" in ended.stderr
+    assert "Traceback" not in ended.stderr
