@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import sys
 from collections.abc import Sequence
@@ -17,6 +16,7 @@ from yaml import YAMLError
 
 from dlas import config
 from dlas.errors import UserError
+from dlas.merging import explained, nearest
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 AMBIGUOUS = re.compile(r"Ambiguous value for argument '(?P<key>[^=]+)=(?P<value>[^']*)'")
@@ -66,7 +66,7 @@ def refusal(error: Exception) -> UserError | None:
             "cannot be read", key=error.override, remedy="key=value, with quotes around odd characters"
         )
     if isinstance(error, OmegaConfBaseException):
-        return config.explained(error)
+        return explained(error)
     if isinstance(error, YAMLError):
         return UserError(f"a YAML file cannot be read: {error}", remedy="mend the file")
     if isinstance(error, HydraException):
@@ -81,16 +81,15 @@ def _unknown_option(error: MissingConfigException) -> UserError:
     if not group or not error.options:
         return UserError(str(error).partition("\n")[0], remedy="dlas-run --help lists the options")
     known = sorted(error.options)
-    remedy = f"{config.nearest(option, known)}known options: {', '.join(known)}"
+    remedy = f"{nearest(option, known)}known options: {', '.join(known)}"
     return UserError(f"there is no option '{option}'", key=group, remedy=remedy)
 
 
 def _nameless_option(arguments: Sequence[str]) -> UserError:
     """Hydra does not say which of the choices was a number or a null."""
-    layers = [layer.name for layer in dataclasses.fields(config.Stack)]
     for argument in arguments:
         key, _, value = argument.partition("=")
-        if key in layers and (value == "null" or not value.isidentifier()):
+        if key in config.GROUPS and (value == "null" or not value.isidentifier()):
             return UserError(
                 f"'{value}' names no option", key=key, remedy="dlas-run --help lists the options"
             )
@@ -104,7 +103,7 @@ def _composition(error: HydraException) -> UserError:
             remedy = f"for a sweep add -m: dlas-run -m {several['key']}={several['value']}"
             return UserError(f"'{several['value']}' is several values", key=several["key"], remedy=remedy)
     if isinstance(error.__cause__, OmegaConfBaseException):
-        return config.explained(error.__cause__)
+        return explained(error.__cause__)
     return UserError(
         str(error).partition("\n")[0], remedy="dlas-run --help lists layers, options and settings"
     )

@@ -17,25 +17,18 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import (
-    ConfigAttributeError,
-    ConfigKeyError,
-    InterpolationKeyError,
-    MissingMandatoryValue,
-    OmegaConfBaseException,
-    ValidationError,
-)
 
 from dlas.errors import UserError
 from dlas.finding import module_exists
+from dlas.merging import merged
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
+GROUPS = ("dataset", "model", "compression", "algo", "format", "compiler", "tuner", "target", "timing")
 FORMATS = ("dense",)
 COMPILERS = ("tvm",)
 # What else decides the numbers of a point: a new version of any of these makes it another point.
@@ -230,9 +223,8 @@ def parse(composed: DictConfig) -> Stack:
     OmegaConf.set_readonly(schema, False)
     for group, declared in get_type_hints(Stack).items():
         if isinstance(declared, type) and dataclasses.is_dataclass(declared):
-            extended = declared in (Compression, Tuner)
-            schema[group] = _settings_class(composed, group, declared) if extended else declared
-    stack = cast(Stack, _merged(schema, composed))
+            schema[group] = _declared_class(composed, group, declared)
+    stack = cast(Stack, merged(schema, composed))
     check(stack)
     return dataclasses.replace(stack, artifacts=str(Path(stack.artifacts).expanduser().absolute()))
 
@@ -252,7 +244,7 @@ def options(cls: type[Options], arguments: list[str]) -> Options:
     for argument in arguments:
         known = f"known: {', '.join(f'{option.name}=' for option in dataclasses.fields(cast(Any, cls)))}"
         require("=" in argument, argument, "is not of the form key=value", known)
-    return cast(Options, _merged(OmegaConf.structured(cls), OmegaConf.from_dotlist(arguments)))
+    return cast(Options, merged(OmegaConf.structured(cls), OmegaConf.from_dotlist(arguments)))
 
 
 def to_yaml(stack: Stack) -> str:
@@ -275,71 +267,17 @@ def identity(stack: Stack) -> str:
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def explained(error: OmegaConfBaseException) -> UserError:
-    """OmegaConf's exception as the sentence that a person reads."""
-    key = error.full_key or str(error.key or "")
-    problem = str(error.msg or error).partition("\n")[0]
-    if isinstance(error, ConfigKeyError | ConfigAttributeError) and error.parent_node is not None:
-        known = sorted(str(name) for name in error.parent_node if name != "hydra")
-        group, _, name = key.rpartition(".")
-        owner = f" of {group}" if group else ""
-        return UserError(
-            "unknown key", key=key, remedy=f"{nearest(name, known)}known keys{owner}: {', '.join(known)}"
-        )
-    if isinstance(error, MissingMandatoryValue):
-        return UserError("no value is given", key=key, remedy=f"add it: {key}=<value>")
-    if isinstance(error, ValidationError) and error.parent_node is not None:
-        return UserError(problem, key=key, remedy=_expected(error))
-    if isinstance(error, InterpolationKeyError):
-        return UserError(problem, key=key, remedy="it refers to a key that the config does not have")
-    return UserError(problem, key=key)
+def _declared_class(composed: DictConfig, group: str, base: type) -> type:
+    """`base`, or what extends it where options differ in their settings."""
+    choice = composed.get(group)
+    if group in GROUPS:
+        remedy = f"{group}=<option>; dlas-run --help lists them"
+        require(isinstance(choice, DictConfig), group, "no option is chosen", remedy)
+    return _settings_class(choice, group, base) if base in (Compression, Tuner) else base
 
 
-def nearest(name: str, known: list[str]) -> str:
-    """`did you mean 'x'? ` where a known name is close, else nothing."""
-    close = get_close_matches(name, known, n=1)
-    return f"did you mean '{close[0]}'? " if close else ""
-
-
-def _merged(schema: DictConfig, given: DictConfig) -> object:
-    """The dataclass that `schema` stands for, with what was given; raises `UserError`."""
-    _make_writable(schema)
-    _require_groups(schema, given, "")
-    try:
-        return OmegaConf.to_object(OmegaConf.merge(schema, given))
-    except OmegaConfBaseException as error:
-        raise explained(error) from None
-
-
-def _make_writable(node: DictConfig) -> None:
-    """Frozen dataclasses make read-only nodes, which could not be merged into."""
-    OmegaConf.set_readonly(node, False)
-    for key in node:
-        child = node._get_node(key)
-        if isinstance(child, DictConfig) and not (child._is_missing() or child._is_none()):
-            _make_writable(child)
-
-
-def _require_groups(schema: DictConfig, given: DictConfig, path: str) -> None:
-    """Where the schema has a group, a bare value does not fit; OmegaConf would not say at which key."""
-    for name in map(str, schema):
-        group, value = schema._get_node(name), given._get_node(name)
-        if not isinstance(group, DictConfig) or value is None:
-            continue
-        key = f"{path}{name}"
-        if not isinstance(value, DictConfig) or value._is_none():
-            known = ", ".join(f"{key}.{setting}" for setting in map(str, group))
-            raise UserError(f"'{value}' stands where a group belongs", key=key, remedy=f"settings: {known}")
-        _require_groups(group, value, f"{key}.")
-
-
-def _settings_class(composed: DictConfig, group: str, base: type) -> type:
+def _settings_class(choice: DictConfig, group: str, base: type) -> type:
     """The `Settings` of the module that the group's YAML names."""
-    choice = OmegaConf.select(composed, group)
-    if not isinstance(choice, DictConfig):
-        raise UserError(
-            "no option is chosen", key=group, remedy=f"{group}=<option>; dlas-run --help lists them"
-        )
     path, key = OmegaConf.select(choice, "module", throw_on_missing=False), f"{group}.module"
     require(isinstance(path, str), key, f"'{path}' is no module", "the dotted path of a Python module")
     _require_module(key, path)
@@ -360,17 +298,6 @@ def _require_module(key: str, module: str) -> None:
     found = bool(module) and module_exists(module)
     remedy = "a dotted path that Python can import; PYTHONPATH=<folder> adds modules of your own"
     require(found, key, f"there is no module '{module}'", remedy)
-
-
-def _expected(error: OmegaConfBaseException) -> str:
-    """The declared type of the field that a value did not fit."""
-    owner = error.object_type
-    name = str(error.key)
-    if isinstance(owner, type) and dataclasses.is_dataclass(owner):
-        declared = {option.name: option.type for option in dataclasses.fields(owner)}
-        if name in declared:
-            return f"expected: {getattr(declared[name], '__name__', declared[name])}"
-    return ""
 
 
 def _leaves(settings: Mapping[str, Any], path: str) -> list[tuple[str, str]]:

@@ -1,0 +1,87 @@
+"""Merging what was given into what was declared; OmegaConf's complaints as a person reads them."""
+
+from __future__ import annotations
+
+import dataclasses
+from difflib import get_close_matches
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    InterpolationKeyError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+    ValidationError,
+)
+
+from dlas.errors import UserError
+
+
+def merged(schema: DictConfig, given: DictConfig) -> object:
+    """The dataclass that `schema` stands for, with what was given; raises `UserError`."""
+    _make_writable(schema)
+    _require_groups(schema, given, "")
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(schema, given))
+    except OmegaConfBaseException as error:
+        raise explained(error) from None
+
+
+def _make_writable(node: DictConfig) -> None:
+    """Frozen dataclasses make read-only nodes, which could not be merged into."""
+    OmegaConf.set_readonly(node, False)
+    for key in node:
+        child = node._get_node(key)
+        if isinstance(child, DictConfig) and not (child._is_missing() or child._is_none()):
+            _make_writable(child)
+
+
+def _require_groups(schema: DictConfig, given: DictConfig, path: str) -> None:
+    """Where the schema has a group, a bare value does not fit; OmegaConf would not say at which key."""
+    for name in map(str, schema):
+        group = schema._get_node(name)
+        if not isinstance(group, DictConfig) or name not in given:
+            continue
+        key, value = f"{path}{name}", given._get_node(name)
+        if not isinstance(value, DictConfig) or value._is_none():
+            known = ", ".join(f"{key}.{setting}" for setting in map(str, group))
+            raise UserError(f"'{value}' stands where a group belongs", key=key, remedy=f"settings: {known}")
+        _require_groups(group, value, f"{key}.")
+
+
+def explained(error: OmegaConfBaseException) -> UserError:
+    """OmegaConf's exception as the sentence that a person reads."""
+    key = error.full_key or str(error.key or "")
+    problem = str(error.msg or error).partition("\n")[0]
+    if isinstance(error, ConfigKeyError | ConfigAttributeError) and error.parent_node is not None:
+        known = sorted(str(name) for name in error.parent_node if name != "hydra")
+        group, _, name = key.rpartition(".")
+        owner = f" of {group}" if group else ""
+        return UserError(
+            "unknown key", key=key, remedy=f"{nearest(name, known)}known keys{owner}: {', '.join(known)}"
+        )
+    if isinstance(error, MissingMandatoryValue):
+        return UserError("no value is given", key=key, remedy=f"add it: {key}=<value>")
+    if isinstance(error, ValidationError) and error.parent_node is not None:
+        return UserError(problem, key=key, remedy=_expected(error))
+    if isinstance(error, InterpolationKeyError):
+        return UserError(problem, key=key, remedy="it refers to a key that the config does not have")
+    return UserError(problem, key=key)
+
+
+def nearest(name: str, known: list[str]) -> str:
+    """`did you mean 'x'? ` where a known name is close, else nothing."""
+    close = get_close_matches(name, known, n=1)
+    return f"did you mean '{close[0]}'? " if close else ""
+
+
+def _expected(error: OmegaConfBaseException) -> str:
+    """The declared type of the field that a value did not fit."""
+    owner = error.object_type
+    name = str(error.key)
+    if isinstance(owner, type) and dataclasses.is_dataclass(owner):
+        declared = {option.name: option.type for option in dataclasses.fields(owner)}
+        if name in declared:
+            return f"expected: {getattr(declared[name], '__name__', declared[name])}"
+    return ""

@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from dlas import config
+from dlas.errors import UserError
+from dlas.finding import module_exists
+
+OPTIONS = sorted(
+    (group, option.stem)
+    for group in config.GROUPS
+    for option in (config.config_folder() / group).glob("*.yaml")
+)
+
+
+def composed(*overrides: str) -> DictConfig:
+    with initialize_config_dir(str(config.config_folder()), version_base="1.3"):
+        return compose("config", list(overrides))
+
+
+def parsed(*overrides: str) -> config.Stack:
+    return config.parse(composed(*overrides))
+
+
+def refused(*overrides: str) -> UserError:
+    with pytest.raises(UserError) as caught:
+        parsed(*overrides)
+    return caught.value
+
+
+def test_defaults_are_the_documented_ones() -> None:
+    stack = parsed()
+    assert stack.dataset.name == "digits"
+    assert stack.compression.name == "channel_pruning"
+    assert (stack.algo.name, stack.format.name) == ("direct", "dense")
+    assert (stack.compiler.name, stack.tuner.name, stack.target.name) == ("tvm", "ansor", "host")
+    assert stack.timing.runs == 150
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_composes_and_lists_every_setting(group: str, option: str) -> None:
+    """What a YAML leaves out could not be overridden without Hydra's `+`."""
+    stack = parsed(f"{group}={option}")
+    chosen = getattr(stack, group)
+    assert chosen.name == option
+    assert set(composed(f"{group}={option}")[group]) == {item.name for item in dataclasses.fields(chosen)}
+
+
+def test_a_setting_reaches_its_field_with_its_type() -> None:
+    stack = parsed("tuner.trials=7", "train.learning_rate=1", "target.cores=2", "compression.ratio=0.25")
+    assert stack.tuner.trials == 7  # type: ignore[attr-defined]
+    assert stack.train.learning_rate == 1.0
+    assert isinstance(stack.train.learning_rate, float)
+    assert stack.target.cores == 2
+    assert stack.compression.ratio == 0.25  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("override", "key", "hint"),
+    [
+        ("tuner.trials=many", "tuner.trials", "int"),
+        ("tuner.trials=2.5", "tuner.trials", "int"),
+        ("tuner.trials=true", "tuner.trials", "int"),
+        ("tuner.trials=null", "tuner.trials", "int"),
+        ("tuner.trials=-1", "tuner.trials", "1 or more"),
+        ("+tuner.trails=3", "tuner.trails", "did you mean 'trials'?"),
+        ("+trian=3", "trian", "did you mean 'train'?"),
+        ("+compression.finetune.epoch=3", "compression.finetune.epoch", "did you mean 'epochs'?"),
+        ("compression.finetune.epochs=x", "compression.finetune.epochs", "int"),
+        ("compression.ratio=1.5", "compression.ratio", ""),
+        ("train=3", "train", "train.epochs"),
+        ("train.epochs=-1", "train.epochs", "0 or more"),
+        ("train.batch_size=0", "train.batch_size", "1 or more"),
+        ("train.learning_rate=nan", "train.learning_rate", "more than 0"),
+        ("train.learning_rate=inf", "train.learning_rate", "more than 0"),
+        ("train.momentum=1", "train.momentum", "below 1"),
+        ("train.device=gpu", "train.device", "cuda"),
+        ("target.cores=0", "target.cores", "1 or more"),
+        ("timing.runs=0", "timing.runs", "1 or more"),
+        ("timing.warmup=-1", "timing.warmup", "0 or more"),
+        ("compiler.opt_level=9", "compiler.opt_level", "3"),
+        ("format.name=csr", "format.name", "dense"),
+        ("seed=-1", "seed", "0 to"),
+        ("tracking.experiment=''", "tracking.experiment", "name"),
+        ("dataset.module=dlas.datasets.nowhere", "dataset.module", "PYTHONPATH"),
+        ("model.factory=nowhere.vgg16", "model.factory", "PYTHONPATH"),
+        ("model.factory=vgg16", "model.factory", "dotted path"),
+        ("algo.module=dlas.algorithms.fft", "algo.module", "PYTHONPATH"),
+        ("tuner.module=dlas.errors", "tuner.module", "Settings"),
+        ("tuner.module=json.nowhere", "tuner.module", "PYTHONPATH"),
+        ("tuner.module=null", "tuner.module", "Python module"),
+        ("artifacts=${nowhere}", "artifacts", "refers"),
+        ("model.factory=???", "model.factory", "model.factory="),
+        ("~tuner", "tuner", "tuner="),
+        ("~model", "model", "model"),
+    ],
+)
+def test_a_mistake_is_refused_by_its_full_key_with_what_would_be_right(
+    override: str, key: str, hint: str
+) -> None:
+    error = refused(override)
+    assert error.key == key
+    assert hint in error.remedy
+    assert "\n" not in error.problem
+
+
+def test_an_artifacts_folder_is_absolute_and_a_relative_one_starts_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert parsed("artifacts=mine").artifacts == str(tmp_path / "mine")
+    assert parsed().artifacts == str(config.default_artifacts())
+
+
+def test_yaml_gives_the_same_stack_again() -> None:
+    stack = parsed("model=vgg16", "algo=gemm", "tuner.trials=3", "target.cores=1")
+    assert config.parse(OmegaConf.create(config.to_yaml(stack))) == stack
+
+
+def test_identity_follows_what_decides_the_numbers_and_nothing_else(tmp_path: Path) -> None:
+    same = config.identity(parsed())
+    elsewhere = parsed(f"artifacts={tmp_path}", "tracking.uri=http://elsewhere", f"dataset.root={tmp_path}")
+    assert config.identity(elsewhere) == same
+    others = ("seed=1", "tuner.trials=3", "algo=gemm", "model=vgg16", "train.epochs=1", "timing.runs=9")
+    assert len({same, *(config.identity(parsed(other)) for other in others)}) == 1 + len(others)
+
+
+def test_flat_names_every_setting_by_its_full_key() -> None:
+    settings = config.flat(parsed("compression.ratio=0.25"))
+    assert settings["compression.ratio"] == "0.25"
+    assert settings["compression.finetune.epochs"].isdigit()
+    assert settings["target.cores"] == "null"
+    assert settings["algo.module"] == "dlas.algorithms.direct"
+    assert not any(isinstance(value, dict) for value in settings.values())
+
+
+def test_modules_are_found_without_being_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    package = tmp_path / "explosive"
+    (package / "inner").mkdir(parents=True)
+    for folder in (package, package / "inner"):
+        (folder / "__init__.py").write_text("raise RuntimeError('imported')")
+    (package / "inner" / "leaf.py").write_text("raise RuntimeError('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert module_exists("explosive.inner.leaf")
+    assert not module_exists("explosive.inner.loaf")
+    assert not module_exists("explosive.inner.leaf.deeper")
+    assert not module_exists("")
+    assert not module_exists("explosive..leaf")
+    assert "explosive" not in sys.modules
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    port: int = 1
+    inner: config.Timing = dataclasses.field(default_factory=lambda: config.Timing(name="t"))
+
+
+def test_options_of_a_small_command() -> None:
+    assert config.options(Options, ["port=5", "inner.runs=2"]) == Options(5, config.Timing("t", runs=2))
+    for argument, key in (("port=x", "port"), ("prot=1", "prot"), ("5", "5"), ("inner.run=3", "inner.run")):
+        with pytest.raises(UserError) as caught:
+            config.options(Options, [argument])
+        assert caught.value.key == key
