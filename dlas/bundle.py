@@ -103,7 +103,7 @@ def seal(root: Path, *, point: str, stages: Mapping[str, str]) -> Bundle:
     }
     unfinished = root / f"{MANIFEST}.unfinished"
     unfinished.write_text(json.dumps({**document, "sha256": _digest(document)}, indent=1) + "\n")
-    os.replace(unfinished, root / MANIFEST)
+    unfinished.replace(root / MANIFEST)
     return Bundle(root)
 
 
@@ -177,8 +177,11 @@ def _files(root: Path) -> list[str]:
 
 
 def _fingerprint(path: Path) -> dict[str, Any]:
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return {"sha256": hashlib.file_digest(file, "sha256").hexdigest(), "bytes": path.stat().st_size}
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return {"sha256": digest.hexdigest(), "bytes": path.stat().st_size}
 
 
 def _digest(document: Mapping[str, Any]) -> str:

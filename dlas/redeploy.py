@@ -56,6 +56,7 @@ class Options:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The `dlas-redeploy` command; returns its exit status."""
+    keep_torch_out()
     given = list(sys.argv[1:] if arguments is None else arguments)
     if {"-h", "--help"} & set(given):
         print(__doc__)
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return MISTAKE
     try:
         redeploy(options)
-    except UserError as error:
+    except (UserError, OSError) as error:
         print(error, file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
@@ -88,8 +89,8 @@ def redeploy(options: Options) -> None:
         comparison = retimed(verified, library)
         differences = machine.differences(_environment(verified), machine.environment())
         print(report(comparison, differences))
-        if store is not None and options.run is not None:
-            _log(store, options.run, comparison, folder)
+        if store is not None:
+            _log(store, options, comparison, folder)
 
 
 def retimed(verified: Bundle, library: Path) -> Comparison:
@@ -151,7 +152,6 @@ def _rebuilt(verified: Bundle, folder: Path) -> Path:
     from dlas.systems.rebuild import rebuild_library
 
     print("rebuilding the library from the bundle's program, weights and tuning log")
-    (folder / "rebuilt").mkdir()
     return rebuild_library(verified.root, folder / "rebuilt")
 
 
@@ -163,9 +163,10 @@ def _environment(verified: Bundle) -> dict[str, Any]:
     return environment
 
 
-def _log(store: Store, original: str, comparison: Comparison, folder: Path) -> None:
+def _log(store: Store, options: Options, comparison: Comparison, folder: Path) -> None:
     from dlas import tracking
 
+    original = options.run or ""
     found = folder / "redeploy"
     found.mkdir()
     measurement.write(comparison.new, found / "timing.json")
@@ -175,7 +176,7 @@ def _log(store: Store, original: str, comparison: Comparison, folder: Path) -> N
         "redeploy.ratio_ci_low": comparison.interval.low,
         "redeploy.ratio_ci_high": comparison.interval.high,
     }
-    tags = {"dlas.verdict": comparison.verdict}
+    tags = {"dlas.verdict": comparison.verdict, "dlas.rebuilt": str(options.rebuild).lower()}
     if comparison.new.unsteady:
         tags["dlas.unsteady"] = "; ".join(comparison.new.unsteady)
     run_id = tracking.log_redeploy(store, original, f"redeploy of {original}", metrics, tags, found)
@@ -183,5 +184,4 @@ def _log(store: Store, original: str, comparison: Comparison, folder: Path) -> N
 
 
 if __name__ == "__main__":
-    keep_torch_out()
     sys.exit(main())

@@ -185,7 +185,35 @@ def test_a_run_is_fetched_and_the_result_points_at_it(original: Path, tmp_path: 
     files = [file.path for file in client.list_artifacts(logged.info.run_id, "redeploy")]
     assert "redeploy/timing.json" in files
 
-    ended = redeploy("run=0123456789abcdef0123456789abcdef", f"tracking.uri={uri}")
-    assert ended.returncode == 1
-    assert "there is no run" in ended.stderr
-    assert "Traceback" not in ended.stderr
+
+def test_a_library_is_rebuilt_from_program_and_weights_without_torch(tmp_path: Path) -> None:
+    import torch
+    from torch import nn
+
+    from dlas.systems import lowering, program
+
+    torch.manual_seed(0)
+    convolutions = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
+    model = nn.Sequential(convolutions, nn.AvgPool2d(32), nn.Flatten(), nn.Linear(8, 10)).eval()
+    made = Bundle(tmp_path / "bundle")
+    made.make_folders()
+    host = target.resolve(config.Target(name="host"))
+    target.write(host, made.target)
+    program.save(lowering.lower(model, tiny_library.INPUT_SHAPE, "dlas.algorithms.direct"), made.model)
+    choices = {"tuner": "dlas.systems.tuners.none", "opt_level": 3, "kernels": []}
+    (made.tuning / "choices.json").write_text(json.dumps(choices))
+    images = tiny_library.images(2)
+    with torch.no_grad():
+        reference.write(Reference(images, model(torch.from_numpy(images)).numpy()), made.reference)
+    other = tiny_library.export_matmul(target.tvm_target(host), made.library)
+    protocol = config.Timing(name="test", runs=20, warmup=1)
+    measurement.write(deployment.measure(other, images, host, protocol), made.timing)
+    made.environment.write_text(json.dumps(machine.environment()))
+    bundle.seal(made.root, point="ab12", stages={})
+
+    (tmp_path / "torch.py").write_text(FORBIDDEN)
+    assert "wrong outputs" in redeploy(f"bundle={made.root}").stderr
+    ended = redeploy(f"bundle={made.root}", "rebuild=true", forbidden=tmp_path)
+    assert ended.returncode == 0, ended.stderr
+    assert "2 outputs match the reference" in ended.stdout
+    bundle.verify(made.root)

@@ -10,7 +10,7 @@ from dlas.hardware.measurement import Measurement
 from dlas.hardware.statistics import Interval
 
 SAME_WITHIN = 1.05
-"""Two sessions of one library on one quiet machine differ by up to this factor; less is no difference."""
+"""A factor of less is no difference: where memory happens to lie can move one session as much."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Comparison:
         one side of 1. A difference on a board that did not hold still is not laid to the library.
         """
         low, high = self.interval.low, self.interval.high
-        if 1 / SAME_WITHIN <= low and high <= SAME_WITHIN:
+        if low >= 1 / SAME_WITHIN and high <= SAME_WITHIN:
             return "same"
         if low <= 1 <= high:
             return "can't tell: the samples scatter too widely"

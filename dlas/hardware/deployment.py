@@ -82,9 +82,7 @@ def measure(
     require_fit(target)
     order = {"command": "time", "runs": protocol.runs, "warmup": protocol.warmup}
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder, exclusive_board():
-        result = session_result(
-            Path(folder), "session.json", target, library, inputs[:1], order, time_limit
-        )
+        result = session_result(Path(folder), "session.json", target, library, inputs[:1], order, time_limit)
         session = measurement.session(json.loads(result.read_text()))
     return Measurement(protocol.runs, protocol.warmup, threads(target), (session,))
 
@@ -103,6 +101,12 @@ def exclusive_board() -> Iterator[None]:
     except Timeout:
         log.warning("waiting: another process is timing on this machine")
         lock.acquire(poll_interval=LOCK_POLL_SECONDS)
+    except OSError as error:
+        raise UserError(
+            f"the lock of this machine can't be opened: {error}",
+            key=lock.lock_file,
+            remedy="Every timing on this machine has to be able to write it.",
+        ) from None
     try:
         yield
     finally:
