@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock
+
+log = logging.getLogger(__name__)
 
 
 def stage_key(inputs: Mapping[str, Any]) -> str:
@@ -34,6 +37,7 @@ class StageStore:
         key = stage_key(inputs)
         folder = self.root / stage / key[:24]
         if folder.exists():
+            log.info("%s: finished earlier", stage)
             return folder
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(folder.with_suffix(".lock")):
@@ -41,6 +45,7 @@ class StageStore:
                 return folder
             unfinished = folder.with_suffix(".unfinished")
             unfinished.mkdir(exist_ok=True)
+            log.info("%s: started", stage)
             make(unfinished)
             (unfinished / "inputs.json").write_text(json.dumps(inputs, sort_keys=True, indent=2))
             unfinished.rename(folder)

@@ -1,4 +1,4 @@
-"""Which schedule each kernel gets: the tuned one where there is one, it is right and it is faster; else the untuned."""
+"""Which schedule each kernel gets: a tuned one that is right and faster than the untuned one, or the untuned."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import tvm
 from dlas.hardware.kernels import Comparison, KernelPair, compare_kernels
 from dlas.hardware.target import Target, tvm_target
 from dlas.systems.building import untuned_kernel
-from dlas.systems.program import ConvLayer, LoweredProgram
+from dlas.systems.program import LoweredProgram
 from dlas.systems.tuners.task import Schedules, TuningTask
 
 LARGEST_ERROR = 1e-3
@@ -28,13 +28,13 @@ class KernelChoice:
     tuned_ms: float | None = None
 
 
-def tuning_tasks(program: LoweredProgram) -> list[TuningTask]:
+def kernel_tasks(program: LoweredProgram) -> dict[str, TuningTask]:
     """One task per kernel, in the order of the network, with the number of layers that share it."""
     kernels = [layer.kernel for layer in program.layers]
-    return [
-        TuningTask(layer.workload, layer.algorithm, kernels.count(kernel))
-        for kernel, layer in _by_kernel(program).items()
-    ]
+    return {
+        layer.kernel: TuningTask(layer.workload, layer.algorithm, kernels.count(layer.kernel))
+        for layer in program.layers
+    }
 
 
 def choose(
@@ -45,8 +45,7 @@ def choose(
     Both schedules of a kernel are run on one random input and timed in turn, in a fresh process that holds
     the board alone. Their library is left in `scratch`.
     """
-    layers = _by_kernel(program)
-    keys = {name: _task_key(layer) for name, layer in layers.items()}
+    keys = {name: task.key for name, task in kernel_tasks(program).items()}
     tuned = {name: schedules.found[key] for name, key in keys.items() if key in schedules.found}
     missing = [
         KernelChoice(name, tuned=False, reason=schedules.missing[key])
@@ -55,10 +54,9 @@ def choose(
     ]
     if not tuned:
         return missing, {}
+    layers = {layer.kernel: layer for layer in program.layers}
     untuned = {name: untuned_kernel(program, layers[name], target) for name in tuned}
-    pairs = [
-        KernelPair(f"{name}_untuned", f"{name}_tuned", layers[name].argument_shapes) for name in tuned
-    ]
+    pairs = [KernelPair(f"{name}_untuned", f"{name}_tuned", layers[name].argument_shapes) for name in tuned]
     functions = {pair.first: untuned[name] for pair, name in zip(pairs, tuned, strict=True)}
     functions |= {pair.second: tuned[name] for pair, name in zip(pairs, tuned, strict=True)}
     library = scratch / "kernels.so"
@@ -66,14 +64,6 @@ def choose(
     compared = compare_kernels(library, pairs, target)
     choices = [_choice(name, comparison) for name, comparison in zip(tuned, compared, strict=True)]
     return [*choices, *missing], {choice.kernel: tuned[choice.kernel] for choice in choices if choice.tuned}
-
-
-def _by_kernel(program: LoweredProgram) -> dict[str, ConvLayer]:
-    return {layer.kernel: layer for layer in program.layers}
-
-
-def _task_key(layer: ConvLayer) -> str:
-    return TuningTask(layer.workload, layer.algorithm).key
 
 
 def _choice(kernel: str, comparison: Comparison) -> KernelChoice:

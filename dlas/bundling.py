@@ -1,0 +1,120 @@
+"""What a finished point leaves behind: the files of its bundle, its metrics and its tags."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from dlas import config, stages
+from dlas.bundle import Bundle, seal
+from dlas.datasets.dataset import ImageDataset
+from dlas.hardware import machine, measurement, reference, target
+from dlas.hardware.kernels import KernelTime
+from dlas.hardware.measurement import Measurement
+from dlas.hardware.reference import Reference
+from dlas.hardware.target import Target
+from dlas.layer_table import LayerRow, layer_rows, write_layers
+from dlas.models import counting
+
+REFERENCE_IMAGES = 16
+"""Test images kept in the bundle with their expected outputs."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that the stages of one point gave."""
+
+    stack: config.Stack
+    target: Target
+    dataset: ImageDataset
+    trained: stages.Network
+    compressed: stages.Network
+    lowered: stages.Lowered
+    tuned: stages.Tuned
+    kernels: stages.Kernels
+    library: stages.Library
+    deployed: stages.Deployed
+    timing: Measurement
+    profile: list[KernelTime]
+
+    @cached_property
+    def layers(self) -> list[LayerRow]:
+        """The per-layer table."""
+        return layer_rows(self.lowered.program, self.kernels.choices, self.profile)
+
+
+def fill(folder: Path, found: Results) -> None:
+    """Write every file of the bundle into `folder`, then its manifest."""
+    bundle = Bundle(folder)
+    bundle.make_folders()
+    bundle.config.write_text(config.to_yaml(found.stack))
+    shutil.copy(found.compressed.weights, bundle.model / "model.safetensors")
+    for part in ("program.json", "layers.json", "weights.safetensors"):
+        shutil.copy(found.lowered.folder / part, bundle.model / part)
+    log = found.tuned.folder / stages.TUNING_LOG
+    if log.exists():
+        shutil.copy(log, bundle.tuning / stages.TUNING_LOG)
+    choices = json.loads((found.kernels.folder / "choices.json").read_text())
+    schedules = {"tuner": found.stack.tuner.module, "opt_level": found.stack.compiler.opt_level}
+    (bundle.tuning / "choices.json").write_text(
+        json.dumps({**schedules, "kernels": choices}, indent=1) + "\n"
+    )
+    shutil.copy(found.library.path, bundle.library)
+    target.write(found.target, bundle.target)
+    reference.write(_first(found.deployed.reference, REFERENCE_IMAGES), bundle.reference)
+    measurement.write(found.timing, bundle.timing)
+    write_layers(found.layers, bundle.layers)
+    bundle.environment.write_text(json.dumps(machine.environment(), indent=1) + "\n")
+    seal(folder, point=config.identity(found.stack), stages=_stage_keys(found))
+
+
+def metrics(found: Results) -> dict[str, float]:
+    """Accuracies are fractions of 1, latencies milliseconds, MACs per image."""
+    image = found.dataset.image_shape
+    dense, remaining = (counting.macs(net.module, image) for net in (found.trained, found.compressed))
+    return {
+        "accuracy.dense": found.trained.accuracy,
+        "accuracy.compressed": found.compressed.accuracy,
+        "accuracy.deployed": found.deployed.accuracy,
+        "params.dense": counting.parameters(found.trained.module),
+        "params.remaining": counting.parameters(found.compressed.module),
+        "macs.dense": dense,
+        "macs.remaining": remaining,
+        "speedup.expected": dense / remaining,
+        "library.bytes": found.library.path.stat().st_size,
+        "tuning.trials": found.tuned.trials,
+        "tuning.failed": found.tuned.failed,
+        "tuning.seconds": found.tuned.seconds,
+        "tuning.layers_tuned": sum(row.schedule == "tuned" for row in found.layers),
+        **measurement.metrics(found.timing),
+    }
+
+
+def tags(found: Results) -> dict[str, str]:
+    """What a reader of the numbers has to know: fallbacks, layers without a tuned schedule, an unsteady board."""
+    fallbacks = [f"{row.layer}: {row.fallback_reason}" for row in found.layers if row.fallback_reason]
+    untuned = [row.layer for row in found.layers if row.workload and row.schedule == "untuned"]
+    noted = {
+        "dlas.fallbacks": "; ".join(fallbacks),
+        "dlas.untuned_layers": ", ".join(untuned),
+        "dlas.unsteady": "; ".join(found.timing.unsteady),
+    }
+    return {name: text for name, text in noted.items() if text}
+
+
+def _first(whole: Reference, count: int) -> Reference:
+    return Reference(whole.inputs[:count], whole.outputs[:count], whole.rtol, whole.atol)
+
+
+def _stage_keys(found: Results) -> dict[str, str]:
+    return {
+        "train": found.trained.key,
+        "compress": found.compressed.key,
+        "lower": found.lowered.key,
+        "tune": found.tuned.key,
+        "kernels": found.kernels.key,
+        "build": found.library.key,
+    }

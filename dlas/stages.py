@@ -1,0 +1,243 @@
+"""The steps on the way to a point, each kept under the hash of what goes into it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import tvm
+from torch import nn
+
+from dlas import config, models
+from dlas.datasets.dataset import ImageDataset
+from dlas.hardware import deployment, reference
+from dlas.hardware.reference import Reference
+from dlas.hardware.target import Target
+from dlas.models import checkpoint, evaluation, training
+from dlas.stage import StageStore, source_digest
+from dlas.systems import building, program, selection
+from dlas.systems.lowering import lower
+from dlas.systems.program import LoweredProgram
+from dlas.systems.selection import KernelChoice
+
+TUNING_LOG = "log.json"
+WEIGHTS = "model.safetensors"
+
+
+@dataclass(frozen=True)
+class Network:
+    """A PyTorch network and its top-1 accuracy on the whole test set."""
+
+    key: str
+    weights: Path
+    module: nn.Module
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class Lowered:
+    """The network as a program that is not scheduled yet."""
+
+    key: str
+    folder: Path
+    program: LoweredProgram
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What the tuner searched, and its log where it kept one."""
+
+    key: str
+    folder: Path
+    trials: int
+    failed: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Kernels:
+    """The schedule chosen for each kernel."""
+
+    key: str
+    folder: Path
+    choices: tuple[KernelChoice, ...]
+    tuned: dict[str, tvm.tirx.PrimFunc]
+
+
+@dataclass(frozen=True)
+class Library:
+    """The exported network."""
+
+    key: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """The library's outputs on the whole test set, checked against PyTorch's."""
+
+    reference: Reference
+    accuracy: float
+
+
+def train(stack: config.Stack, dataset: ImageDataset, store: StageStore) -> Network:
+    """The dense network, trained."""
+    inputs = {
+        "dataset": dataset.fingerprint,
+        "model": stack.model.factory,
+        "train": asdict(stack.train),
+        "seed": stack.seed,
+        "code": source_digest("dlas.datasets", "dlas.models", stack.model.factory.rpartition(".")[0]),
+        "torch": version("torch"),
+    }
+
+    def make(folder: Path) -> None:
+        network = models.build(stack.model, dataset.classes, stack.seed)
+        _keep_network(training.train(network, dataset, stack.train, stack.seed), dataset, folder)
+
+    return _network(stack, dataset, store.obtain("train", inputs, make))
+
+
+def compress(stack: config.Stack, dataset: ImageDataset, trained: Network, store: StageStore) -> Network:
+    """The trained network, made cheaper."""
+    inputs = {
+        "trained": trained.key,
+        "compression": asdict(stack.compression),
+        "train": asdict(stack.train),
+        "seed": stack.seed,
+        "code": source_digest("dlas.compression", "dlas.models", stack.compression.module),
+        "torch": version("torch"),
+        "torch-pruning": version("torch-pruning"),
+    }
+
+    def make(folder: Path) -> None:
+        method = import_module(stack.compression.module)
+        compressed = method.compress(trained.module, dataset, stack.compression, stack.train, stack.seed)
+        _keep_network(compressed, dataset, folder)
+
+    return _network(stack, dataset, store.obtain("compress", inputs, make))
+
+
+def lower_network(stack: config.Stack, dataset: ImageDataset, network: Network, store: StageStore) -> Lowered:
+    """The compressed network with its convolutions as workloads of the declared algorithm."""
+    inputs = {
+        "network": network.key,
+        "algorithm": stack.algo.module,
+        "code": source_digest("dlas.algorithms", "dlas.systems", stack.algo.module),
+        "tvm": version("apache-tvm"),
+        "torch": version("torch"),
+    }
+
+    def make(folder: Path) -> None:
+        program.save(lower(network.module, (1, *dataset.image_shape), stack.algo.module), folder)
+
+    folder = store.obtain("lower", inputs, make)
+    return Lowered(folder.name, folder, program.load(folder))
+
+
+def tune(stack: config.Stack, lowered: Lowered, target: Target, store: StageStore) -> Tuned:
+    """A search over the program's kernels; networks with the same kernels share it."""
+    tasks = list(selection.kernel_tasks(lowered.program).values())
+    inputs = {
+        "tasks": {task.key: task.count for task in tasks},
+        "tuner": asdict(stack.tuner),
+        "target": asdict(target),
+        "code": source_digest("dlas.algorithms", stack.tuner.module, *{task.algorithm for task in tasks}),
+    }
+
+    def make(folder: Path) -> None:
+        found = import_module(stack.tuner.module).tune(tasks, target, stack.tuner, folder / TUNING_LOG)
+        kept = {"trials": found.trials, "failed": found.failed, "seconds": found.seconds}
+        _write(folder / "tuning.json", kept)
+
+    folder = store.obtain("tune", inputs, make)
+    return Tuned(folder.name, folder, **json.loads((folder / "tuning.json").read_text()))
+
+
+def choose_kernels(
+    stack: config.Stack, lowered: Lowered, tuned: Tuned, target: Target, store: StageStore
+) -> Kernels:
+    """The faster of the tuned and the untuned schedule, for each kernel."""
+    tasks = list(selection.kernel_tasks(lowered.program).values())
+    inputs = {
+        "tuned": tuned.key,
+        "code": source_digest("dlas.algorithms", "dlas.systems", *{task.algorithm for task in tasks}),
+        "tvm": version("apache-tvm"),
+    }
+
+    def make(folder: Path) -> None:
+        tuner = import_module(stack.tuner.module)
+        schedules = tuner.best_schedules(tuned.folder / TUNING_LOG, tasks, target)
+        choices, kernels = selection.choose(lowered.program, schedules, target, folder)
+        (folder / "kernels.json").write_text(tvm.ir.save_json(tvm.IRModule(kernels)))
+        _write(folder / "choices.json", [asdict(choice) for choice in choices])
+
+    folder = store.obtain("kernels", inputs, make)
+    kernels = tvm.ir.load_json((folder / "kernels.json").read_text())
+    return Kernels(
+        key=folder.name,
+        folder=folder,
+        choices=tuple(KernelChoice(**choice) for choice in json.loads((folder / "choices.json").read_text())),
+        tuned={var.name_hint: kernel for var, kernel in kernels.functions_items()},
+    )
+
+
+def build(
+    stack: config.Stack, lowered: Lowered, kernels: Kernels, target: Target, store: StageStore
+) -> Library:
+    """The library that is deployed."""
+    inputs = {
+        "lowered": lowered.key,
+        "kernels": kernels.key,
+        "target": asdict(target),
+        "compiler": asdict(stack.compiler),
+        "tvm": version("apache-tvm"),
+    }
+
+    def make(folder: Path) -> None:
+        building.build_library(
+            lowered.program, kernels.tuned, target, stack.compiler.opt_level, folder / "model.so"
+        )
+
+    folder = store.obtain("build", inputs, make)
+    return Library(folder.name, folder / "model.so")
+
+
+def deploy(
+    dataset: ImageDataset, network: Network, library: Library, target: Target, store: StageStore
+) -> Deployed:
+    """The library run on every test image in a fresh process; UserError where it answers not as PyTorch does."""
+    inputs = {"library": library.key, "network": network.key, "dataset": dataset.fingerprint}
+    images = dataset.normalized(dataset.test_images)
+
+    def make(folder: Path) -> None:
+        expected = evaluation.logits(network.module, images)
+        found = deployment.run(library.path, images, target)
+        reference.require_match(Reference(images, expected), found)
+        np.save(folder / "expected.npy", expected, allow_pickle=False)
+        _write(folder / "accuracy.json", {"top1": evaluation.top1(found, dataset.test_labels)})
+
+    folder = store.obtain("deploy", inputs, make)
+    expected = np.load(folder / "expected.npy", allow_pickle=False)
+    accuracy = json.loads((folder / "accuracy.json").read_text())["top1"]
+    return Deployed(Reference(images, expected), accuracy)
+
+
+def _keep_network(network: nn.Module, dataset: ImageDataset, folder: Path) -> None:
+    checkpoint.save(network, folder / WEIGHTS)
+    _write(folder / "accuracy.json", {"top1": evaluation.accuracy(network, dataset)})
+
+
+def _network(stack: config.Stack, dataset: ImageDataset, folder: Path) -> Network:
+    network = models.build(stack.model, dataset.classes, stack.seed)
+    checkpoint.load_resized(network, folder / WEIGHTS)
+    accuracy = json.loads((folder / "accuracy.json").read_text())["top1"]
+    return Network(folder.name, folder / WEIGHTS, network.eval(), accuracy)
+
+
+def _write(path: Path, document: object) -> None:
+    path.write_text(json.dumps(document, indent=1) + "\n")
