@@ -49,7 +49,7 @@ def enlarged(images: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
 
 
 def _bilinear(size: int, enlarged_size: int) -> npt.NDArray[np.float64]:
-    """The matrix that interpolates between pixel centers; beyond the outermost centers it repeats the edge."""
+    """The matrix that interpolates between pixel centers; beyond the outermost it repeats the edge."""
     centers = (np.arange(enlarged_size) + 0.5) * size / enlarged_size - 0.5
     distance = np.abs(np.clip(centers, 0, size - 1)[:, None] - np.arange(size))
     return np.maximum(0.0, 1.0 - distance)

@@ -16,7 +16,7 @@ def logits(model: nn.Module, images: npt.NDArray[np.float32]) -> npt.NDArray[np.
     """The outputs (N,classes) for normalized images (N,C,H,W), on the CPU in eval mode, batch by batch."""
     model.eval()
     with torch.inference_mode():
-        batches = [model(batch).numpy() for batch in torch.from_numpy(images).split(BATCH_SIZE)]
+        batches = [model(batch).numpy() for batch in torch.split(torch.from_numpy(images), BATCH_SIZE)]
     return np.concatenate(batches)
 
 

@@ -31,7 +31,8 @@ def train(
     if settings.epochs == 0:
         return model.eval()
     layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
-    model.to(device, memory_format=layout).train()
+    model.to(device).train()
+    nn.utils.convert_conv2d_weight_memory_format(model, layout)
     steps_per_epoch = math.ceil(len(dataset.train_labels) / settings.batch_size)
     steps = settings.epochs * steps_per_epoch
     optimizer = torch.optim.SGD(
@@ -61,7 +62,7 @@ def train(
                 logits = model(inputs)
                 loss = nn.functional.cross_entropy(logits, labels)
                 optimizer.zero_grad()
-                loss.backward()
+                torch.autograd.backward(loss)
                 optimizer.step()
                 schedule.step()
                 if not math.isfinite(loss.item()):
@@ -73,10 +74,14 @@ def train(
                 correct += int((logits.argmax(1) == labels).sum())
                 seen += len(batch)
                 progress.set_postfix(
-                    epoch=epoch + 1, loss=f"{loss.item():.3f}", accuracy=f"{correct / seen:.3f}", refresh=False
+                    epoch=epoch + 1,
+                    loss=f"{loss.item():.3f}",
+                    accuracy=f"{correct / seen:.3f}",
+                    refresh=False,
                 )
                 progress.update()
-    return model.to("cpu", memory_format=torch.contiguous_format).eval()
+    nn.utils.convert_conv2d_weight_memory_format(model, torch.contiguous_format)
+    return model.to("cpu").eval()
 
 
 def available_device(name: str) -> torch.device:

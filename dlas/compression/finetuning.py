@@ -1,0 +1,48 @@
+"""The short training that lets a compressed network recover."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from dlas import config
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from dlas.datasets.dataset import ImageDataset
+
+
+@dataclass(frozen=True)
+class Finetune:
+    """What differs from the training of the dense network; no epochs, no fine-tuning."""
+
+    epochs: int = 2
+    learning_rate: float = 0.01
+    batch_size: int = 32
+
+    def __post_init__(self) -> None:
+        key = "compression.finetune"
+        config.require(self.epochs >= 0, f"{key}.epochs", f"{self.epochs} is negative", "0 or more")
+        rate = self.learning_rate
+        config.require(0 < rate < math.inf, f"{key}.learning_rate", f"{rate} is no step", "more than 0")
+        size = self.batch_size
+        config.require(size >= 1, f"{key}.batch_size", f"{size} is too small", "1 or more")
+
+
+def finetune(
+    model: nn.Module, dataset: ImageDataset, settings: Finetune, train: config.Train, seed: int
+) -> nn.Module:
+    """Train `model` on in place, on the device and with the momentum and decay of `train`; returned in eval
+    mode."""
+    from dlas.models import training
+
+    recipe = dataclasses.replace(
+        train,
+        epochs=settings.epochs,
+        learning_rate=settings.learning_rate,
+        batch_size=settings.batch_size,
+    )
+    return training.train(model, dataset, recipe, seed, label="fine-tune")
