@@ -14,6 +14,9 @@ from tvm.auto_scheduler import RandomModel, RecordReader, SearchTask, SketchPoli
 KEEP_LOOPS = ["tir.VectorizeLoop", "tir.UnrollLoop", "tir.StorageRewrite", "tir.CommonSubexprElimTIR"]
 """Passes that another TVM shall do itself; without them the loops keep their kinds."""
 
+SAMPLED_AT_LEAST = 16
+"""Of fewer, Ansor may find that all are invalid."""
+
 Report = Callable[[dict[str, Any]], None]
 
 
@@ -34,7 +37,11 @@ def sample(request: Mapping[str, Any], report: Report) -> None:
     """Report `samples` random schedules of each task as text, none of them measured."""
     for index, asked in enumerate(request["tasks"]):
         task = search_task(asked, request["target"])
-        params = {"sample_init_min_population": 2 * request["samples"], "evolutionary_search_num_iters": 2}
+        params = {
+            "sample_init_min_population": max(SAMPLED_AT_LEAST, request["samples"]),
+            "evolutionary_search_population": max(SAMPLED_AT_LEAST, request["samples"]),
+            "evolutionary_search_num_iters": 2,
+        }
         policy = SketchPolicy(task, RandomModel(), params=params, seed=request["seed"] + index, verbose=0)
         sampled = list(policy.sample_initial_population())
         evolved = list(policy.evolutionary_search(sampled, request["samples"] // 2))

@@ -1,4 +1,4 @@
-"""The search: Ansor's sketches, evolution and learned cost model, its trials spread over the layers of a model."""
+"""Ansor's search: sketches, evolution and a learned cost model, its trials spread over a model's layers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from layers import search_task
 from processes import BUILD_SECONDS, keep_processes
-from tvm import auto_scheduler
+from tvm import TVMError, auto_scheduler
 from tvm.auto_scheduler import (
     LocalBuilder,
     LocalRunner,
@@ -33,6 +33,9 @@ LARGEST_ROUND = 16
 
 ROUNDS_PER_TASK = 2
 """Rounds that the budget allows a layer on average: one to see where it stands, one for where time is."""
+
+NOTHING_TO_MEASURE = "All states are invalid"
+"""Ansor's error when no schedule that it sampled for a layer can be lowered."""
 
 
 def tune(request: Mapping[str, Any], report: Report) -> None:
@@ -88,13 +91,18 @@ def tune(request: Mapping[str, Any], report: Report) -> None:
 
 
 class BudgetedScheduler(TaskScheduler):
-    """Ansor's task scheduler, never measuring more than it was given: its own last round may overshoot."""
+    """Ansor's task scheduler, kept to its number of trials and past a layer that it finds no schedule for."""
 
     def _tune_task(self, task_idx: int) -> None:
         per_round = self.num_measures_per_round
         self.num_measures_per_round = min(per_round, self.tune_option.num_measure_trials - self.ct)
         if self.num_measures_per_round > 0:
-            super()._tune_task(task_idx)
+            try:
+                super()._tune_task(task_idx)
+            except TVMError as error:
+                if NOTHING_TO_MEASURE not in str(error):
+                    raise
+                self.dead_tasks.add(task_idx)
         self.num_measures_per_round = per_round
 
 

@@ -1,6 +1,6 @@
-"""The TVM 0.19 side of the Ansor tuner: one request on standard input, answers as JSON lines on standard output.
+"""The TVM 0.19 side of the Ansor tuner: a request on standard input, JSON lines on standard output.
 
-    {"command": "tune" | "replay" | "sample", "target": ..., "tasks": [{"workload", "algorithm", "count"}], ...}
+    {"command": "tune" | "replay" | "sample", "target": ..., "tasks": [{"workload": ...}, ...], ...}
 
 Standard input stays open for as long as the answers are wanted: when it closes, this process and all that
 it started end, whatever they are doing.

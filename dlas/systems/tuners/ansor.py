@@ -28,6 +28,12 @@ if TYPE_CHECKING:
 CARRIED_AT_MOST = 4
 """How far down from the fastest schedule to look for one that can be carried over."""
 
+MODEL_FROM = 16
+"""Measurements after which the cost model's word counts; before, candidates are picked at random."""
+
+REPEAT_MS = 20
+"""The least time that one of a candidate's three timings covers, milliseconds."""
+
 SEED = 1
 """Of the search; what it finds still depends on the times that it measures."""
 
@@ -49,7 +55,7 @@ class Settings(config.Tuner):
                 raise UserError(
                     f"{getattr(self, name)} is too few",
                     key=f"tuner.{name}",
-                    remedy=f"Give 1 or more; tuner=none does not tune, the default is {_default(name)}.",
+                    remedy="Give 1 or more, or choose tuner=none to keep the untuned schedules.",
                 )
 
 
@@ -111,13 +117,6 @@ def best_schedules(log: Path, tasks: Sequence[TuningTask], target: Target) -> Sc
     return Schedules(found, missing, {key: reasons for key, reasons in refused.items() if reasons})
 
 
-MODEL_FROM = 16
-"""Measurements after which the cost model's word counts; before, candidates are picked at random."""
-
-REPEAT_MS = 20
-"""The least time that one of a candidate's three timings covers, milliseconds."""
-
-
 def _request(
     command: str, tasks: Sequence[TuningTask], target: Target, log: Path, **more: object
 ) -> dict[str, Any]:
@@ -174,7 +173,3 @@ def _progress_bar(trials: int) -> Iterator[Any]:
             bar.refresh()
 
         yield show
-
-
-def _default(name: str) -> int:
-    return int(Settings.__dataclass_fields__[name].default)

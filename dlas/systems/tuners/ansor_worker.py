@@ -1,4 +1,4 @@
-"""The worker process that holds TVM 0.19: started for one request, ended with its answer or with its asker."""
+"""The process that holds TVM 0.19: started for one request, ended with its answers or its asker."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any
@@ -49,7 +50,9 @@ def answers(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 def _start(request: Mapping[str, Any], errors: IO[bytes]) -> subprocess.Popen[str]:
     python = FOLDER / ".venv" / "bin" / "python"
     if not python.exists():
-        raise UserError(f"the Ansor worker has no environment at {python.parents[1]}", key="tuner", remedy=REMEDY)
+        raise UserError(
+            f"the Ansor worker has no environment at {python.parents[1]}", key="tuner", remedy=REMEDY
+        )
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TVM_"))},
         "PYTHONPATH": str(FOLDER),
@@ -67,11 +70,9 @@ def _start(request: Mapping[str, Any], errors: IO[bytes]) -> subprocess.Popen[st
     )
     assert worker.stdin is not None
     roots = {_import_root(task["algorithm"]) for task in request["tasks"]} | {_import_root("dlas")}
-    try:
+    with suppress(BrokenPipeError):  # it died at once: reading its answers tells how
         worker.stdin.write(json.dumps({**request, "import_roots": sorted(roots)}) + "\n")
         worker.stdin.flush()
-    except BrokenPipeError:
-        pass  # it died at once: reading its answers tells how
     return worker
 
 
@@ -86,10 +87,8 @@ def _import_root(module: str) -> str:
 
 def _end(worker: subprocess.Popen[str]) -> None:
     """Kill the worker's process group: it leads one of its own, with all that it started."""
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(worker.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     worker.wait()
     for pipe in (worker.stdin, worker.stdout):
         if pipe is not None:
