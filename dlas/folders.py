@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -13,8 +14,10 @@ from dlas.errors import UserError
 
 REMEDY = "another folder: artifacts=<folder>"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# Compilers, sqlite and torch each have their own words for a full disk; less free than this says it for them.
-NOTHING_LEFT = 1 << 20
+# Not every library raises an OSError: safetensors and sqlite say it in words.
+FULL_IN_WORDS = (*(os.strerror(code) for code in FULL), "disk is full")
+# Kept free for what is left to write when the disk is full: how the run ended.
+RESERVE_BYTES = 1 << 20
 
 
 def require_writable(artifacts: Path) -> None:
@@ -29,11 +32,12 @@ def require_writable(artifacts: Path) -> None:
 
 @contextmanager
 def scratch_folder(artifacts: Path, name: str) -> Iterator[Path]:
-    """An empty folder on the disk of the artifacts, gone afterwards."""
+    """An empty folder on the disk of the artifacts; gone afterwards, with the reserve that it held."""
     folder = artifacts / "unfinished" / name
-    folder.mkdir(parents=True)
+    (folder / "bundle").mkdir(parents=True)
     try:
-        yield folder
+        (folder / "reserve").write_bytes(bytes(RESERVE_BYTES))
+        yield folder / "bundle"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -46,15 +50,24 @@ def disk_troubles(artifacts: Path) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        code = error.errno if isinstance(error, OSError) else None
-        if code == errno.EROFS:
+        if isinstance(error, OSError) and error.errno == errno.EROFS:
             raise _unwritable(artifacts, error) from error
-        if code in FULL or shutil.disk_usage(artifacts).free < NOTHING_LEFT:
+        if _tells_of_full_disk(error):
             remedy = f"free some space, or {REMEDY}; the finished stages are kept"
             raise UserError(f"the disk of {artifacts} is full", key="artifacts", remedy=remedy) from error
         raise
 
 
-def _unwritable(artifacts: Path, error: Exception) -> UserError:
-    reason = getattr(error, "strerror", None) or str(error)
+def _tells_of_full_disk(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in FULL:
+            return True
+        if any(words in str(error) for words in FULL_IN_WORDS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _unwritable(artifacts: Path, error: OSError) -> UserError:
+    reason = error.strerror or str(error)
     return UserError(f"{artifacts} cannot be written: {reason}", key="artifacts", remedy=REMEDY)

@@ -100,7 +100,8 @@ def _checked_store(stacks: list[Stack]) -> tracking.Store:
         raise UserError("the points of one sweep share one store", key="artifacts", remedy=remedy)
     artifacts = Path(first.artifacts)
     folders.require_writable(artifacts)
-    return tracking.open_store(artifacts, first.tracking.uri, first.tracking.experiment)
+    with folders.disk_troubles(artifacts):
+        return tracking.open_store(artifacts, first.tracking.uri, first.tracking.experiment)
 
 
 def _conclude(records: list[tracking.Record]) -> None:

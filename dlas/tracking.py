@@ -106,8 +106,10 @@ def open_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas"
             return _connected(address, experiment, None)
         database = Path(address.removeprefix(SQLITE))
         database.parent.mkdir(parents=True, exist_ok=True)
-        # Two processes that migrate one fresh database break it for good.
+        # Two processes that make one fresh database break it for good.
         with filelock.FileLock(f"{database}.lock"):
+            if not database.exists():
+                _make_database(database)
             return _connected(address, experiment, (database.parent / "mlruns").absolute().as_uri())
     except UserError:
         raise
@@ -231,11 +233,29 @@ def _connected(uri: str, experiment: str, artifact_location: str | None) -> Stor
     return Store(client, uri, known.experiment_id)
 
 
+def _make_database(database: Path) -> None:
+    """Makes the tables elsewhere, then renames: MLflow never mends a database that was left half made."""
+    _quiet()
+    from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
+
+    unfinished = database.with_name(f"{database.name}.unfinished")
+    unfinished.unlink(missing_ok=True)
+    engine = create_sqlalchemy_engine(f"{SQLITE}{unfinished}")
+    try:
+        _initialize_tables(engine)
+    except Exception:
+        unfinished.unlink(missing_ok=True)
+        raise
+    finally:
+        engine.dispose()
+    unfinished.rename(database)
+
+
 def _quiet() -> None:
-    """Before MLflow is imported: no telemetry, no complaint about a missing git, no migration log."""
+    """Before MLflow is imported: no telemetry, no word on git or migrations, no error logged and raised."""
     os.environ.update(CLIENT_ENVIRONMENT)
-    for name in ("alembic", "mlflow.store.db.utils"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
 def _create(store: Store, name: str, tags: Mapping[str, str]) -> OpenRun:
