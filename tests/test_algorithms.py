@@ -1,0 +1,207 @@
+"""Every kernel of every algorithm against PyTorch, over a grid of shapes and of CPUs that they are tiled for."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+import tvm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tvm import te
+
+from dlas import config
+from dlas.algorithms.workload import ConvWorkload
+from dlas.hardware.target import Target, resolve, tvm_target
+
+ALGORITHMS = [import_module(f"dlas.algorithms.{name}") for name in ("direct", "gemm")]
+
+SHAPES = [  # in channels, out channels, kernel, stride, padding, groups, dilation
+    (3, 20, 7, 2, 3, 1, 1),
+    (16, 24, 1, 1, 0, 1, 1),
+    (16, 24, 1, 2, 0, 1, 1),
+    (8, 8, 3, 1, 1, 8, 1),
+    (12, 24, 3, 1, 1, 4, 1),
+    (32, 64, 3, 1, 1, 2, 1),
+    (24, 36, 3, 2, 1, 3, 1),
+    (5, 7, 3, 1, 2, 1, 2),
+    (1, 1, 1, 1, 0, 1, 1),
+    (33, 17, 5, 3, 2, 1, 1),
+]
+
+PLANES = [(9, 13), (16, 16), (7, 7)]
+
+EPILOGUES = [(True, False, "relu"), (False, True, ""), (True, True, "relu"), (False, False, "")]
+
+REGISTERS = {"avx512": (64, 32), "avx2": (32, 16), "neon": (16, 32)}
+
+
+def grid() -> list[ConvWorkload]:
+    workloads = []
+    for index, (i, o, kernel, stride, padding, groups, dilation) in enumerate(SHAPES):
+        for plane, (height, width) in enumerate(PLANES):
+            bias, residual, activation = EPILOGUES[(index + plane) % len(EPILOGUES)]
+            workloads.append(
+                ConvWorkload(
+                    batch=1 + (plane == 0),
+                    in_channels=i,
+                    height=height,
+                    width=width,
+                    out_channels=o,
+                    kernel=(kernel, kernel),
+                    stride=(stride, stride),
+                    padding=(padding,) * 4,
+                    dilation=(dilation, dilation),
+                    groups=groups,
+                    bias=bias,
+                    residual=residual,
+                    activation=activation,
+                )
+            )
+    return workloads
+
+
+def tiled_for(registers: str) -> Target:
+    """This machine, with its schedules tiled for other registers: the code stays runnable here."""
+    here = resolve(config.Target(name="host"))
+    vector_bytes, vector_registers = REGISTERS[registers]
+    values = {**vars(here), "vector_bytes": vector_bytes, "vector_registers": vector_registers}
+    return Target(**values)
+
+
+def compiled(algorithm: ModuleType, workloads: list[ConvWorkload], target: Target) -> tvm.runtime.Executable:
+    functions = {}
+    for workload in workloads:
+        function = te.create_prim_func(algorithm.compute(workload)).with_attr("global_symbol", workload.key)
+        sch = tvm.s_tir.Schedule(tvm.IRModule({"main": function}))
+        algorithm.schedule(sch, workload, target)
+        functions[workload.key] = sch.mod["main"]
+    return tvm.compile(tvm.IRModule(functions), tvm_target(target))
+
+
+def largest_error(kernels: tvm.runtime.Executable, algorithm: ModuleType, workload: ConvWorkload) -> float:
+    """Of the kernel against PyTorch, relative to the largest output."""
+    random = np.random.default_rng(0)
+    data, weight, bias, residual = (
+        random.standard_normal(shape).astype(workload.dtype)
+        for shape in (
+            workload.input_shape,
+            workload.weight_shape,
+            workload.out_channels,
+            workload.output_shape,
+        )
+    )
+    top, left, bottom, right = workload.padding
+    expected = torch.nn.functional.conv2d(
+        torch.nn.functional.pad(torch.from_numpy(data), (left, right, top, bottom)),
+        torch.from_numpy(weight),
+        torch.from_numpy(bias) if workload.bias else None,
+        stride=workload.stride,
+        dilation=workload.dilation,
+        groups=workload.groups,
+    )
+    expected = expected + torch.from_numpy(residual) if workload.residual else expected
+    expected = expected.relu() if workload.activation == "relu" else expected
+    inputs = [
+        data,
+        algorithm.pack_weight(workload, weight),
+        *[bias] * workload.bias,
+        *[residual] * workload.residual,
+    ]
+    output = tvm.runtime.tensor(np.full(workload.output_shape, np.nan, workload.dtype))
+    kernels[workload.key](*[tvm.runtime.tensor(array) for array in inputs], output)
+    return float(np.abs(output.numpy() - expected.numpy()).max() / max(expected.abs().max().item(), 1e-6))
+
+
+def assert_equal_to_pytorch(algorithm: ModuleType, workloads: list[ConvWorkload], target: Target) -> None:
+    served = [workload for workload in workloads if not algorithm.unsupported(workload)]
+    kernels = compiled(algorithm, served, target)
+    errors = {workload.key: largest_error(kernels, algorithm, workload) for workload in served}
+    assert len(served) >= 0.9 * len(workloads)
+    assert {key: error for key, error in errors.items() if not error < 1e-5} == {}
+
+
+by_name = pytest.mark.parametrize(
+    "algorithm", ALGORITHMS, ids=lambda module: module.__name__.rpartition(".")[2]
+)
+
+
+@by_name
+def test_scheduled_kernels_equal_pytorch(algorithm: ModuleType) -> None:
+    every_other_shape = grid()[:: len(PLANES) + 1]
+    assert_equal_to_pytorch(algorithm, every_other_shape, resolve(config.Target(name="host")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("registers", REGISTERS)
+@by_name
+def test_kernels_tiled_for_any_cpu_equal_pytorch(algorithm: ModuleType, registers: str) -> None:
+    assert_equal_to_pytorch(algorithm, grid(), tiled_for(registers))
+
+
+@pytest.mark.slow
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(data=st.data())
+@by_name
+def test_random_workloads_equal_pytorch(algorithm: ModuleType, data: st.DataObject) -> None:
+    workload = data.draw(workloads())
+    if not algorithm.unsupported(workload):
+        target = tiled_for(data.draw(st.sampled_from(sorted(REGISTERS))))
+        assert largest_error(compiled(algorithm, [workload], target), algorithm, workload) < 1e-5
+
+
+@st.composite
+def workloads(draw: st.DrawFn) -> ConvWorkload:
+    groups = draw(st.sampled_from([1, 1, 1, 2, 3]))
+    kernel = (draw(st.integers(1, 5)), draw(st.integers(1, 5)))
+    dilation = (draw(st.integers(1, 2)), draw(st.integers(1, 2)))
+    top, left, bottom, right = (draw(st.integers(0, 3)) for _ in range(4))
+    least_height, least_width = (d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True))
+    return ConvWorkload(
+        batch=draw(st.sampled_from([1, 4])),
+        in_channels=groups * draw(st.integers(1, 20)),
+        height=draw(st.integers(least_height, 24)),
+        width=draw(st.integers(least_width, 24)),
+        out_channels=groups * draw(st.integers(1, 40)),
+        kernel=kernel,
+        stride=(draw(st.integers(1, 3)), draw(st.integers(1, 3))),
+        padding=(top, left, bottom, right),
+        dilation=dilation,
+        groups=groups,
+        bias=draw(st.booleans()),
+        residual=draw(st.booleans()),
+        activation=draw(st.sampled_from(["", "relu"])),
+    )
+
+
+@given(workloads())
+@settings(deadline=None)
+def test_a_workload_is_found_again_by_its_key(workload: ConvWorkload) -> None:
+    assert ConvWorkload.from_key(workload.key) == workload
+
+
+@given(workloads())
+@settings(deadline=None, max_examples=30)
+def test_macs_are_those_that_pytorch_counts(workload: ConvWorkload) -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    top, left, bottom, right = workload.padding
+    with FlopCounterMode(display=False) as counter:
+        output = torch.nn.functional.conv2d(
+            torch.nn.functional.pad(torch.zeros(workload.input_shape), (left, right, top, bottom)),
+            torch.zeros(workload.weight_shape),
+            stride=workload.stride,
+            dilation=workload.dilation,
+            groups=workload.groups,
+        )
+    assert tuple(output.shape) == workload.output_shape
+    assert 2 * workload.macs == counter.get_total_flops()
+
+
+def test_gemm_names_the_reason_for_refusing_a_depthwise_layer() -> None:
+    depthwise = ConvWorkload(1, 8, 4, 4, 8, (3, 3), padding=(1, 1, 1, 1), groups=8)
+    assert "depthwise" in import_module("dlas.algorithms.gemm").unsupported(depthwise)
+    assert import_module("dlas.algorithms.direct").unsupported(depthwise) == ""

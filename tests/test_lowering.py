@@ -1,0 +1,93 @@
+"""Lowering and building whole networks: what is fused, what falls back, and that the library answers as PyTorch does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dlas import config
+from dlas.hardware.deployment import run
+from dlas.hardware.target import resolve
+from dlas.systems import program
+from dlas.systems.building import build_library
+from dlas.systems.lowering import lower
+
+DIRECT, GEMM = "dlas.algorithms.direct", "dlas.algorithms.gemm"
+IMAGE = (1, 3, 12, 12)
+
+
+class Residual(nn.Module):
+    """Every epilogue: bias, batch norm, a residual from either side, a shared output, no activation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 16, 3, padding=1)
+        self.first = nn.Conv2d(16, 16, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(16)
+        self.second = nn.Conv2d(16, 16, 3, padding=1, bias=False)
+        self.shortcut = nn.Conv2d(16, 32, 1, stride=2)
+        self.down = nn.Conv2d(16, 32, 3, stride=2, padding=1)
+        self.shared = nn.Conv2d(32, 32, 1)
+        self.depthwise = nn.Conv2d(32, 32, 3, padding=1, groups=32)
+        self.classifier = nn.Linear(32, 5)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        stem = torch.relu(self.stem(image))
+        block = torch.relu(stem + self.second(torch.relu(self.norm(self.first(stem)))))
+        joined = torch.relu(self.down(block) + self.shortcut(block))
+        shared = self.shared(joined)
+        mixed = self.depthwise(torch.relu(shared)) + torch.sigmoid(shared)
+        pooled = nn.functional.adaptive_avg_pool2d(nn.functional.max_pool2d(mixed, 2), 1)
+        return self.classifier(pooled.flatten(1))
+
+
+@pytest.fixture(scope="module")
+def network() -> nn.Module:
+    torch.manual_seed(0)
+    model = Residual()
+    with torch.no_grad():
+        model.norm.running_mean.uniform_(-1, 1)
+        model.norm.running_var.uniform_(0.5, 2)
+    return model.eval()
+
+
+def test_epilogues_are_taken_in(network: nn.Module) -> None:
+    layers = {layer.name: layer.workload for layer in lower(network, IMAGE, DIRECT).layers}
+    found = {name: (w.bias, w.residual, w.activation) for name, w in layers.items()}
+    assert found["stem"] == (True, False, "relu")
+    assert found["first"] == (True, False, "relu"), "batch norm folds into a bias"
+    assert found["second"] == (False, True, "relu")
+    assert sorted((found["down"], found["shortcut"])) == [(True, False, ""), (True, True, "relu")]
+    assert found["shared"] == (True, False, ""), "its output is read twice"
+    assert found["depthwise"] == (True, True, "")
+
+
+def test_a_layer_that_the_algorithm_cannot_serve_falls_back_and_says_so(network: nn.Module) -> None:
+    layers = {layer.name: layer for layer in lower(network, IMAGE, GEMM).layers}
+    assert layers["depthwise"].algorithm == DIRECT
+    assert layers["depthwise"].requested == GEMM
+    assert "depthwise" in layers["depthwise"].fallback_reason
+    assert {layer.algorithm for name, layer in layers.items() if name != "depthwise"} == {GEMM}
+
+
+@pytest.mark.parametrize("algorithm", [DIRECT, GEMM])
+def test_the_library_answers_as_pytorch_does(network: nn.Module, algorithm: str, tmp_path: Path) -> None:
+    target = resolve(config.Target(name="host"))
+    program.save(lower(network, IMAGE, algorithm), tmp_path)
+    build_library(program.load(tmp_path), {}, target, 3, tmp_path / "model.so")
+    images = np.random.default_rng(0).standard_normal((5, *IMAGE[1:])).astype("float32")
+    with torch.no_grad():
+        expected = network(torch.from_numpy(images)).numpy()
+    np.testing.assert_allclose(run(tmp_path / "model.so", images, target), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_layers_of_one_workload_share_a_kernel() -> None:
+    twins = nn.Sequential(*[nn.Sequential(nn.Conv2d(3, 3, 3, padding=1), nn.ReLU()) for _ in range(3)]).eval()
+    lowered = lower(twins, IMAGE, DIRECT)
+    assert len(lowered.layers) == 3
+    assert len({layer.kernel for layer in lowered.layers}) == 1
+    assert len([var for var in lowered.module.get_global_vars() if var.name_hint != "main"]) == 1
