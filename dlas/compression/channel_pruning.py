@@ -8,6 +8,7 @@ dependency graph of torch-pruning (Fang et al., arXiv:2301.12900).
 from __future__ import annotations
 
 import copy
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -56,17 +57,34 @@ def prune_channels(
     from dlas.models.counting import macs_by_layer
 
     smaller = copy.deepcopy(model).eval()
-    *_, classifier = macs_by_layer(smaller, image_shape)
+    *inner, classifier = [smaller.get_submodule(name) for name in macs_by_layer(smaller, image_shape)]
+    widths = {layer: layer.get_parameter("weight").shape[0] for layer in inner}
     pruner = MagnitudePruner(
         smaller,
         torch.zeros(1, *image_shape),
         importance.MagnitudeImportance(p=1, target_types=[nn.Conv2d, nn.Linear]),
-        pruning_ratio=ratio,
-        round_to=round_to,
-        ignored_layers=[smaller.get_submodule(classifier)],
+        # The pruner's own rounding leaves a layer whole where fewer than `round_to` channels would remain.
+        pruning_ratio_dict={
+            layer: removed_fraction(width, remaining_channels(width, ratio, round_to))
+            for layer, width in widths.items()
+        },
+        ignored_layers=[classifier],
         in_channel_groups={},
         out_channel_groups={},
     )
     pruner.step()
-    smaller.zero_grad(set_to_none=True)
     return smaller
+
+
+def remaining_channels(channels: int, ratio: float, round_to: int) -> int:
+    """The multiple of `round_to` nearest to (1 - ratio) * channels: at least one multiple, at most all."""
+    multiples = math.floor((1 - ratio) * channels / round_to + 0.5)
+    return min(max(multiples, 1) * round_to, channels)
+
+
+def removed_fraction(channels: int, remaining: int) -> float:
+    """The ratio with which torch-pruning keeps `remaining` channels: it keeps floor(channels * (1 - ratio)).
+
+    The half channel keeps that floor clear of rounding errors.
+    """
+    return max(0.0, 1 - (remaining + 0.5) / channels)

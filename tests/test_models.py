@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors import safe_open
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from dlas import config, datasets, models
+from dlas.errors import UserError
+from dlas.models import checkpoint, counting, evaluation
+from dlas.models.resnet import resnet18
+from dlas.models.vgg import VGG, vgg16
+
+SHAPE = (3, 32, 32)
+FACTORIES = [vgg16, resnet18]
+
+# (input channels, output channels, output size) of VGG-16's 3x3 convolutions.
+VGG16_CONVOLUTIONS = [
+    (3, 64, 32), (64, 64, 32),
+    (64, 128, 16), (128, 128, 16),
+    (128, 256, 8), (256, 256, 8), (256, 256, 8),
+    (256, 512, 4), (512, 512, 4), (512, 512, 4),
+    (512, 512, 2), (512, 512, 2), (512, 512, 2),
+]  # fmt: skip
+
+# The same of ResNet18, with the kernel size in front.
+RESNET18_CONVOLUTIONS = [
+    (3, 3, 64, 32),
+    *[(3, 64, 64, 32)] * 4,
+    (3, 64, 128, 16), (1, 64, 128, 16), *[(3, 128, 128, 16)] * 3,
+    (3, 128, 256, 8), (1, 128, 256, 8), *[(3, 256, 256, 8)] * 3,
+    (3, 256, 512, 4), (1, 256, 512, 4), *[(3, 512, 512, 4)] * 3,
+]  # fmt: skip
+
+
+def tiny(classes: int = 10) -> VGG:
+    return VGG(((8,), (8,), (8,), (16,), (16,)), classes)
+
+
+def random_images(count: int) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((count, *SHAPE), dtype=np.float32)
+
+
+def test_vgg16_has_the_published_counts() -> None:
+    """14.73 M and 313 M. Each output channel of a convolution has a bias, and a scale and a shift in batch
+    norm; the linear layer has 512 * 10 weights and 10 biases."""
+    convolutions = [(9 * inputs * outputs, outputs, size) for inputs, outputs, size in VGG16_CONVOLUTIONS]
+    by_hand = sum(weights + 3 * outputs for weights, outputs, _ in convolutions) + 5120 + 10
+    macs_by_hand = sum(weights * size**2 for weights, _, size in convolutions) + 5120
+    assert counting.parameters(vgg16(10)) == by_hand == 14_728_266
+    assert counting.macs(vgg16(10), SHAPE) == macs_by_hand == 313_201_664
+
+
+def test_resnet18_has_the_published_counts() -> None:
+    """11.17 M and 555 M, with the three 1x1 projections; convolutions have no biases."""
+    convolutions = [
+        (kernel**2 * inputs * outputs, outputs, size)
+        for kernel, inputs, outputs, size in RESNET18_CONVOLUTIONS
+    ]
+    by_hand = sum(weights + 2 * outputs for weights, outputs, _ in convolutions) + 5120 + 10
+    macs_by_hand = sum(weights * size**2 for weights, _, size in convolutions) + 5120
+    assert counting.parameters(resnet18(10)) == by_hand == 11_173_962
+    assert counting.macs(resnet18(10), SHAPE) == macs_by_hand == 555_422_720
+
+
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_macs_agree_with_torch(factory: Callable[[int], nn.Module]) -> None:
+    """torch counts a multiply-accumulate as two operations."""
+    model = factory(10).to("meta").eval()
+    with FlopCounterMode(display=False) as counter:
+        model(torch.empty(1, *SHAPE, device="meta"))
+    assert 2 * counting.macs(model, SHAPE) == counter.get_total_flops()
+
+
+def test_macs_of_grouped_strided_layers() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 5, stride=2, padding=2),
+        nn.Conv2d(8, 8, 3, groups=8),
+        nn.Conv2d(8, 16, (1, 3), groups=2, dilation=2),
+        nn.Flatten(),
+        nn.Linear(16 * 14 * 10, 4),
+    )
+    assert counting.macs_by_layer(model, SHAPE) == {
+        "0": 16 * 16 * 8 * 3 * 25,
+        "1": 14 * 14 * 8 * 9,
+        "2": 14 * 10 * 16 * 4 * 3,
+        "4": 16 * 14 * 10 * 4,
+    }
+
+
+def test_a_layer_that_runs_twice_is_counted_twice() -> None:
+    shared = nn.Conv2d(3, 3, 1)
+    assert counting.macs_by_layer(nn.Sequential(shared, shared), SHAPE) == {"0": 2 * 32 * 32 * 9}
+
+
+def test_counting_leaves_the_model_as_it_was() -> None:
+    model = tiny().train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    counting.macs(model, SHAPE)
+    assert model.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_parameters_are_named_as_in_torchvision() -> None:
+    vgg_names, resnet_names = set(vgg16(10).state_dict()), set(resnet18(10).state_dict())
+    assert {
+        "features.0.weight",
+        "features.1.running_var",
+        "features.40.bias",
+        "features.41.weight",
+    } <= vgg_names
+    assert {"conv1.weight", "bn1.bias", "layer1.0.conv1.weight", "layer1.1.bn2.running_mean"} <= resnet_names
+    assert {"layer2.0.downsample.0.weight", "layer2.0.downsample.1.weight", "fc.weight"} <= resnet_names
+    assert "layer1.0.downsample.0.weight" not in resnet_names
+    assert len(resnet_names) == 122
+
+
+@pytest.mark.parametrize("classes", [2, 100])
+@pytest.mark.parametrize("factory", FACTORIES)
+def test_there_is_one_logit_per_class(factory: Callable[[int], nn.Module], classes: int) -> None:
+    assert factory(classes).to("meta")(torch.empty(2, *SHAPE, device="meta")).shape == (2, classes)
+
+
+def test_the_seed_decides_the_weights_and_nothing_else_changes() -> None:
+    declared = config.Model("resnet18", "dlas.models.resnet.resnet18")
+    torch.manual_seed(3)
+    expected = torch.rand(1)
+    torch.manual_seed(3)
+    first, again, other = (models.build(declared, 10, seed).state_dict() for seed in (0, 0, 1))
+    assert torch.equal(torch.rand(1), expected)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["conv1.weight"], other["conv1.weight"])
+
+
+@pytest.mark.parametrize("factory", ["dlas.models.resnet.resnet19", "no_such.module.net", "net", ""])
+def test_an_unknown_factory_is_named(factory: str) -> None:
+    with pytest.raises(UserError) as caught:
+        models.build(config.Model("mine", factory), 10)
+    assert caught.value.key == "model.factory"
+    assert repr(factory) in str(caught.value)
+
+
+def test_a_checkpoint_gives_the_same_network(tmp_path: Path) -> None:
+    model, restored = tiny().eval(), tiny().eval()
+    checkpoint.save(model, tmp_path / "model.safetensors")
+    checkpoint.load(restored, tmp_path / "model.safetensors")
+    images = random_images(4)
+    np.testing.assert_array_equal(evaluation.logits(restored, images), evaluation.logits(model, images))
+    with safe_open(tmp_path / "model.safetensors", "numpy") as file:
+        np.testing.assert_array_equal(
+            file.get_tensor("classifier.weight"), model.classifier.weight.detach().numpy()
+        )
+
+
+def refused(model: nn.Module, path: Path, load: Callable[[nn.Module, Path], None]) -> str:
+    with pytest.raises(UserError) as caught:
+        load(model, path)
+    assert caught.value.key == str(path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("load", [checkpoint.load, checkpoint.load_resized])
+def test_weights_of_another_architecture_are_refused(
+    tmp_path: Path, load: Callable[[nn.Module, Path], None]
+) -> None:
+    path = tmp_path / "resnet18.safetensors"
+    checkpoint.save(resnet18(10), path)
+    message = refused(tiny(), path, load)
+    assert "another architecture" in message
+    assert "missing: classifier.bias" in message
+    assert "not in the model: bn1.bias" in message
+
+
+def test_weights_for_other_classes_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "tiny.safetensors"
+    checkpoint.save(tiny(100), path)
+    message = refused(tiny(10), path, checkpoint.load)
+    assert "classifier" in message
+    assert "100" in message
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no safetensors"])
+def test_a_file_that_holds_no_weights_is_refused(tmp_path: Path, content: bytes | None) -> None:
+    path = tmp_path / "model.safetensors"
+    if content is not None:
+        path.write_bytes(content)
+    assert "cannot be read" in refused(tiny(), path, checkpoint.load)
+
+
+def test_top1_counts_the_largest_logit() -> None:
+    logits = np.array([[0, 2, 1], [5, 0, 0], [0, 0, 1], [-1, -2, -3]], np.float32)
+    assert evaluation.top1(logits, np.array([1, 0, 0, 0])) == 0.75
+
+
+def test_accuracy_is_over_the_whole_test_set() -> None:
+    digits = datasets.load(config.Dataset("digits", "dlas.datasets.digits"))
+    model = tiny().train()
+    with torch.inference_mode():
+        answers = model.eval()(torch.from_numpy(digits.normalized(digits.test_images))).argmax(1).numpy()
+    assert evaluation.accuracy(model.train(), digits) == pytest.approx((answers == digits.test_labels).mean())
+    assert evaluation.logits(model, random_images(65)).shape == (65, 10)
