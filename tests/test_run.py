@@ -1,0 +1,274 @@
+"""The command, in a process of its own. The points are real: a network of two layers, one epoch."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from command import REPOSITORY, command, dlas, environment
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from omegaconf import OmegaConf
+
+from dlas import bundle
+from dlas.config import identity, parse
+
+SMALL = ("model=two_layers", "compression=none", "tuner=none", "timing.runs=5", "train.epochs=1")
+HEAVY = ("torch", "tvm", "mlflow", "sklearn", "scipy")
+
+
+@pytest.fixture(scope="module")
+def users_conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A user's own options: a model beside user_models.py, and a target."""
+    folder = tmp_path_factory.mktemp("users")
+    (folder / "model").mkdir()
+    (folder / "model" / "two_layers.yaml").write_text("name: two_layers\nfactory: user_models.two_layers\n")
+    (folder / "target").mkdir()
+    (folder / "target" / "one_core.yaml").write_text("name: one_core\ntriple: null\ncpu: null\ncores: 1\n")
+    return folder
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep of two points, of which the first must fail, left behind."""
+
+    artifacts: Path
+    result: subprocess.CompletedProcess[str]
+    client: MlflowClient
+    experiment: str
+
+    def run(self, kind: str, status: str) -> Run:
+        chosen = f"tags.`dlas.kind` = '{kind}' and attributes.status = '{status}'"
+        (run,) = self.client.search_runs([self.experiment], chosen)
+        return run
+
+
+@pytest.fixture(scope="module")
+def sweep(users_conf: Path, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
+    artifacts = tmp_path_factory.mktemp("sweep")
+    arguments = ("--config-dir", str(users_conf), "-m", *SMALL, "algo=gemm", "target=one_core")
+    result = dlas("run", *arguments, "train.learning_rate=1e30,0.05", f"artifacts={artifacts}")
+    client = MlflowClient(f"sqlite:///{artifacts / 'mlflow.db'}")
+    return Sweep(artifacts, result, client, client.get_experiment_by_name("dlas").experiment_id)
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--cfg", "job"], ["model=typo"], ["tuner.trials=x"], ["-m", "algo=gemm,typo"]]
+)
+def test_help_config_and_refusals_import_nothing_heavy(arguments: list[str]) -> None:
+    program = (
+        "import atexit, json, sys\n"
+        "atexit.register(lambda: print('MODULES', json.dumps(list(sys.modules)), file=sys.stderr))\n"
+        f"sys.argv = ['dlas-run', *{arguments!r}]\n"
+        "from dlas.run import main\nmain()"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment(), cwd=REPOSITORY
+    )
+    modules = json.loads(result.stderr.rpartition("MODULES")[2])
+    assert "dlas.config" in modules
+    assert not {module.partition(".")[0] for module in modules} & set(HEAVY)
+
+
+def test_help_lists_layers_options_and_settings() -> None:
+    text = dlas("run", "--help").stdout
+    assert re.search(r"^algo: direct, gemm$", text, re.MULTILINE)
+    assert "-m model=vgg16,resnet18 algo=direct,gemm" in text
+    assert "learning_rate: " in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key", "hint"),
+    [
+        (["model=vgg61"], "model", "did you mean 'vgg16'?"),
+        (["-m", "algo=gemm,typo"], "algo", "direct, gemm"),
+        (["-m", "algo=gemm", "model=vgg16,nope"], "model", "resnet18"),
+        (["tuner.trials=-1"], "tuner.trials", "1 or more"),
+        (["-m", "tuner.trials=4,-1"], "tuner.trials", "1 or more"),
+        (["-m", "train.epochs=1,two"], "train.epochs", "int"),
+        (["tuner.trails=3"], "tuner.trails", "did you mean 'trials'?"),
+        (["modle=vgg16"], "modle", "did you mean 'model'?"),
+        (["+colour=red"], "colour", "known keys"),
+        (["algo=gemm,direct"], "algo", "-m algo=gemm,direct"),
+        (["seed=range(1,3)"], "seed", "-m seed=range(1,3)"),
+        (["algo=,"], "algo=,", "key=value"),
+        (["tuner=null"], "tuner", "--help"),
+        (["model=5"], "model", "--help"),
+        (["-m", "artifacts=a,b"], "artifacts", "out of the sweep"),
+        (["artifacts=/proc/nowhere"], "artifacts", "artifacts=<folder>"),
+        (["artifacts=/dev/null"], "artifacts", "artifacts=<folder>"),
+    ],
+)
+def test_a_mistake_is_one_plain_message_before_any_work(
+    arguments: list[str], key: str, hint: str, tmp_path: Path
+) -> None:
+    elsewhere = (
+        [] if any(argument.startswith("artifacts") for argument in arguments) else [f"artifacts={tmp_path}/a"]
+    )
+    result = dlas("run", *arguments, *elsewhere)
+    assert result.returncode == 2
+    assert result.stderr.startswith(f"{key}: ")
+    assert hint in result.stderr
+    assert len(result.stderr.strip().splitlines()) <= 2
+    assert result.stdout == ""
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_broken_yaml_of_a_user_is_named(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "odd.yaml").write_text("name: [odd\n")
+    result = dlas("run", "--config-dir", str(tmp_path), "model=odd", "--cfg", "job")
+    assert result.returncode == 2
+    assert "odd.yaml" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_the_other_points_go_on_when_one_fails(sweep: Sweep) -> None:
+    assert sweep.result.returncode == 1
+    assert "Traceback" not in sweep.result.stderr
+    failed, finished = (sweep.run("point", status) for status in ("FAILED", "FINISHED"))
+    parent = sweep.run("sweep", "FAILED")
+    assert failed.data.tags["dlas.error"].startswith("train.learning_rate: ")
+    for run in (failed, finished):
+        assert run.data.tags["mlflow.parentRunId"] == parent.info.run_id
+    assert not list((sweep.artifacts / "unfinished").iterdir())
+
+
+def test_a_sweep_ends_with_its_table(sweep: Sweep) -> None:
+    failed, finished = (sweep.run("point", status).info.run_id for status in ("FAILED", "FINISHED"))
+    lines = {line.split()[-1]: line for line in sweep.result.stdout.splitlines() if line.strip()}
+    assert lines[finished].startswith("*")
+    assert "FAILED" in lines[failed]
+    assert not lines[failed].startswith("*")
+    assert "make ui" in sweep.result.stdout
+
+
+def test_a_run_tells_everything_about_its_point(sweep: Sweep) -> None:
+    run = sweep.run("point", "FINISHED")
+    assert run.data.params["model.factory"] == "user_models.two_layers"
+    assert (run.data.params["target.cores"], run.data.params["train.learning_rate"]) == ("1", "0.05")
+    assert "train.learning_rate=0.05" in run.data.tags["dlas.overrides"].split()
+    assert (run.data.tags["dlas.algo"], run.data.tags["dlas.target"]) == ("gemm", "one_core")
+    expected = {
+        *(f"accuracy.{which}" for which in ("dense", "compressed", "deployed")),
+        *("params.dense", "params.remaining", "macs.dense", "macs.remaining", "speedup.expected"),
+        *(f"latency.{which}_ms" for which in ("median", "ci_low", "ci_high", "first", "p90")),
+        *("library.bytes", "tuning.trials", "tuning.seconds"),
+    }
+    assert expected <= run.data.metrics.keys()
+    assert 0 < run.data.metrics["accuracy.deployed"] <= 1
+
+
+def test_the_bundle_lies_whole_on_the_run_s_page(sweep: Sweep, tmp_path: Path) -> None:
+    run = sweep.run("point", "FINISHED")
+    folder = Path(sweep.client.download_artifacts(run.info.run_id, "bundle", str(tmp_path)))
+    sealed = bundle.verify(folder)
+    assert "algo=gemm" in sealed.overrides.read_text().splitlines()
+    stack = parse(OmegaConf.load(sealed.config))
+    assert stack.model.name == "two_layers"
+    assert identity(stack) == run.data.tags["dlas.point"] == json.loads(sealed.manifest.read_text())["point"]
+
+
+def test_a_second_start_goes_on_from_the_finished_stages(sweep: Sweep, users_conf: Path) -> None:
+    arguments = (
+        "--config-dir",
+        str(users_conf),
+        *SMALL,
+        "algo=gemm",
+        "target=one_core",
+        "train.learning_rate=0.05",
+    )
+    before = {path: path.stat().st_mtime_ns for path in (sweep.artifacts / "stages").rglob("*.safetensors")}
+    again = dlas("run", *arguments, f"artifacts={sweep.artifacts}")
+    assert again.returncode == 0
+    assert "FINISHED" in again.stdout
+    after = {path: path.stat().st_mtime_ns for path in (sweep.artifacts / "stages").rglob("*.safetensors")}
+    assert before
+    assert after == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+def test_a_stopped_sweep_is_killed_and_never_finished(number: int, users_conf: Path, tmp_path: Path) -> None:
+    endless = (*SMALL[:-1], "train.epochs=100000", f"artifacts={tmp_path}")
+    process = subprocess.Popen(
+        command("run", "--config-dir", str(users_conf), "-m", "algo=direct,gemm", *endless),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=REPOSITORY,
+        env=environment(),
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "step/s" in line:  # in the middle of training
+            break
+    time.sleep(1)
+    process.send_signal(number)
+    process.send_signal(number)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "KILLED" in stdout
+    assert stderr.strip().splitlines()[-1] == "stopped; the same command goes on from the finished stages"
+    assert "Traceback" not in stderr
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("dlas").experiment_id])
+    assert sorted(run.data.tags["dlas.kind"] for run in runs) == ["point", "sweep"]
+    assert {run.info.status for run in runs} == {"KILLED"}
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_told_plainly_and_the_run_fails(users_conf: Path, tmp_path: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    copy = tmp_path / "mlflow.db"
+    small = f"mount -t tmpfs -o size=2300k none {disk} && "
+    if subprocess.run(["unshare", "-rm", "sh", "-c", f"{small} true"], capture_output=True).returncode:
+        pytest.skip("this machine does not let us mount a small disk")
+    line = " ".join(command("run", "--config-dir", str(users_conf), *SMALL, f"artifacts={disk}"))
+    result = subprocess.run(
+        [
+            "unshare",
+            "-rm",
+            "sh",
+            "-c",
+            f"{small} {line}; status=$?; cp {disk}/mlflow.db {copy}; exit $status",
+        ],
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        env=environment(),
+    )
+    assert result.returncode == 1
+    assert f"artifacts: the disk of {disk} is full" in result.stderr
+    assert "Traceback" not in result.stderr
+    client = MlflowClient(f"sqlite:///{copy}")
+    (run,) = client.search_runs([client.get_experiment_by_name("dlas").experiment_id])
+    assert run.info.status == "FAILED"
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="completion is for bash")
+def test_bash_completes_options_and_settings(users_conf: Path) -> None:
+    script = Path(sys.executable).parent / "dlas-run"
+    assert script.exists(), "the console script is missing: make setup"
+
+    def completed(line: str) -> set[str]:
+        query = (
+            f'eval "$(dlas-run -sc install=bash)"; COMP_LINE="{line}"; COMP_POINT={len(line)}; COMP_CWORD=1'
+        )
+        program = f'{query}; hydra_bash_completion; printf "%s\\n" "${{COMPREPLY[@]}}"'
+        path = f"{script.parent}:{environment()['PATH']}"
+        result = subprocess.run(
+            ["bash", "-c", program], capture_output=True, text=True, env=environment({"PATH": path})
+        )
+        return set(result.stdout.split())
+
+    assert {"model=vgg16", "model=resnet18"} <= completed("dlas-run model=")
+    assert {"train.epochs=", "train.device="} <= completed("dlas-run train.")
