@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 CARRIED_AT_MOST = 4
 """How far down from the fastest schedule to look for one that can be carried over."""
 
-MODEL_FROM = 16
+MODEL_FROM = 8
 """Measurements after which the cost model's word counts; before, candidates are picked at random."""
 
 REPEAT_MS = 20
@@ -44,7 +44,7 @@ class Settings(config.Tuner):
 
     trials: int = 64
     """Candidates to measure for the whole model, spread over its layers."""
-    population: int = 256
+    population: int = 128
     """Candidates that the cost model ranks in each generation."""
     generations: int = 2
     """Generations of the evolutionary search before each round of measurements."""
@@ -84,9 +84,14 @@ def tune(tasks: Sequence[TuningTask], target: Target, settings: Settings, log: P
     }
     request = _request("tune", tasks, target, log, trials=settings.trials, search=search, seed=SEED)
     progress: Mapping[str, Any] = {"trials": 0, "failed": 0, "best": [None] * len(tasks)}
-    with _whole_records(log), _progress_bar(settings.trials) as show:
-        for progress in answers(request):
+    with (
+        _whole_records(log),
+        _progress_bar(settings.trials) as show,
+        closing(answers(request)) as reports,
+    ):
+        for progress in reports:
             show(progress)
+            _require_records(log, progress["trials"])
     best = {task.key: seconds for task, seconds in zip(tasks, progress["best"], strict=True) if seconds}
     return Tuning(progress["trials"], progress["failed"], time.monotonic() - start, best)
 
@@ -101,14 +106,15 @@ def best_schedules(log: Path, tasks: Sequence[TuningTask], target: Target) -> Sc
     found: dict[str, PrimFunc] = {}
     refused: dict[str, tuple[str, ...]] = defaultdict(tuple)
     if log.exists() and log.stat().st_size:
-        for schedule in answers(_request("replay", tasks, target, log, best=CARRIED_AT_MOST)):
-            key = tasks[schedule["task"]].key
-            if key in found:
-                continue
-            try:
-                found[key] = carry_over(schedule["script"])
-            except CannotCarry as error:
-                refused[key] += (str(error),)
+        with closing(answers(_request("replay", tasks, target, log, best=CARRIED_AT_MOST))) as schedules:
+            for schedule in schedules:
+                key = tasks[schedule["task"]].key
+                if key in found:
+                    continue
+                try:
+                    found[key] = carry_over(schedule["script"])
+                except CannotCarry as error:
+                    refused[key] += (str(error),)
     missing = {
         task.key: "; ".join(refused[task.key]) or "no candidate of it was measured with success"
         for task in tasks
@@ -142,7 +148,11 @@ def target_text(target: Target) -> str:
 @contextmanager
 def _whole_records(log: Path) -> Iterator[None]:
     """Before and after, cut off a record that a killed worker wrote only in part."""
-    log.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.touch()
+    except OSError as error:
+        raise UserError(f"the tuning log can't be written: {error}", key="tuner") from None
     _cut_partial_record(log)
     try:
         yield
@@ -150,9 +160,18 @@ def _whole_records(log: Path) -> Iterator[None]:
         _cut_partial_record(log)
 
 
+def _require_records(log: Path, trials: int) -> None:
+    """UserError where Ansor, which does not look whether its writing succeeds, lost records."""
+    written = log.read_bytes().count(b"\n")
+    if written < trials:
+        raise UserError(
+            f"{trials} candidates were measured, but the tuning log {log} holds {written}",
+            key="tuner",
+            remedy="Make room on its disk and start again: the search goes on from these.",
+        )
+
+
 def _cut_partial_record(log: Path) -> None:
-    if not log.exists():
-        return
     content = log.read_bytes()
     whole = content.rfind(b"\n") + 1
     if whole < len(content):

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +21,7 @@ REMEDY = "Make it with: make ansor-worker"
 TAIL_LINES = 15
 
 
-def answers(request: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def answers(request: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]:
     """Ask a worker and yield its answers as they come.
 
     When the iteration ends, however it ends, the worker and every process that it started are gone.

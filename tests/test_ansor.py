@@ -1,0 +1,208 @@
+"""Real Ansor searches: the native log, the budget, going on after an interruption, the messages."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from sampled_schedules import compiled, largest_error
+
+from dlas import config
+from dlas.algorithms.workload import ConvWorkload
+from dlas.errors import UserError
+from dlas.hardware import target
+from dlas.hardware.target import Target
+from dlas.systems.tuners import ansor, ansor_worker, none
+from dlas.systems.tuners.task import TuningTask
+
+SMALL = ConvWorkload(1, 8, 8, 8, 16, (3, 3), padding=(1, 1, 1, 1), bias=True, activation="relu")
+TASKS = [
+    TuningTask(SMALL, "dlas.algorithms.direct", count=3),
+    TuningTask(replace(SMALL, out_channels=24, stride=(2, 2)), "dlas.algorithms.gemm"),
+]
+TUNE = """
+import pathlib, sys
+from dlas.hardware import target
+from dlas.systems.tuners import ansor
+sys.path.append(sys.argv[1])
+from test_ansor import TASKS, settings
+ansor.tune(TASKS, target.read(pathlib.Path(sys.argv[2])), settings(24), pathlib.Path(sys.argv[3]))
+"""
+
+
+def settings(trials: int) -> ansor.Settings:
+    return ansor.Settings("ansor", "dlas.systems.tuners.ansor", trials=trials, population=32, generations=1)
+
+
+@pytest.fixture(scope="module")
+def host() -> Target:
+    return target.resolve(config.Target("host"))
+
+
+@pytest.fixture(scope="module")
+def log(host: Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tuning") / "ansor.json"
+    tuning = ansor.tune(TASKS, host, settings(5), path)
+    assert tuning.trials == 5
+    assert tuning.best.keys() == {task.key for task in TASKS}
+    assert all(0 < seconds < 0.1 for seconds in tuning.best.values())
+    return path
+
+
+def test_the_log_is_ansors_own(log: Path) -> None:
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    assert [record["v"] for record in records] == ["v0.6"] * 5
+    program = (
+        "import sys; from tvm.auto_scheduler import RecordReader;"
+        "print([inp.task.workload_key for inp, res in RecordReader(sys.argv[1])])"
+    )
+    python = ansor_worker.FOLDER / ".venv" / "bin" / "python"
+    printed = subprocess.run([python, "-c", program, log], capture_output=True, text=True, check=True).stdout
+    assert printed.count(SMALL.key) >= 1
+    assert printed.count("dlas.algorithms.gemm") >= 1
+    assert printed.count("conv2d_layer") == 5
+
+
+def test_the_best_schedules_equal_pytorch(log: Path, host: Target) -> None:
+    schedules = ansor.best_schedules(log, TASKS, host)
+    assert not schedules.missing
+    functions = compiled([schedules.found[task.key] for task in TASKS], host)
+    for task, function in zip(TASKS, functions, strict=True):
+        assert largest_error(function, task.workload, task.algorithm) < 1e-5
+
+
+def test_a_finished_search_is_not_done_again_and_a_larger_one_goes_on(
+    log: Path, host: Target, tmp_path: Path
+) -> None:
+    copy = tmp_path / "ansor.json"
+    copy.write_bytes(log.read_bytes())
+    assert ansor.tune(TASKS, host, settings(5), copy).trials == 5
+    assert copy.read_bytes() == log.read_bytes()
+    assert ansor.tune(TASKS, host, settings(6), copy).trials == 6
+    assert copy.read_bytes().startswith(log.read_bytes())
+    assert len(copy.read_text().splitlines()) == 6
+
+
+def test_a_budget_below_the_number_of_layers_goes_to_where_most_work_is(host: Target, tmp_path: Path) -> None:
+    path = tmp_path / "ansor.json"
+    assert ansor.tune(TASKS, host, settings(1), path).trials == 1
+    schedules = ansor.best_schedules(path, TASKS, host)
+    assert schedules.found.keys() == {TASKS[0].key}
+    assert schedules.missing == {TASKS[1].key: "no candidate of it was measured with success"}
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, pytest.param(signal.SIGKILL, marks=pytest.mark.slow)])
+def test_an_interrupted_search_leaves_no_process_and_a_log_to_go_on_with(
+    how: signal.Signals, host: Target, tmp_path: Path
+) -> None:
+    path, told = tmp_path / "ansor.json", tmp_path / "target.json"
+    target.write(host, told)
+    tests = str(Path(__file__).parent)
+    asker = subprocess.Popen(
+        [sys.executable, "-c", TUNE, tests, told, path], stderr=subprocess.PIPE, text=True
+    )
+    wait_for(lambda: path.exists() and path.read_text().count("\n") >= 4)
+    started = psutil.Process(asker.pid).children(recursive=True)
+    assert len(started) >= 3  # the worker, and what builds and times
+    asker.send_signal(how)
+    _, errors = asker.communicate(timeout=60)
+    assert asker.returncode == -how
+    assert how != signal.SIGINT or errors.rstrip().endswith("KeyboardInterrupt")
+    _, alive = psutil.wait_procs(started, timeout=20)
+    assert not alive
+
+    with path.open("a") as file:
+        file.write('{"i": [["[\\"conv2d_')  # as a crash of the machine may leave it
+    before = path.read_text().count("\n")
+    assert ansor.tune(TASKS, host, settings(before + 1), path).trials == before + 1
+    assert all(json.loads(line)["v"] == "v0.6" for line in path.read_text().splitlines())
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def test_a_candidate_that_crashes_is_a_failure_of_its_own(host: Target, tmp_path: Path) -> None:
+    path = tmp_path / "ansor.json"
+    crashing = TuningTask(SMALL, "crashing_algorithm")
+    tuning = ansor.tune([crashing, TASKS[0]], host, settings(4), path)
+    assert tuning.trials == 4
+    assert 1 <= tuning.failed < 4
+    assert tuning.best.keys() == {TASKS[0].key}
+    assert ansor.best_schedules(path, [crashing], host).missing.keys() == {crashing.key}
+
+
+def test_zero_trials_are_refused() -> None:
+    with pytest.raises(UserError, match=r"tuner\.trials: 0 is too few"):
+        settings(0)
+    with pytest.raises(UserError, match=r"tuner\.population"):
+        replace(settings(1), population=-5)
+
+
+def test_a_missing_environment_names_the_command_that_makes_it(
+    host: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ansor_worker, "FOLDER", tmp_path)
+    with pytest.raises(UserError, match="no environment") as error:
+        ansor.tune(TASKS, host, settings(1), tmp_path / "ansor.json")
+    assert error.value.remedy.endswith("make ansor-worker")
+
+
+def worker_folder(folder: Path, python: Path, program: str) -> Path:
+    """A worker's folder whose Python is `python` and whose worker.py is `program`."""
+    executable = folder / ".venv" / "bin" / "python"
+    executable.parent.mkdir(parents=True)
+    executable.write_text(f'#!/bin/sh\nexec {python} "$@"\n')
+    executable.chmod(0o755)
+    (folder / "worker.py").write_text(program)
+    return folder
+
+
+def test_an_environment_with_another_tvm_is_refused(
+    host: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = (ansor_worker.FOLDER / "worker.py").read_text()
+    folder = worker_folder(tmp_path, Path(sys.executable), program)
+    monkeypatch.setattr(ansor_worker, "FOLDER", folder)
+    with pytest.raises(UserError, match=r"holds TVM 0\.27.* Ansor is in 0\.19") as error:
+        ansor.tune(TASKS, host, settings(1), tmp_path / "ansor.json")
+    assert error.value.remedy.endswith("make ansor-worker")
+
+
+def test_a_worker_that_dies_is_quoted_and_its_log_kept(
+    host: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = "import os, sys\nprint('no memory left', file=sys.stderr, flush=True)\nos.abort()"
+    monkeypatch.setattr(ansor_worker, "FOLDER", worker_folder(tmp_path, Path(sys.executable), program))
+    with pytest.raises(UserError, match=r"(?s)killed by SIGABRT.*no memory left") as error:
+        ansor.tune(TASKS, host, settings(1), tmp_path / "ansor.json")
+    kept = Path(error.value.remedy.rpartition(" ")[2])
+    assert "no memory left" in kept.read_text()
+    kept.unlink()
+
+
+def test_another_machines_target_is_refused(host: Target, tmp_path: Path) -> None:
+    foreign = "aarch64-linux-gnu" if os.uname().machine == "x86_64" else "x86_64-linux-gnu"
+    with pytest.raises(UserError, match="measures its candidates on this machine"):
+        ansor.tune(TASKS, replace(host, triple=foreign), settings(1), tmp_path / "ansor.json")
+
+
+def test_no_tuning_finds_nothing_and_says_so(host: Target, tmp_path: Path) -> None:
+    path = tmp_path / "none.json"
+    assert none.tune(TASKS, host, none.Settings("none", "dlas.systems.tuners.none"), path).trials == 0
+    assert not path.exists()
+    schedules = none.best_schedules(path, TASKS, host)
+    assert not schedules.found
+    assert set(schedules.missing.values()) == {"not tuned"}
