@@ -8,8 +8,8 @@ ARGS ?= -m model=vgg16,resnet18 algo=direct,gemm
 PYTEST_ARGS ?=
 VENV := .venv
 WORKER := workers/ansor/.venv
-CANDIDATES := python3.11 python3.12 python3.13 python3.10 python3
-FITS := import sys, venv, ensurepip; sys.exit(not (3, 10) <= sys.version_info[:2] < (3, 14))
+CANDIDATES := python3.11 python3.12 python3.13 python3
+FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 PYTHON ?= $(shell for p in $(CANDIDATES); do $$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done)
 
 .PHONY: run test check ui setup ansor-worker
@@ -46,7 +46,7 @@ $(WORKER)/.ready: workers/ansor/requirements.txt
 
 define make_venv
 @if [ -z "$(PYTHON)" ]; then \
-	echo "There is no Python 3.10 to 3.13 with venv here. Install one (Debian, Ubuntu: apt install python3-venv)" >&2; \
+	echo "There is no Python 3.11 to 3.13 with venv here. Install one (Debian, Ubuntu: apt install python3-venv)" >&2; \
 	echo "or name one: make setup PYTHON=/path/to/python3.12" >&2; exit 1; fi
 @echo "==> $(1) with $(PYTHON)"
 @test -x $(1)/bin/python || $(PYTHON) -m venv $(1)

@@ -113,7 +113,7 @@ def _abandon(status: str) -> None:
 
 
 def _stop_on_signals() -> None:
-    """Ctrl-C and SIGTERM both raise KeyboardInterrupt, once."""
+    """Ctrl-C, SIGTERM and a closed terminal all raise KeyboardInterrupt, once."""
     stopped_at = -CLOSING_SECONDS
 
     def stop(number: int, frame: FrameType | None) -> None:
@@ -123,8 +123,9 @@ def _stop_on_signals() -> None:
         if not again:
             raise KeyboardInterrupt
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup asked for that
+            signal.signal(number, stop)
 
 
 if __name__ == "__main__":
