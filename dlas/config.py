@@ -64,7 +64,7 @@ class Model:
 class Train:
     """How the dense model is trained (SGD with momentum, OneCycle)."""
 
-    epochs: int = 3
+    epochs: int = 2
     batch_size: int = 32
     learning_rate: float = 0.02
     momentum: float = 0.9

@@ -17,6 +17,7 @@ from dlas.compression.finetuning import Finetune
 from dlas.datasets.dataset import ImageDataset
 from dlas.errors import UserError
 from dlas.models import checkpoint, counting, evaluation, training
+from dlas.models.mobilenetv2 import mobilenetv2
 from dlas.models.resnet import resnet18
 from dlas.models.vgg import VGG, vgg16
 
@@ -126,7 +127,7 @@ def test_what_remains_is_the_nearest_multiple(ratio: float, round_to: int, remai
     assert pruned(torch.zeros(1, *SHAPE)).shape == (1, 10)
 
 
-@pytest.mark.parametrize("factory", [resnet18, depthwise, grouped])
+@pytest.mark.parametrize("factory", [resnet18, mobilenetv2, depthwise, grouped])
 def test_a_pruned_network_is_restored_from_its_file(
     factory: Callable[[int], nn.Module], tmp_path: Path
 ) -> None:
@@ -147,7 +148,7 @@ def test_pruning_costs_a_small_network_little_after_fine_tuning(
     dense = training.train(tiny(), digits, train, seed=0)
     settings = dataclasses.replace(PRUNING, ratio=0.25, round_to=4, finetune=Finetune(epochs=3))
     pruned = channel_pruning.compress(dense, digits, settings, train, seed=0)
-    assert "fine-tune" in capsys.readouterr().err
+    assert "compression.finetune" in capsys.readouterr().err
     assert counting.macs(pruned, SHAPE) < 0.7 * counting.macs(dense, SHAPE)
     assert evaluation.accuracy(pruned, digits) > evaluation.accuracy(dense, digits) - 0.03
 
@@ -158,6 +159,13 @@ def test_without_epochs_nothing_is_trained(digits: ImageDataset) -> None:
     expected = channel_pruning.prune_channels(tiny(), SHAPE, 0.5, 8)
     for name, tensor in pruned.state_dict().items():
         assert torch.equal(tensor, expected.state_dict()[name])
+
+
+def test_a_fine_tuning_that_diverges_blames_its_own_setting(digits: ImageDataset) -> None:
+    settings = dataclasses.replace(PRUNING, finetune=Finetune(learning_rate=1e12))
+    with pytest.raises(UserError) as caught:
+        channel_pruning.compress(tiny(), digits, settings, config.Train(), seed=0)
+    assert caught.value.key == "compression.finetune.learning_rate"
 
 
 def test_no_compression_gives_an_equal_network(digits: ImageDataset) -> None:

