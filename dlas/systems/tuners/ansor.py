@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 CARRIED_AT_MOST = 4
 """How far down from the fastest schedule to look for one that can be carried over."""
 
+SAMPLED_AT_LEAST = 16
+"""Random schedules that an evolutionary search starts from: of fewer, all may turn out to be invalid."""
+
 MODEL_FROM = 8
 """Measurements after which the cost model's word counts; before, candidates are picked at random."""
 
@@ -44,7 +47,7 @@ class Settings(config.Tuner):
 
     trials: int = 64
     """Candidates to measure for the whole model, spread over its layers."""
-    population: int = 128
+    population: int = 64
     """Candidates that the cost model ranks in each generation."""
     generations: int = 2
     """Generations of the evolutionary search before each round of measurements."""
@@ -76,7 +79,7 @@ def tune(tasks: Sequence[TuningTask], target: Target, settings: Settings, log: P
         return Tuning()
     start = time.monotonic()
     search = {
-        "sampled": max(1, settings.population // 8),
+        "sampled": max(SAMPLED_AT_LEAST, settings.population // 8),
         "population": settings.population,
         "generations": settings.generations,
         "model_from": MODEL_FROM,
