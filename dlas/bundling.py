@@ -94,7 +94,7 @@ def metrics(found: Results) -> dict[str, float]:
 
 
 def tags(found: Results) -> dict[str, str]:
-    """What a reader of the numbers has to know: fallbacks, layers without a tuned schedule, an unsteady board."""
+    """What a reader of the numbers has to know: fallbacks, untuned layers, an unsteady board."""
     fallbacks = [f"{row.layer}: {row.fallback_reason}" for row in found.layers if row.fallback_reason]
     untuned = [row.layer for row in found.layers if row.workload and row.schedule == "untuned"]
     noted = {

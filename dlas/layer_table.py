@@ -40,7 +40,7 @@ class LayerRow:
 def layer_rows(
     program: LoweredProgram, choices: Sequence[KernelChoice], profile: Sequence[KernelTime]
 ) -> list[LayerRow]:
-    """One row per kernel call, in the order of the calls; convolutions come in the order of `program.layers`."""
+    """One row per kernel call, in their order, which for convolutions is that of `program.layers`."""
     by_kernel = {choice.kernel: choice for choice in choices}
     weights = {p.packed_for: program.arrays[p.array] for p in program.parameters if p.packed_for}
     layers = iter(program.layers)

@@ -1,4 +1,4 @@
-"""A content-addressed store of stage results: the same inputs are never computed twice, a crash leaves no halves."""
+"""A content-addressed store of stage results: nothing is computed twice, a crash leaves no halves."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class StageStore:
 
 
 def source_digest(*modules: str) -> str:
-    """The sha256 (hex) of the source of modules and packages, by dotted name: changed code is another input."""
+    """The sha256 (hex) of the source of modules and packages, by dotted name: changed code is new input."""
     digest = hashlib.sha256()
     for module in sorted(modules):
         spec = find_spec(module)

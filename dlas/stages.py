@@ -210,7 +210,7 @@ def build(
 def deploy(
     dataset: ImageDataset, network: Network, library: Library, target: Target, store: StageStore
 ) -> Deployed:
-    """The library run on every test image in a fresh process; UserError where it answers not as PyTorch does."""
+    """The library run on every test image in a fresh process; UserError unless it answers as PyTorch does."""
     inputs = {"library": library.key, "network": network.key, "dataset": dataset.fingerprint}
     images = dataset.normalized(dataset.test_images)
 

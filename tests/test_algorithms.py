@@ -1,4 +1,4 @@
-"""Every kernel of every algorithm against PyTorch, over a grid of shapes and of CPUs that they are tiled for."""
+"""Every algorithm's kernels against PyTorch, over a grid of shapes and of CPUs that they are tiled for."""
 
 from __future__ import annotations
 

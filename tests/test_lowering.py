@@ -1,4 +1,4 @@
-"""Lowering and building whole networks: what is fused, what falls back, and that the library answers as PyTorch does."""
+"""Whole networks: what is fused, what falls back, and that the library answers as PyTorch does."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def zero_padded(workload: ConvWorkload, data: te.Tensor) -> te.Tensor:
 def with_epilogue(
     workload: ConvWorkload, inputs: list[te.Tensor], convolved: Callable[[Any, Any, Any, Any], Any]
 ) -> list[te.Tensor]:
-    """The kernel's arguments: `inputs`, bias, residual and the NCHW output made from `convolved(n, o, y, x)`."""
+    """The kernel's arguments: `inputs`, bias, residual, and the NCHW output of `convolved(n, o, y, x)`."""
     bias = te.placeholder((workload.out_channels,), workload.dtype, name="bias")
     residual = te.placeholder(workload.output_shape, workload.dtype, name="residual")
 

@@ -1,4 +1,4 @@
-"""Direct convolution: every output pixel sums over input channels and kernel, several output channels at once."""
+"""Direct convolution: a pixel sums over input channels and kernel, several output channels at once."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def compute(workload: ConvWorkload) -> list[te.Tensor]:
 
 
 def schedule(sch: Schedule, workload: ConvWorkload, target: Target) -> None:
-    """Sum a tile of pixels by one block of channels in registers, then store it; blocks and rows run in parallel."""
+    """Sum a tile of pixels by a block of channels in registers, then store it; tiles run in parallel."""
     schedule_padding(sch, workload)
     if lanes_straddle_groups(workload):
         _schedule_apart(sch)

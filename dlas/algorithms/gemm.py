@@ -77,8 +77,8 @@ def compute(workload: ConvWorkload) -> list[te.Tensor]:
 def schedule(sch: Schedule, workload: ConvWorkload, target: Target) -> None:
     """Gather the im2col rows of a run of pixels, multiply them by every block of channels, store the run.
 
-    Where the plane is too small to keep the cores busy with runs of pixels, im2col is gathered once, up front,
-    and blocks of channels run in parallel as well.
+    Where the plane is too small to keep the cores busy with runs of pixels, im2col is gathered once, up
+    front, and blocks of channels run in parallel as well.
     """
     schedule_padding(sch, workload)
     if lanes_straddle_groups(workload):

@@ -38,7 +38,7 @@ def pixel_tile(workload: ConvWorkload, target: Target) -> tuple[int, int]:
 
 
 def pixel_run(workload: ConvWorkload, target: Target) -> int:
-    """Consecutive output pixels in registers: part of a row or several whole rows, never across a row's end."""
+    """Consecutive output pixels in registers: part of a row, or whole rows; never across a row's end."""
     pixels = register_pixels(workload, target)
     if workload.out_width > pixels:
         return largest_divisor(workload.out_width, pixels)

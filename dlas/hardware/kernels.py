@@ -1,7 +1,7 @@
 """Single kernels in a fresh process: two of them against each other, or each as the whole network calls it.
 
-    compare_kernels(library, pairs, target) -> [Comparison]     a plain library of PrimFuncs
-    profile(library, inputs, target, runs) -> [KernelTime]      a network's library, kernel by kernel
+compare_kernels(library, pairs, target) -> [Comparison]     a plain library of PrimFuncs
+profile(library, inputs, target, runs) -> [KernelTime]      a network's library, kernel by kernel
 """
 
 from __future__ import annotations

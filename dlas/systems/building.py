@@ -1,4 +1,4 @@
-"""From the lowered program to one exported library: every PrimFunc scheduled, the weights packed and bound."""
+"""From the lowered program to an exported library: every PrimFunc scheduled, the weights packed and bound."""
 
 from __future__ import annotations
 

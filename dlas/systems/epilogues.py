@@ -1,4 +1,4 @@
-"""Find each convolution of a Relax function together with the bias, residual and activation that follow it."""
+"""Find each convolution of a Relax function, with the bias, residual and activation that follow it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The untuned schedule of everything that is not a convolution: pooling, linear layers, element-wise arithmetic."""
+"""The untuned schedule of what is not a convolution: pooling, linear layers, element-wise arithmetic."""
 
 from __future__ import annotations
 

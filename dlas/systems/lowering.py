@@ -1,8 +1,9 @@
-"""From a PyTorch network to the lowered program: batch norm folded, convolutions fused with their epilogues."""
+"""From a PyTorch network to the lowered program: batch norm folded, convolutions and epilogues fused."""
 
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Sequence
 
 import torch
@@ -29,7 +30,8 @@ def lower(model: nn.Module, input_shape: Sequence[int], algorithm: str) -> Lower
     `ConvLayer` says so.
     """
     example = torch.zeros(*input_shape)
-    with torch.no_grad():
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of torch about its own code
         exported = torch.export.export(fold_batch_norm(model.eval()), (example,))
     module = from_exported_program(exported, keep_params_as_input=True, unwrap_unit_return_tuple=True)
     module, values = relax.frontend.detach_params(module)

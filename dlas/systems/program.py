@@ -1,4 +1,4 @@
-"""The lowered program: a network as Relax and TensorIR before scheduling, with its weights beside it as plain arrays."""
+"""The lowered program: a network as Relax and TensorIR before scheduling, its weights beside it as arrays."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class ConvLayer:
 
 @dataclass(frozen=True)
 class Parameter:
-    """An argument of the program after its input: an array by its name, packed for the layer that reads it."""
+    """An argument of the program after its input: an array, packed for the layer that reads it."""
 
     array: str
     packed_for: str = ""

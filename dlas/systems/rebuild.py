@@ -6,8 +6,6 @@ import json
 from importlib import import_module
 from pathlib import Path
 
-import tvm
-
 from dlas.bundle import Bundle
 from dlas.errors import UserError
 from dlas.hardware import target as targets

@@ -1,4 +1,4 @@
-"""Which schedule each kernel gets: a tuned one that is right and faster than the untuned one, or the untuned."""
+"""Which schedule each kernel gets: the tuned one where it is right and faster, else the untuned one."""
 
 from __future__ import annotations
 
