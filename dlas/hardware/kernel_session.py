@@ -42,7 +42,7 @@ def profiled(library: Path, inputs: np.ndarray, runs: int) -> list[dict[str, Any
             started = now
         elif not name.startswith("vm."):
             calls.append((name, now - started))
-        return tvm.runtime.vm.VMInstrumentReturnKind.NO_OP
+        return int(tvm.runtime.vm.VMInstrumentReturnKind.NO_OP)
 
     machine.set_instrument(instrument)
     sampled = []
