@@ -134,6 +134,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
         time.sleep(0.05)
 
 
+@pytest.mark.slow
 def test_a_candidate_that_crashes_is_a_failure_of_its_own(host: Target, tmp_path: Path) -> None:
     path = tmp_path / "ansor.json"
     crashing = TuningTask(SMALL, "crashing_algorithm")

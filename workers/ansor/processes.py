@@ -7,6 +7,7 @@ import sys
 
 from tvm.auto_scheduler import measure
 from tvm.contrib.popen_pool import PopenPoolExecutor, PopenWorker
+from tvm.ir.transform import PassContext
 
 BUILD_SECONDS = 20
 """A candidate that takes LLVM longer is not worth its share of a small budget."""
@@ -14,13 +15,18 @@ BUILD_SECONDS = 20
 
 def keep_processes(cores: int, import_roots: list[str]) -> None:
     """Let Ansor's measuring use the same processes all along: each costs an import of TVM to start."""
-    builders = PopenPoolExecutor(cores, BUILD_SECONDS, see_layers, (import_roots,))
-    runner = PopenWorker(see_layers, (import_roots,))
+    builders = PopenPoolExecutor(cores, BUILD_SECONDS, prepare, (import_roots,))
+    runner = PopenWorker(prepare, (import_roots,))
     measure.PopenPoolExecutor = lambda *_: builders
     measure.PopenWorker = lambda: runner
 
 
-def see_layers(import_roots: list[str]) -> None:
-    """Make the project's modules importable, after this environment's own."""
+def prepare(import_roots: list[str]) -> None:
+    """In a new process: make the project's modules importable, after this environment's own.
+
+    Without TVM's elimination of common subexpressions: the debug information that it gives a vector of
+    indices is refused by LLVM 22, and LLVM finds them itself.
+    """
     sys.path.extend(root for root in import_roots if root not in sys.path)
     importlib.import_module("layers")
+    PassContext(config={"tir.disable_cse_tir": True}).__enter__()

@@ -11,7 +11,7 @@ from collections.abc import Generator, Mapping
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import dlas
 from dlas.errors import UserError
@@ -27,8 +27,14 @@ def answers(request: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]
     When the iteration ends, however it ends, the worker and every process that it started are gone.
     UserError where its environment is missing or not the one it should be, or where it dies.
     """
-    with tempfile.NamedTemporaryFile(prefix="ansor-worker-", suffix=".txt", delete=False) as errors:
-        worker = _start(request, errors)
+    python = FOLDER / ".venv" / "bin" / "python"
+    if not python.exists():
+        raise UserError(
+            f"the Ansor worker has no environment at {python.parents[1]}", key="tuner", remedy=REMEDY
+        )
+    with tempfile.TemporaryDirectory(prefix="ansor-", ignore_cleanup_errors=True) as scratch:
+        log = Path(scratch) / "worker.txt"
+        worker = _start(python, request, log)
         try:
             assert worker.stdout is not None
             version = json.loads(worker.stdout.readline() or '{"tvm": null}')["tvm"]
@@ -41,33 +47,29 @@ def answers(request: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]
             for line in worker.stdout:
                 yield json.loads(line)
             if worker.wait() != 0:
-                raise _death(worker.returncode, Path(errors.name))
+                raise _death(worker.returncode, log)
         finally:
             _end(worker)
-    Path(errors.name).unlink()
 
 
-def _start(request: Mapping[str, Any], errors: IO[bytes]) -> subprocess.Popen[str]:
-    python = FOLDER / ".venv" / "bin" / "python"
-    if not python.exists():
-        raise UserError(
-            f"the Ansor worker has no environment at {python.parents[1]}", key="tuner", remedy=REMEDY
-        )
+def _start(python: Path, request: Mapping[str, Any], log: Path) -> subprocess.Popen[str]:
+    """The worker, asked; its errors go to `log`, and the candidates that it builds beside it."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "TVM_"))},
         "PYTHONPATH": str(FOLDER),
         "TVM_NUM_THREADS": str(request["cores"]),
-        "PYTHONUNBUFFERED": "1",
+        "TMPDIR": str(log.parent),
     }
-    worker = subprocess.Popen(
-        [python, FOLDER / "worker.py"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=errors,
-        env=environment,
-        text=True,
-        start_new_session=True,
-    )
+    with log.open("wb") as errors:
+        worker = subprocess.Popen(
+            [python, FOLDER / "worker.py"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment,
+            text=True,
+            start_new_session=True,
+        )
     assert worker.stdin is not None
     roots = {_import_root(task["algorithm"]) for task in request["tasks"]} | {_import_root("dlas")}
     with suppress(BrokenPipeError):  # it died at once: reading its answers tells how
@@ -96,7 +98,10 @@ def _end(worker: subprocess.Popen[str]) -> None:
 
 
 def _death(code: int, log: Path) -> UserError:
+    """What to tell of a worker that ended with `code`; its log is copied to where it stays."""
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
     lines = log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
     tail = "".join(f"\n    {line}" for line in lines)
-    return UserError(f"the Ansor worker {how}:{tail}", key="tuner", remedy=f"Its full log is {log}")
+    with tempfile.NamedTemporaryFile(prefix="ansor-worker-", suffix=".txt", delete=False) as kept:
+        kept.write(log.read_bytes())
+    return UserError(f"the Ansor worker {how}:{tail}", key="tuner", remedy=f"Its full log is {kept.name}")
