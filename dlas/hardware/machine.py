@@ -11,7 +11,7 @@ import platform
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def state() -> State:
     stolen = getattr(times, "steal", None)
     own = psutil.Process().cpu_times()
     return State(
-        at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+        at=datetime.now(UTC).isoformat(timespec="milliseconds"),
         uptime_seconds=time.monotonic(),
         cores=psutil.cpu_count() or 1,
         governor=governor(),
