@@ -21,8 +21,8 @@ KEY = "compression.finetune"
 class Finetune:
     """What differs from the training of the dense network; no epochs, no fine-tuning."""
 
-    epochs: int = 2
-    learning_rate: float = 0.01
+    epochs: int = 3
+    learning_rate: float = 0.02
     batch_size: int = 32
 
     def __post_init__(self) -> None:

@@ -24,9 +24,9 @@ def train(
     """Train `model` in place on the training images and return it in eval mode, on the CPU.
 
     The learning rate follows OneCycleLR (Smith and Topin, arXiv:1708.07120) up to `learning_rate` and down to
-    nothing. The order of the images and their augmentation come from `seed` alone. `key` is where `settings`
-    were declared: it names the progress bar on stderr, and the setting to blame where the loss is not finite.
-    UserError for that, and where the device is not there.
+    nothing. On the CPU with the same number of threads the same `seed` gives the same weights. `key` is where
+    `settings` were declared: it names the progress bar on stderr, and the setting to blame where the loss is
+    not finite. UserError for that, and where the device is not there.
     """
     device = available_device(settings.device)
     if settings.epochs == 0:
