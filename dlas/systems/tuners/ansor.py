@@ -45,7 +45,7 @@ SEED = 1
 class Settings(config.Tuner):
     """How much to search, and how thoroughly between measurements."""
 
-    trials: int = 64
+    trials: int = 128
     """Candidates to measure for the whole model, spread over its layers."""
     population: int = 64
     """Candidates that the cost model ranks in each generation."""
