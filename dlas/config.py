@@ -87,10 +87,15 @@ class Train:
 
 @dataclass(frozen=True)
 class Compression:
-    """Layer 3. `module` offers `Settings`, a subclass of this one, and `compress`."""
+    """Layer 3, a step of it. `module` offers `Settings`, a subclass of this one, `compress` and `restore`."""
 
     name: str
     module: str
+
+    @property
+    def key(self) -> str:
+        """Where these settings stand."""
+        return f"compression.{self.name}"
 
 
 @dataclass(frozen=True)
@@ -179,7 +184,8 @@ class Stack:
 
     dataset: Dataset
     model: Model
-    compression: Compression
+    compression: dict[str, Compression]
+    """Steps by name, each on what the one before it left; none for the network as it was trained."""
     algo: Algo
     format: Format
     compiler: Compiler
@@ -224,6 +230,7 @@ def parse(composed: DictConfig) -> Stack:
     for group, declared in get_type_hints(Stack).items():
         if isinstance(declared, type) and dataclasses.is_dataclass(declared):
             schema[group] = _declared_class(composed, group, declared)
+    schema["compression"] = _compression_classes(composed)
     stack = cast(Stack, merged(schema, composed))
     check(stack)
     return dataclasses.replace(stack, artifacts=str(Path(stack.artifacts).expanduser().absolute()))
@@ -249,7 +256,7 @@ def options(cls: type[Options], arguments: list[str]) -> Options:
 
 def to_yaml(stack: Stack) -> str:
     """The resolved stack as YAML; `parse(OmegaConf.create(text))` gives the same stack again."""
-    return OmegaConf.to_yaml(OmegaConf.structured(stack), sort_keys=True)
+    return OmegaConf.to_yaml(OmegaConf.structured(stack))
 
 
 def flat(stack: Stack) -> dict[str, str]:
@@ -261,6 +268,7 @@ def identity(stack: Stack) -> str:
     """The sha256 (hex) of what decides a point: its settings less paths and URIs, and the tools' versions."""
     settings = dataclasses.asdict(stack)
     del settings["artifacts"], settings["tracking"], settings["dataset"]["root"]
+    settings["compression"] = list(settings["compression"].items())  # their order counts
     versions = {tool: _version(tool) for tool in TOOLS}
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     canonical = json.dumps({"stack": settings, "versions": versions, "python": python}, sort_keys=True)
@@ -273,7 +281,20 @@ def _declared_class(composed: DictConfig, group: str, base: type) -> type:
     if group in GROUPS:
         remedy = f"{group}=<option>; dlas-run --help lists them"
         require(isinstance(choice, DictConfig), group, "no option is chosen", remedy)
-    return _settings_class(choice, group, base) if base in (Compression, Tuner) else base
+    return _settings_class(choice, group, base) if base is Tuner else base
+
+
+def _compression_classes(composed: DictConfig) -> dict[str, type]:
+    """The `Settings` of each step, by its name."""
+    steps, remedy = composed.get("compression"), "compression=<option>; dlas-run --help lists them"
+    require(isinstance(steps, DictConfig), "compression", "no option is chosen", remedy)
+    classes = {}
+    for name, step in steps.items():
+        key = f"compression.{name}"
+        remedy = f"settings of a step stand under its name: compression.<option>.{name}"
+        require(isinstance(step, DictConfig), key, "is no compression", remedy)
+        classes[str(name)] = _settings_class(step, key, Compression)
+    return classes
 
 
 def _settings_class(choice: DictConfig, group: str, base: type) -> type:

@@ -32,7 +32,9 @@ def run_point(stack: config.Stack, bundle: Path) -> Point:
     dataset = datasets.load(stack.dataset)
 
     trained = stages.train(stack, dataset, store)
-    compressed = stages.compress(stack, dataset, trained, store)
+    compressed = trained
+    for step in stack.compression.values():
+        compressed = stages.compress(stack, step, dataset, compressed, store)
     lowered = stages.lower_network(stack, dataset, compressed, store)
     tuned = stages.tune(stack, lowered, board, store)
     chosen = stages.choose_kernels(stack, lowered, tuned, board, store)

@@ -33,9 +33,14 @@ class Network:
     """A PyTorch network and its top-1 accuracy on the whole test set."""
 
     key: str
-    weights: Path
     module: nn.Module
     accuracy: float
+    folder: Path
+
+    @property
+    def weights(self) -> Path:
+        """Its state dict as safetensors."""
+        return self.folder / WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -99,27 +104,37 @@ def train(stack: config.Stack, dataset: ImageDataset, store: StageStore) -> Netw
         network = models.build(stack.model, dataset.classes, stack.seed)
         _keep_network(training.train(network, dataset, stack.train, stack.seed), dataset, folder)
 
-    return _network(stack, dataset, store.obtain("train", inputs, make))
+    folder = store.obtain("train", inputs, make)
+    network = models.build(stack.model, dataset.classes, stack.seed)
+    checkpoint.load(network, folder / WEIGHTS)
+    return Network(folder.name, network.eval(), _top1(folder), folder)
 
 
-def compress(stack: config.Stack, dataset: ImageDataset, trained: Network, store: StageStore) -> Network:
-    """The trained network, made cheaper."""
+def compress(
+    stack: config.Stack,
+    settings: config.Compression,
+    dataset: ImageDataset,
+    network: Network,
+    store: StageStore,
+) -> Network:
+    """The network made cheaper by one step of compression."""
+    method = import_module(settings.module)
     inputs = {
-        "trained": trained.key,
-        "compression": asdict(stack.compression),
+        "network": network.key,
+        "compression": asdict(settings),
         "train": asdict(stack.train),
         "seed": stack.seed,
-        "code": source_digest("dlas.compression", "dlas.models", stack.compression.module),
+        "code": source_digest("dlas.compression", "dlas.models", settings.module),
         "torch": version("torch"),
         "torch-pruning": version("torch-pruning"),
     }
 
     def make(folder: Path) -> None:
-        method = import_module(stack.compression.module)
-        compressed = method.compress(trained.module, dataset, stack.compression, stack.train, stack.seed)
+        compressed = method.compress(network.module, dataset, settings, stack.train, stack.seed)
         _keep_network(compressed, dataset, folder)
 
-    return _network(stack, dataset, store.obtain("compress", inputs, make))
+    folder = store.obtain(f"compress-{settings.name}", inputs, make)
+    return Network(folder.name, method.restore(network.module, folder / WEIGHTS), _top1(folder), folder)
 
 
 def lower_network(stack: config.Stack, dataset: ImageDataset, network: Network, store: StageStore) -> Lowered:
@@ -223,8 +238,7 @@ def deploy(
 
     folder = store.obtain("deploy", inputs, make)
     expected = np.load(folder / "expected.npy", allow_pickle=False)
-    accuracy = json.loads((folder / "accuracy.json").read_text())["top1"]
-    return Deployed(Reference(images, expected), accuracy)
+    return Deployed(Reference(images, expected), _top1(folder))
 
 
 def _keep_network(network: nn.Module, dataset: ImageDataset, folder: Path) -> None:
@@ -232,11 +246,9 @@ def _keep_network(network: nn.Module, dataset: ImageDataset, folder: Path) -> No
     _write(folder / "accuracy.json", {"top1": evaluation.accuracy(network, dataset)})
 
 
-def _network(stack: config.Stack, dataset: ImageDataset, folder: Path) -> Network:
-    network = models.build(stack.model, dataset.classes, stack.seed)
-    checkpoint.load_resized(network, folder / WEIGHTS)
-    accuracy = json.loads((folder / "accuracy.json").read_text())["top1"]
-    return Network(folder.name, folder / WEIGHTS, network.eval(), accuracy)
+def _top1(folder: Path) -> float:
+    accuracy: float = json.loads((folder / "accuracy.json").read_text())["top1"]
+    return accuracy
 
 
 def _write(path: Path, document: object) -> None:

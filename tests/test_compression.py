@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from torch import nn
 
 from dlas import config, datasets, models
-from dlas.compression import channel_pruning, none
+from dlas.compression import channel_pruning
 from dlas.compression.finetuning import Finetune
 from dlas.datasets.dataset import ImageDataset
 from dlas.errors import UserError
@@ -148,7 +148,7 @@ def test_pruning_costs_a_small_network_little_after_fine_tuning(
     dense = training.train(tiny(), digits, train, seed=0)
     settings = dataclasses.replace(PRUNING, ratio=0.25, round_to=4, finetune=Finetune(epochs=3))
     pruned = channel_pruning.compress(dense, digits, settings, train, seed=0)
-    assert "compression.finetune" in capsys.readouterr().err
+    assert "compression.channel_pruning.finetune" in capsys.readouterr().err
     assert counting.macs(pruned, SHAPE) < 0.7 * counting.macs(dense, SHAPE)
     assert evaluation.accuracy(pruned, digits) > evaluation.accuracy(dense, digits) - 0.03
 
@@ -165,43 +165,36 @@ def test_a_fine_tuning_that_diverges_blames_its_own_setting(digits: ImageDataset
     settings = dataclasses.replace(PRUNING, finetune=Finetune(learning_rate=1e12))
     with pytest.raises(UserError) as caught:
         channel_pruning.compress(tiny(), digits, settings, config.Train(), seed=0)
-    assert caught.value.key == "compression.finetune.learning_rate"
-
-
-def test_no_compression_gives_an_equal_network(digits: ImageDataset) -> None:
-    dense = tiny()
-    same = none.compress(
-        dense, digits, none.Settings("none", "dlas.compression.none"), config.Train(), seed=0
-    )
-    assert same is not dense
-    assert all(torch.equal(tensor, dense.state_dict()[name]) for name, tensor in same.state_dict().items())
+    assert caught.value.key == "compression.channel_pruning.finetune.learning_rate"
 
 
 def parsed(*overrides: str) -> config.Compression:
     with initialize_config_dir(str(config.config_folder()), version_base="1.3"):
         composed = compose("config", ["compression=channel_pruning", *overrides])
-    return config.parse(composed).compression
+    return config.parse(composed).compression["channel_pruning"]
 
 
 def test_the_declared_settings_are_the_defaults_and_can_be_changed() -> None:
     assert parsed() == PRUNING
-    changed = parsed("compression.ratio=0.25", "compression.finetune.epochs=0")
+    changed = parsed(
+        "compression.channel_pruning.ratio=0.25", "compression.channel_pruning.finetune.epochs=0"
+    )
     assert changed == dataclasses.replace(PRUNING, ratio=0.25, finetune=Finetune(epochs=0))
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("compression.ratio", "1"),
-        ("compression.ratio", "-0.1"),
-        ("compression.ratio", "nan"),
-        ("compression.ratio", "half"),
-        ("compression.round_to", "0"),
-        ("compression.round_to", "1.5"),
-        ("compression.finetune.epochs", "-1"),
-        ("compression.finetune.learning_rate", "0"),
-        ("compression.finetune.learning_rate", "inf"),
-        ("compression.finetune.batch_size", "0"),
+        ("compression.channel_pruning.ratio", "1"),
+        ("compression.channel_pruning.ratio", "-0.1"),
+        ("compression.channel_pruning.ratio", "nan"),
+        ("compression.channel_pruning.ratio", "half"),
+        ("compression.channel_pruning.round_to", "0"),
+        ("compression.channel_pruning.round_to", "1.5"),
+        ("compression.channel_pruning.finetune.epochs", "-1"),
+        ("compression.channel_pruning.finetune.learning_rate", "0"),
+        ("compression.channel_pruning.finetune.learning_rate", "inf"),
+        ("compression.channel_pruning.finetune.batch_size", "0"),
     ],
 )
 def test_a_setting_out_of_range_is_refused_by_its_key(key: str, value: str) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas import config
@@ -32,9 +33,10 @@ class Settings(config.Compression):
 
     def __post_init__(self) -> None:
         ratio = self.ratio
-        config.require(0 <= ratio < 1, "compression.ratio", f"{ratio} is out of range", "0 to below 1")
+        config.require(0 <= ratio < 1, f"{self.key}.ratio", f"{ratio} is out of range", "0 to below 1")
         multiple = self.round_to
-        config.require(multiple >= 1, "compression.round_to", f"{multiple} is too small", "1 or more")
+        config.require(multiple >= 1, f"{self.key}.round_to", f"{multiple} is too small", "1 or more")
+        self.finetune.check(f"{self.key}.finetune")
 
 
 def compress(
@@ -42,7 +44,16 @@ def compress(
 ) -> nn.Module:
     """A copy of `model` with fewer channels, fine-tuned."""
     smaller = prune_channels(model, dataset.image_shape, settings.ratio, settings.round_to)
-    return finetune(smaller, dataset, settings.finetune, train, seed)
+    return finetune(smaller, dataset, settings.finetune, train, seed, f"{settings.key}.finetune")
+
+
+def restore(model: nn.Module, weights: Path) -> nn.Module:
+    """The pruned network again, from the unpruned one and what `checkpoint.save` kept."""
+    from dlas.models import checkpoint
+
+    smaller = copy.deepcopy(model)
+    checkpoint.load_resized(smaller, weights)
+    return smaller.eval()
 
 
 def prune_channels(

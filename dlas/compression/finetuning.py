@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from dlas.datasets.dataset import ImageDataset
 
-KEY = "compression.finetune"
-
 
 @dataclass(frozen=True)
 class Finetune:
@@ -25,19 +23,20 @@ class Finetune:
     learning_rate: float = 0.02
     batch_size: int = 32
 
-    def __post_init__(self) -> None:
-        config.require(self.epochs >= 0, f"{KEY}.epochs", f"{self.epochs} is negative", "0 or more")
+    def check(self, key: str) -> None:
+        """UserError where a value is out of range; `key` is where these settings stand."""
+        config.require(self.epochs >= 0, f"{key}.epochs", f"{self.epochs} is negative", "0 or more")
         rate = self.learning_rate
-        config.require(0 < rate < math.inf, f"{KEY}.learning_rate", f"{rate} is no step", "more than 0")
+        config.require(0 < rate < math.inf, f"{key}.learning_rate", f"{rate} is no step", "more than 0")
         size = self.batch_size
-        config.require(size >= 1, f"{KEY}.batch_size", f"{size} is too small", "1 or more")
+        config.require(size >= 1, f"{key}.batch_size", f"{size} is too small", "1 or more")
 
 
 def finetune(
-    model: nn.Module, dataset: ImageDataset, settings: Finetune, train: config.Train, seed: int
+    model: nn.Module, dataset: ImageDataset, settings: Finetune, train: config.Train, seed: int, key: str
 ) -> nn.Module:
     """Train `model` on in place, on the device and with the momentum and decay of `train`; returned in eval
-    mode."""
+    mode. `key` is where the settings stand."""
     from dlas.models import training
 
     recipe = dataclasses.replace(
@@ -46,4 +45,4 @@ def finetune(
         learning_rate=settings.learning_rate,
         batch_size=settings.batch_size,
     )
-    return training.train(model, dataset, recipe, seed, key=KEY)
+    return training.train(model, dataset, recipe, seed, key=key)
