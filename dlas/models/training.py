@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,15 +19,25 @@ if TYPE_CHECKING:
     from dlas import config
 
 
+def leave_as_it_is(model: nn.Module) -> None:
+    """What follows a step of plain training: nothing."""
+
+
 def train(
-    model: nn.Module, dataset: ImageDataset, settings: config.Train, seed: int, key: str = "train"
+    model: nn.Module,
+    dataset: ImageDataset,
+    settings: config.Train,
+    seed: int,
+    key: str = "train",
+    after_step: Callable[[nn.Module], None] = leave_as_it_is,
 ) -> nn.Module:
     """Train `model` in place on the training images and return it in eval mode, on the CPU.
 
     The learning rate follows OneCycleLR (Smith and Topin, arXiv:1708.07120) up to `learning_rate` and down to
     nothing. On the CPU with the same number of threads the same `seed` gives the same weights. `key` is where
     `settings` were declared: it names the progress bar on stderr, and the setting to blame where the loss is
-    not finite. UserError for that, and where the device is not there.
+    not finite. `after_step` is given the model, on its device, whenever the optimizer has moved its weights.
+    UserError for a loss that is not finite, and where the device is not there.
     """
     device = available_device(settings.device)
     if settings.epochs == 0:
@@ -65,6 +76,7 @@ def train(
                 optimizer.zero_grad()
                 torch.autograd.backward(loss)
                 optimizer.step()
+                after_step(model)
                 schedule.step()
                 if not math.isfinite(loss.item()):
                     raise UserError(
