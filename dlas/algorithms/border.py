@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvm import te
 
+from dlas.algorithms.requantization import with_integer_epilogue
 from dlas.algorithms.workload import ConvWorkload
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def zero_padded(workload: ConvWorkload, data: te.Tensor) -> te.Tensor:
-    """`data` (NCHW) with the workload's zero border; `data` itself where there is none."""
+    """`data` (NCHW) with the workload's border of what stands for zero; `data` itself where there is none."""
     top, left, bottom, right = workload.padding
     if not any(workload.padding):
         return data
@@ -24,7 +25,7 @@ def zero_padded(workload: ConvWorkload, data: te.Tensor) -> te.Tensor:
         lambda n, c, y, x: te.if_then_else(
             te.all(y >= top, y < height + top, x >= left, x < width + left),
             data[n, c, y - top, x - left],
-            0.0,
+            te.const(workload.input_zero, workload.data_dtype),
         ),
         name="padded",
     )
@@ -34,16 +35,19 @@ def with_epilogue(
     workload: ConvWorkload, inputs: list[te.Tensor], convolved: Callable[[Any, Any, Any, Any], Any]
 ) -> list[te.Tensor]:
     """The kernel's arguments: `inputs`, bias, residual, and the NCHW output of `convolved(n, o, y, x)`."""
+    if workload.dtype == "int8":
+        return with_integer_epilogue(workload, inputs, convolved)
     bias = te.placeholder((workload.out_channels,), workload.dtype, name="bias")
     residual = te.placeholder(workload.output_shape, workload.dtype, name="residual")
 
     def value(n: Any, o: Any, y: Any, x: Any) -> Any:
         total = convolved(n, o, y, x)
         if workload.bias:
-            total = total + bias[o]
+            total = total + bias[o].astype(workload.sum_dtype)
         if workload.residual:
-            total = total + residual[n, o, y, x]
-        return te.max(total, 0.0) if workload.activation == "relu" else total
+            total = total + residual[n, o, y, x].astype(workload.sum_dtype)
+        total = te.max(total, te.const(0, workload.sum_dtype)) if workload.activation == "relu" else total
+        return total.astype(workload.output_dtype)
 
     output = te.compute(workload.output_shape, value, name="output")
     return [*inputs, *[bias] * workload.bias, *[residual] * workload.residual, output]

@@ -39,7 +39,7 @@ def compute(workload: ConvWorkload) -> list[te.Tensor]:
     """[input NCHW, weight (blocks, I, H, W, channel_block), bias?, residual?, output NCHW]."""
     height, width = workload.kernel
     channels, lanes = workload.group_in_channels, channel_block(workload)
-    data = te.placeholder(workload.input_shape, workload.dtype, name="data")
+    data = te.placeholder(workload.input_shape, workload.data_dtype, name="data")
     weight = te.placeholder((blocks(workload), channels, height, width, lanes), workload.dtype, name="weight")
     padded = zero_padded(workload, data)
     i = te.reduce_axis((0, channels), name="i")
@@ -53,8 +53,8 @@ def compute(workload: ConvWorkload) -> list[te.Tensor]:
                 b // group_blocks(workload) * channels + i,
                 y * workload.stride[0] + r * workload.dilation[0],
                 x * workload.stride[1] + s * workload.dilation[1],
-            ]
-            * weight[b, i, r, s, lane],
+            ].astype(workload.sum_dtype)
+            * weight[b, i, r, s, lane].astype(workload.sum_dtype),
             axis=[i, r, s],
         ),
         name="conv2d",

@@ -45,7 +45,7 @@ def compute(workload: ConvWorkload) -> list[te.Tensor]:
     height, width = workload.kernel
     channels, lanes = workload.group_in_channels, channel_block(workload)
     depth, pixels = channels * height * width, workload.out_height * workload.out_width
-    data = te.placeholder(workload.input_shape, workload.dtype, name="data")
+    data = te.placeholder(workload.input_shape, workload.data_dtype, name="data")
     weight = te.placeholder((blocks(workload), depth, lanes), workload.dtype, name="weight")
     padded = zero_padded(workload, data)
     im2col = te.compute(
@@ -62,7 +62,9 @@ def compute(workload: ConvWorkload) -> list[te.Tensor]:
     matmul = te.compute(
         (workload.batch, blocks(workload), pixels, lanes),
         lambda n, b, p, lane: te.sum(
-            im2col[n, b // group_blocks(workload), p, k] * weight[b, k, lane], axis=[k]
+            im2col[n, b // group_blocks(workload), p, k].astype(workload.sum_dtype)
+            * weight[b, k, lane].astype(workload.sum_dtype),
+            axis=[k],
         ),
         name="matmul",
     )

@@ -8,13 +8,19 @@ from dataclasses import dataclass
 KEY = re.compile(
     r"conv2d_n(?P<batch>\d+)_i(?P<in_channels>\d+)x(?P<height>\d+)x(?P<width>\d+)_o(?P<out_channels>\d+)"
     r"_k(?P<kernel>\d+x\d+)_s(?P<stride>\d+x\d+)_p(?P<padding>\d+x\d+x\d+x\d+)_d(?P<dilation>\d+x\d+)"
-    r"_g(?P<groups>\d+)_(?P<dtype>[a-z0-9]+)(?P<bias>_bias)?(?P<residual>_residual)?(_(?P<activation>relu))?"
+    r"_g(?P<groups>\d+)_(?P<dtype>[a-z0-9]+)(_z(?P<input_zero>\d+))?"
+    r"(?P<bias>_bias)?(?P<residual>_residual)?(_r(?P<residual_zero>\d+))?(_(?P<activation>relu))?"
+    r"(_q(?P<output_zero>\d+))?"
 )
 
 
 @dataclass(frozen=True)
 class ConvWorkload:
-    """A 2-d convolution, NCHW in and out: activation(conv2d(input, weight) + bias + residual)."""
+    """A 2-d convolution, NCHW in and out: activation(conv2d(input, weight) + bias + residual).
+
+    `dtype` float16 sums in float32. `dtype` int8 stands for integer convolution: uint8 activations around a
+    zero point, int8 weights, int32 sums; see `dlas.algorithms.requantization` for its epilogue.
+    """
 
     batch: int
     in_channels: int
@@ -32,6 +38,29 @@ class ConvWorkload:
     residual: bool = False
     activation: str = ""
     """"" or "relu"."""
+    input_zero: int = 0
+    """int8: the input value that stands for 0."""
+    residual_zero: int = 0
+    """int8: the residual's value that stands for 0."""
+    output_zero: int | None = None
+    """int8: the output value that stands for 0; None for an output in float32."""
+
+    @property
+    def data_dtype(self) -> str:
+        """Of the input and the residual."""
+        return "uint8" if self.dtype == "int8" else self.dtype
+
+    @property
+    def sum_dtype(self) -> str:
+        """Of the sums over input channels and kernel."""
+        return "int32" if self.dtype == "int8" else "float32"
+
+    @property
+    def output_dtype(self) -> str:
+        """Of the output."""
+        if self.dtype != "int8":
+            return self.dtype
+        return "float32" if self.output_zero is None else "uint8"
 
     @property
     def out_height(self) -> int:
@@ -73,12 +102,16 @@ class ConvWorkload:
     @property
     def key(self) -> str:
         """A stable text that names this workload; `from_key` reads it back."""
-        epilogue = "_bias" * self.bias + "_residual" * self.residual
+        integer = self.dtype == "int8"
+        input_zero = f"_z{self.input_zero}" if integer else ""
+        residual_zero = f"_r{self.residual_zero}" if integer and self.residual else ""
+        epilogue = "_bias" * self.bias + "_residual" * self.residual + residual_zero
         activation = f"_{self.activation}" if self.activation else ""
+        output_zero = "" if self.output_zero is None else f"_q{self.output_zero}"
         return (
             f"conv2d_n{self.batch}_i{self.in_channels}x{self.height}x{self.width}_o{self.out_channels}"
             f"_k{_times(self.kernel)}_s{_times(self.stride)}_p{_times(self.padding)}_d{_times(self.dilation)}"
-            f"_g{self.groups}_{self.dtype}{epilogue}{activation}"
+            f"_g{self.groups}_{self.dtype}{input_zero}{epilogue}{activation}{output_zero}"
         )
 
     @staticmethod
@@ -104,6 +137,9 @@ class ConvWorkload:
             bias=match["bias"] is not None,
             residual=match["residual"] is not None,
             activation=match["activation"] or "",
+            input_zero=int(match["input_zero"] or 0),
+            residual_zero=int(match["residual_zero"] or 0),
+            output_zero=None if match["output_zero"] is None else int(match["output_zero"]),
         )
 
 
