@@ -73,17 +73,24 @@ def fill(folder: Path, found: Results) -> None:
 
 def metrics(found: Results) -> dict[str, float]:
     """Accuracies are fractions of 1, latencies milliseconds, MACs per image."""
-    image = found.dataset.image_shape
-    dense, remaining = (counting.macs(net.module, image) for net in (found.trained, found.compressed))
+    image, bits = found.dataset.image_shape, counting.FLOAT32_BITS
+    dense, compressed = found.trained.module, found.compressed.module
+    parameters, macs = counting.parameters(dense), counting.macs(dense, image)
+    remaining_parameters = counting.nonzero_parameters(compressed)
+    remaining_macs = counting.remaining_macs(compressed, image)
     return {
         "accuracy.dense": found.trained.accuracy,
         "accuracy.compressed": found.compressed.accuracy,
         "accuracy.deployed": found.deployed.accuracy,
-        "params.dense": counting.parameters(found.trained.module),
-        "params.remaining": counting.parameters(found.compressed.module),
-        "macs.dense": dense,
-        "macs.remaining": remaining,
-        "speedup.expected": dense / remaining,
+        "params.dense": parameters,
+        "params.remaining": remaining_parameters,
+        "params.nonzero": remaining_parameters,
+        "macs.dense": macs,
+        "macs.remaining": remaining_macs,
+        "bytes.dense": counting.dense_bytes(parameters, counting.FLOAT32_BITS),
+        "bytes.format": counting.stored_bytes(compressed, found.stack.format.name, bits),
+        "compression.ratio": counting.compression_ratio(parameters, remaining_parameters),
+        "speedup.expected": counting.expected_speedup(macs, remaining_macs, bits),
         "library.bytes": found.library.path.stat().st_size,
         "tuning.trials": found.tuned.trials,
         "tuning.failed": found.tuned.failed,

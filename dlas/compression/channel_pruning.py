@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas import config
+from dlas.compression import automatic
 from dlas.compression.finetuning import Finetune, finetune
 
 if TYPE_CHECKING:
@@ -21,30 +22,51 @@ if TYPE_CHECKING:
 
     from dlas.datasets.dataset import ImageDataset
 
+RATIOS = tuple(percent / 100 for percent in range(5, 100, 5))
+"""What `ratio=auto` chooses from: 0.05, 0.10, ... 0.95."""
+
 
 @dataclass(frozen=True)
 class Settings(config.Compression):
-    """`ratio` is the fraction of each layer's channels that goes."""
+    """`ratio` is the fraction of each layer's channels that goes, or "auto"."""
 
-    ratio: float = 0.5
+    ratio: int | float | str = 0.5
+    max_drop: float = 0.01
+    """With "auto": how much top-1 accuracy pruning may cost, as a fraction of 1."""
     round_to: int = 8
     """What remains of a layer is a multiple of this many channels, as vector units like it."""
     finetune: Finetune = field(default_factory=Finetune)
 
     def __post_init__(self) -> None:
-        ratio = self.ratio
-        config.require(0 <= ratio < 1, f"{self.key}.ratio", f"{ratio} is out of range", "0 to below 1")
+        automatic.check(self.ratio, f"{self.key}.ratio", self.max_drop, f"{self.key}.max_drop")
         multiple = self.round_to
         config.require(multiple >= 1, f"{self.key}.round_to", f"{multiple} is too small", "1 or more")
         self.finetune.check(f"{self.key}.finetune")
 
 
 def compress(
-    model: nn.Module, dataset: ImageDataset, settings: Settings, train: config.Train, seed: int
+    model: nn.Module,
+    dataset: ImageDataset,
+    settings: Settings,
+    train: config.Train,
+    seed: int,
+    folder: Path | None = None,
 ) -> nn.Module:
-    """A copy of `model` with fewer channels, fine-tuned."""
-    smaller = prune_channels(model, dataset.image_shape, settings.ratio, settings.round_to)
-    return finetune(smaller, dataset, settings.finetune, train, seed, f"{settings.key}.finetune")
+    """A copy of `model` with fewer channels, fine-tuned; `folder` as in `automatic.highest`.
+
+    With `ratio=auto` the result is the one that declaring the ratio which `automatic` finds would give.
+    """
+
+    def pruned(ratio: float, images: ImageDataset) -> nn.Module:
+        smaller = prune_channels(model, images.image_shape, ratio, settings.round_to)
+        return finetune(smaller, images, settings.finetune, train, seed, f"{settings.key}.finetune")
+
+    ratio = settings.ratio
+    if isinstance(ratio, str):
+        ratio = automatic.highest(
+            pruned, RATIOS, dataset, settings.max_drop, f"{settings.key}.ratio", seed, folder
+        )
+    return pruned(ratio, dataset)
 
 
 def restore(model: nn.Module, weights: Path) -> nn.Module:

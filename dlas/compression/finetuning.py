@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,10 @@ def finetune(
     model: nn.Module, dataset: ImageDataset, settings: Finetune, train: config.Train, seed: int, key: str
 ) -> nn.Module:
     """Train `model` on in place, on the device and with the momentum and decay of `train`; returned in eval
-    mode. `key` is where the settings stand."""
+    mode. `key` is where the settings stand.
+
+    Weights that are zero stay zero, whichever step of compression made them so.
+    """
     from dlas.models import training
 
     recipe = dataclasses.replace(
@@ -45,4 +49,29 @@ def finetune(
         learning_rate=settings.learning_rate,
         batch_size=settings.batch_size,
     )
-    return training.train(model, dataset, recipe, seed, key=key)
+    return training.train(model, dataset, recipe, seed, key, after_step=restoring_zeros(model))
+
+
+def restoring_zeros(model: nn.Module) -> Callable[[nn.Module], None]:
+    """What sets to zero again every weight of a convolution or linear layer that is zero now.
+
+    After a step, since the gradient, momentum and weight decay all move a weight.
+    """
+    import torch
+
+    from dlas.models.counting import weight_layers
+
+    zeros = {}
+    for name, layer in weight_layers(model).items():
+        zero = layer.get_parameter("weight") == 0
+        if zero.any():
+            zeros[name] = zero
+
+    def restore_zeros(trained: nn.Module) -> None:
+        with torch.no_grad():
+            for name, zero in zeros.items():
+                weight = trained.get_submodule(name).get_parameter("weight")
+                zeros[name] = zero.to(weight.device)  # moves once
+                weight.masked_fill_(zeros[name], 0)
+
+    return restore_zeros

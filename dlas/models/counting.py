@@ -1,17 +1,40 @@
-"""Parameters and multiply-accumulates (MACs) of a network."""
+"""What a network costs: parameters, multiply-accumulates (MACs) and bytes, dense and by what is not zero.
+
+A weight is a convolution's (out_channels, in_channels / groups, height, width), or a linear layer's
+(out_features, in_features). Formats see it as the matrix (first, product of the others). Only weights count
+as sparse: what else a network has (biases, scales and shifts of batch norm) is never pruned nor stored
+sparsely. The definitions of compression ratio and expected speedup are those of the Deep Learning
+Acceleration Stack (Gibson et al., arXiv:2311.08909).
+"""
 
 from __future__ import annotations
 
 import copy
+import math
 from collections import Counter
 
 import torch
 from torch import nn
 
+FLOAT32_BITS = 32
+INDEX_BYTES = 4
+"""Sparse formats keep their column indices and row pointers as int32."""
+
+
+def weight_layers(model: nn.Module) -> dict[str, nn.Module]:
+    """The convolutions and linear layers, by name."""
+    return {name: layer for name, layer in model.named_modules() if isinstance(layer, nn.Conv2d | nn.Linear)}
+
 
 def parameters(model: nn.Module) -> int:
     """The number of trainable numbers: weights, biases, and scales and shifts of batch norm."""
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def nonzero_parameters(model: nn.Module) -> int:
+    """All parameters but those weights that are zero."""
+    zeros = sum(_zeros(_weight(layer)) for layer in weight_layers(model).values())
+    return parameters(model) - zeros
 
 
 def macs(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
@@ -23,23 +46,105 @@ def macs_by_layer(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[s
     """The multiply-accumulates per image of each convolution and linear layer, in the order they run in.
 
     Every output value of a convolution costs (in_channels / groups) * kernel_height * kernel_width, that of a
-    linear layer in_features (Molchanov et al., arXiv:1611.06440, appendix A.1). Biases, batch norm,
-    activations and pooling are not counted, as in the published counts of networks. Nothing is computed: a
-    copy runs on torch's meta device.
+    linear layer in_features (Molchanov et al., arXiv:1611.06440, appendix A.1): each weight is used once at
+    every output position. Biases, batch norm, activations and pooling are not counted, as in the published
+    counts of networks.
+    """
+    positions = _positions_by_layer(model, image_shape)
+    return {name: uses * _weight(model.get_submodule(name)).numel() for name, uses in positions.items()}
+
+
+def remaining_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
+    """The multiply-accumulates per image of the weights that are not zero."""
+    positions = _positions_by_layer(model, image_shape)
+    return sum(uses * _nonzeros(_weight(model.get_submodule(name))) for name, uses in positions.items())
+
+
+def compression_ratio(dense_parameters: int, remaining_parameters: int) -> float:
+    """Dense parameters over those that are neither gone nor zero."""
+    return dense_parameters / remaining_parameters
+
+
+def expected_speedup(dense_macs: int, remaining_macs: int, bits: int) -> float:
+    """Dense over remaining multiply-accumulates, times 32 / `bits` of the data type."""
+    return dense_macs / remaining_macs * FLOAT32_BITS / bits
+
+
+def dense_bytes(values: int, bits: int) -> int:
+    """That many values of `bits` bits, one after the other."""
+    return math.ceil(values * bits / 8)
+
+
+def csr_bytes(weight: torch.Tensor, bits: int) -> int:
+    """Compressed sparse rows: a value and its column for each non-zero, and rows + 1 pointers.
+
+    In float32 that is 8 * nonzeros + 4 * (rows + 1).
+    """
+    nonzeros = _nonzeros(weight)
+    return dense_bytes(nonzeros, bits) + INDEX_BYTES * (nonzeros + weight.shape[0] + 1)
+
+
+def bsr_bytes(weight: torch.Tensor, bits: int, block: tuple[int, int]) -> int:
+    """Block sparse rows: r * c values and a block column for each block that is not all zero, and
+    rows / r + 1 pointers. What is no whole number of blocks is stored dense."""
+    rows, columns = block
+    matrix = weight.detach().flatten(start_dim=1)
+    if matrix.shape[0] % rows or matrix.shape[1] % columns:
+        return dense_bytes(weight.numel(), bits)
+    blocks = (matrix != 0).unfold(0, rows, rows).unfold(1, columns, columns).any(dim=-1).any(dim=-1)
+    stored = int(blocks.sum())
+    return dense_bytes(stored * rows * columns, bits) + INDEX_BYTES * (stored + blocks.shape[0] + 1)
+
+
+def stored_bytes(model: nn.Module, weight_format: str, bits: int, block: tuple[int, int] = (1, 1)) -> int:
+    """The parameters with the weights of the convolutions in a format (dense, csr, bsr) and the rest dense.
+
+    Linear layers are dense in every format, since formats are a choice of the convolution's algorithm.
+    `block` is that of bsr.
+    """
+    weights = [_weight(layer) for layer in weight_layers(model).values() if isinstance(layer, nn.Conv2d)]
+    rest = parameters(model) - sum(weight.numel() for weight in weights)
+    return sum(_weight_bytes(weight, weight_format, bits, block) for weight in weights) + dense_bytes(
+        rest, bits
+    )
+
+
+def _weight_bytes(weight: torch.Tensor, weight_format: str, bits: int, block: tuple[int, int]) -> int:
+    match weight_format:
+        case "dense":
+            return dense_bytes(weight.numel(), bits)
+        case "csr":
+            return csr_bytes(weight, bits)
+        case "bsr":
+            return bsr_bytes(weight, bits, block)
+    raise ValueError(f"the bytes of the format {weight_format!r} are not known")
+
+
+def _positions_by_layer(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, int]:
+    """At how many positions of the output each weight of a layer is used, in the order the layers run in.
+
+    Nothing is computed: a copy runs on torch's meta device.
     """
     shadow = copy.deepcopy(model).to("meta").eval()
-    counts: Counter[str] = Counter()
-    for name, module in shadow.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            module.register_forward_hook(
-                lambda layer, _, output, name=name: counts.update({name: _layer_macs(layer, output)})
+    positions: Counter[str] = Counter()
+    for name, layer in weight_layers(shadow).items():
+        layer.register_forward_hook(
+            lambda layer, _, output, name=name: positions.update(
+                {name: output.numel() // _weight(layer).shape[0]}
             )
+        )
     with torch.inference_mode():
         shadow(torch.empty(1, *image_shape, device="meta"))
-    return dict(counts)
+    return dict(positions)
 
 
-def _layer_macs(layer: nn.Module, output: torch.Tensor) -> int:
-    """Each output value is the dot product of one filter (or row) of the weight with as many inputs."""
-    weight = layer.get_parameter("weight")
-    return output.numel() * weight[0].numel()
+def _weight(layer: nn.Module) -> torch.Tensor:
+    return layer.get_parameter("weight")
+
+
+def _nonzeros(weight: torch.Tensor) -> int:
+    return int(torch.count_nonzero(weight))
+
+
+def _zeros(weight: torch.Tensor) -> int:
+    return weight.numel() - _nonzeros(weight)

@@ -1,0 +1,66 @@
+"""Pruning by small blocks of the weight matrix, so that what remains suits the BSR format."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlas import config
+from dlas.compression import magnitude_pruning
+from dlas.compression.magnitude_pruning import MagnitudePruning, restore
+from dlas.errors import UserError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from dlas.datasets.dataset import ImageDataset
+
+__all__ = ["Settings", "compress", "restore"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Settings(MagnitudePruning):
+    """`sparsity` counts the weights of the layers that the block divides; the others stay dense."""
+
+    block: list[int] = field(default_factory=lambda: [8, 1])
+    """Rows and columns of the matrix (O, I*H*W): [8, 1] is eight output channels at one input and place."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        fits = len(self.block) == 2 and min(self.block) >= 1
+        config.require(
+            fits, f"{self.key}.block", f"{self.block} is no block", "rows and columns, as in [8,1]"
+        )
+
+
+def compress(
+    model: nn.Module,
+    dataset: ImageDataset,
+    settings: Settings,
+    train: config.Train,
+    seed: int,
+    folder: Path | None = None,
+) -> nn.Module:
+    """A copy of `model` whose smallest blocks are zero, fine-tuned; `folder` as in `automatic.highest`.
+
+    Layers whose matrix is no whole number of blocks stay dense, and a warning names them; UserError where
+    none is.
+    """
+    rows, columns = settings.block
+    shape = f"{rows}x{columns}"
+    if not magnitude_pruning.divisible_weights(model, (rows, columns)):
+        raise UserError(
+            f"blocks of {shape} divide no layer of this network",
+            key=f"{settings.key}.block",
+            remedy="rows that divide the output channels, and columns that divide the inputs of each of them",
+        )
+    undivided = magnitude_pruning.undivided_layers(model, (rows, columns))
+    if undivided:
+        log.warning(
+            "%s: dense, since blocks of %s do not divide them: %s", settings.key, shape, ", ".join(undivided)
+        )
+    return magnitude_pruning.compress(model, dataset, settings, (rows, columns), train, seed, folder)

@@ -1,0 +1,173 @@
+"""Unstructured and block pruning: the weights of least magnitude in the whole network become zero.
+
+A convolution's weight (O,I,H,W) is seen as the matrix (O, I*H*W), a linear layer's as it is. Blocks of that
+matrix are ranked over all layers together by the sum of their absolute values (Mao et al., arXiv:1705.08922,
+section 3); with blocks of 1x1 that is global magnitude pruning (Han et al., arXiv:1506.02626). Convolutions
+and linear layers are pruned, the classifier among them; biases and batch norm never are.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlas import config
+from dlas.compression import automatic
+from dlas.compression.finetuning import Finetune, finetune
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    from dlas.datasets.dataset import ImageDataset
+
+log = logging.getLogger(__name__)
+
+Block = tuple[int, int]
+"""Rows and columns."""
+
+SPARSITIES = (*(percent / 100 for percent in range(5, 90, 5)), *(percent / 100 for percent in range(90, 100)))
+"""What `sparsity=auto` chooses from: 0.05, 0.10, ... 0.90, 0.91, ... 0.99. From 0.9 on the steps are finer,
+since there one more point is a tenth or more of what remains."""
+
+
+@dataclass(frozen=True)
+class MagnitudePruning(config.Compression):
+    """`sparsity` is the fraction of the weights that become zero, or "auto"."""
+
+    sparsity: int | float | str = 0.8
+    max_drop: float = 0.01
+    """With "auto": how much top-1 accuracy pruning may cost, as a fraction of 1."""
+    steps: int = 3
+    """Rounds of pruning, each followed by fine-tuning, in which the sparsity rises to its end."""
+    finetune: Finetune = field(default_factory=lambda: Finetune(epochs=2))
+    """Of each step."""
+
+    def __post_init__(self) -> None:
+        automatic.check(self.sparsity, f"{self.key}.sparsity", self.max_drop, f"{self.key}.max_drop")
+        config.require(self.steps >= 1, f"{self.key}.steps", f"{self.steps} is too small", "1 or more")
+        self.finetune.check(f"{self.key}.finetune")
+
+
+def compress(
+    model: nn.Module,
+    dataset: ImageDataset,
+    settings: MagnitudePruning,
+    block: Block,
+    train: config.Train,
+    seed: int,
+    folder: Path | None,
+) -> nn.Module:
+    """A copy of `model` whose blocks of least magnitude are zero, fine-tuned.
+
+    With `sparsity=auto` the result is the one that declaring the sparsity which `automatic` finds would give.
+    """
+
+    def pruned(sparsity: float, images: ImageDataset) -> nn.Module:
+        return _prune_gradually(copy.deepcopy(model), images, settings, sparsity, block, train, seed)
+
+    sparsity = settings.sparsity
+    if isinstance(sparsity, str):
+        sparsity = automatic.highest(
+            pruned, SPARSITIES, dataset, settings.max_drop, f"{settings.key}.sparsity", seed, folder
+        )
+    compressed = pruned(sparsity, dataset)
+    _warn_of_emptied_layers(compressed, settings.key)
+    return compressed
+
+
+def restore(model: nn.Module, weights: Path) -> nn.Module:
+    """The pruned network again, from the unpruned one and what `checkpoint.save` kept."""
+    from dlas.models import checkpoint
+
+    pruned = copy.deepcopy(model)
+    checkpoint.load(pruned, weights)
+    return pruned.eval()
+
+
+def sparsity_schedule(sparsity: float, steps: int) -> list[float]:
+    """The sparsity after each step: s * (1 - (1 - t/n)^3) for t = 1 to n.
+
+    It rises fast while there is much to spare and slowly at the end (Zhu and Gupta, arXiv:1710.01878,
+    equation 1, from a sparsity of nothing).
+    """
+    return [sparsity * (1 - (1 - step / steps) ** 3) for step in range(1, steps + 1)]
+
+
+def zero_smallest_blocks(model: nn.Module, sparsity: float, block: Block) -> None:
+    """Set to zero in place the fraction `sparsity` of all blocks, of the layers that the block divides.
+
+    Blocks that were zero before are the smallest, and so stay. At least one block stays as it is.
+    """
+    import torch
+
+    weights = list(divisible_weights(model, block).values())
+    magnitudes = [block_magnitudes(weight, block) for weight in weights]
+    ranked = torch.cat([magnitude.flatten() for magnitude in magnitudes])
+    count = min(round(sparsity * ranked.numel()), ranked.numel() - 1)
+    smallest = torch.zeros_like(ranked, dtype=torch.bool)
+    smallest[torch.topk(ranked, count, largest=False, sorted=False).indices] = True
+    parts = torch.split(smallest, [magnitude.numel() for magnitude in magnitudes])
+    with torch.no_grad():
+        for weight, magnitude, part in zip(weights, magnitudes, parts, strict=True):
+            weight.masked_fill_(_over_weights(part.reshape(magnitude.shape), weight, block), 0)
+
+
+def block_magnitudes(weight: torch.Tensor, block: Block) -> torch.Tensor:
+    """The sum of absolute values in each block of the weight as a matrix: (rows / r, columns / c)."""
+    rows, columns = block
+    matrix = weight.detach().abs().flatten(start_dim=1)
+    return matrix.unfold(0, rows, rows).unfold(1, columns, columns).sum(dim=(2, 3))
+
+
+def divisible_weights(model: nn.Module, block: Block) -> dict[str, torch.Tensor]:
+    """The weights whose matrix the block divides, by the names of their layers."""
+    rows, columns = block
+    return {
+        name: weight
+        for name, weight in _weights(model).items()
+        if weight.shape[0] % rows == 0 and weight[0].numel() % columns == 0
+    }
+
+
+def undivided_layers(model: nn.Module, block: Block) -> list[str]:
+    """The layers that blocks leave dense: their matrix is no whole number of blocks."""
+    return [name for name in _weights(model) if name not in divisible_weights(model, block)]
+
+
+def _prune_gradually(
+    model: nn.Module,
+    dataset: ImageDataset,
+    settings: MagnitudePruning,
+    sparsity: float,
+    block: Block,
+    train: config.Train,
+    seed: int,
+) -> nn.Module:
+    for step, reached in enumerate(sparsity_schedule(sparsity, settings.steps)):
+        log.info("%s: step %d of %d to sparsity %.3f", settings.key, step + 1, settings.steps, reached)
+        zero_smallest_blocks(model, reached, block)
+        finetune(model, dataset, settings.finetune, train, seed + step, f"{settings.key}.finetune")
+    return model
+
+
+def _weights(model: nn.Module) -> Mapping[str, torch.Tensor]:
+    from dlas.models.counting import weight_layers
+
+    return {name: layer.get_parameter("weight") for name, layer in weight_layers(model).items()}
+
+
+def _over_weights(blocks: torch.Tensor, weight: torch.Tensor, block: Block) -> torch.Tensor:
+    """One value per block as one per weight, in the weight's shape."""
+    rows, columns = block
+    return blocks.repeat_interleave(rows, 0).repeat_interleave(columns, 1).reshape(weight.shape)
+
+
+def _warn_of_emptied_layers(model: nn.Module, key: str) -> None:
+    emptied = [name for name, weight in _weights(model).items() if not weight.any()]
+    if emptied:
+        log.warning("%s: no weight is left in %s", key, ", ".join(emptied))

@@ -1,0 +1,35 @@
+"""Unstructured pruning: single weights of least magnitude become zero, wherever in the network they are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlas.compression import magnitude_pruning
+from dlas.compression.magnitude_pruning import MagnitudePruning, restore
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from dlas import config
+    from dlas.datasets.dataset import ImageDataset
+
+__all__ = ["Settings", "compress", "restore"]
+
+
+@dataclass(frozen=True)
+class Settings(MagnitudePruning):
+    """Those of magnitude pruning: `sparsity` counts the weights of all convolutions and linear layers."""
+
+
+def compress(
+    model: nn.Module,
+    dataset: ImageDataset,
+    settings: Settings,
+    train: config.Train,
+    seed: int,
+    folder: Path | None = None,
+) -> nn.Module:
+    """A copy of `model` whose smallest weights are zero, fine-tuned; `folder` as in `automatic.highest`."""
+    return magnitude_pruning.compress(model, dataset, settings, (1, 1), train, seed, folder)
