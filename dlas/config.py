@@ -1,8 +1,9 @@
 """The declared stack as dataclasses: one choice per layer, and every rule about what is right.
 
-Each group of `conf/` is one dataclass here. A compression or a tuner has settings of its own, so its YAML
-names a module whose `Settings` extends `Compression` or `Tuner`. Every mistake is a `UserError` that names
-the full key (`tuner.trials`) and what would be right. Nothing heavier than OmegaConf is imported.
+Each group of `conf/` is one dataclass here. A dataset, a compression or a tuner has settings of its own, so
+its YAML names a module whose `Settings` extends `Dataset`, `Compression` or `Tuner`. Every mistake is a
+`UserError` that names the full key (`tuner.trials`) and what would be right. Nothing heavier than NumPy is
+imported.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from omegaconf import DictConfig, OmegaConf
 from dlas.errors import UserError
 from dlas.finding import module_exists
 from dlas.merging import merged
+from dlas.models import weights_file
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
@@ -45,19 +47,46 @@ def require(fits: bool, key: str, problem: str, remedy: str) -> None:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Layer 1. `module` offers `load(config: Dataset) -> datasets.dataset.ImageDataset`."""
+    """Layer 1. `module` offers `Settings`, a subclass of this one, and `load(settings) -> ImageDataset`."""
 
     name: str
     module: str
     root: str | None = None
 
+    @property
+    def image_size(self) -> int | None:
+        """Height and width of every image; None where only the files tell."""
+        return None
+
 
 @dataclass(frozen=True)
 class Model:
-    """Layer 2. `factory` is the dotted name of a function `(classes: int) -> torch.nn.Module`."""
+    """Layer 2. `factory` is the dotted name of a function `(classes: int) -> torch.nn.Module`.
+
+    With `weights` the network is not trained: it is what they say.
+    """
 
     name: str
     factory: str
+    image_size: int | None = None
+    """Height and width of the images that the network is made for; null for any."""
+    weights: str | None = None
+    """A .pth, .pt or .safetensors file, or `package:<name>`: the one in that installed package."""
+    mean: list[float] | None = None
+    """Per channel, of pixels scaled to 0..1: what the weights were trained with, instead of the dataset's."""
+    std: list[float] | None = None
+
+    def __post_init__(self) -> None:
+        size = self.image_size
+        require(size is None or size >= 1, "model.image_size", f"{size} is too small", "1 or more, or null")
+        mean, std, remedy = self.mean, self.std, "as many numbers as std, or null for both"
+        require((mean is None) == (std is None), "model.mean", "mean and std go together", remedy)
+        if mean is not None and std is not None:
+            require(len(mean) == len(std) > 0, "model.mean", f"{len(mean)} numbers for {len(std)}", remedy)
+            finite = all(math.isfinite(value) for value in mean)
+            require(finite, "model.mean", f"{mean} is not finite", "numbers such as 0.485")
+            positive = all(0 < value < math.inf for value in std)
+            require(positive, "model.std", f"{std} cannot be divided by", "more than 0")
 
 
 @dataclass(frozen=True)
@@ -244,6 +273,21 @@ def check(stack: Stack) -> None:
         ("algo.module", stack.algo.module),
     ):
         _require_module(key, module)
+    _require_image_size(stack.model, stack.dataset)
+    if stack.model.weights is not None:
+        weights_file.find(stack.model.weights)
+
+
+def _require_image_size(model: Model, dataset: Dataset) -> None:
+    """A network for large images would see next to nothing of small ones, or fail on the way."""
+    made_for, given = model.image_size, dataset.image_size
+    require(
+        made_for is None or given is None or made_for == given,
+        "model.image_size",
+        f"'{model.name}' is made for {made_for}x{made_for} images and those of '{dataset.name}' are "
+        f"{given}x{given}",
+        f"choose another model= or dataset=, or model.image_size={given} to try it all the same",
+    )
 
 
 def options(cls: type[Options], arguments: list[str]) -> Options:
@@ -265,10 +309,16 @@ def flat(stack: Stack) -> dict[str, str]:
 
 
 def identity(stack: Stack) -> str:
-    """The sha256 (hex) of what decides a point: its settings less paths and URIs, and the tools' versions."""
+    """The sha256 (hex) of what decides a point: its settings less paths and URIs, and the tools' versions.
+
+    Given weights count by what is in the file.
+    """
     settings = dataclasses.asdict(stack)
     del settings["artifacts"], settings["tracking"], settings["dataset"]["root"]
+    settings["dataset"].pop("calibration_root", None)
     settings["compression"] = list(settings["compression"].items())  # their order counts
+    if stack.model.weights is not None:
+        settings["model"]["weights"] = weights_file.digest(weights_file.find(stack.model.weights))
     versions = {tool: _version(tool) for tool in TOOLS}
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     canonical = json.dumps({"stack": settings, "versions": versions, "python": python}, sort_keys=True)
@@ -281,7 +331,7 @@ def _declared_class(composed: DictConfig, group: str, base: type) -> type:
     if group in GROUPS:
         remedy = f"{group}=<option>; dlas-run --help lists them"
         require(isinstance(choice, DictConfig), group, "no option is chosen", remedy)
-    return _settings_class(choice, group, base) if base is Tuner else base
+    return _settings_class(choice, group, base) if base in (Dataset, Tuner) else base
 
 
 def _compression_classes(composed: DictConfig) -> dict[str, type]:

@@ -29,7 +29,7 @@ def run_point(stack: config.Stack, bundle: Path) -> Point:
     """
     store = StageStore(Path(stack.artifacts) / "stages")
     board = target.resolve(stack.target)
-    dataset = datasets.load(stack.dataset)
+    dataset = datasets.normalized_for(stack.model, datasets.load(stack.dataset))
 
     trained = stages.train(stack, dataset, store)
     compressed = trained

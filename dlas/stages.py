@@ -17,7 +17,7 @@ from dlas.datasets.dataset import ImageDataset
 from dlas.hardware import deployment, reference
 from dlas.hardware.reference import Reference
 from dlas.hardware.target import Target
-from dlas.models import checkpoint, evaluation, training
+from dlas.models import checkpoint, evaluation, training, weights, weights_file
 from dlas.stage import StageStore, source_digest
 from dlas.systems import building, program, selection
 from dlas.systems.lowering import lower
@@ -90,19 +90,29 @@ class Deployed:
 
 
 def train(stack: config.Stack, dataset: ImageDataset, store: StageStore) -> Network:
-    """The dense network, trained."""
+    """The dense network: as its given weights say, else trained."""
+    given = None if stack.model.weights is None else weights_file.find(stack.model.weights)
+    origin: dict[str, object] = (
+        {"train": asdict(stack.train), "seed": stack.seed}
+        if given is None
+        else {"weights": weights_file.digest(given)}
+    )
     inputs = {
         "dataset": dataset.fingerprint,
+        "normalization": [dataset.mean, dataset.std],
         "model": stack.model.factory,
-        "train": asdict(stack.train),
-        "seed": stack.seed,
+        **origin,
         "code": source_digest("dlas.datasets", "dlas.models", stack.model.factory.rpartition(".")[0]),
         "torch": version("torch"),
     }
 
     def make(folder: Path) -> None:
         network = models.build(stack.model, dataset.classes, stack.seed)
-        _keep_network(training.train(network, dataset, stack.train, stack.seed), dataset, folder)
+        if given is None:
+            training.train(network, dataset, stack.train, stack.seed)
+        else:
+            weights.load(network, given, dataset)
+        _keep_network(network, dataset, folder)
 
     folder = store.obtain("train", inputs, make)
     network = models.build(stack.model, dataset.classes, stack.seed)

@@ -1,7 +1,12 @@
-"""Layer 1: datasets. One module each, which offers `load(config: config.Dataset) -> ImageDataset`."""
+"""Layer 1: datasets. One module each, light to import, with
+
+Settings          a frozen dataclass that extends config.Dataset
+load(settings)    the images as datasets.dataset.ImageDataset
+"""
 
 from __future__ import annotations
 
+import dataclasses
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -24,3 +29,17 @@ def load(dataset: config.Dataset) -> ImageDataset:
         ) from error
     images: ImageDataset = module.load(dataset)
     return images
+
+
+def normalized_for(model: config.Model, dataset: ImageDataset) -> ImageDataset:
+    """The same images, normalized by the model's mean and std where it has its own."""
+    if model.mean is None or model.std is None:
+        return dataset
+    channels = dataset.image_shape[0]
+    if len(model.mean) != channels:
+        raise UserError(
+            f"{len(model.mean)} numbers for images of {channels} channels",
+            key="model.mean",
+            remedy=f"give {channels} numbers, and as many for model.std",
+        )
+    return dataclasses.replace(dataset, mean=tuple(model.mean), std=tuple(model.std))

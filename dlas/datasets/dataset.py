@@ -10,6 +10,11 @@ import numpy.typing as npt
 
 BYTE_VALUES = np.arange(256, dtype=np.float64) / 255
 
+Images = npt.NDArray[np.uint8]
+Labels = npt.NDArray[np.int64]
+Statistics = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation per channel, of images scaled to 0..1."""
+
 
 @dataclass(frozen=True, eq=False)
 class ImageDataset:
@@ -18,16 +23,19 @@ class ImageDataset:
     name: str
     classes: int
     mean: tuple[float, ...]
-    """Per channel, of the training images scaled to 0..1."""
+    """Per channel, of images scaled to 0..1: the training images', or what networks for this set expect."""
     std: tuple[float, ...]
     mirrorable: bool
     """Whether an image's mirror image is of the same class."""
-    train_images: npt.NDArray[np.uint8]
-    train_labels: npt.NDArray[np.int64]
-    test_images: npt.NDArray[np.uint8]
-    test_labels: npt.NDArray[np.int64]
+    train_images: Images
+    """None at all (0,C,H,W) where the set is for evaluation only."""
+    train_labels: Labels
+    test_images: Images
+    test_labels: Labels
     fingerprint: str
     """The sha256 (hex) of all images and labels with their shapes."""
+    calibration_pool: Images | None = None
+    """Unlabeled images that stand in for training images where quantization is calibrated."""
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -35,7 +43,7 @@ class ImageDataset:
         _, channels, height, width = self.train_images.shape
         return channels, height, width
 
-    def normalized(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def normalized(self, images: Images) -> npt.NDArray[np.float32]:
         """(images / 255 - mean) / std, float32 NCHW: what a model takes."""
         mean = np.asarray(self.mean, np.float32)[:, None, None]
         std = np.asarray(self.std, np.float32)[:, None, None]
@@ -46,13 +54,16 @@ class ImageDataset:
 def from_arrays(
     name: str,
     classes: int,
-    train: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]],
-    test: tuple[npt.NDArray[np.uint8], npt.NDArray[np.int64]],
+    train: tuple[Images, Labels],
+    test: tuple[Images, Labels],
     *,
     mirrorable: bool,
+    statistics: Statistics | None = None,
+    calibration_pool: Images | None = None,
 ) -> ImageDataset:
-    """A dataset of (images, labels) pairs; mean and std are computed from the training images."""
-    mean, std = channel_statistics(train[0])
+    """A dataset of (images, labels) pairs; mean and std are `statistics`, or the training images' own."""
+    mean, std = channel_statistics(train[0]) if statistics is None else statistics
+    others = () if calibration_pool is None else (calibration_pool,)
     return ImageDataset(
         name=name,
         classes=classes,
@@ -63,11 +74,12 @@ def from_arrays(
         train_labels=train[1],
         test_images=test[0],
         test_labels=test[1],
-        fingerprint=fingerprint(*train, *test),
+        fingerprint=fingerprint(*train, *test, *others),
+        calibration_pool=calibration_pool,
     )
 
 
-def channel_statistics(images: npt.NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def channel_statistics(images: Images) -> Statistics:
     """Mean and standard deviation per channel of uint8 NCHW images scaled to 0..1.
 
     Taken over the histogram of the 256 byte values, so that a large set needs no copy in floating point.

@@ -5,15 +5,13 @@ Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI M
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
+from dlas import config
 from dlas.datasets.dataset import ImageDataset, from_arrays
-
-if TYPE_CHECKING:
-    from dlas import config
 
 SIZE = 32
 BRIGHTEST = 16
@@ -21,7 +19,16 @@ TEST_FRACTION = 0.2
 SPLIT_SEED = 0
 
 
-def load(config: config.Dataset) -> ImageDataset:
+@dataclass(frozen=True)
+class Settings(config.Dataset):
+    """The digits have none of their own."""
+
+    @property
+    def image_size(self) -> int:
+        return SIZE
+
+
+def load(settings: config.Dataset) -> ImageDataset:
     """1,437 training and 360 test images; the split is always the same, and even over the classes."""
     from sklearn.datasets import load_digits
     from sklearn.model_selection import train_test_split
@@ -33,7 +40,7 @@ def load(config: config.Dataset) -> ImageDataset:
         np.arange(len(labels)), test_size=TEST_FRACTION, random_state=SPLIT_SEED, stratify=labels
     )
     return from_arrays(
-        config.name,
+        settings.name,
         10,
         (images[train], labels[train]),
         (images[test], labels[test]),

@@ -15,12 +15,12 @@ CHUNK_BYTES = 1 << 20
 TIMEOUT_SECONDS = 30
 
 
-def download(url: str, destination: Path, md5: str) -> None:
+def download(url: str, destination: Path, md5: str, another_way: str = "give another dataset.root") -> None:
     """Fetch `url` into the file `destination`, which appears whole or not at all.
 
     UserError where there is no network, no room, or the wrong content.
     """
-    by_hand = f"put {destination.name} (from {url}) into {destination.parent}, or give another dataset.root"
+    by_hand = f"put {destination.name} (from {url}) into {destination.parent}, or {another_way}"
     unfinished = destination.with_name(f"{destination.name}.unfinished")
     digest = hashlib.md5(usedforsecurity=False)
     try:

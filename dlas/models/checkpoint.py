@@ -23,7 +23,7 @@ def save(model: nn.Module, path: Path) -> None:
 def load(model: nn.Module, path: Path) -> None:
     """Fill `model` in place; UserError where the file does not hold exactly its names and shapes."""
     weights = _read(path)
-    _require_same_names(model, weights, path)
+    require_same_names(model, weights, str(path))
     for name, tensor in model.state_dict().items():
         if tensor.shape != weights[name].shape:
             raise UserError(
@@ -42,7 +42,7 @@ def load_resized(model: nn.Module, path: Path) -> None:
     a shape other than those.
     """
     weights = _read(path)
-    _require_same_names(model, weights, path)
+    require_same_names(model, weights, str(path))
     for name, module in model.named_modules():
         if isinstance(module, nn.Conv2d):
             _resize_convolution(module, weights[f"{name}.weight"].shape)
@@ -77,14 +77,15 @@ def _read(path: Path) -> dict[str, torch.Tensor]:
         ) from error
 
 
-def _require_same_names(model: nn.Module, weights: Mapping[str, torch.Tensor], path: Path) -> None:
+def require_same_names(model: nn.Module, weights: Mapping[str, torch.Tensor], key: str) -> None:
+    """UserError, blaming `key`, unless the weights have the model's names and no others."""
     names = model.state_dict().keys()
     missing, unknown = names - weights.keys(), weights.keys() - names
     if missing or unknown:
         differences = [f"{text}: {_some(found)}" for text, found in _labeled(missing, unknown) if found]
         raise UserError(
             f"these are the weights of another architecture ({'; '.join(differences)})",
-            key=str(path),
+            key=key,
             remedy="give the weights of the same model",
         )
 

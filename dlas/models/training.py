@@ -42,6 +42,12 @@ def train(
     device = available_device(settings.device)
     if settings.epochs == 0:
         return model.eval()
+    if len(dataset.train_labels) == 0:
+        raise UserError(
+            f"'{dataset.name}' has no training images: it is for evaluation only",
+            key=f"{key}.epochs",
+            remedy="give 0 epochs, and to a dense network its model.weights; or choose another dataset=",
+        )
     layout = torch.channels_last if device.type == "cpu" else torch.contiguous_format
     model.to(device).train()
     nn.utils.convert_conv2d_weight_memory_format(model, layout)

@@ -1,0 +1,27 @@
+"""CIFAR-100 with its fine labels: photographs of a hundred kinds of things."""
+
+from __future__ import annotations
+
+from dlas import config
+from dlas.datasets import cifar_archive
+from dlas.datasets.cifar_archive import CifarArchive, Settings
+from dlas.datasets.dataset import ImageDataset
+
+__all__ = ["ARCHIVE", "Settings", "load"]
+
+ARCHIVE = CifarArchive(
+    title="CIFAR-100",
+    url="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+    md5="eb9058c3a382ffc7106e4002c42a8d85",
+    file="cifar-100-python.tar.gz",
+    folder="cifar-100-python",
+    train_batches=("train",),
+    test_batches=("test",),
+    labels=b"fine_labels",
+    classes=100,
+)
+
+
+def load(settings: config.Dataset) -> ImageDataset:
+    """The official split, as `cifar_archive.load` reads it."""
+    return cifar_archive.load(ARCHIVE, settings)

@@ -1,0 +1,85 @@
+"""ImageNet (Russakovsky et al., arXiv:1409.0575), or any set of photographs laid out like it.
+
+    <root>/train/<class>/*   optional: without it the set is for evaluation only
+    <root>/val/<class>/*
+
+Every image is framed as in the usual evaluation of ImageNet networks: the shorter side becomes 256 pixels,
+and the middle 224 x 224 are taken. An image takes 150 kB of memory, and four times as much once it is
+normalized, so only `train_limit` and `test_limit` images are read, each class with its share.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dlas import config
+from dlas.datasets.dataset import ImageDataset, Images, Labels, from_arrays
+from dlas.datasets.image_files import ClassFolders, Framing, class_folders, read_images
+from dlas.datasets.sampling import stratified
+from dlas.errors import UserError
+
+FRAMING = Framing(shorter_side=256, crop=224)
+STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+"""Mean and standard deviation per channel that ImageNet networks are trained with by custom."""
+CHOICE_SEED = 0
+
+
+@dataclass(frozen=True)
+class Settings(config.Dataset):
+    """How many images are read of either part; null for all."""
+
+    train_limit: int | None = 1000
+    test_limit: int | None = 1000
+
+    @property
+    def image_size(self) -> int:
+        return FRAMING.crop
+
+    def __post_init__(self) -> None:
+        for name, limit in (("train_limit", self.train_limit), ("test_limit", self.test_limit)):
+            enough = limit is None or limit >= 1
+            config.require(
+                enough, f"dataset.{name}", f"{limit} is too small", "1 or more, or null for every image"
+            )
+
+
+def load(settings: Settings) -> ImageDataset:
+    """Labels are places in the sorted names of the class folders, as in torchvision's ImageFolder. UserError
+    where a folder is missing, the two parts have different classes, or an image is broken."""
+    if settings.root is None:
+        raise UserError(
+            "no folder is given", key="dataset.root", remedy="the folder that holds train/ and val/"
+        )
+    root = Path(settings.root).expanduser()
+    test_files = class_folders(root / "val")
+    train = _nothing()
+    if (root / "train").exists():
+        train_files = class_folders(root / "train")
+        _require_same_classes(train_files, test_files)
+        train = _read(train_files, settings.train_limit)
+    test = _read(test_files, settings.test_limit)
+    classes = len(test_files.classes)
+    return from_arrays(settings.name, classes, train, test, mirrorable=True, statistics=STATISTICS)
+
+
+def _nothing() -> tuple[Images, Labels]:
+    return np.empty((0, 3, FRAMING.crop, FRAMING.crop), np.uint8), np.empty(0, np.int64)
+
+
+def _read(found: ClassFolders, limit: int | None) -> tuple[Images, Labels]:
+    count = len(found.files) if limit is None else limit
+    chosen = stratified(found.labels, count, CHOICE_SEED)
+    return read_images([found.files[index] for index in chosen], FRAMING), found.labels[chosen]
+
+
+def _require_same_classes(train: ClassFolders, test: ClassFolders) -> None:
+    different = sorted(set(train.classes) ^ set(test.classes))
+    if different:
+        raise UserError(
+            f"{len(different)} class folders are in only one of train/ and val/, such as {different[0]}",
+            key="dataset.root",
+            remedy="the same class folders in both",
+        )
