@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse
+import torch
+from torch import nn
+
+from dlas.models import counting
+
+IMAGE = (3, 8, 8)
+
+
+def small() -> nn.Sequential:
+    """3x8x8 to 4x4x4 by a strided 3x3 convolution, to 4x4x4 depthwise, to 2 classes."""
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, stride=2, padding=1, bias=False),  # 108 weights, at 16 positions
+        nn.BatchNorm2d(4),  # 8 parameters
+        nn.Conv2d(4, 4, 3, padding=1, groups=4),  # 36 weights, at 16 positions, and 4 biases
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, 2),  # 8 weights, at one position, and 2 biases
+    )
+
+
+@pytest.fixture
+def remaining() -> nn.Sequential:
+    """8 of 108, 9 of 36 and 3 of 8 weights are left: of each row 2, of one row all 9, of each row 1 or 2."""
+    model = small()
+    with torch.no_grad():
+        for layer in (model[0], model[2], model[5]):
+            layer.weight.zero_()
+        model[0].weight[:, 0, 0, :2] = 1
+        model[2].weight[0] = 1
+        model[5].weight[0, 0] = 1
+        model[5].weight[1, :2] = 1
+    return model
+
+
+def test_parameters_are_dense_and_those_that_are_not_zero(remaining: nn.Sequential) -> None:
+    assert counting.parameters(small()) == 108 + 8 + 36 + 4 + 8 + 2 == 166
+    assert counting.nonzero_parameters(small()) == 166
+    assert counting.nonzero_parameters(remaining) == 8 + 8 + 9 + 4 + 3 + 2 == 34
+
+
+def test_what_starts_at_zero_but_is_no_weight_counts_as_a_parameter() -> None:
+    """The shifts of a new batch norm are all zero."""
+    assert counting.nonzero_parameters(nn.Sequential(nn.BatchNorm2d(4))) == 8
+
+
+def test_macs_are_those_of_the_weights_that_are_not_zero(remaining: nn.Sequential) -> None:
+    assert counting.macs(remaining, IMAGE) == 108 * 16 + 36 * 16 + 8 == 2312
+    assert counting.remaining_macs(small(), IMAGE) == 2312
+    assert counting.remaining_macs(remaining, IMAGE) == 8 * 16 + 9 * 16 + 3 == 275
+
+
+def test_a_layer_that_runs_twice_costs_twice() -> None:
+    shared = nn.Conv2d(3, 3, 1, bias=False)
+    with torch.no_grad():
+        shared.weight[0] = 0
+    assert counting.remaining_macs(nn.Sequential(shared, shared), IMAGE) == 2 * 64 * 6
+
+
+def test_remaining_macs_are_the_products_that_torch_computes_with_non_zero_weights() -> None:
+    """All ones in, zeros and ones as weights: the sum of the outputs is the number of products."""
+    layer = nn.Conv2d(6, 8, 3, stride=2, groups=2, bias=False)
+    mask = torch.rand(layer.weight.shape, generator=torch.Generator().manual_seed(0)) > 0.7
+    with torch.no_grad():
+        layer.weight.copy_(mask)
+        products = layer(torch.ones(1, 6, 9, 9)).sum().item()
+    assert counting.remaining_macs(nn.Sequential(layer), (6, 9, 9)) == products
+
+
+@pytest.mark.parametrize(("bits", "size"), [(32, 400), (16, 200), (8, 100), (4, 50), (1, 13)])
+def test_dense_bytes(bits: int, size: int) -> None:
+    assert counting.dense_bytes(100, bits) == size
+
+
+def sparse_weight() -> torch.Tensor:
+    """(16,4,3,3) with a tenth of its weights."""
+    generator = torch.Generator().manual_seed(0)
+    weight = torch.randn(16, 4, 3, 3, generator=generator)
+    return weight * (torch.rand(weight.shape, generator=generator) < 0.1)
+
+
+def test_csr_bytes_are_those_of_the_arrays_of_scipy() -> None:
+    stored = scipy.sparse.csr_matrix(sparse_weight().reshape(16, 36).numpy())
+    arrays = (stored.data, stored.indices, stored.indptr)
+    assert counting.csr_bytes(sparse_weight(), 32) == sum(array.nbytes for array in arrays)
+    assert counting.csr_bytes(sparse_weight(), 32) == 8 * stored.nnz + 4 * 17
+    assert counting.csr_bytes(sparse_weight(), 16) == 6 * stored.nnz + 4 * 17
+
+
+def test_csr_breaks_even_near_half_of_the_weights() -> None:
+    weight = torch.zeros(10, 1000)
+    weight[:, :499] = 1
+    assert counting.csr_bytes(weight, 32) < counting.dense_bytes(weight.numel(), 32)
+    weight[:, :500] = 1
+    assert counting.csr_bytes(weight, 32) > counting.dense_bytes(weight.numel(), 32)
+
+
+@pytest.mark.parametrize("block", [(1, 4), (4, 1), (8, 1), (4, 4), (1, 1)])
+def test_bsr_bytes_are_those_of_the_arrays_of_scipy(block: tuple[int, int]) -> None:
+    stored = scipy.sparse.csr_matrix(sparse_weight().reshape(16, 36).numpy()).tobsr(block)
+    arrays = (stored.data, stored.indices, stored.indptr)
+    assert counting.bsr_bytes(sparse_weight(), 32, block) == sum(array.nbytes for array in arrays)
+
+
+def test_bsr_stores_dense_what_the_block_does_not_divide() -> None:
+    assert counting.bsr_bytes(sparse_weight(), 32, (3, 1)) == 4 * 576
+    assert counting.bsr_bytes(sparse_weight(), 32, (1, 5)) == 4 * 576
+
+
+def test_a_format_holds_the_weights_of_convolutions_and_the_rest_is_dense(remaining: nn.Sequential) -> None:
+    """Both convolutions have 4 rows: 8 and 9 weights are left, in 4 and 1 blocks of 1x9. 22 values are no
+    weights of convolutions."""
+    assert counting.stored_bytes(remaining, "dense", 32) == 4 * 166
+    assert counting.stored_bytes(remaining, "dense", 8) == 166
+    csr = (8 * 8 + 4 * 5) + (8 * 9 + 4 * 5) + 4 * 22
+    assert counting.stored_bytes(remaining, "csr", 32) == csr == 264
+    bsr = (4 * (36 + 4) + 4 * 5) + (1 * (36 + 4) + 4 * 5) + 4 * 22
+    assert counting.stored_bytes(remaining, "bsr", 32, (1, 9)) == bsr == 328
+    with pytest.raises(ValueError, match="coo"):
+        counting.stored_bytes(remaining, "coo", 32)
+
+
+def test_ratios() -> None:
+    assert counting.compression_ratio(166, 34) == pytest.approx(4.88235, abs=1e-5)
+    assert counting.expected_speedup(2312, 275, 32) == pytest.approx(8.40727, abs=1e-5)
+    assert counting.expected_speedup(1000, 1000, 8) == 4
+    assert counting.expected_speedup(1000, 500, 16) == 4
+
+
+def test_counting_changes_nothing() -> None:
+    model = small()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    counting.remaining_macs(model, IMAGE)
+    counting.stored_bytes(model, "csr", 32)
+    for name, tensor in model.state_dict().items():
+        np.testing.assert_array_equal(tensor.numpy(), before[name].numpy())
