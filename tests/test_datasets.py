@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 import pickle
@@ -50,7 +51,7 @@ def root(tmp_path: Path) -> Path:
     """A root with the unpacked archive, 20 images to a batch."""
     folder = tmp_path / "cifar-10-batches-py"
     folder.mkdir()
-    for seed, name in enumerate((*cifar10.TRAIN_BATCHES, *cifar10.TEST_BATCHES)):
+    for seed, name in enumerate(cifar10.ARCHIVE.batches):
         (folder / name).write_bytes(official_batch(seed))
     return tmp_path
 
@@ -147,40 +148,67 @@ def test_cifar10_is_read_from_its_folder(root: Path) -> None:
 def test_cifar10_is_the_same_from_its_archive(root: Path, tmp_path: Path) -> None:
     packed_root = tmp_path / "packed"
     packed_root.mkdir()
-    packed(root, packed_root / cifar10.ARCHIVE)
+    packed(root, packed_root / cifar10.ARCHIVE.file)
     from_archive, from_folder = datasets.load(cifar(packed_root)), datasets.load(cifar(root))
     assert from_archive.fingerprint == from_folder.fingerprint
-    assert [path.name for path in packed_root.iterdir()] == [cifar10.ARCHIVE]
+    assert [path.name for path in packed_root.iterdir()] == [cifar10.ARCHIVE.file]
 
 
 def test_cifar10_is_downloaded_where_it_is_missing(
     root: Path, tmp_path: Path, server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     address, served = server
-    archive = packed(root, served / cifar10.ARCHIVE)
-    monkeypatch.setattr(cifar10, "URL", f"{address}/{cifar10.ARCHIVE}")
-    monkeypatch.setattr(cifar10, "MD5", hashlib.md5(archive.read_bytes()).hexdigest())
+    archive = packed(root, served / cifar10.ARCHIVE.file)
+    url, md5 = f"{address}/{cifar10.ARCHIVE.file}", hashlib.md5(archive.read_bytes()).hexdigest()
+    monkeypatch.setattr(cifar10, "ARCHIVE", dataclasses.replace(cifar10.ARCHIVE, url=url, md5=md5))
     downloaded = datasets.load(cifar(tmp_path / "new"))
     assert downloaded.fingerprint == datasets.load(cifar(root)).fingerprint
-    assert (tmp_path / "new" / cifar10.ARCHIVE).read_bytes() == archive.read_bytes()
+    assert (tmp_path / "new" / cifar10.ARCHIVE.file).read_bytes() == archive.read_bytes()
 
 
 def test_a_download_with_another_checksum_is_not_kept(tmp_path: Path, server: tuple[str, Path]) -> None:
     address, served = server
     (served / "file").write_bytes(b"something else")
     with pytest.raises(UserError, match="MD5") as caught:
-        download(f"{address}/file", tmp_path / "got" / "file", cifar10.MD5)
+        download(f"{address}/file", tmp_path / "got" / "file", cifar10.ARCHIVE.md5)
     assert caught.value.key == "dataset.root"
     assert list((tmp_path / "got").iterdir()) == []
 
 
 def test_without_the_network_the_message_says_what_to_put_where(tmp_path: Path) -> None:
     with pytest.raises(UserError) as caught:
-        download("http://127.0.0.1:1/cifar.tar.gz", tmp_path / "cifar.tar.gz", cifar10.MD5)
+        download("http://127.0.0.1:1/cifar.tar.gz", tmp_path / "cifar.tar.gz", cifar10.ARCHIVE.md5)
     assert caught.value.key == "dataset.root"
     assert "put cifar.tar.gz" in caught.value.remedy
     assert str(tmp_path) in caught.value.remedy
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def cifar100_root(tmp_path: Path) -> Path:
+    """As the authors pickled CIFAR-100: one file to a part, coarse and fine labels beside one another."""
+    folder = tmp_path / "cifar-100-python"
+    folder.mkdir()
+    for seed, name in enumerate(("train", "test")):
+        batch = pickle.loads(official_batch(seed), encoding="bytes")
+        coarse = batch.pop(b"labels")
+        fine = [99 - label for label in coarse]
+        batch |= {b"filenames": [b"a.png"] * PER_BATCH, b"coarse_labels": coarse, b"fine_labels": fine}
+        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
+    return tmp_path
+
+
+def test_cifar100_has_its_fine_labels(cifar100_root: Path) -> None:
+    settings = config.Dataset("cifar100", "dlas.datasets.cifar100", str(cifar100_root))
+    dataset = datasets.load(settings)
+    assert (dataset.classes, dataset.image_shape) == (100, (3, 32, 32))
+    images, labels = images_and_labels(1)
+    np.testing.assert_array_equal(dataset.test_images, images)
+    np.testing.assert_array_equal(dataset.test_labels, 99 - np.array(labels))
+    (cifar100_root / "cifar-100-python" / "train").write_bytes(official_batch(0))
+    with pytest.raises(UserError, match="train is not a CIFAR-100 batch") as caught:
+        datasets.load(settings)
+    assert caught.value.key == "dataset.root"
 
 
 def test_a_root_must_be_given() -> None:
@@ -195,7 +223,7 @@ def test_a_missing_batch_is_named(root: Path) -> None:
 def test_an_archive_that_lacks_a_batch_is_refused(root: Path, tmp_path: Path) -> None:
     (root / "cifar-10-batches-py" / "test_batch").unlink()
     (tmp_path / "packed").mkdir()
-    packed(root, tmp_path / "packed" / cifar10.ARCHIVE)
+    packed(root, tmp_path / "packed" / cifar10.ARCHIVE.file)
     assert "lacks test_batch" in refused(tmp_path / "packed")
 
 
@@ -203,14 +231,14 @@ def test_an_archive_that_lacks_a_batch_is_refused(root: Path, tmp_path: Path) ->
 def test_a_truncated_archive_is_refused(root: Path, tmp_path: Path, kept: int) -> None:
     content = packed(root, tmp_path / "whole.tar.gz").read_bytes()
     (tmp_path / "packed").mkdir()
-    (tmp_path / "packed" / cifar10.ARCHIVE).write_bytes(content[:kept])
-    assert cifar10.ARCHIVE in refused(tmp_path / "packed")
+    (tmp_path / "packed" / cifar10.ARCHIVE.file).write_bytes(content[:kept])
+    assert cifar10.ARCHIVE.file in refused(tmp_path / "packed")
 
 
 def test_members_that_lead_out_of_the_archive_are_not_followed(root: Path, tmp_path: Path) -> None:
     packed_root = tmp_path / "inner" / "packed"
     packed_root.mkdir(parents=True)
-    with tarfile.open(packed_root / cifar10.ARCHIVE, "w:gz") as tar:
+    with tarfile.open(packed_root / cifar10.ARCHIVE.file, "w:gz") as tar:
         tar.add(root / "cifar-10-batches-py", "cifar-10-batches-py")
         escaping = tarfile.TarInfo("../../escaped")
         escaping.size = 4
