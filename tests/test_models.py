@@ -191,6 +191,17 @@ def test_same_padding_is_tensorflows() -> None:
     assert summing(ones)[0, 0].tolist() == [[6, 9, 9, 6], [6, 9, 9, 6], [4, 6, 6, 4]]
 
 
+def test_every_network_can_be_traced() -> None:
+    """As the folding of batch norm does it, which must not change what EfficientNet-Lite0 pads."""
+    for factory, _ in FACTORIES:
+        torch.fx.symbolic_trace(on_meta(factory))
+    network = efficientnet_lite0(10).eval()
+    traced = torch.fx.symbolic_trace(network)
+    for size in (64, 75):
+        images = torch.randn(1, 3, size, size)
+        torch.testing.assert_close(traced(images), network(images))
+
+
 @pytest.mark.parametrize("classes", [2, 100])
 @pytest.mark.parametrize(("factory", "image_shape"), FACTORIES)
 def test_there_is_one_logit_per_class(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import pickle
 import re
 from collections.abc import Mapping
@@ -125,7 +126,7 @@ def test_files_from_before_the_step_counters_are_read(
 
 
 def test_densenets_old_names_are_read(digits: ImageDataset, tmp_path: Path) -> None:
-    """densenet161-8d451a50.pth has denselayer1.norm.1.weight where torchvision has denselayer1.norm1.weight."""
+    """densenet161-8d451a50.pth has denselayer1.norm.1.weight for what is denselayer1.norm1.weight now."""
     with torch.device("meta"):
         names = densenet161(1000).state_dict().keys()
     old = {re.sub(r"(denselayer\d+\.(?:norm|conv))([12])", r"\1.\2", name): torch.zeros(1) for name in names}
@@ -174,14 +175,14 @@ class RunsWhenUnpickled:
         self.witness = witness
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        return Path.touch, (self.witness,)
+        return os.mkdir, (str(self.witness),)
 
 
 def test_a_file_that_would_run_code_is_refused(digits: ImageDataset, tmp_path: Path) -> None:
     witness, path = tmp_path / "code ran", tmp_path / "evil.pth"
     torch.save({"state_dict": RunsWhenUnpickled(witness)}, path)
     message = refused(path, digits)
-    assert "pathlib" in message
+    assert "it holds posix.mkdir" in message
     assert "could run code" in message
     assert not witness.exists()
     torch.load(path, weights_only=False)
@@ -191,7 +192,7 @@ def test_a_file_that_would_run_code_is_refused(digits: ImageDataset, tmp_path: P
 def test_a_whole_pickled_network_is_refused(donor: nn.Module, digits: ImageDataset, tmp_path: Path) -> None:
     torch.save(donor, tmp_path / "network.pth")
     message = refused(tmp_path / "network.pth", digits)
-    assert "dlas.models.resnet" in message
+    assert "Sequential" in message
     assert "state_dict()" in message
 
 
@@ -211,9 +212,7 @@ def test_half_a_file_is_refused(donor: nn.Module, digits: ImageDataset, tmp_path
 
 
 @pytest.mark.parametrize("content", [{}, [torch.zeros(1)], {"epoch": 3}, {"state_dict": {"a": 1}}])
-def test_a_file_without_a_state_dict_is_refused(
-    content: object, digits: ImageDataset, tmp_path: Path
-) -> None:
+def test_a_file_without_weights_is_refused(content: object, digits: ImageDataset, tmp_path: Path) -> None:
     torch.save(content, tmp_path / "nothing.pth")
     assert "cannot read" in refused(tmp_path / "nothing.pth", digits)
 
@@ -313,11 +312,9 @@ def test_efficientnet_lite0_classifies_17_of_the_20_samples(tmp_path: Path) -> N
     """As many as TensorFlow's preprocessing gives: (pixel - 127) / 128."""
     stack = parsed(*PRETRAINED)
     dataset = datasets.normalized_for(stack.model, datasets.load(stack.dataset))
-    black_grey_white = np.array([0, 127, 255], np.uint8)[:, None, None, None] * np.ones(
-        (3, 3, 2, 2), np.uint8
-    )
-    expected = (black_grey_white.astype(np.float64) - 127) / 128
-    np.testing.assert_allclose(dataset.normalized(black_grey_white), expected, atol=1e-6)
+    pixels = np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16).repeat(3, axis=1)
+    expected = (pixels.astype(np.float64) - 127) / 128
+    np.testing.assert_allclose(dataset.normalized(pixels), expected, atol=1e-6)
     network = obtained(stack, dataset, tmp_path)
     assert round(network.accuracy * 20) == 17
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 
 import torch
-from torch import nn
+from torch import fx, nn
 from torch.nn import functional
 
 from dlas.models.efficientnet import HEAD_CHANNELS, STAGES, STEM_CHANNELS
@@ -31,6 +31,7 @@ class SameConv2d(nn.Conv2d):
         return super().forward(functional.pad(inputs, margins))
 
 
+@fx.wrap  # it needs numbers: in a symbolic trace it stays a call
 def padded_pixels(size: int, kernel: int, stride: int) -> int:
     """How many pixels "SAME" padding adds along one axis, both sides together."""
     outputs = -(-size // stride)
