@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dlas import config
 from dlas.compression import magnitude_pruning
-from dlas.compression.magnitude_pruning import MagnitudePruning, restore
+from dlas.compression.magnitude_pruning import MagnitudePruning, divides, restore
 from dlas.errors import UserError
 
 if TYPE_CHECKING:
@@ -52,15 +52,15 @@ def compress(
     """
     rows, columns = settings.block
     shape = f"{rows}x{columns}"
-    if not magnitude_pruning.divisible_weights(model, (rows, columns)):
+    weights = magnitude_pruning.prunable_weights(model, dataset.image_shape)
+    undivided = [name for name, weight in weights.items() if not divides((rows, columns), weight)]
+    if len(undivided) == len(weights):
         raise UserError(
             f"blocks of {shape} divide no layer of this network",
             key=f"{settings.key}.block",
             remedy="rows that divide the output channels, and columns that divide the inputs of each of them",
         )
-    undivided = magnitude_pruning.undivided_layers(model, (rows, columns))
     if undivided:
-        log.warning(
-            "%s: dense, since blocks of %s do not divide them: %s", settings.key, shape, ", ".join(undivided)
-        )
+        names = ", ".join(undivided)
+        log.warning("%s: dense, since blocks of %s do not divide them: %s", settings.key, shape, names)
     return magnitude_pruning.compress(model, dataset, settings, (rows, columns), train, seed, folder)

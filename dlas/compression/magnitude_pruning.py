@@ -2,15 +2,18 @@
 
 A convolution's weight (O,I,H,W) is seen as the matrix (O, I*H*W), a linear layer's as it is. Blocks of that
 matrix are ranked over all layers together by the sum of their absolute values (Mao et al., arXiv:1705.08922,
-section 3); with blocks of 1x1 that is global magnitude pruning (Han et al., arXiv:1506.02626). Convolutions
-and linear layers are pruned, the classifier among them; biases and batch norm never are.
+section 3); with blocks of 1x1 that is global magnitude pruning (Han et al., arXiv:1506.02626).
+
+Convolutions and linear layers are pruned, but for the last layer (the classifier) and depthwise convolutions.
+Their weights are few and of another scale than the rest: in one ranking with the others, all of them can go,
+and with them whatever the network answers. Biases and batch norm are never pruned.
 """
 
 from __future__ import annotations
 
 import copy
 import logging
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -37,7 +40,7 @@ since there one more point is a tenth or more of what remains."""
 
 @dataclass(frozen=True)
 class MagnitudePruning(config.Compression):
-    """`sparsity` is the fraction of the weights that become zero, or "auto"."""
+    """`sparsity` is the fraction of the weights of the pruned layers that become zero, or "auto"."""
 
     sparsity: int | float | str = 0.8
     max_drop: float = 0.01
@@ -76,7 +79,10 @@ def compress(
             pruned, SPARSITIES, dataset, settings.max_drop, f"{settings.key}.sparsity", seed, folder
         )
     compressed = pruned(sparsity, dataset)
-    _warn_of_emptied_layers(compressed, settings.key)
+    weights = prunable_weights(compressed, dataset.image_shape)
+    emptied = [name for name, weight in weights.items() if not weight.any()]
+    if emptied:
+        log.warning("%s: no weight is left in %s", settings.key, ", ".join(emptied))
     return compressed
 
 
@@ -98,14 +104,28 @@ def sparsity_schedule(sparsity: float, steps: int) -> list[float]:
     return [sparsity * (1 - (1 - step / steps) ** 3) for step in range(1, steps + 1)]
 
 
-def zero_smallest_blocks(model: nn.Module, sparsity: float, block: Block) -> None:
-    """Set to zero in place the fraction `sparsity` of all blocks, of the layers that the block divides.
+def prunable_weights(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, torch.Tensor]:
+    """The weights of the layers that are pruned, by name, in the order the layers run in."""
+    from dlas.models.counting import macs_by_layer
+
+    *inner, _ = macs_by_layer(model, image_shape)
+    layers = {name: model.get_submodule(name) for name in inner}
+    return {name: layer.get_parameter("weight") for name, layer in layers.items() if not _depthwise(layer)}
+
+
+def divides(block: Block, weight: torch.Tensor) -> bool:
+    """Whether the weight's matrix is a whole number of blocks."""
+    rows, columns = block
+    return weight.shape[0] % rows == 0 and weight[0].numel() % columns == 0
+
+
+def zero_smallest_blocks(weights: Sequence[torch.Tensor], sparsity: float, block: Block) -> None:
+    """Set to zero in place the fraction `sparsity` of all blocks of the weights, which the block divides.
 
     Blocks that were zero before are the smallest, and so stay. At least one block stays as it is.
     """
     import torch
 
-    weights = list(divisible_weights(model, block).values())
     magnitudes = [block_magnitudes(weight, block) for weight in weights]
     ranked = torch.cat([magnitude.flatten() for magnitude in magnitudes])
     count = min(round(sparsity * ranked.numel()), ranked.numel() - 1)
@@ -124,21 +144,6 @@ def block_magnitudes(weight: torch.Tensor, block: Block) -> torch.Tensor:
     return matrix.unfold(0, rows, rows).unfold(1, columns, columns).sum(dim=(2, 3))
 
 
-def divisible_weights(model: nn.Module, block: Block) -> dict[str, torch.Tensor]:
-    """The weights whose matrix the block divides, by the names of their layers."""
-    rows, columns = block
-    return {
-        name: weight
-        for name, weight in _weights(model).items()
-        if weight.shape[0] % rows == 0 and weight[0].numel() % columns == 0
-    }
-
-
-def undivided_layers(model: nn.Module, block: Block) -> list[str]:
-    """The layers that blocks leave dense: their matrix is no whole number of blocks."""
-    return [name for name in _weights(model) if name not in divisible_weights(model, block)]
-
-
 def _prune_gradually(
     model: nn.Module,
     dataset: ImageDataset,
@@ -150,24 +155,20 @@ def _prune_gradually(
 ) -> nn.Module:
     for step, reached in enumerate(sparsity_schedule(sparsity, settings.steps)):
         log.info("%s: step %d of %d to sparsity %.3f", settings.key, step + 1, settings.steps, reached)
-        zero_smallest_blocks(model, reached, block)
+        weights = prunable_weights(model, dataset.image_shape).values()
+        zero_smallest_blocks([weight for weight in weights if divides(block, weight)], reached, block)
         finetune(model, dataset, settings.finetune, train, seed + step, f"{settings.key}.finetune")
     return model
 
 
-def _weights(model: nn.Module) -> Mapping[str, torch.Tensor]:
-    from dlas.models.counting import weight_layers
+def _depthwise(layer: nn.Module) -> bool:
+    """Whether each output channel sees one input channel of several."""
+    from torch import nn
 
-    return {name: layer.get_parameter("weight") for name, layer in weight_layers(model).items()}
+    return isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1
 
 
 def _over_weights(blocks: torch.Tensor, weight: torch.Tensor, block: Block) -> torch.Tensor:
     """One value per block as one per weight, in the weight's shape."""
     rows, columns = block
     return blocks.repeat_interleave(rows, 0).repeat_interleave(columns, 1).reshape(weight.shape)
-
-
-def _warn_of_emptied_layers(model: nn.Module, key: str) -> None:
-    emptied = [name for name, weight in _weights(model).items() if not weight.any()]
-    if emptied:
-        log.warning("%s: no weight is left in %s", key, ", ".join(emptied))

@@ -20,7 +20,7 @@ __all__ = ["Settings", "compress", "restore"]
 
 @dataclass(frozen=True)
 class Settings(MagnitudePruning):
-    """Those of magnitude pruning: `sparsity` counts the weights of all convolutions and linear layers."""
+    """Those of magnitude pruning, with single weights for its blocks."""
 
 
 def compress(
