@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -113,7 +113,7 @@ def tags(found: Results) -> dict[str, str]:
 
 
 def _first(whole: Reference, count: int) -> Reference:
-    return Reference(whole.inputs[:count], whole.outputs[:count], whole.rtol, whole.atol)
+    return replace(whole, inputs=whole.inputs[:count], outputs=whole.outputs[:count])
 
 
 def _stage_keys(found: Results) -> dict[str, str]:

@@ -17,7 +17,7 @@ from dlas.datasets.dataset import ImageDataset
 from dlas.hardware import deployment, reference
 from dlas.hardware.reference import Reference
 from dlas.hardware.target import Target
-from dlas.models import checkpoint, evaluation, training, weights, weights_file
+from dlas.models import checkpoint, evaluation, precision, training, weights, weights_file
 from dlas.stage import StageStore, source_digest
 from dlas.systems import building, program, selection
 from dlas.systems.lowering import lower
@@ -137,6 +137,7 @@ def compress(
         "code": source_digest("dlas.compression", "dlas.models", settings.module),
         "torch": version("torch"),
         "torch-pruning": version("torch-pruning"),
+        "torchao": version("torchao"),
     }
 
     def make(folder: Path) -> None:
@@ -158,7 +159,8 @@ def lower_network(stack: config.Stack, dataset: ImageDataset, network: Network, 
     }
 
     def make(folder: Path) -> None:
-        program.save(lower(network.module, (1, *dataset.image_shape), stack.algo.module), folder)
+        module = precision.exportable(network.module)
+        program.save(lower(module, (1, *dataset.image_shape), stack.algo.module), folder)
 
     folder = store.obtain("lower", inputs, make)
     return Lowered(folder.name, folder, program.load(folder))
@@ -237,18 +239,18 @@ def deploy(
 ) -> Deployed:
     """The library run on every test image in a fresh process; UserError unless it answers as PyTorch does."""
     inputs = {"library": library.key, "network": network.key, "dataset": dataset.fingerprint}
-    images = dataset.normalized(dataset.test_images)
+    images, bits = dataset.normalized(dataset.test_images), precision.bits(network.module)
 
     def make(folder: Path) -> None:
         expected = evaluation.logits(network.module, images)
         found = deployment.run(library.path, images, target)
-        reference.require_match(Reference(images, expected), found)
+        reference.require_match(reference.of_precision(images, expected, bits), found)
         np.save(folder / "expected.npy", expected, allow_pickle=False)
         _write(folder / "accuracy.json", {"top1": evaluation.top1(found, dataset.test_labels)})
 
     folder = store.obtain("deploy", inputs, make)
     expected = np.load(folder / "expected.npy", allow_pickle=False)
-    return Deployed(Reference(images, expected), _top1(folder))
+    return Deployed(reference.of_precision(images, expected, bits), _top1(folder))
 
 
 def _keep_network(network: nn.Module, dataset: ImageDataset, folder: Path) -> None:

@@ -15,13 +15,16 @@ LEAST_NS = 30_000_000
 LEAST_RUNS = 15
 """… and this often."""
 
+SMALL_INTEGERS = 100
+"""Random integers below this fit every integer type."""
+
 
 def compared(library: Path, pairs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Both kernels of each pair on the same random input, in turn."""
     import tvm
 
     kernels = tvm.runtime.load_module(str(library))
-    return [_compared(kernels[pair["first"]], kernels[pair["second"]], pair["shapes"]) for pair in pairs]
+    return [_compared(kernels[pair["first"]], kernels[pair["second"]], pair["arguments"]) for pair in pairs]
 
 
 def profiled(library: Path, inputs: np.ndarray, runs: int) -> list[dict[str, Any]]:
@@ -57,17 +60,16 @@ def profiled(library: Path, inputs: np.ndarray, runs: int) -> list[dict[str, Any
 
 
 def _compared(
-    first: Callable[..., None], second: Callable[..., None], shapes: Iterable[Iterable[int]]
+    first: Callable[..., None], second: Callable[..., None], declared: Iterable[Mapping[str, Any]]
 ) -> dict[str, Any]:
     import tvm
 
     random = np.random.default_rng(0)
-    arrays = [random.standard_normal(tuple(shape)).astype("float32") for shape in shapes]
-    arguments = [tvm.runtime.tensor(array) for array in arrays]
+    arguments = [tvm.runtime.tensor(_random(random, **argument)) for argument in declared]
     outputs = []
     for kernel in (first, second):
         kernel(*arguments)
-        outputs.append(arguments[-1].numpy())
+        outputs.append(arguments[-1].numpy().astype("float64"))
     samples: tuple[list[int], list[int]] = ([], [])
     while len(samples[0]) < LEAST_RUNS or min(sum(samples[0]), sum(samples[1])) < LEAST_NS:
         for kernel, taken in zip((first, second), samples, strict=True):
@@ -77,3 +79,9 @@ def _compared(
     scale = float(np.abs(outputs[0]).max()) or 1.0
     error = float(np.abs(outputs[1] - outputs[0]).max()) / scale
     return {"first_ns": samples[0], "second_ns": samples[1], "relative_error": error}
+
+
+def _random(random: np.random.Generator, shape: Iterable[int], dtype: str) -> np.ndarray:
+    if np.issubdtype(dtype, np.integer):
+        return random.integers(0, SMALL_INTEGERS, tuple(shape)).astype(dtype)
+    return random.standard_normal(tuple(shape)).astype(dtype)

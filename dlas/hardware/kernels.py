@@ -22,12 +22,20 @@ NS_PER_MS = 1e6
 
 
 @dataclass(frozen=True)
+class KernelArgument:
+    """A tensor that a kernel takes."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
 class KernelPair:
-    """Two float32 kernels with the same arguments, the last of which is their output."""
+    """Two kernels with the same arguments, the last of which is their output."""
 
     first: str
     second: str
-    shapes: tuple[tuple[int, ...], ...]
+    arguments: tuple[KernelArgument, ...]
 
 
 @dataclass(frozen=True)

@@ -26,13 +26,14 @@ class FusedConv:
 
 
 @dataclass(frozen=True)
-class _Uses:
+class Uses:
     """The bindings of a function in order, and who reads each variable."""
 
     values: dict[relax.Var, relax.Expr]
     readers: dict[relax.Var, list[relax.Var]]
 
     def only_reader(self, var: relax.Var) -> relax.Var | None:
+        """The variable that reads `var`, where it is the only one."""
         readers = self.readers[var]
         return readers[0] if len(readers) == 1 else None
 
@@ -44,11 +45,11 @@ def fused_convolutions(function: relax.Function) -> list[FusedConv]:
 
     `function` is one dataflow block over its parameters, as the importer from PyTorch makes it.
     """
-    uses = _uses(function)
+    uses = variable_uses(function)
     taken: set[relax.Var] = set()
     fused = []
     for var, value in uses.values.items():
-        if _is_op(value, "relax.nn.conv2d"):
+        if is_op(value, "relax.nn.conv2d"):
             conv = _with_epilogue(var, value, uses, taken)
             taken.update([conv.output, *conv.absorbed])
             fused.append(conv)
@@ -56,7 +57,8 @@ def fused_convolutions(function: relax.Function) -> list[FusedConv]:
     return sorted(fused, key=lambda conv: position[conv.output])
 
 
-def _uses(function: relax.Function) -> _Uses:
+def variable_uses(function: relax.Function) -> Uses:
+    """What the only block of `function` binds, and who reads it."""
     (block,) = function.body.blocks
     values: dict[relax.Var, relax.Expr] = {}
     readers: dict[relax.Var, list[relax.Var]] = defaultdict(list)
@@ -65,10 +67,10 @@ def _uses(function: relax.Function) -> _Uses:
         for read in relax.analysis.free_vars(binding.value):
             readers[read].append(binding.var)
     readers[function.body.body].append(function.body.body)
-    return _Uses(values, readers)
+    return Uses(values, readers)
 
 
-def _with_epilogue(var: relax.Var, call: relax.Call, uses: _Uses, taken: set[relax.Var]) -> FusedConv:
+def _with_epilogue(var: relax.Var, call: relax.Call, uses: Uses, taken: set[relax.Var]) -> FusedConv:
     output, absorbed = var, []
     bias: relax.Var | None = None
     residual: relax.Var | None = None
@@ -86,7 +88,7 @@ def _with_epilogue(var: relax.Var, call: relax.Call, uses: _Uses, taken: set[rel
             absorbed.append(other)
         elif other is not None and residual is None and _same_shape(other, output):
             residual = other
-        elif not _is_op(value, "relax.nn.relu"):
+        elif not is_op(value, "relax.nn.relu"):
             break
         else:
             activation = "relu"
@@ -107,16 +109,16 @@ def _with_epilogue(var: relax.Var, call: relax.Call, uses: _Uses, taken: set[rel
 
 
 def _other_addend(value: relax.Expr, addend: relax.Var) -> relax.Var | None:
-    if not _is_op(value, "relax.add"):
+    if not is_op(value, "relax.add"):
         return None
     left, right = value.args
     return right if left.same_as(addend) else left
 
 
-def _bias(var: relax.Var, uses: _Uses) -> relax.Var | None:
+def _bias(var: relax.Var, uses: Uses) -> relax.Var | None:
     """The (channels,) parameter that `var` is the (1, channels, 1, 1) view of."""
     value = uses.values.get(var)
-    if value is None or not _is_op(value, "relax.reshape") or uses.only_reader(var) is None:
+    if value is None or not is_op(value, "relax.reshape") or uses.only_reader(var) is None:
         return None
     source = value.args[0]
     shape = _shape(var)
@@ -150,7 +152,8 @@ def _workload(call: relax.Call, bias: bool, residual: bool, activation: str) -> 
     )
 
 
-def _is_op(value: relax.Expr, name: str) -> bool:
+def is_op(value: relax.Expr, name: str) -> bool:
+    """Whether `value` calls the operator `name`."""
     return isinstance(value, relax.Call) and getattr(value.op, "name", "") == name
 
 

@@ -12,6 +12,7 @@ import tvm
 from safetensors.numpy import load_file, save_file
 
 from dlas.algorithms.workload import ConvWorkload
+from dlas.hardware.kernels import KernelArgument
 
 
 @dataclass(frozen=True)
@@ -33,10 +34,13 @@ class ConvLayer:
         return f"{self.algorithm.rpartition('.')[2]}_{self.workload.key}"
 
     @property
-    def argument_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """Of the kernel: input, packed weight, bias and residual where there are any, output."""
+    def arguments(self) -> tuple[KernelArgument, ...]:
+        """Of the kernel: input, packed weight, what its epilogue reads, output."""
         tensors = importlib.import_module(self.algorithm).compute(self.workload)
-        return tuple(tuple(int(extent) for extent in tensor.shape) for tensor in tensors)
+        return tuple(
+            KernelArgument(tuple(int(extent) for extent in tensor.shape), str(tensor.dtype))
+            for tensor in tensors
+        )
 
 
 @dataclass(frozen=True)

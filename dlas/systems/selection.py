@@ -56,7 +56,7 @@ def choose(
         return missing, {}
     layers = {layer.kernel: layer for layer in program.layers}
     untuned = {name: untuned_kernel(program, layers[name], target) for name in tuned}
-    pairs = [KernelPair(f"{name}_untuned", f"{name}_tuned", layers[name].argument_shapes) for name in tuned]
+    pairs = [KernelPair(f"{name}_untuned", f"{name}_tuned", layers[name].arguments) for name in tuned]
     functions = {pair.first: untuned[name] for pair, name in zip(pairs, tuned, strict=True)}
     functions |= {pair.second: tuned[name] for pair, name in zip(pairs, tuned, strict=True)}
     library = scratch / "kernels.so"

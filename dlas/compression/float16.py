@@ -1,0 +1,39 @@
+"""Weights and activations in float16; nothing is trained."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlas import config
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from dlas.datasets.dataset import ImageDataset
+
+
+@dataclass(frozen=True)
+class Settings(config.Compression):
+    """Nothing to set."""
+
+
+def compress(
+    model: nn.Module, dataset: ImageDataset, settings: Settings, train: config.Train, seed: int
+) -> nn.Module:
+    """A copy of `model` in float16."""
+    from dlas.models.precision import Float16
+
+    return Float16(copy.deepcopy(model)).eval()
+
+
+def restore(model: nn.Module, weights: Path) -> nn.Module:
+    """The float16 network again, from the float32 one and what `checkpoint.save` kept."""
+    from dlas.models import checkpoint
+    from dlas.models.precision import Float16
+
+    half = Float16(copy.deepcopy(model))
+    checkpoint.load(half, weights)
+    return half.eval()

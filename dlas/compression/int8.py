@@ -1,0 +1,63 @@
+"""Post-training quantization: int8 weights with a scale per output channel, uint8 activations, calibrated.
+
+PyTorch's export quantization (torchao, PT2E) observes the activations on calibration images and places
+quantize and dequantize operations; the systems layer makes integer convolutions of what is between them.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlas import config
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from dlas.datasets.dataset import ImageDataset
+
+OBSERVERS = ("histogram", "minmax")
+
+
+@dataclass(frozen=True)
+class Settings(config.Compression):
+    """How the ranges of activations are found."""
+
+    images: int = 128
+    """Training images to calibrate on; the test set is never touched."""
+    observer: str = "histogram"
+    """`histogram` cuts off what costs least squared error, `minmax` takes the whole range."""
+
+    def __post_init__(self) -> None:
+        few = f"{self.images} are too few"
+        config.require(self.images >= 1, f"{self.key}.images", few, "1 or more, 128 is plenty")
+        known = self.observer in OBSERVERS
+        unknown = f"'{self.observer}' is no observer"
+        config.require(known, f"{self.key}.observer", unknown, f"one of: {', '.join(OBSERVERS)}")
+
+
+def compress(
+    model: nn.Module, dataset: ImageDataset, settings: Settings, train: config.Train, seed: int
+) -> nn.Module:
+    """`model` quantized, calibrated on `settings.images` of the training images."""
+    import torch
+
+    from dlas.datasets.calibration import calibration_images
+    from dlas.models.quantized import Quantized, observed
+
+    network = copy.deepcopy(model).eval()
+    prepared = observed(network, dataset.image_shape, settings.observer)
+    images = dataset.normalized(calibration_images(dataset, settings.images, seed))
+    with torch.no_grad():
+        for image in torch.from_numpy(images):
+            prepared(image[None])
+    return Quantized(network, dataset.image_shape, prepared).eval()
+
+
+def restore(model: nn.Module, weights: Path) -> nn.Module:
+    """The quantized network again, from the float32 one and what `checkpoint.save` kept."""
+    from dlas.models.quantized import load
+
+    return load(copy.deepcopy(model).eval(), weights).eval()

@@ -1,0 +1,51 @@
+"""Networks that compute in another data type, with float32 images in and float32 logits out."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+FLOAT32_BITS = 32
+
+
+class Precision(nn.Module):
+    """What every such network tells of itself."""
+
+    bits: int
+    """Of its weights and activations."""
+    network: nn.Module
+    """The layers, under their own names."""
+
+    def exportable(self) -> nn.Module:
+        """What `torch.export` takes to see every weight under its name."""
+        return self
+
+
+class Float16(Precision):
+    """A network in float16: weights, activations and the sums that PyTorch makes of them."""
+
+    bits = 16
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.half()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) float32 to (N, classes) float32."""
+        logits: torch.Tensor = self.network(images.half())
+        return logits.float()
+
+
+def bits(network: nn.Module) -> int:
+    """Of the weights and activations."""
+    return network.bits if isinstance(network, Precision) else FLOAT32_BITS
+
+
+def exportable(network: nn.Module) -> nn.Module:
+    """What `torch.export` takes to see every weight under its name."""
+    return network.exportable() if isinstance(network, Precision) else network
+
+
+def architecture(network: nn.Module) -> nn.Module:
+    """The network as its layers, whatever data type it computes in."""
+    return network.network if isinstance(network, Precision) else network

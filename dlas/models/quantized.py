@@ -1,0 +1,155 @@
+"""A network with int8 weights and uint8 activations, as PyTorch simulates it (torchao, PT2E)."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors.torch import load_file
+from torch import nn
+from torch.fx.experimental.optimization import fuse
+
+from dlas.models.precision import Precision
+
+if TYPE_CHECKING:
+    from torch.fx import GraphModule, Node
+
+WEIGHT_STEPS = 127
+"""Symmetric: -128 is not used, so that every weight has its negative."""
+
+ACTIVATION_STEPS = 255
+
+ADDITIONS = ("aten.add.Tensor", "aten.add_.Tensor")
+
+
+class Quantized(Precision):
+    """A calibrated network. Its state dict holds the float32 weights and the ranges that were observed."""
+
+    bits = 8
+
+    image_shape: torch.Tensor
+
+    def __init__(self, network: nn.Module, image_shape: tuple[int, int, int], prepared: GraphModule) -> None:
+        super().__init__()
+        self.register_buffer("image_shape", torch.tensor(image_shape))
+        self.prepared = copy.deepcopy(prepared)
+        # Kept out of the state dict: the first counts the layers, the second follows from `prepared`.
+        object.__setattr__(self, "network", network)
+        object.__setattr__(self, "simulated", _simulated(prepared))
+
+    def exportable(self) -> nn.Module:
+        """The simulated network itself."""
+        simulated: nn.Module = self.simulated
+        return simulated
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) float32 to (N, classes) float32."""
+        logits: torch.Tensor = self.exportable()(images)
+        return logits
+
+
+def observed(network: nn.Module, image_shape: tuple[int, int, int], observer: str) -> GraphModule:
+    """`network`, batch norm folded, with observers of `observer`'s kind on what will be quantized."""
+    with _quiet():
+        from torchao.quantization.pt2e.quantize_pt2e import prepare_pt2e
+
+        example = torch.zeros(2, *image_shape)
+        any_batch = ({0: torch.export.Dim.DYNAMIC},)
+        with torch.no_grad():
+            exported = torch.export.export(fuse(network.eval()), (example,), dynamic_shapes=any_batch)
+            graph = exported.module()
+        prepared: GraphModule = prepare_pt2e(graph, _quantizer(observer))
+    return prepared
+
+
+def load(network: nn.Module, weights: Path) -> Quantized:
+    """The quantized form of the float32 `network` from its state dict as safetensors."""
+    state = {name.removeprefix("prepared."): tensor for name, tensor in load_file(weights).items()}
+    channels, height, width = state.pop("image_shape").tolist()
+    image_shape = (channels, height, width)
+    kind = "histogram" if any(name.endswith(".histogram") for name in state) else "minmax"
+    prepared = observed(network, image_shape, kind)
+    prepared.load_state_dict(state)
+    return Quantized(network, image_shape, prepared)
+
+
+def _simulated(prepared: GraphModule) -> GraphModule:
+    """Quantize and dequantize operations in the place of the observers, the weights left in float32."""
+    with _quiet():
+        from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e
+
+        simulated: GraphModule = convert_pt2e(prepared, fold_quantize=False)
+    return simulated
+
+
+def _quantizer(observer: str) -> Any:
+    """Quantizes what integer convolution reads: its input, its weight, and a residual that it adds."""
+    from torchao.quantization.pt2e import HistogramObserver, MinMaxObserver, PerChannelMinMaxObserver
+    from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, QuantizationSpec, Quantizer
+
+    activation = QuantizationSpec(
+        dtype=torch.uint8,
+        observer_or_fake_quant_ctr=HistogramObserver if observer == "histogram" else MinMaxObserver,
+        quant_min=0,
+        quant_max=ACTIVATION_STEPS,
+        qscheme=torch.per_tensor_affine,
+    )
+    weight = QuantizationSpec(
+        dtype=torch.int8,
+        observer_or_fake_quant_ctr=PerChannelMinMaxObserver,
+        quant_min=-WEIGHT_STEPS,
+        quant_max=WEIGHT_STEPS,
+        qscheme=torch.per_channel_symmetric,
+        ch_axis=0,
+    )
+
+    class ConvolutionQuantizer(Quantizer):
+        def annotate(self, model: GraphModule) -> GraphModule:
+            for node in model.graph.nodes:
+                if str(node.target) == "aten.conv2d.default":
+                    inputs = {node.args[0]: activation, node.args[1]: weight}
+                elif str(node.target) in ADDITIONS and (residual := _residual(node)) is not None:
+                    inputs = {residual: activation}
+                else:
+                    continue
+                node.meta["quantization_annotation"] = QuantizationAnnotation(
+                    input_qspec_map=inputs, _annotated=True
+                )
+            return model
+
+        def validate(self, model: GraphModule) -> None:
+            pass
+
+    return ConvolutionQuantizer()
+
+
+def _residual(addition: Node) -> Node | None:
+    """The addend that an epilogue reads, where the other addend is a convolution that nothing else reads."""
+    from torch.fx import Node
+
+    first, second, *_ = addition.args
+    if not isinstance(first, Node) or not isinstance(second, Node):
+        return None
+    for convolution, residual in ((first, second), (second, first)):
+        if str(convolution.target) == "aten.conv2d.default" and len(convolution.users) == 1:
+            return residual
+    return None
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """torchao tells of libraries for other machines that it cannot load, and of torch's own deprecations."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
