@@ -14,7 +14,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command import dlas
 from hydra import compose, initialize_config_dir
+from mlflow import MlflowClient
 from safetensors.torch import save_file
 from torch import nn
 
@@ -317,6 +319,16 @@ def test_efficientnet_lite0_classifies_17_of_the_20_samples(tmp_path: Path) -> N
     np.testing.assert_allclose(dataset.normalized(pixels), expected, atol=1e-6)
     network = obtained(stack, dataset, tmp_path)
     assert round(network.accuracy * 20) == 17
+
+
+@pytest.mark.slow
+def test_the_deployed_efficientnet_lite0_classifies_the_same_17(tmp_path: Path) -> None:
+    steps = ("compression=none", "tuner=none", "timing=quick", f"artifacts={tmp_path}")
+    result = dlas("run", *PRETRAINED, *steps)
+    assert result.returncode == 0, result.stderr
+    (run,) = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}").search_runs(["1"])
+    for stage in ("dense", "compressed", "deployed"):
+        assert round(run.data.metrics[f"accuracy.{stage}"] * 20) == 17
 
 
 def test_the_package_holds_the_one_file() -> None:

@@ -44,6 +44,7 @@ def load(model: nn.Module, path: Path, dataset: ImageDataset) -> None:
     UserError where the file cannot be read or holds more than tensors, where its names or shapes are those of
     another architecture or number of classes, and where a value is not finite.
     """
+    log.info("%s: the dense network is %s; it is not trained", KEY, path)
     found = read(path)
     expected = model.state_dict()
     for name, tensor in expected.items():
