@@ -34,7 +34,7 @@ GROUPS = ("dataset", "model", "compression", "algo", "format", "compiler", "tune
 FORMATS = ("dense",)
 COMPILERS = ("tvm",)
 # What else decides the numbers of a point: a new version of any of these makes it another point.
-TOOLS = ("dlas", "apache-tvm", "numpy", "torch", "torch-pruning")
+TOOLS = ("dlas", "apache-tvm", "numpy", "pillow", "torch", "torch-pruning")
 
 Options = TypeVar("Options")
 
