@@ -349,7 +349,7 @@ def test_the_per_layer_table_shows_the_zeros(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_the_default_recipes_hold_on_digits(digits: ImageDataset) -> None:
     """Four fifths of the weights of a network that is small already: within one point of dense."""
-    train = config.Train(epochs=10)
+    train = config.Train(epochs=8)
     dense = training.train(
         models.build(config.Model("resnet20", "dlas.models.resnet.resnet20"), 10), digits, train, 0
     )
