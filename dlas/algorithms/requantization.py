@@ -74,9 +74,10 @@ def integer_bias(
 def multipliers(input_scale: float, weight_scale: np.ndarray, output_scale: float | None) -> np.ndarray:
     """The float32 multiplier per output channel; `output_scale` None is for an output in float32."""
     real = input_scale * weight_scale.astype(np.float64)
-    return (real if output_scale is None else fixed_point(real / output_scale)).astype(np.float32)
+    multiplier = real if output_scale is None else fixed_point(real / output_scale)
+    return np.asarray(multiplier, np.float32)
 
 
 def fixed_point(multiplier: np.ndarray) -> np.ndarray:
     """A multiplier whose product has FRACTION_BITS fractional bits."""
-    return multiplier * (1 << FRACTION_BITS)
+    return np.asarray(np.ldexp(multiplier, FRACTION_BITS))

@@ -19,8 +19,8 @@ is off by much more than 1e-3."""
 
 
 SHARE_OF_LARGEST = {16: 0.01, 8: 0.05}
-"""By bits: PyTorch computes float16 sums and simulates int8 ones in its own way, and values one step apart add
-up over the layers: to 0.3 % and 0.7 % of the largest output on twenty layers."""
+"""By bits: PyTorch computes float16 sums and simulates int8 ones in its own way, and values one step apart
+add up over the layers: to 0.3 % and 0.7 % of the largest output on twenty layers."""
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ class Quantized(Precision):
     bits = 8
 
     image_shape: torch.Tensor
+    simulated: nn.Module
 
     def __init__(self, network: nn.Module, image_shape: tuple[int, int, int], prepared: GraphModule) -> None:
         super().__init__()
@@ -45,8 +46,7 @@ class Quantized(Precision):
 
     def exportable(self) -> nn.Module:
         """The simulated network itself."""
-        simulated: nn.Module = self.simulated
-        return simulated
+        return self.simulated
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         """(N, C, H, W) float32 to (N, classes) float32."""

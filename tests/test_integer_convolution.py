@@ -1,0 +1,152 @@
+"""Integer kernels against NumPy's integers, bit for bit, and float16 kernels against PyTorch."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+import tvm
+from test_algorithms import by_name, compiled, grid, tiled_for
+
+from dlas import config
+from dlas.algorithms import requantization
+from dlas.algorithms.workload import ConvWorkload
+from dlas.hardware.target import resolve
+
+ZEROS = [(0, 0, 0), (128, 3, 128), (7, 255, None)]
+
+
+def integer_grid() -> list[ConvWorkload]:
+    found = []
+    for index, workload in enumerate(grid()):
+        input_zero, residual_zero, output_zero = ZEROS[index % len(ZEROS)]
+        integer = {"dtype": "int8", "bias": True, "input_zero": input_zero, "output_zero": output_zero}
+        residual = residual_zero if workload.residual else 0
+        found.append(ConvWorkload(**{**vars(workload), **integer, "residual_zero": residual}))
+    return found
+
+
+def random_operands(workload: ConvWorkload) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(0)
+    channels = workload.out_channels
+    depth = workload.group_in_channels * workload.kernel[0] * workload.kernel[1]
+    scale = 1 if workload.output_zero is None else 256
+    return {
+        "data": random.integers(0, 256, workload.input_shape).astype("uint8"),
+        "weight": random.integers(-127, 128, workload.weight_shape).astype("int8"),
+        "bias": random.integers(-(2**14), 2**14, channels).astype("int32"),
+        "multiplier": (random.random(channels) * scale / (40 * depth**0.5)).astype("float32"),
+        "residual": random.integers(0, 256, workload.output_shape).astype("uint8"),
+        "residual_multiplier": (random.random(1) * scale).astype("float32"),
+    }
+
+
+def by_numpy(workload: ConvWorkload, operands: dict[str, np.ndarray]) -> np.ndarray:
+    """The same convolution in 64-bit integers, one float32 product per term."""
+    top, left, bottom, right = workload.padding
+    border = [(0, 0), (0, 0), (top, bottom), (left, right)]
+    data = np.pad(operands["data"].astype(np.int64), border, constant_values=workload.input_zero)
+    sums = torch.nn.functional.conv2d(
+        torch.from_numpy(data),
+        torch.from_numpy(operands["weight"].astype(np.int64)),
+        stride=workload.stride,
+        dilation=workload.dilation,
+        groups=workload.groups,
+    ).numpy()
+    sums = (sums + operands["bias"][:, None, None]).astype(np.int32).astype(np.float32)
+    terms = [sums * operands["multiplier"][:, None, None]]
+    if workload.residual:
+        centered = operands["residual"].astype(np.int32) - workload.residual_zero
+        terms.append(centered.astype(np.float32) * operands["residual_multiplier"])
+    if workload.output_zero is None:
+        total = np.sum(terms, axis=0, dtype=np.float32)
+        return np.maximum(total, 0) if workload.activation == "relu" else total
+    fixed = sum(np.rint(term).astype(np.int64) for term in terms)
+    fixed = np.maximum(fixed, 0) if workload.activation == "relu" else fixed
+    return np.clip((fixed + 128) // 256 + workload.output_zero, 0, 255).astype(np.uint8)
+
+
+def by_kernel(
+    kernels: tvm.runtime.Executable,
+    algorithm: ModuleType,
+    workload: ConvWorkload,
+    operands: dict[str, np.ndarray],
+) -> np.ndarray:
+    output = tvm.runtime.tensor(np.zeros(workload.output_shape, workload.output_dtype))
+    inputs = {**operands, "weight": algorithm.pack_weight(workload, operands["weight"])}
+    read = list(inputs)[: 6 if workload.residual else 4]
+    kernels[workload.key](*[tvm.runtime.tensor(inputs[name]) for name in read], output)
+    return output.numpy()
+
+
+@by_name
+def test_integer_kernels_equal_numpy_bit_for_bit(algorithm: ModuleType) -> None:
+    served = [workload for workload in integer_grid() if not algorithm.unsupported(workload)][::2]
+    kernels = compiled(algorithm, served, resolve(config.Target(name="host")))
+    values = set()
+    for workload in served:
+        operands = random_operands(workload)
+        found, expected = by_kernel(kernels, algorithm, workload, operands), by_numpy(workload, operands)
+        if workload.output_zero is None:
+            np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-3, err_msg=workload.key)
+        else:
+            np.testing.assert_array_equal(found, expected, err_msg=workload.key)
+            values.update(np.unique(found))
+    assert len(values) == 256, "the operands reach every output value"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("registers", ["avx2", "neon"])
+@by_name
+def test_integers_come_out_the_same_however_they_are_tiled(algorithm: ModuleType, registers: str) -> None:
+    served = [w for w in integer_grid() if w.output_zero is not None and not algorithm.unsupported(w)]
+    kernels = compiled(algorithm, served, tiled_for(registers))
+    for workload in served:
+        operands = random_operands(workload)
+        expected = by_numpy(workload, operands)
+        np.testing.assert_array_equal(by_kernel(kernels, algorithm, workload, operands), expected)
+
+
+def test_scales_become_bias_and_multiplier() -> None:
+    """By hand: weights (1, -2) of scale 0.5, input scale 0.1 around 10, bias 3, output scale 0.2."""
+    weight = np.array([1, -2], "int8").reshape(1, 2, 1, 1)
+    bias = requantization.integer_bias(weight, np.array([3.0], "float32"), 0.1, 10, np.array([0.5]))
+    assert bias.tolist() == [60 + 10]  # 3 / 0.05, and minus 10 * (1 - 2)
+    assert requantization.multipliers(0.1, np.array([0.5]), 0.2).tolist() == [0.25 * 256]
+    assert requantization.multipliers(0.5, np.array([0.5]), None).tolist() == [0.25]
+
+
+@by_name
+def test_float16_kernels_equal_pytorch(algorithm: ModuleType) -> None:
+    half = [ConvWorkload(**{**vars(workload), "dtype": "float16"}) for workload in grid()[::4]]
+    served = [workload for workload in half if not algorithm.unsupported(workload)]
+    kernels = compiled(algorithm, served, resolve(config.Target(name="host")))
+    random = np.random.default_rng(0)
+    for workload in served:
+        data, weight, bias, residual = (
+            random.standard_normal(shape).astype("float16")
+            for shape in (
+                workload.input_shape,
+                workload.weight_shape,
+                workload.out_channels,
+                workload.output_shape,
+            )
+        )
+        operands = [data, algorithm.pack_weight(workload, weight)]
+        operands += [bias] * workload.bias + [residual] * workload.residual
+        output = tvm.runtime.tensor(np.zeros(workload.output_shape, "float16"))
+        kernels[workload.key](*[tvm.runtime.tensor(array) for array in operands], output)
+        top, left, bottom, right = workload.padding
+        expected = torch.nn.functional.conv2d(
+            torch.nn.functional.pad(torch.from_numpy(data).float(), (left, right, top, bottom)),
+            torch.from_numpy(weight).float(),
+            torch.from_numpy(bias).float() if workload.bias else None,
+            stride=workload.stride,
+            dilation=workload.dilation,
+            groups=workload.groups,
+        )
+        expected = expected + torch.from_numpy(residual).float() if workload.residual else expected
+        expected = expected.relu() if workload.activation == "relu" else expected
+        np.testing.assert_allclose(output.numpy().astype("float32"), expected.numpy(), rtol=2e-3, atol=2e-3)
