@@ -37,8 +37,11 @@ TRIES = "tries.json"
 
 def check(fraction: float | str, key: str, max_drop: float, max_drop_key: str) -> None:
     """UserError where `fraction` is neither "auto" nor from 0 to below 1, or `max_drop` is out of range."""
-    fits = fraction == AUTO if isinstance(fraction, str) else 0 <= fraction < 1
-    config.require(fits, key, f"{fraction} is out of range", f"0 to below 1, or {AUTO}")
+    remedy = f"0 to below 1, or {AUTO}"
+    if isinstance(fraction, str):
+        config.require(fraction == AUTO, key, f"'{fraction}' is neither a number nor {AUTO}", remedy)
+    else:
+        config.require(0 <= fraction < 1, key, f"{fraction} is out of range", remedy)
     config.require(0 <= max_drop < 1, max_drop_key, f"{max_drop} is out of range", "0 to below 1")
 
 
