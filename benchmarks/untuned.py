@@ -22,6 +22,7 @@ from tvm import te
 from dlas import config, models
 from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.target import Target, resolve, tvm_target
+from dlas.models.batch_norm import fold_batch_norm
 from dlas.systems.building import build_library
 from dlas.systems.lowering import lower
 
@@ -73,7 +74,7 @@ def network_ratio(name: str, factory: str, target: Target) -> float:
 
 def deployed(network: torch.nn.Module, algorithm: str, target: Target, folder: Path) -> Callable[..., object]:
     library = folder / f"{short(algorithm)}.so"
-    build_library(lower(network, IMAGE, algorithm), {}, target, 3, library)
+    build_library(lower(fold_batch_norm(network), IMAGE, algorithm), {}, target, 3, library)
     machine = tvm.runtime.vm.VirtualMachine(tvm.runtime.load_module(str(library)), tvm.cpu())
     return machine["main"]  # type: ignore[no-any-return]
 

@@ -17,7 +17,7 @@ from dlas.hardware.measurement import Measurement
 from dlas.hardware.reference import Reference
 from dlas.hardware.target import Target
 from dlas.layer_table import LayerRow, layer_rows, write_layers
-from dlas.models import counting
+from dlas.models import counting, precision
 
 REFERENCE_IMAGES = 16
 """Test images kept in the bundle with their expected outputs."""
@@ -73,8 +73,8 @@ def fill(folder: Path, found: Results) -> None:
 
 def metrics(found: Results) -> dict[str, float]:
     """Accuracies are fractions of 1, latencies milliseconds, MACs per image."""
-    image, bits = found.dataset.image_shape, counting.FLOAT32_BITS
-    dense, compressed = found.trained.module, found.compressed.module
+    image, bits = found.dataset.image_shape, precision.bits(found.compressed.module)
+    dense, compressed = found.trained.module, precision.architecture(found.compressed.module)
     parameters, macs = counting.parameters(dense), counting.macs(dense, image)
     remaining_parameters = counting.nonzero_parameters(compressed)
     remaining_macs = counting.remaining_macs(compressed, image)

@@ -304,8 +304,9 @@ def to_yaml(stack: Stack) -> str:
 
 
 def flat(stack: Stack) -> dict[str, str]:
-    """Every setting by its full key (`tuner.trials`), as text."""
-    return dict(_leaves(dataclasses.asdict(stack), ""))
+    """Every setting by its full key (`tuner.trials`), and the steps of `compression`, as text."""
+    steps = "+".join(stack.compression) or "none"
+    return {**dict(_leaves(dataclasses.asdict(stack), "")), "compression": steps}
 
 
 def identity(stack: Stack) -> str:

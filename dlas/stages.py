@@ -141,7 +141,7 @@ def compress(
     }
 
     def make(folder: Path) -> None:
-        compressed = method.compress(network.module, dataset, settings, stack.train, stack.seed)
+        compressed = method.compress(network.module, dataset, settings, stack.train, stack.seed, folder)
         _keep_network(compressed, dataset, folder)
 
     folder = store.obtain(f"compress-{settings.name}", inputs, make)

@@ -75,9 +75,11 @@ def multipliers(input_scale: float, weight_scale: np.ndarray, output_scale: floa
     """The float32 multiplier per output channel; `output_scale` None is for an output in float32."""
     real = input_scale * weight_scale.astype(np.float64)
     multiplier = real if output_scale is None else fixed_point(real / output_scale)
-    return np.asarray(multiplier, np.float32)
+    single: np.ndarray = multiplier.astype(np.float32)
+    return single
 
 
 def fixed_point(multiplier: np.ndarray) -> np.ndarray:
     """A multiplier whose product has FRACTION_BITS fractional bits."""
-    return np.asarray(np.ldexp(multiplier, FRACTION_BITS))
+    scaled: np.ndarray = multiplier * (1 << FRACTION_BITS)
+    return scaled

@@ -1,8 +1,9 @@
 """Layer 3: what is done to a trained network to make it cheaper. One module each, light to import, with
 
-Settings                                          a frozen dataclass that extends config.Compression
-compress(model, dataset, settings, train, seed)   a new network; the given one is left as it was
-restore(model, weights)                           the same again, from its state dict as safetensors
+Settings                  a frozen dataclass that extends config.Compression
+compress(model, dataset, settings, train, seed, folder)
+                          a new network; the given one is left as it was. A search keeps its tries in `folder`
+restore(model, weights)   the same again, from its state dict as safetensors
 
 Several can be chosen, each on what the one before it left: compression=[channel_pruning,int8]. An option's
 YAML opens with `# @package compression.<name>`, so that its settings stand under its name.

@@ -21,7 +21,12 @@ class Settings(config.Compression):
 
 
 def compress(
-    model: nn.Module, dataset: ImageDataset, settings: Settings, train: config.Train, seed: int
+    model: nn.Module,
+    dataset: ImageDataset,
+    settings: Settings,
+    train: config.Train,
+    seed: int,
+    folder: Path | None = None,
 ) -> nn.Module:
     """A copy of `model` in float16."""
     from dlas.models.precision import Float16

@@ -39,7 +39,12 @@ class Settings(config.Compression):
 
 
 def compress(
-    model: nn.Module, dataset: ImageDataset, settings: Settings, train: config.Train, seed: int
+    model: nn.Module,
+    dataset: ImageDataset,
+    settings: Settings,
+    train: config.Train,
+    seed: int,
+    folder: Path | None = None,
 ) -> nn.Module:
     """`model` quantized, calibrated on `settings.images` of the training images."""
     import torch

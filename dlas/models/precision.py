@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import copy
+
 import torch
 from torch import nn
+
+from dlas.models.batch_norm import fold_batch_norm
 
 FLOAT32_BITS = 32
 
@@ -17,7 +21,7 @@ class Precision(nn.Module):
     """The layers, under their own names."""
 
     def exportable(self) -> nn.Module:
-        """What `torch.export` takes to see every weight under its name."""
+        """What `torch.export` takes to see every weight under its name, batch norm folded."""
         return self
 
 
@@ -35,6 +39,10 @@ class Float16(Precision):
         logits: torch.Tensor = self.network(images.half())
         return logits.float()
 
+    def exportable(self) -> nn.Module:
+        """Itself, with its batch norms folded."""
+        return Float16(fold_batch_norm(copy.deepcopy(self.network)))
+
 
 def bits(network: nn.Module) -> int:
     """Of the weights and activations."""
@@ -42,8 +50,8 @@ def bits(network: nn.Module) -> int:
 
 
 def exportable(network: nn.Module) -> nn.Module:
-    """What `torch.export` takes to see every weight under its name."""
-    return network.exportable() if isinstance(network, Precision) else network
+    """What `torch.export` takes to see every weight under its name, batch norm folded."""
+    return network.exportable() if isinstance(network, Precision) else fold_batch_norm(network)
 
 
 def architecture(network: nn.Module) -> nn.Module:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from torch.fx.experimental.optimization import fuse
 
+from dlas.models.batch_norm import fold_batch_norm
 from dlas.models.precision import Precision
 
 if TYPE_CHECKING:
@@ -62,7 +62,9 @@ def observed(network: nn.Module, image_shape: tuple[int, int, int], observer: st
         example = torch.zeros(2, *image_shape)
         any_batch = ({0: torch.export.Dim.DYNAMIC},)
         with torch.no_grad():
-            exported = torch.export.export(fuse(network.eval()), (example,), dynamic_shapes=any_batch)
+            exported = torch.export.export(
+                fold_batch_norm(network.eval()), (example,), dynamic_shapes=any_batch
+            )
             graph = exported.module()
         prepared: GraphModule = prepare_pt2e(graph, _quantizer(observer))
     return prepared

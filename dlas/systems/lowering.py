@@ -12,7 +12,6 @@ import numpy as np
 import torch
 import tvm
 from torch import nn
-from torch.fx.experimental.optimization import fuse
 from tvm import relax, te
 from tvm.relax.frontend.torch import from_exported_program
 
@@ -50,6 +49,8 @@ class _Site:
 def lower(model: nn.Module, input_shape: Sequence[int], algorithm: str) -> LoweredProgram:
     """Lower a network in eval mode for one input of `input_shape` (NCHW), with `algorithm` for convolutions.
 
+    The network's batch norms should be folded: one that is left is computed after its convolution.
+
     A layer that `algorithm` (a dotted module name) cannot serve falls back to direct convolution, and its
     `ConvLayer` says so.
     """
@@ -76,19 +77,13 @@ def lower(model: nn.Module, input_shape: Sequence[int], algorithm: str) -> Lower
     )
 
 
-def fold_batch_norm(model: nn.Module) -> nn.Module:
-    """`model` with its batch norms as part of the convolutions before them; itself where it has none."""
-    has_any = any(isinstance(module, nn.BatchNorm2d) for module in model.modules())
-    return fuse(model.eval()) if has_any else model
-
-
 def _imported(
     model: nn.Module, input_shape: Sequence[int]
 ) -> tuple[tvm.IRModule, dict[relax.Var, str], dict[relax.Var, np.ndarray]]:
     """The network in Relax, and the names and values of its function's parameters after the input."""
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of torch about its own code
-        exported = torch.export.export(fold_batch_norm(model), (torch.zeros(*input_shape),))
+        exported = torch.export.export(model, (torch.zeros(*input_shape),))
     module = from_exported_program(
         exported,
         keep_params_as_input=True,
