@@ -68,18 +68,17 @@ def integer_bias(
     """The int32 bias per output channel for int8 OIHW weights and a float32 bias."""
     sums = weight.astype(np.int64).sum(axis=(1, 2, 3))
     steps = np.rint(bias.astype(np.float64) / (input_scale * weight_scale.astype(np.float64)))
-    return (steps.astype(np.int64) - input_zero * sums).astype(np.int32)
+    centered: np.ndarray = steps.astype(np.int64) - input_zero * sums
+    return centered.astype(np.int32)
 
 
 def multipliers(input_scale: float, weight_scale: np.ndarray, output_scale: float | None) -> np.ndarray:
     """The float32 multiplier per output channel; `output_scale` None is for an output in float32."""
     real = input_scale * weight_scale.astype(np.float64)
-    multiplier = real if output_scale is None else fixed_point(real / output_scale)
-    single: np.ndarray = multiplier.astype(np.float32)
-    return single
+    multiplier: np.ndarray = real if output_scale is None else fixed_point(real / output_scale)
+    return multiplier.astype(np.float32)
 
 
 def fixed_point(multiplier: np.ndarray) -> np.ndarray:
     """A multiplier whose product has FRACTION_BITS fractional bits."""
-    scaled: np.ndarray = multiplier * (1 << FRACTION_BITS)
-    return scaled
+    return multiplier * float(1 << FRACTION_BITS)
