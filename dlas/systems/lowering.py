@@ -15,6 +15,7 @@ from torch import nn
 from tvm import relax, te
 from tvm.relax.frontend.torch import from_exported_program
 
+from dlas.errors import UserError
 from dlas.systems.epilogues import FusedConv, fused_convolutions, variable_uses
 from dlas.systems.importing import CONVERTERS
 from dlas.systems.integer_convolutions import IntegerConv, integer_convolution
@@ -103,6 +104,12 @@ def _imported(
 def _site(
     conv: FusedConv, names: Mapping[relax.Var, str], values: Mapping[relax.Var, np.ndarray], algorithm: str
 ) -> _Site:
+    if conv.weight not in names:
+        raise UserError(
+            f"a convolution of the network is quantized only in part ({conv.workload.key})",
+            key="compression.int8",
+            remedy="leave int8 out for this network",
+        )
     layer = _layer(names[conv.weight], conv, algorithm)
     weight = _packed_weight(layer)
     operands = tuple(var for var in (conv.bias, conv.residual) if var is not None)
