@@ -85,12 +85,12 @@ def _imported(
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of torch about its own code
         exported = torch.export.export(model, (torch.zeros(*input_shape),))
-    module = from_exported_program(
-        exported,
-        keep_params_as_input=True,
-        unwrap_unit_return_tuple=True,
-        custom_convert_map=CONVERTERS,
-    )
+        module = from_exported_program(
+            exported,
+            keep_params_as_input=True,
+            unwrap_unit_return_tuple=True,
+            custom_convert_map=CONVERTERS,
+        )
     module, detached = relax.frontend.detach_params(module)
     module = relax.transform.CanonicalizeBindings()(module)
     signature = exported.graph_signature
