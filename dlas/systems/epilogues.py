@@ -38,14 +38,8 @@ class Uses:
         return readers[0] if len(readers) == 1 else None
 
 
-def fused_convolutions(function: relax.Function) -> list[FusedConv]:
-    """The convolutions of `function`, in the order in which their outputs are computed.
-
-    Each operation belongs to the epilogue of one convolution at most.
-
-    `function` is one dataflow block over its parameters, as the importer from PyTorch makes it.
-    """
-    uses = variable_uses(function)
+def fused_convolutions(uses: Uses) -> list[FusedConv]:
+    """The convolutions of a function; each operation belongs to the epilogue of one of them at most."""
     taken: set[relax.Var] = set()
     fused = []
     for var, value in uses.values.items():
@@ -53,12 +47,11 @@ def fused_convolutions(function: relax.Function) -> list[FusedConv]:
             conv = _with_epilogue(var, value, uses, taken)
             taken.update([conv.output, *conv.absorbed])
             fused.append(conv)
-    position = {var: index for index, var in enumerate(uses.values)}
-    return sorted(fused, key=lambda conv: position[conv.output])
+    return fused
 
 
 def variable_uses(function: relax.Function) -> Uses:
-    """What the only block of `function` binds, and who reads it."""
+    """What `function` binds, one dataflow block as the importer from PyTorch makes it, and who reads it."""
     (block,) = function.body.blocks
     values: dict[relax.Var, relax.Expr] = {}
     readers: dict[relax.Var, list[relax.Var]] = defaultdict(list)

@@ -56,11 +56,10 @@ def lower(model: nn.Module, input_shape: Sequence[int], algorithm: str) -> Lower
     `ConvLayer` says so.
     """
     module, names, values = _imported(model, input_shape)
-    main = module["main"]
-    uses = variable_uses(main)
+    uses = variable_uses(module["main"])
     position = {var: index for index, var in enumerate(uses.values)}
     sites = []
-    for conv in fused_convolutions(main):
+    for conv in fused_convolutions(uses):
         integer = integer_convolution(conv, uses, values)
         found = _integer_site(integer, names, algorithm) if integer else _site(conv, names, values, algorithm)
         sites.append(found)
@@ -207,7 +206,6 @@ def _legalized(module: tvm.IRModule) -> tvm.IRModule:
     """The rest of the network as PrimFuncs too, neighbours fused."""
     return tvm.transform.Sequential(
         [
-            relax.transform.DeadCodeElimination(),
             relax.transform.FuseTransposeMatmul(),
             relax.transform.LegalizeOps(),
             relax.transform.AnnotateTIROpPattern(),
