@@ -54,6 +54,9 @@ def fill(folder: Path, found: Results) -> None:
     shutil.copy(found.compressed.weights, bundle.model / "model.safetensors")
     for part in ("program.json", "layers.json", "weights.safetensors"):
         shutil.copy(found.lowered.folder / part, bundle.model / part)
+    candidates = found.lowered.folder / stages.CANDIDATES
+    if candidates.exists():
+        shutil.copy(candidates, folder)
     log = found.tuned.folder / stages.TUNING_LOG
     if log.exists():
         shutil.copy(log, bundle.tuning / stages.TUNING_LOG)
@@ -72,7 +75,10 @@ def fill(folder: Path, found: Results) -> None:
 
 
 def metrics(found: Results) -> dict[str, float]:
-    """Accuracies are fractions of 1, latencies milliseconds, MACs per image."""
+    """Accuracies are fractions of 1, latencies milliseconds, MACs per image.
+
+    What remains are the parameters, and the MACs, that are neither gone with their channel nor zero.
+    """
     image, bits = found.dataset.image_shape, precision.bits(found.compressed.module)
     dense, compressed = found.trained.module, precision.architecture(found.compressed.module)
     parameters, macs = counting.parameters(dense), counting.macs(dense, image)
@@ -84,11 +90,10 @@ def metrics(found: Results) -> dict[str, float]:
         "accuracy.deployed": found.deployed.accuracy,
         "params.dense": parameters,
         "params.remaining": remaining_parameters,
-        "params.nonzero": remaining_parameters,
         "macs.dense": macs,
         "macs.remaining": remaining_macs,
         "bytes.dense": counting.dense_bytes(parameters, counting.FLOAT32_BITS),
-        "bytes.format": counting.stored_bytes(compressed, found.stack.format.name, bits),
+        "bytes.format": sum(array.nbytes for array in found.lowered.program.packed_arrays()),
         "compression.ratio": counting.compression_ratio(parameters, remaining_parameters),
         "speedup.expected": counting.expected_speedup(macs, remaining_macs, bits),
         "library.bytes": found.library.path.stat().st_size,
@@ -101,13 +106,14 @@ def metrics(found: Results) -> dict[str, float]:
 
 
 def tags(found: Results) -> dict[str, str]:
-    """What a reader of the numbers has to know: fallbacks, untuned layers, an unsteady board."""
+    """What a reader of the numbers has to know: fallbacks, untuned layers, an unsteady or emulated board."""
     fallbacks = [f"{row.layer}: {row.fallback_reason}" for row in found.layers if row.fallback_reason]
     untuned = [row.layer for row in found.layers if row.workload and row.schedule == "untuned"]
     noted = {
         "dlas.fallbacks": "; ".join(fallbacks),
         "dlas.untuned_layers": ", ".join(untuned),
         "dlas.unsteady": "; ".join(found.timing.unsteady),
+        "dlas.emulated": found.timing.environment["cpu"] if found.timing.emulated else "",
     }
     return {name: text for name, text in noted.items() if text}
 

@@ -26,10 +26,21 @@ GROUP_VALUE = "Config group override must be"
 
 def stack_of(composed: DictConfig) -> config.Stack:
     """The stack in a config that Hydra composed, less Hydra's own part."""
+    _require_steps_once(overridden(composed))
     own = composed.copy()
     with open_dict(own):
         own.pop("hydra", None)
     return config.parse(own)
+
+
+def _require_steps_once(overrides: Sequence[str]) -> None:
+    """Steps of compression stand under their names, so that a repeated one would be done once, in silence."""
+    for override in overrides:
+        key, _, value = override.partition("=")
+        steps = [name.strip() for name in value.strip("[]").split(",")]
+        repeated = sorted({name for name in steps if steps.count(name) > 1})
+        if key == "compression" and repeated:
+            raise UserError(f"{', '.join(repeated)} stands there twice", key=key, remedy="each step once")
 
 
 def sweep_points(master: DictConfig) -> list[DictConfig]:
@@ -78,11 +89,20 @@ def refusal(error: Exception) -> UserError | None:
 
 def _unknown_option(error: MissingConfigException) -> UserError:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
-    if not group or not error.options:
+    known = sorted(error.options or _options(group))  # Hydra tells none where several were chosen
+    if not known:
         return UserError(str(error).partition("\n")[0], remedy="dlas-run --help lists the options")
-    known = sorted(error.options)
-    remedy = f"{nearest(option, known)}known options: {', '.join(known)}"
+    steps = option.split("+")
+    if len(steps) > 1 and set(steps) <= set(known):
+        remedy = f"several in order are written {group}=[{','.join(steps)}]"
+    else:
+        remedy = f"{nearest(option, known)}known options: {', '.join(known)}"
     return UserError(f"there is no option '{option}'", key=group, remedy=remedy)
+
+
+def _options(group: str) -> list[str]:
+    """Those of the package."""
+    return [path.stem for path in (config.config_folder() / group).glob("*.yaml")] if group else []
 
 
 def _nameless_option(arguments: Sequence[str]) -> UserError:
@@ -103,9 +123,21 @@ def _composition(error: HydraException) -> UserError:
             remedy = f"for a sweep add -m: dlas-run -m {several['key']}={several['value']}"
             return UserError(f"'{several['value']}' is several values", key=several["key"], remedy=remedy)
     if isinstance(error.__cause__, OmegaConfBaseException):
-        return explained(error.__cause__)
+        return _step_not_chosen(error.__cause__) or explained(error.__cause__)
     return UserError(
         str(error).partition("\n")[0], remedy="dlas-run --help lists layers, options and settings"
+    )
+
+
+def _step_not_chosen(error: OmegaConfBaseException) -> UserError | None:
+    """A setting of a step of compression that there is, but not in this stack."""
+    group, _, step = str(error.full_key).partition(".")
+    if group != "compression" or step not in _options(group) or error.parent_node is None:
+        return None
+    return UserError(
+        f"{step} is not among the steps that were chosen",
+        key=str(error.full_key),
+        remedy=f"compression={step}, or several in order, such as compression=[weight_pruning,int8]",
     )
 
 

@@ -31,8 +31,10 @@ from dlas.models import weights_file
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
 GROUPS = ("dataset", "model", "compression", "algo", "format", "compiler", "tuner", "target", "timing")
-FORMATS = ("dense",)
+SINGLE_FORMATS = ("dense", "csr", "bsr", "channel_index")
+FORMATS = (*SINGLE_FORMATS, "auto")
 COMPILERS = ("tvm",)
+REACHES = ("local", "rpc", "tracker")
 # What else decides the numbers of a point: a new version of any of these makes it another point.
 TOOLS = ("dlas", "apache-tvm", "numpy", "pillow", "torch", "torch-pruning")
 
@@ -56,6 +58,11 @@ class Dataset:
     @property
     def image_size(self) -> int | None:
         """Height and width of every image; None where only the files tell."""
+        return None
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes the images are of; None where only reading them tells."""
         return None
 
 
@@ -126,24 +133,62 @@ class Compression:
         """Where these settings stand."""
         return f"compression.{self.name}"
 
+    @property
+    def leaves_zeros(self) -> bool:
+        """Whether weights are zero after it that a sparse format need not store."""
+        return False
+
+    @property
+    def data_type(self) -> str:
+        """Of the weights after it."""
+        return "float32"
+
 
 @dataclass(frozen=True)
 class Algo:
-    """Layer 4. `module` offers the four functions of `dlas.algorithms`."""
+    """Layer 4. `module` offers the functions of `dlas.algorithms`; or each layer gets the fastest of
+    `candidates`, as measured on the target."""
 
     name: str
-    module: str
+    module: str | None = None
+    candidates: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        one = (self.module is None) != (not self.candidates)
+        require(one, "algo.module", "is one algorithm, or null beside algo.candidates", "one of the two")
+
+    @property
+    def modules(self) -> list[str]:
+        """One for every layer, or those that a layer may choose from."""
+        return self.candidates if self.module is None else [self.module]
 
 
 @dataclass(frozen=True)
 class Format:
-    """Layer 4. How the weights are stored."""
+    """Layer 4. How the weights are stored; auto is the fastest of `candidates`, layer by layer."""
 
     name: str
+    block: list[int] = field(default_factory=lambda: [8, 1])
+    """bsr: output channels by elements of the (I, H, W) filter."""
+    candidates: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         known = self.name in FORMATS
         require(known, "format.name", f"'{self.name}' is not built", f"one of: {', '.join(FORMATS)}")
+        block = self.block
+        right = len(block) == 2 and min(block) >= 1
+        require(right, "format.block", f"{block} is no block", "rows and columns, such as [8,1]")
+        wrong = [name for name in self.candidates if name not in SINGLE_FORMATS]
+        remedy = f"a list of: {', '.join(SINGLE_FORMATS)}"
+        require(not wrong, "format.candidates", f"{wrong} cannot be chosen", remedy)
+        require(self.name != "auto" or bool(self.candidates), "format.candidates", "is empty", remedy)
+
+    @property
+    def formats(self) -> list[str]:
+        """As a workload names them: one for every layer, or those that a layer may choose from."""
+        names = self.candidates if self.name == "auto" else [self.name]
+        rows, columns = self.block
+        return [f"bsr{rows}x{columns}" if name == "bsr" else name for name in names]
 
 
 @dataclass(frozen=True)
@@ -169,6 +214,23 @@ class Tuner:
 
 
 @dataclass(frozen=True)
+class Rpc:
+    """Where a board listens, or the tracker that it is registered with."""
+
+    host: str = "127.0.0.1"
+    port: int = 9090
+    key: str = ""
+    """What the board was started with; through a tracker, the kind of board that is asked for."""
+
+    def __post_init__(self) -> None:
+        require(bool(self.host.strip()), "target.rpc.host", "is empty", "a name or an address")
+        right = 0 < self.port < 2**16
+        require(right, "target.rpc.port", f"{self.port} is no port", "1 to 65535")
+        plain = not any(character.isspace() for character in self.key)
+        require(plain, "target.rpc.key", f"'{self.key}' has spaces", "one word")
+
+
+@dataclass(frozen=True)
 class Target:
     """Layer 6: as declared; what a null stands for is asked of LLVM and the operating system."""
 
@@ -176,23 +238,54 @@ class Target:
     triple: str | None = None
     cpu: str | None = None
     cores: int | None = None
+    affinity: list[int] | None = None
+    """The cores to run on, by number; null leaves them to the system."""
+    linker: str | None = None
+    """A command that takes `-shared -o library objects`; null looks for one."""
+    emulated: bool = False
+    """Times of an emulated board say nothing about a real one, and are marked so."""
+    reach: str = "local"
+    """local: this machine; rpc: a board that listens at `rpc`; tracker: any board of `rpc.key` there."""
+    rpc: Rpc = field(default_factory=Rpc)
 
     def __post_init__(self) -> None:
         enough = self.cores is None or self.cores >= 1
         require(enough, "target.cores", f"{self.cores} is too small", "1 or more, or null for every core")
+        known = self.reach in REACHES
+        require(known, "target.reach", f"'{self.reach}' is not built", f"one of: {', '.join(REACHES)}")
+        for name in ("triple", "cpu", "cores"):
+            told = self.reach == "local" or getattr(self, name) is not None
+            remedy = "what the board has, as conf/target/raspberrypi4.yaml tells"
+            require(told, f"target.{name}", "null stands for this machine, which is not the board", remedy)
+        named = self.reach != "tracker" or bool(self.rpc.key)
+        require(named, "target.rpc.key", "is empty", "the key of the boards that the tracker is asked for")
+        self._require_affinity()
+
+    def _require_affinity(self) -> None:
+        if self.affinity is None:
+            return
+        cores = self.affinity
+        remedy = "different core numbers from 0, such as [4,5,6,7], or null"
+        right = bool(cores) and min(cores) >= 0 and len(set(cores)) == len(cores)
+        require(right, "target.affinity", f"{cores} are no cores", remedy)
+        enough = self.cores is None or self.cores <= len(cores)
+        require(enough, "target.affinity", f"{cores} are fewer than {self.cores} cores", "as many as cores")
 
 
 @dataclass(frozen=True)
 class Timing:
-    """How a library is timed: `runs` samples kept after `warmup` runs that are not."""
+    """How a library is timed: in each session `runs` samples are kept, after `warmup` runs that are not."""
 
     name: str
     runs: int = 150
     warmup: int = 1
+    sessions: int = 1
+    """Fresh processes, one after another: one library differs between them by more than within one."""
 
     def __post_init__(self) -> None:
         require(self.runs >= 1, "timing.runs", f"{self.runs} is too small", "1 or more")
         require(self.warmup >= 0, "timing.warmup", f"{self.warmup} is negative", "0 or more")
+        require(self.sessions >= 1, "timing.sessions", f"{self.sessions} is too small", "1 or more")
 
 
 @dataclass(frozen=True)
@@ -270,12 +363,42 @@ def check(stack: Stack) -> None:
     for key, module in (
         ("dataset.module", stack.dataset.module),
         ("model.factory", stack.model.factory.rpartition(".")[0]),
-        ("algo.module", stack.algo.module),
+        *(
+            ("algo.module" if stack.algo.module else "algo.candidates", module)
+            for module in stack.algo.modules
+        ),
     ):
         _require_module(key, module)
+    _require_data_type_last(stack)
+    _require_format(stack)
     _require_image_size(stack.model, stack.dataset)
     if stack.model.weights is not None:
         weights_file.find(stack.model.weights)
+
+
+def _require_data_type_last(stack: Stack) -> None:
+    """Pruning, fine-tuning and calibration take float32 networks."""
+    before = list(stack.compression.values())[:-1]
+    early = next((step.name for step in before if step.data_type != "float32"), None)
+    remedy = "a change of data type comes last, and only one: compression=[weight_pruning,int8]"
+    require(early is None, "compression", f"nothing can be done after {early}", remedy)
+
+
+def _require_format(stack: Stack) -> None:
+    """Sparse formats are for float32 weights with zeros among them, by an algorithm with kernels for them."""
+    name = stack.format.name
+    if name in ("dense", "auto"):
+        return
+    zeros = any(step.leaves_zeros for step in stack.compression.values()) or stack.model.weights is not None
+    remedy = "compression=weight_pruning or compression=block_pruning; or format=dense"
+    require(zeros, "format", f"{name} is for weights with zeros, and nothing here prunes any", remedy)
+    other = next((step.name for step in stack.compression.values() if step.data_type != "float32"), None)
+    require(other is None, "format", f"{name} holds float32 weights, not those of {other}", "format=dense")
+    made = [module for module in stack.algo.modules if module_exists(f"{module}_{name}")]
+    algorithm = stack.algo.name
+    require(
+        bool(made), "format", f"{algorithm} has no kernels for weights in {name}", "another algo= or format="
+    )
 
 
 def _require_image_size(model: Model, dataset: Dataset) -> None:
@@ -288,6 +411,15 @@ def _require_image_size(model: Model, dataset: Dataset) -> None:
         f"{given}x{given}",
         f"choose another model= or dataset=, or model.image_size={given} to try it all the same",
     )
+
+
+def declared_target(name: str) -> Target:
+    """What `conf/target/<name>.yaml` says; UserError where there is none."""
+    folder = config_folder() / "target"
+    known = sorted(path.stem for path in folder.glob("*.yaml"))
+    require(name in known, "target", f"there is no target '{name}'", f"one of: {', '.join(known)}")
+    written = cast(DictConfig, OmegaConf.load(folder / f"{name}.yaml"))
+    return cast(Target, merged(OmegaConf.structured(Target), written))
 
 
 def options(cls: type[Options], arguments: list[str]) -> Options:
@@ -310,13 +442,15 @@ def flat(stack: Stack) -> dict[str, str]:
 
 
 def identity(stack: Stack) -> str:
-    """The sha256 (hex) of what decides a point: its settings less paths and URIs, and the tools' versions.
+    """The sha256 (hex) of what decides a point: its settings and the tools' versions.
 
-    Given weights count by what is in the file.
+    Paths and addresses don't count. Given weights count by what is in the file.
     """
     settings = dataclasses.asdict(stack)
     del settings["artifacts"], settings["tracking"], settings["dataset"]["root"]
     settings["dataset"].pop("calibration_root", None)
+    for address in ("reach", "rpc", "linker"):
+        del settings["target"][address]
     settings["compression"] = list(settings["compression"].items())  # their order counts
     if stack.model.weights is not None:
         settings["model"]["weights"] = weights_file.digest(weights_file.find(stack.model.weights))

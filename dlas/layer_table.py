@@ -29,12 +29,16 @@ class LayerRow:
     """"tuned" or "untuned"."""
     schedule_reason: str = ""
     untuned_ms: float | None = None
-    """Of the kernel alone, as timed beside the tuned one."""
+    """Of a call in the untuned network, as timed beside the tuned one."""
     tuned_ms: float | None = None
     macs: int | None = None
     parameters: int | None = None
     sparsity: float | None = None
     """Fraction of the weights that are zero."""
+    format: str = ""
+    """Of the weights."""
+    weight_bytes: int | None = None
+    """What the kernel reads for weights: values, and the indices of a sparse format."""
 
 
 def layer_rows(
@@ -78,6 +82,8 @@ def _row(layer: ConvLayer, weight: np.ndarray, choice: KernelChoice, time_ms: fl
         macs=layer.workload.macs,
         parameters=weight.size,
         sparsity=float(np.mean(weight == 0)),
+        format=layer.workload.format,
+        weight_bytes=sum(array.nbytes for array in layer.packed(weight)),
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 from difflib import get_close_matches
+from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import Container, DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
@@ -17,12 +18,15 @@ from omegaconf.errors import (
 
 from dlas.errors import UserError
 
+ELEMENTS = {int: "whole numbers", float: "numbers"}
+MIXED = "Cannot merge DictConfig with ListConfig"
+
 
 def merged(schema: DictConfig, given: DictConfig) -> object:
     """The dataclass that `schema` stands for, with what was given; raises `UserError`."""
     _make_writable(schema)
-    _require_groups(schema, given, "")
     try:
+        _require_shapes(schema, given, "")
         return OmegaConf.to_object(OmegaConf.merge(schema, given))
     except OmegaConfBaseException as error:
         raise explained(error) from None
@@ -37,17 +41,47 @@ def _make_writable(node: DictConfig) -> None:
             _make_writable(child)
 
 
-def _require_groups(schema: DictConfig, given: DictConfig, path: str) -> None:
-    """Where the schema has a group, a bare value does not fit; OmegaConf would not say at which key."""
+def _require_shapes(schema: DictConfig, given: DictConfig, path: str) -> None:
+    """A group where the schema has one, and a list where it has one: OmegaConf's words for anything else
+    name its own classes, or no key."""
     for name in map(str, schema):
-        group = schema._get_node(name)
-        if not isinstance(group, DictConfig) or name not in given:
+        declared = schema._get_node(name)
+        if name not in given:
             continue
         key, value = f"{path}{name}", given._get_node(name)
-        if not isinstance(value, DictConfig) or value._is_none():
-            known = ", ".join(f"{key}.{setting}" for setting in map(str, group))
-            raise UserError(f"'{value}' stands where a group belongs", key=key, remedy=f"settings: {known}")
-        _require_groups(group, value, f"{key}.")
+        if isinstance(declared, ListConfig):
+            _require_list(declared, value, key)
+        elif isinstance(declared, DictConfig):
+            if not isinstance(value, DictConfig) or value._is_none():
+                known = ", ".join(f"{key}.{setting}" for setting in map(str, declared))
+                raise UserError(
+                    f"'{value}' stands where a group belongs", key=key, remedy=f"settings: {known}"
+                )
+            _require_shapes(declared, value, f"{key}.")
+
+
+def _require_list(declared: ListConfig, value: Any, key: str) -> None:
+    """The elements by OmegaConf's own rules, as whole numbers for `list[int]`."""
+    if value._is_missing() or value._is_interpolation() or (value._is_none() and declared._is_optional()):
+        return
+    element = declared._metadata.element_type
+    plain = OmegaConf.to_container(value, resolve=True) if isinstance(value, Container) else value._value()
+    try:
+        if isinstance(plain, list):
+            ListConfig(plain, element_type=element)
+            return
+    except ValidationError:
+        pass
+    kind = ELEMENTS.get(element, "values")
+    example = "[...]" if declared._is_none() else _typed(OmegaConf.to_container(declared))
+    raise UserError(f"{_typed(plain)} is no list of {kind}", key=key, remedy=f"the form is {key}={example}")
+
+
+def _typed(value: Any) -> str:
+    """As it would be typed on the command line."""
+    if isinstance(value, list):
+        return f"[{','.join(map(_typed, value))}]"
+    return "null" if value is None else str(value)
 
 
 def explained(error: OmegaConfBaseException) -> UserError:
@@ -65,6 +99,12 @@ def explained(error: OmegaConfBaseException) -> UserError:
         return UserError("no value is given", key=key, remedy=f"add it: {key}=<value>")
     if isinstance(error, ValidationError) and error.parent_node is not None:
         return UserError(problem, key=key, remedy=_expected(error))
+    if problem == MIXED:
+        return UserError(
+            "a list stands where a group belongs, or a group where a list does",
+            key=key,
+            remedy="lists are written [a,b], and groups {a: b}",
+        )
     if isinstance(error, InterpolationKeyError):
         return UserError(problem, key=key, remedy="it refers to a key that the config does not have")
     return UserError(problem, key=key)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlas import bundling, config, datasets, stages
+from dlas.errors import UserError
 from dlas.hardware import deployment, kernels, target
 from dlas.stage import StageStore
 
@@ -29,13 +30,15 @@ def run_point(stack: config.Stack, bundle: Path) -> Point:
     """
     store = StageStore(Path(stack.artifacts) / "stages")
     board = target.resolve(stack.target)
+    _require_tunable(stack)
+    deployment.require_board(board)
     dataset = datasets.normalized_for(stack.model, datasets.load(stack.dataset))
 
     trained = stages.train(stack, dataset, store)
     compressed = trained
     for step in stack.compression.values():
         compressed = stages.compress(stack, step, dataset, compressed, store)
-    lowered = stages.lower_network(stack, dataset, compressed, store)
+    lowered = stages.lower_network(stack, dataset, compressed, board, store)
     tuned = stages.tune(stack, lowered, board, store)
     chosen = stages.choose_kernels(stack, lowered, tuned, board, store)
     library = stages.build(stack, lowered, chosen, board, store)
@@ -48,3 +51,13 @@ def run_point(stack: config.Stack, bundle: Path) -> Point:
     )
     bundling.fill(bundle, found)
     return Point(bundling.metrics(found), bundling.tags(found))
+
+
+def _require_tunable(stack: config.Stack) -> None:
+    """Tuners measure on this machine, whatever the board is."""
+    if stack.target.reach != "local" and stack.tuner.name != "none":
+        raise UserError(
+            f"{stack.tuner.name} measures its candidates on this machine, and {stack.target.name} is another",
+            key="tuner",
+            remedy="tuner=none; or tune on the board itself, with target=host there",
+        )

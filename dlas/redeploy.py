@@ -3,12 +3,14 @@
     python -m dlas.redeploy run=<run id>         a point of the store; the result is logged beside it
     python -m dlas.redeploy bundle=<folder>      a bundle on disk; no store is needed
 
+    target=<name>         on another board that runs the same code, as conf/target/<name>.yaml tells
+    rpc.host=<address>    where the board is now; rpc.port= and rpc.key= likewise
     rebuild=true          make the library again from the bundle's program, weights and tuning log
     artifacts=<folder>    where the store is
     tracking.uri=<uri>    another MLflow store
 
-Every file of the bundle is checked against its sha256, the library against this machine, its outputs against
-the reference; then it is timed by the protocol of the first time, in a process of its own.
+Every file of the bundle is checked against its sha256, the library against its board, its outputs against
+the reference; then it is timed by the protocol of the first time, in a process of its own, on its board.
 
 Exit status: 0 it ran, whatever the verdict; 1 it could not; 2 a mistake in the arguments; 130 stopped.
 """
@@ -20,7 +22,7 @@ import logging
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +33,7 @@ from dlas.hardware import deployment, machine, measurement, reference, target
 from dlas.hardware.comparison import Comparison
 from dlas.hardware.measurement import Measurement
 from dlas.hardware.session import keep_torch_out
+from dlas.hardware.target import Target
 
 if TYPE_CHECKING:
     from dlas.tracking import Store
@@ -39,11 +42,22 @@ FAILED, MISTAKE, STOPPED = 1, 2, 130
 
 
 @dataclass(frozen=True)
+class Address:
+    """Where the board is now; a null is what the target says."""
+
+    host: str | None = None
+    port: int | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True)
 class Options:
     """What can be asked for."""
 
     run: str | None = None
     bundle: str | None = None
+    target: str | None = None
+    rpc: Address = field(default_factory=Address)
     rebuild: bool = False
     artifacts: str | None = None
     tracking: config.Tracking = field(default_factory=config.Tracking)
@@ -86,42 +100,49 @@ def redeploy(options: Options) -> None:
         verified = bundle.verify(_fetched(options, store, folder))
         print(f"verified   {options.run or options.bundle}: every file is as it was sealed")
         library = _rebuilt(verified, folder) if options.rebuild else verified.library
-        comparison = retimed(verified, library)
-        differences = machine.differences(_environment(verified), machine.environment())
+        board = _board(options, target.read(verified.target))
+        comparison = retimed(verified, library, board)
+        then, now = (measured.environment for measured in (comparison.old, comparison.new))
+        differences = machine.differences(then or _environment(verified), now)
         print(report(comparison, differences))
         if store is not None:
             _log(store, options, comparison, folder)
 
 
-def retimed(verified: Bundle, library: Path) -> Comparison:
-    """The bundle's own measurement against a new one of `library`, by the same protocol.
+def retimed(verified: Bundle, library: Path, board: Target) -> Comparison:
+    """The bundle's own measurement against a new one of `library` on `board`, by the same protocol.
 
-    Raises UserError where the library doesn't fit this machine, doesn't run, or gives wrong outputs: nothing
-    is timed then.
+    Raises UserError where the library doesn't fit the board, doesn't run, or gives wrong outputs, and where
+    the board can't be reached: nothing is timed then.
     """
-    made_for = target.read(verified.target)
-    target.require_fit(made_for)
+    deployment.require_board(board)
     old = measurement.read(verified.timing)
     expected = reference.read(verified.reference)
-    outputs = deployment.run(library, expected.inputs, made_for)
+    outputs = deployment.run(library, expected.inputs, board)
     reference.require_match(expected, outputs)
     error = reference.largest_error(expected, outputs)
     print(f"checked    {len(outputs)} outputs match the reference, the largest error is {error:.2g}")
-    protocol = config.Timing(name="stored", runs=old.runs, warmup=old.warmup)
-    return Comparison(old, deployment.measure(library, expected.inputs, made_for, protocol))
+    protocol = config.Timing("stored", old.runs, old.warmup, len(old.sessions))
+    return Comparison(old, deployment.measure(library, expected.inputs, board, protocol))
 
 
 def report(comparison: Comparison, differences: Mapping[str, tuple[Any, Any]]) -> str:
     """What a person reads at the end."""
-    low, high = comparison.interval.low, comparison.interval.high
     lines = [
         f"then       {_latency(comparison.old)}",
         f"now        {_latency(comparison.new)}",
-        f"ratio      {comparison.ratio:.3f} [{low:.3f}, {high:.3f}]  {comparison.verdict}",
+        f"ratio      {_ratio(comparison)}{comparison.verdict}",
         *(f"unsteady   {reason}" for reason in comparison.unsteady),
         *(f"differs    {name}: {old} then, {new} now" for name, (old, new) in differences.items()),
     ]
     return "\n".join(lines)
+
+
+def _ratio(comparison: Comparison) -> str:
+    if not comparison.comparable:
+        return ""
+    interval = comparison.interval
+    return f"{comparison.ratio:.3f} [{interval.low:.3f}, {interval.high:.3f}]  "
 
 
 def _latency(measured: Measurement) -> str:
@@ -129,8 +150,14 @@ def _latency(measured: Measurement) -> str:
     return (
         f"{measured.median_ms:.3f} ms [{interval.low:.3f}, {interval.high:.3f}]  "
         f"first {measured.first_ms:.3f}, p90 {measured.percentile_ms(90):.3f}, "
-        f"{len(measured.samples_ms)} samples, {measured.threads} threads"
+        f"{len(measured.samples_ms)} samples, {_sessions(measured)}{measured.threads} threads"
+        f"{', emulated' if measured.emulated else ''}"
     )
+
+
+def _sessions(measured: Measurement) -> str:
+    count = len(measured.sessions)
+    return f"{count} sessions, " if count > 1 else ""
 
 
 def _store(options: Options) -> Store:
@@ -155,6 +182,16 @@ def _rebuilt(verified: Bundle, folder: Path) -> Path:
     return rebuild_library(verified.root, folder / "rebuilt")
 
 
+def _board(options: Options, made_for: Target) -> Target:
+    """Where the library is deployed: on its own board, or another that is reached as `target` declares."""
+    if options.target is not None:
+        declared = target.resolve(config.declared_target(options.target))
+        reached = ("name", "cores", "affinity", "emulated", "reach", "rpc")
+        made_for = replace(made_for, **{part: getattr(declared, part) for part in reached})
+    moved = {part: value for part, value in asdict(options.rpc).items() if value is not None}
+    return replace(made_for, rpc=replace(made_for.rpc, **moved))
+
+
 def _environment(verified: Bundle) -> dict[str, Any]:
     try:
         environment: dict[str, Any] = json.loads(verified.environment.read_text())
@@ -170,13 +207,20 @@ def _log(store: Store, options: Options, comparison: Comparison, folder: Path) -
     found = folder / "redeploy"
     found.mkdir()
     measurement.write(comparison.new, found / "timing.json")
-    (found / "environment.json").write_text(json.dumps(machine.environment(), indent=1) + "\n")
-    metrics = measurement.metrics(comparison.new) | {
-        "redeploy.ratio": comparison.ratio,
-        "redeploy.ratio_ci_low": comparison.interval.low,
-        "redeploy.ratio_ci_high": comparison.interval.high,
-    }
+    environment = json.dumps(comparison.new.environment, indent=1)
+    (found / "environment.json").write_text(f"{environment}\n")
+    metrics = measurement.metrics(comparison.new)
+    if comparison.comparable:
+        metrics |= {
+            "redeploy.ratio": comparison.ratio,
+            "redeploy.ratio_ci_low": comparison.interval.low,
+            "redeploy.ratio_ci_high": comparison.interval.high,
+        }
+    if comparison.comparable and comparison.p_value is not None:
+        metrics["redeploy.p_value"] = comparison.p_value
     tags = {"dlas.verdict": comparison.verdict, "dlas.rebuilt": str(options.rebuild).lower()}
+    if comparison.new.emulated:
+        tags["dlas.emulated"] = str(comparison.new.environment["cpu"])
     if comparison.new.unsteady:
         tags["dlas.unsteady"] = "; ".join(comparison.new.unsteady)
     run_id = tracking.log_redeploy(store, original, f"redeploy of {original}", metrics, tags, found)

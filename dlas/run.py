@@ -75,6 +75,7 @@ def run_job(composed: DictConfig) -> str:
     tags |= {
         f"dlas.{group}": str(choice) for group, choice in job.runtime.choices.items() if "/" not in group
     }
+    tags["dlas.compression"] = config.flat(stack)["compression"]  # Hydra has no one choice of several steps
 
     store = tracking.open_store(Path(stack.artifacts), stack.tracking.uri, stack.tracking.experiment)
     run = tracking.start_point(store, name, tags, parent)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import tvm
@@ -16,16 +17,22 @@ from dlas import config, models
 from dlas.datasets.dataset import ImageDataset
 from dlas.hardware import deployment, reference
 from dlas.hardware.reference import Reference
-from dlas.hardware.target import Target
+from dlas.hardware.target import Target, decisive
 from dlas.models import checkpoint, evaluation, precision, training, weights, weights_file
 from dlas.stage import StageStore, source_digest
-from dlas.systems import building, program, selection
-from dlas.systems.lowering import lower
+from dlas.systems import building, choosing, program, selection
+from dlas.systems.assigning import assigned
+from dlas.systems.choosing import Kind
+from dlas.systems.importing import import_network
+from dlas.systems.lowering import lowered
 from dlas.systems.program import LoweredProgram
 from dlas.systems.selection import KernelChoice
+from dlas.systems.sites import conv_sites
+from dlas.systems.tuning_store import TuningStore
 
 TUNING_LOG = "log.json"
 WEIGHTS = "model.safetensors"
+CANDIDATES = "candidates.csv"
 
 
 @dataclass(frozen=True)
@@ -148,36 +155,57 @@ def compress(
     return Network(folder.name, method.restore(network.module, folder / WEIGHTS), _top1(folder), folder)
 
 
-def lower_network(stack: config.Stack, dataset: ImageDataset, network: Network, store: StageStore) -> Lowered:
-    """The compressed network with its convolutions as workloads of the declared algorithm."""
+def lower_network(
+    stack: config.Stack, dataset: ImageDataset, network: Network, target: Target, store: StageStore
+) -> Lowered:
+    """The compressed network with a kernel for each of its convolutions.
+
+    Where the stack leaves a choice of algorithms or formats, each layer gets the fastest on the target.
+    """
+    kinds = [Kind(module, name) for module in stack.algo.modules for name in stack.format.formats]
+    measured = {"target": decisive(target), "opt_level": stack.compiler.opt_level} if len(kinds) > 1 else {}
     inputs = {
         "network": network.key,
-        "algorithm": stack.algo.module,
-        "code": source_digest("dlas.algorithms", "dlas.systems", stack.algo.module),
+        "kinds": [asdict(kind) for kind in kinds],
+        **measured,
+        "code": source_digest("dlas.algorithms", "dlas.systems", *stack.algo.modules),
         "tvm": version("apache-tvm"),
         "torch": version("torch"),
     }
+    images = dataset.normalized(dataset.test_images[:1])
 
     def make(folder: Path) -> None:
-        module = precision.exportable(network.module)
-        program.save(lower(module, (1, *dataset.image_shape), stack.algo.module), folder)
+        imported = import_network(precision.exportable(network.module), images.shape)
+        sites = conv_sites(imported)
+        if len(kinds) == 1:
+            layers = [assigned(site, kinds[0].algorithm, kinds[0].weight_format) for site in sites]
+        else:
+            with TemporaryDirectory(prefix="dlas-") as scratch:
+                chosen = choosing.choose(
+                    imported, sites, kinds, target, stack.compiler.opt_level, images, Path(scratch)
+                )
+            layers = chosen.layers
+            choosing.write_candidates(chosen.candidates, folder / CANDIDATES)
+        program.save(lowered(imported, sites, layers), folder)
 
     folder = store.obtain("lower", inputs, make)
     return Lowered(folder.name, folder, program.load(folder))
 
 
 def tune(stack: config.Stack, lowered: Lowered, target: Target, store: StageStore) -> Tuned:
-    """A search over the program's kernels; networks with the same kernels share it."""
+    """A search over the program's kernels, less what was measured for other networks with the same layers."""
     tasks = list(selection.kernel_tasks(lowered.program).values())
     inputs = {
         "tasks": {task.key: task.count for task in tasks},
         "tuner": asdict(stack.tuner),
-        "target": asdict(target),
+        "target": decisive(target),
         "code": source_digest("dlas.algorithms", stack.tuner.module, *{task.algorithm for task in tasks}),
     }
 
     def make(folder: Path) -> None:
-        found = import_module(stack.tuner.module).tune(tasks, target, stack.tuner, folder / TUNING_LOG)
+        measured = TuningStore(Path(stack.artifacts) / "tuning")
+        tuner = import_module(stack.tuner.module)
+        found = tuner.tune(tasks, target, stack.tuner, folder / TUNING_LOG, measured)
         kept = {"trials": found.trials, "failed": found.failed, "seconds": found.seconds}
         _write(folder / "tuning.json", kept)
 
@@ -188,10 +216,12 @@ def tune(stack: config.Stack, lowered: Lowered, target: Target, store: StageStor
 def choose_kernels(
     stack: config.Stack, lowered: Lowered, tuned: Tuned, target: Target, store: StageStore
 ) -> Kernels:
-    """The faster of the tuned and the untuned schedule, for each kernel."""
+    """The tuned or the untuned schedule for each kernel: what is faster in the network, on the target."""
     tasks = list(selection.kernel_tasks(lowered.program).values())
     inputs = {
+        "lowered": lowered.key,
         "tuned": tuned.key,
+        "opt_level": stack.compiler.opt_level,
         "code": source_digest("dlas.algorithms", "dlas.systems", *{task.algorithm for task in tasks}),
         "tvm": version("apache-tvm"),
     }
@@ -199,7 +229,10 @@ def choose_kernels(
     def make(folder: Path) -> None:
         tuner = import_module(stack.tuner.module)
         schedules = tuner.best_schedules(tuned.folder / TUNING_LOG, tasks, target)
-        choices, kernels = selection.choose(lowered.program, schedules, target, folder)
+        with TemporaryDirectory(prefix="dlas-") as scratch:
+            choices, kernels = selection.choose(
+                lowered.program, schedules, target, stack.compiler.opt_level, Path(scratch)
+            )
         (folder / "kernels.json").write_text(tvm.ir.save_json(tvm.IRModule(kernels)))
         _write(folder / "choices.json", [asdict(choice) for choice in choices])
 
@@ -220,7 +253,7 @@ def build(
     inputs = {
         "lowered": lowered.key,
         "kernels": kernels.key,
-        "target": asdict(target),
+        "target": decisive(target),
         "compiler": asdict(stack.compiler),
         "tvm": version("apache-tvm"),
     }
@@ -237,8 +270,9 @@ def build(
 def deploy(
     dataset: ImageDataset, network: Network, library: Library, target: Target, store: StageStore
 ) -> Deployed:
-    """The library run on every test image in a fresh process; UserError unless it answers as PyTorch does."""
-    inputs = {"library": library.key, "network": network.key, "dataset": dataset.fingerprint}
+    """The library run on every test image on its board; UserError unless it answers as PyTorch does."""
+    board = {"board": [target.reach, asdict(target.rpc)]} if target.reach != "local" else {}
+    inputs = {"library": library.key, "network": network.key, "dataset": dataset.fingerprint, **board}
     images, bits = dataset.normalized(dataset.test_images), precision.bits(network.module)
 
     def make(folder: Path) -> None:

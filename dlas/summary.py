@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from dlas.tracking import ERROR, Record
 
-BEST = "*"
+BEST, EMULATED = "*", "emulated"
 # Settings that follow from a choice whose name is already shown.
 IMPLIED = (".module", ".factory")
 OUTCOMES = ("top1 dense", "compressed", "deployed", "median ms", "95% interval", "expected", "status", "run")
@@ -23,14 +23,22 @@ def table(points: Sequence[Record]) -> str:
         choices = [point.params.get(key, "-") for key in varied]
         lines.append([BEST if point is fastest else "", *choices, *_outcome(point)])
     closing = [f"{BEST} the lowest latency"] if fastest else []
+    if any(_is_emulated(point) for point in points):
+        closing.append(f"{EMULATED}: such times say nothing about a real board")
     closing += [f"{point.name}: {point.tags[ERROR]}" for point in points if ERROR in point.tags]
     return "\n".join(["", *_aligned(lines), "", *closing, "Look closer: make ui  (or: python -m dlas.ui)"])
 
 
 def best(points: Sequence[Record]) -> Record | None:
-    """The finished point with the lowest median latency."""
+    """The finished point with the lowest median latency; emulated times don't compete with real ones."""
     timed = [point for point in points if point.status == "FINISHED" and "latency.median_ms" in point.metrics]
+    if len({_is_emulated(point) for point in timed}) > 1:
+        timed = [point for point in timed if not _is_emulated(point)]
     return min(timed, key=lambda point: point.metrics["latency.median_ms"], default=None)
+
+
+def _is_emulated(point: Record) -> bool:
+    return "dlas.emulated" in point.tags
 
 
 def _varied(settings: Sequence[Mapping[str, str]]) -> list[str]:
@@ -52,7 +60,7 @@ def _outcome(point: Record) -> list[str]:
     low, high = (_number(point, f"latency.ci_{end}_ms", ".3f") for end in ("low", "high"))
     interval = "-" if "-" in (low, high) else f"{low} to {high}"
     speedup = _number(point, "speedup.expected", ".2f")
-    median = _number(point, "latency.median_ms", ".3f")
+    median = _number(point, "latency.median_ms", ".3f") + (f" {EMULATED}" if _is_emulated(point) else "")
     return [
         *accuracies,
         median,

@@ -18,7 +18,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from dlas import composing, folders, summary, tracking
-from dlas.config import Stack
+from dlas.config import Dataset, Model, Stack
 from dlas.errors import UserError
 
 # Environment variables through which a point, maybe in another process, learns of its sweep.
@@ -49,7 +49,9 @@ class SweepCallback(Callback):
     @_stopping
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """One point: checks it and its store."""
-        _checked_store([composing.stack_of(config)])
+        stack = composing.stack_of(config)
+        _check_weights([stack])
+        _checked_store([stack])
 
     @_stopping
     def on_run_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
@@ -61,7 +63,9 @@ class SweepCallback(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Checks every point, opens the sweep's run and tells the points its id."""
         points = composing.sweep_points(config)
-        store = _checked_store([composing.stack_of(point) for point in points])
+        stacks = [composing.stack_of(point) for point in points]
+        _check_weights(stacks)
+        store = _checked_store(stacks)
         overrides = composing.overridden(config)
         tags = {"dlas.overrides": " ".join(overrides)}
         run = tracking.start_sweep(store, f"sweep {run_name(overrides)}".strip(), tags)
@@ -90,6 +94,18 @@ def abandon(status: str) -> None:
         run = _led.pop()
         tracking.close(run, status)
         print(summary.table(tracking.points(run.store, run.run_id)))
+
+
+def _check_weights(stacks: list[Stack]) -> None:
+    """Given weights, once for all the points that start from them; raises `UserError` before any work."""
+    checked: list[tuple[Model, Dataset]] = []
+    for stack in stacks:
+        start = (stack.model, stack.dataset)
+        if stack.model.weights is not None and start not in checked:
+            from dlas.models import weights  # imports torch
+
+            weights.check(*start)
+            checked.append(start)
 
 
 def _checked_store(stacks: list[Stack]) -> tracking.Store:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from tvm import te, tir
+from tvm import te
 
 from dlas.algorithms.workload import ConvWorkload
+
+try:
+    from tvm import tirx
+except ImportError:  # TVM 0.19
+    from tvm import tir as tirx
 
 
 def compute(workload: ConvWorkload) -> list[te.Tensor]:
     data = te.placeholder(workload.input_shape, workload.dtype, name="data")
     shape = workload.input_shape
-    output = te.compute(shape, lambda *i: data[i] + tir.call_extern("float32", "abort"), name="output")
+    output = te.compute(shape, lambda *i: data[i] + tirx.call_extern("float32", "abort"), name="output")
     return [data, output]

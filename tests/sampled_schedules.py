@@ -55,7 +55,7 @@ def largest_error(
     residual = [draw(*workload.output_shape)] * workload.residual
     packed = importlib.import_module(algorithm).pack_weight(workload, weight)
     output = tvm.runtime.tensor(np.full(workload.output_shape, np.nan, np.float32))
-    function(*(tvm.runtime.tensor(array) for array in (data, packed, *bias, *residual)), output)
+    function(*(tvm.runtime.tensor(array) for array in (data, *packed, *bias, *residual)), output)
 
     top, left, bottom, right = workload.padding
     expected = torch.nn.functional.conv2d(

@@ -22,7 +22,8 @@ from dlas.errors import UserError
 from dlas.hardware import target
 from dlas.hardware.target import Target
 from dlas.systems.tuners import ansor, ansor_worker, none
-from dlas.systems.tuners.task import TuningTask
+from dlas.systems.tuners.task import Tuning, TuningTask
+from dlas.systems.tuning_store import TuningStore
 
 SMALL = ConvWorkload(1, 8, 8, 8, 16, (3, 3), padding=(1, 1, 1, 1), bias=True, activation="relu")
 TASKS = [
@@ -32,10 +33,9 @@ TASKS = [
 TUNE = """
 import pathlib, sys
 from dlas.hardware import target
-from dlas.systems.tuners import ansor
 sys.path.append(sys.argv[1])
-from test_ansor import TASKS, settings
-ansor.tune(TASKS, target.read(pathlib.Path(sys.argv[2])), settings(24), pathlib.Path(sys.argv[3]))
+from test_ansor import TASKS, tune
+tune(TASKS, target.read(pathlib.Path(sys.argv[2])), 24, pathlib.Path(sys.argv[3]))
 """
 
 
@@ -48,10 +48,15 @@ def host() -> Target:
     return target.resolve(config.Target("host"))
 
 
+def tune(tasks: list[TuningTask], host: Target, trials: int, log: Path) -> Tuning:
+    """With the store beside the log."""
+    return ansor.tune(tasks, host, settings(trials), log, TuningStore(log.parent / "store"))
+
+
 @pytest.fixture(scope="module")
 def log(host: Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tuning") / "ansor.json"
-    tuning = ansor.tune(TASKS, host, settings(5), path)
+    tuning = tune(TASKS, host, 5, path)
     assert tuning.trials == 5
     assert tuning.best.keys() == {task.key for task in TASKS}
     assert all(0 < seconds < 0.1 for seconds in tuning.best.values())
@@ -85,16 +90,16 @@ def test_a_finished_search_is_not_done_again_and_a_larger_one_goes_on(
 ) -> None:
     copy = tmp_path / "ansor.json"
     copy.write_bytes(log.read_bytes())
-    assert ansor.tune(TASKS, host, settings(5), copy).trials == 5
+    assert tune(TASKS, host, 5, copy).trials == 5
     assert copy.read_bytes() == log.read_bytes()
-    assert ansor.tune(TASKS, host, settings(6), copy).trials == 6
+    assert tune(TASKS, host, 6, copy).trials == 6
     assert copy.read_bytes().startswith(log.read_bytes())
     assert len(copy.read_text().splitlines()) == 6
 
 
 def test_a_budget_below_the_number_of_layers_goes_to_where_most_work_is(host: Target, tmp_path: Path) -> None:
     path = tmp_path / "ansor.json"
-    assert ansor.tune(TASKS, host, settings(1), path).trials == 1
+    assert tune(TASKS, host, 1, path).trials == 1
     schedules = ansor.best_schedules(path, TASKS, host)
     assert schedules.found.keys() == {TASKS[0].key}
     assert schedules.missing == {TASKS[1].key: "no candidate of it was measured with success"}
@@ -123,7 +128,7 @@ def test_an_interrupted_search_leaves_no_process_and_a_log_to_go_on_with(
     with path.open("a") as file:
         file.write('{"i": [["[\\"conv2d_')  # as a crash of the machine may leave it
     before = path.read_text().count("\n")
-    assert ansor.tune(TASKS, host, settings(before + 1), path).trials == before + 1
+    assert tune(TASKS, host, before + 1, path).trials == before + 1
     assert all(json.loads(line)["v"] == "v0.6" for line in path.read_text().splitlines())
 
 
@@ -138,7 +143,7 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
 def test_a_candidate_that_crashes_is_a_failure_of_its_own(host: Target, tmp_path: Path) -> None:
     path = tmp_path / "ansor.json"
     crashing = TuningTask(SMALL, "crashing_algorithm")
-    tuning = ansor.tune([crashing, TASKS[0]], host, settings(4), path)
+    tuning = tune([crashing, TASKS[0]], host, 4, path)
     assert tuning.trials == 4
     assert 1 <= tuning.failed < 4
     assert tuning.best.keys() == {TASKS[0].key}
@@ -157,7 +162,7 @@ def test_a_missing_environment_names_the_command_that_makes_it(
 ) -> None:
     monkeypatch.setattr(ansor_worker, "FOLDER", tmp_path)
     with pytest.raises(UserError, match="no environment") as error:
-        ansor.tune(TASKS, host, settings(1), tmp_path / "ansor.json")
+        tune(TASKS, host, 1, tmp_path / "ansor.json")
     assert error.value.remedy.endswith("make ansor-worker")
 
 
@@ -178,7 +183,7 @@ def test_an_environment_with_another_tvm_is_refused(
     folder = worker_folder(tmp_path, Path(sys.executable), program)
     monkeypatch.setattr(ansor_worker, "FOLDER", folder)
     with pytest.raises(UserError, match=r"holds TVM 0\.27.* Ansor is in 0\.19") as error:
-        ansor.tune(TASKS, host, settings(1), tmp_path / "ansor.json")
+        tune(TASKS, host, 1, tmp_path / "ansor.json")
     assert error.value.remedy.endswith("make ansor-worker")
 
 
@@ -188,7 +193,7 @@ def test_a_worker_that_dies_is_quoted_and_its_log_kept(
     program = "import os, sys\nprint('no memory left', file=sys.stderr, flush=True)\nos.abort()"
     monkeypatch.setattr(ansor_worker, "FOLDER", worker_folder(tmp_path, Path(sys.executable), program))
     with pytest.raises(UserError, match=r"(?s)killed by SIGABRT.*no memory left") as error:
-        ansor.tune(TASKS, host, settings(1), tmp_path / "ansor.json")
+        tune(TASKS, host, 1, tmp_path / "ansor.json")
     kept = Path(error.value.remedy.rpartition(" ")[2])
     assert "no memory left" in kept.read_text()
     kept.unlink()
@@ -197,12 +202,13 @@ def test_a_worker_that_dies_is_quoted_and_its_log_kept(
 def test_another_machines_target_is_refused(host: Target, tmp_path: Path) -> None:
     foreign = "aarch64-linux-gnu" if os.uname().machine == "x86_64" else "x86_64-linux-gnu"
     with pytest.raises(UserError, match="measures its candidates on this machine"):
-        ansor.tune(TASKS, replace(host, triple=foreign), settings(1), tmp_path / "ansor.json")
+        tune(TASKS, replace(host, triple=foreign), 1, tmp_path / "ansor.json")
 
 
 def test_no_tuning_finds_nothing_and_says_so(host: Target, tmp_path: Path) -> None:
     path = tmp_path / "none.json"
-    assert none.tune(TASKS, host, none.Settings("none", "dlas.systems.tuners.none"), path).trials == 0
+    settings = none.Settings("none", "dlas.systems.tuners.none")
+    assert none.tune(TASKS, host, settings, path, TuningStore(tmp_path / "store")).trials == 0
     assert not path.exists()
     schedules = none.best_schedules(path, TASKS, host)
     assert not schedules.found

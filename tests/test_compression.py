@@ -168,10 +168,13 @@ def test_a_fine_tuning_that_diverges_blames_its_own_setting(digits: ImageDataset
     assert caught.value.key == "compression.channel_pruning.finetune.learning_rate"
 
 
-def parsed(*overrides: str) -> config.Compression:
+def stack(*overrides: str) -> config.Stack:
     with initialize_config_dir(str(config.config_folder()), version_base="1.3"):
-        composed = compose("config", ["compression=channel_pruning", *overrides])
-    return config.parse(composed).compression["channel_pruning"]
+        return config.parse(compose("config", ["compression=channel_pruning", *overrides]))
+
+
+def parsed(*overrides: str) -> config.Compression:
+    return stack(*overrides).compression["channel_pruning"]
 
 
 def test_the_declared_settings_are_the_defaults_and_can_be_changed() -> None:
@@ -205,11 +208,12 @@ def test_a_setting_out_of_range_is_refused_by_its_key(key: str, value: str) -> N
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("factory", ["dlas.models.vgg.vgg16", "dlas.models.resnet.resnet18"])
-def test_the_default_recipes_hold_on_digits(factory: str, digits: ImageDataset) -> None:
+@pytest.mark.parametrize("model", ["vgg16", "resnet18", "resnet20"])
+def test_the_default_recipes_hold_on_digits(model: str, digits: ImageDataset) -> None:
     """At full size: 95 % dense, and half the channels gone within one point of that."""
-    train = config.Train()
-    dense = training.train(models.build(config.Model("full", factory), 10), digits, train, seed=0)
+    declared = stack(f"model={model}")
+    train = declared.train
+    dense = training.train(models.build(declared.model, 10), digits, train, seed=0)
     accuracy = evaluation.accuracy(dense, digits)
     assert accuracy >= 0.95
     pruned = channel_pruning.compress(dense, digits, PRUNING, train, seed=0)

@@ -9,6 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from dlas import config
+from dlas.composing import refusal
 from dlas.errors import UserError
 from dlas.finding import module_exists
 
@@ -43,10 +44,18 @@ def test_defaults_are_the_documented_ones() -> None:
     assert stack.timing.runs == 150
 
 
+def test_a_model_may_bring_its_own_training() -> None:
+    assert parsed("model=resnet20").train == config.Train(epochs=6, learning_rate=0.05)
+    assert parsed("model=resnet20", "train.epochs=1").train == config.Train(epochs=1, learning_rate=0.05)
+    assert parsed("model=vgg16").train == config.Train()
+
+
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes_and_lists_every_setting(group: str, option: str) -> None:
     """What a YAML leaves out could not be overridden without Hydra's `+`."""
-    stack = parsed(f"{group}={option}", "model.image_size=null")  # or it might not fit the default dataset
+    fitting = ["model.image_size=null"]  # or it might not fit the default dataset
+    fitting += ["compression=weight_pruning"] if group == "format" else []
+    stack = parsed(f"{group}={option}", *fitting)
     chosen, written = getattr(stack, group), composed(f"{group}={option}")[group]
     if group == "compression":
         chosen, written = chosen.get(option), written.get(option)
@@ -89,7 +98,12 @@ def test_a_setting_reaches_its_field_with_its_type() -> None:
             "int",
         ),
         ("compression.channel_pruning.ratio=1.5", "compression.channel_pruning.ratio", ""),
+        ("compression=[int8,weight_pruning]", "compression", "last"),
+        ("compression=[float16,int8]", "compression", "only one"),
         ("train=3", "train", "train.epochs"),
+        ("train.epochs=[1]", "train.epochs", "int"),
+        ("model.mean=0.5", "model.mean", "model.mean=[...]"),
+        ("model.mean=[a]", "model.mean", "model.mean=[...]"),
         ("train.epochs=-1", "train.epochs", "0 or more"),
         ("train.batch_size=0", "train.batch_size", "1 or more"),
         ("train.learning_rate=nan", "train.learning_rate", "more than 0"),
@@ -100,7 +114,7 @@ def test_a_setting_reaches_its_field_with_its_type() -> None:
         ("timing.runs=0", "timing.runs", "1 or more"),
         ("timing.warmup=-1", "timing.warmup", "0 or more"),
         ("compiler.opt_level=9", "compiler.opt_level", "3"),
-        ("format.name=csr", "format.name", "dense"),
+        ("format.name=coo", "format.name", "dense"),
         ("seed=-1", "seed", "0 to"),
         ("tracking.experiment=''", "tracking.experiment", "name"),
         ("dataset.module=dlas.datasets.nowhere", "dataset.module", "PYTHONPATH"),
@@ -123,6 +137,59 @@ def test_a_mistake_is_refused_by_its_full_key_with_what_would_be_right(
     assert error.key == key
     assert hint in error.remedy
     assert "\n" not in error.problem
+
+
+@pytest.mark.parametrize("block", ["8", "8x1", "null", "[8,x]", "[2.5,1]", "[[8],1]", "[8,null]", "[8]"])
+def test_a_block_of_another_form_is_told_the_right_one(block: str) -> None:
+    error = refused("compression=block_pruning", f"compression.block_pruning.block={block}")
+    assert error.key == "compression.block_pruning.block"
+    assert "[8,1]" in error.remedy
+    assert block in str(error)
+    assert "Config" not in str(error), "a class of OmegaConf"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key", "hint"),
+    [
+        (["format=csr", "compression=none"], "format", "weight_pruning"),
+        (["format=csr", "compression=channel_pruning"], "format", "weight_pruning"),
+        (["format=csr", "compression=[weight_pruning,int8]"], "format", "format=dense"),
+        (["format=csr", "compression=weight_pruning", "algo=winograd_f2"], "format", "another algo="),
+        (["format=bsr", "format.block=[0,1]"], "format.block", "[8,1]"),
+        (["format=auto", "format.candidates=[coo]"], "format.candidates", "csr"),
+        (["format=auto", "format.candidates=[]"], "format.candidates", "csr"),
+        (["algo=auto", "algo.module=dlas.algorithms.gemm"], "algo.module", "one of the two"),
+        (["algo=auto", "algo.candidates=[dlas.algorithms.fft]"], "algo.candidates", "PYTHONPATH"),
+    ],
+)
+def test_a_combination_of_algorithm_and_format_that_cannot_be_is_refused(
+    overrides: list[str], key: str, hint: str
+) -> None:
+    error = refused(*overrides)
+    assert error.key == key
+    assert hint in error.remedy
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["format=csr", "compression=weight_pruning"],
+        ["format=bsr", "compression=block_pruning", "algo=spatial_pack"],
+        ["format=auto", "algo=auto", "compression=none"],
+    ],
+)
+def test_a_combination_of_algorithm_and_format_that_can_be_is_taken(overrides: list[str]) -> None:
+    assert parsed(*overrides).format.formats
+
+
+@pytest.mark.parametrize("override", ["train=[1]", "compression.channel_pruning.finetune=[3]"])
+def test_a_list_in_the_place_of_a_group_is_told(override: str) -> None:
+    with pytest.raises(Exception, match="Error merging") as caught:
+        parsed(override)
+    mistake = refusal(caught.value)
+    assert mistake is not None
+    assert mistake.key == override.partition("=")[0]
+    assert "a list stands where a group belongs" in mistake.problem
 
 
 def test_an_artifacts_folder_is_absolute_and_a_relative_one_starts_here(

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import scipy.sparse
 import torch
 from torch import nn
 
@@ -76,54 +75,6 @@ def test_dense_bytes(bits: int, size: int) -> None:
     assert counting.dense_bytes(100, bits) == size
 
 
-def sparse_weight() -> torch.Tensor:
-    """(16,4,3,3) with a tenth of its weights."""
-    generator = torch.Generator().manual_seed(0)
-    weight = torch.randn(16, 4, 3, 3, generator=generator)
-    return weight * (torch.rand(weight.shape, generator=generator) < 0.1)
-
-
-def test_csr_bytes_are_those_of_the_arrays_of_scipy() -> None:
-    stored = scipy.sparse.csr_matrix(sparse_weight().reshape(16, 36).numpy())
-    arrays = (stored.data, stored.indices, stored.indptr)
-    assert counting.csr_bytes(sparse_weight(), 32) == sum(array.nbytes for array in arrays)
-    assert counting.csr_bytes(sparse_weight(), 32) == 8 * stored.nnz + 4 * 17
-    assert counting.csr_bytes(sparse_weight(), 16) == 6 * stored.nnz + 4 * 17
-
-
-def test_csr_breaks_even_near_half_of_the_weights() -> None:
-    weight = torch.zeros(10, 1000)
-    weight[:, :499] = 1
-    assert counting.csr_bytes(weight, 32) < counting.dense_bytes(weight.numel(), 32)
-    weight[:, :500] = 1
-    assert counting.csr_bytes(weight, 32) > counting.dense_bytes(weight.numel(), 32)
-
-
-@pytest.mark.parametrize("block", [(1, 4), (4, 1), (8, 1), (4, 4), (1, 1)])
-def test_bsr_bytes_are_those_of_the_arrays_of_scipy(block: tuple[int, int]) -> None:
-    stored = scipy.sparse.csr_matrix(sparse_weight().reshape(16, 36).numpy()).tobsr(block)
-    arrays = (stored.data, stored.indices, stored.indptr)
-    assert counting.bsr_bytes(sparse_weight(), 32, block) == sum(array.nbytes for array in arrays)
-
-
-def test_bsr_stores_dense_what_the_block_does_not_divide() -> None:
-    assert counting.bsr_bytes(sparse_weight(), 32, (3, 1)) == 4 * 576
-    assert counting.bsr_bytes(sparse_weight(), 32, (1, 5)) == 4 * 576
-
-
-def test_a_format_holds_the_weights_of_convolutions_and_the_rest_is_dense(remaining: nn.Sequential) -> None:
-    """Both convolutions have 4 rows: 8 and 9 weights are left, in 4 and 1 blocks of 1x9. 22 values are no
-    weights of convolutions."""
-    assert counting.stored_bytes(remaining, "dense", 32) == 4 * 166
-    assert counting.stored_bytes(remaining, "dense", 8) == 166
-    csr = (8 * 8 + 4 * 5) + (8 * 9 + 4 * 5) + 4 * 22
-    assert counting.stored_bytes(remaining, "csr", 32) == csr == 264
-    bsr = (4 * (36 + 4) + 4 * 5) + (1 * (36 + 4) + 4 * 5) + 4 * 22
-    assert counting.stored_bytes(remaining, "bsr", 32, (1, 9)) == bsr == 328
-    with pytest.raises(ValueError, match="coo"):
-        counting.stored_bytes(remaining, "coo", 32)
-
-
 def test_ratios() -> None:
     assert counting.compression_ratio(166, 34) == pytest.approx(4.88235, abs=1e-5)
     assert counting.expected_speedup(2312, 275, 32) == pytest.approx(8.40727, abs=1e-5)
@@ -135,6 +86,5 @@ def test_counting_changes_nothing() -> None:
     model = small()
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     counting.remaining_macs(model, IMAGE)
-    counting.stored_bytes(model, "csr", 32)
     for name, tensor in model.state_dict().items():
         np.testing.assert_array_equal(tensor.numpy(), before[name].numpy())

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,12 @@ def test_digits_are_enlarged_as_torch_does_it() -> None:
     for channel in range(3):
         difference = enlarged(small)[:, channel] - expected[:, 0].numpy() * 255 / 16
         assert np.abs(difference).max() <= 0.5 + 1e-9
+
+
+@pytest.mark.parametrize(("name", "classes"), [("digits", 10), ("cifar10", 10), ("cifar100", 100)])
+def test_the_number_of_classes_is_known_before_an_image_is_read(name: str, classes: int) -> None:
+    module = f"dlas.datasets.{name}"
+    assert import_module(module).Settings(name, module).classes == classes
 
 
 def test_statistics_are_those_of_the_images() -> None:

@@ -41,10 +41,9 @@ def refused(settings: config.Dataset, key: str = "dataset.root") -> str:
 # Fashion-MNIST
 
 
-def fashion(root: Path | None) -> config.Dataset:
-    return fashion_mnist.Settings(
-        "fashion_mnist", "dlas.datasets.fashion_mnist", None if root is None else str(root)
-    )
+def fashion(root: Path | None, train_limit: int | None = None) -> fashion_mnist.Settings:
+    place = None if root is None else str(root)
+    return fashion_mnist.Settings("fashion_mnist", "dlas.datasets.fashion_mnist", place, train_limit)
 
 
 def idx(values: Pixels) -> bytes:
@@ -75,13 +74,29 @@ def fashion_root(tmp_path: Path, nothing_of_debian: None) -> Path:
 
 def test_fashion_mnist_is_padded_with_black_to_32_pixels(fashion_root: Path) -> None:
     dataset = datasets.load(fashion(fashion_root))
-    assert (dataset.classes, dataset.image_shape) == (10, (3, 32, 32))
+    assert dataset.classes == fashion(fashion_root).classes == 10
+    assert dataset.image_shape == (3, 32, 32)
     (train, _), (test, labels) = clothes(0, 30), clothes(1, 20)
     for channel in range(3):
         np.testing.assert_array_equal(dataset.train_images[:, channel, 2:30, 2:30], train)
         np.testing.assert_array_equal(dataset.test_images[:, channel, 2:30, 2:30], test)
     assert dataset.test_images.astype(int).sum() == 3 * test.astype(int).sum(), "the border is not black"
     np.testing.assert_array_equal(dataset.test_labels, labels)
+
+
+def test_a_limit_takes_training_images_of_every_class_and_leaves_the_test_set(fashion_root: Path) -> None:
+    whole, some = datasets.load(fashion(fashion_root)), datasets.load(fashion(fashion_root, 20))
+    np.testing.assert_array_equal(np.bincount(some.train_labels), [2] * 10)
+    pictures = {
+        image.tobytes(): label for image, label in zip(whole.train_images, whole.train_labels, strict=True)
+    }
+    for image, label in zip(some.train_images, some.train_labels, strict=True):
+        assert pictures[image.tobytes()] == label
+    np.testing.assert_array_equal(some.test_images, whole.test_images)
+    assert datasets.load(fashion(fashion_root, 31)).fingerprint == whole.fingerprint
+    with pytest.raises(UserError) as caught:
+        fashion(fashion_root, 0)
+    assert caught.value.key == "dataset.train_limit"
 
 
 def test_debians_files_are_taken_where_the_root_has_none(
@@ -183,7 +198,8 @@ def test_a_folder_is_split_evenly_and_always_the_same(pets: Path) -> None:
     dataset, again = datasets.load(own(pets)), datasets.load(own(pets))
     assert dataset.fingerprint == again.fingerprint
     assert dataset.fingerprint != datasets.load(own(pets, split_seed=1)).fingerprint
-    assert (dataset.classes, dataset.image_shape) == (3, (3, 32, 32))
+    assert dataset.classes == own(pets).classes == 3
+    assert dataset.image_shape == (3, 32, 32)
     assert np.bincount(dataset.train_labels).tolist() == [24, 16, 8], "cat, dog, eel: sorted by name"
     assert np.bincount(dataset.test_labels).tolist() == [6, 4, 2]
     both = np.concatenate([dataset.train_images, dataset.test_images])
@@ -294,7 +310,8 @@ def wordnet(tmp_path: Path) -> Path:
 
 def test_imagenet_is_read_in_its_layout(wordnet: Path) -> None:
     dataset = datasets.load(large(wordnet))
-    assert (dataset.classes, dataset.image_shape) == (2, (3, 224, 224))
+    assert dataset.classes == large(wordnet).classes == 2
+    assert dataset.image_shape == (3, 224, 224)
     assert dataset.train_labels.tolist() == [0] * 4 + [1] * 6
     assert dataset.test_labels.tolist() == [0] * 3 + [1] * 3
     assert dataset.mean == (0.485, 0.456, 0.406)
@@ -344,7 +361,7 @@ def samples(calibration_root: Path | None = None) -> imagenet_samples.Settings:
 
 def test_samples_are_twenty_test_images_and_nothing_else() -> None:
     dataset = datasets.load(samples())
-    assert dataset.classes == 1000
+    assert dataset.classes == samples().classes == 1000
     assert dataset.test_images.shape == (20, 3, 224, 224)
     assert dataset.test_labels[:5].tolist() == [243, 559, 438, 990, 949]
     assert dataset.train_images.shape == (0, 3, 224, 224)

@@ -112,6 +112,17 @@ def test_every_sample_is_kept_and_the_cold_run_is_apart(sleeping: Path, host: Ta
     assert measurement.read(tmp_path / "timing.json") == found
 
 
+def test_each_session_is_a_process_of_its_own(sleeping: Path, host: Target, tmp_path: Path) -> None:
+    protocol = config.Timing(name="test", runs=5, warmup=1, sessions=3)
+    found = deployment.measure(sleeping, tiny_library.images(1), host, protocol)
+    assert [len(session.samples_ns) for session in found.sessions] == [5, 5, 5]
+    assert len(found.samples_ms) == 15
+    for session, following in zip(found.sessions, found.sessions[1:], strict=False):
+        assert session.after.uptime_seconds <= following.before.uptime_seconds
+    measurement.write(found, tmp_path / "timing.json")
+    assert measurement.read(tmp_path / "timing.json") == found
+
+
 @pytest.mark.parametrize(
     ("function", "arguments", "said"),
     [

@@ -333,7 +333,7 @@ def test_the_per_layer_table_shows_the_zeros(tmp_path: Path) -> None:
     with (tmp_path / "bundle" / "layers.csv").open() as file:
         rows = {row["layer"]: row for row in csv.DictReader(file) if row["workload"]}
     convolutions = {name: weight for name, weight in weights(expected).items() if weight.ndim == 4}
-    assert rows.keys() == convolutions.keys()
+    assert rows.keys() == {*convolutions, "fc"}
     for name, weight in convolutions.items():
         assert float(rows[name]["sparsity"]) == pytest.approx(np.mean(weight == 0), abs=1e-9), name
     assert sum(np.sum(weight == 0) for weight in convolutions.values()) == round(
@@ -342,14 +342,15 @@ def test_the_per_layer_table_shows_the_zeros(tmp_path: Path) -> None:
     zeros = np.sum(flat_weights(expected) == 0)
     assert metrics["params.remaining"] == counting.parameters(expected) - zeros
     assert metrics["compression.ratio"] == metrics["params.dense"] / metrics["params.remaining"] > 4
-    assert metrics["bytes.dense"] == metrics["bytes.format"] == 4 * metrics["params.dense"]
+    assert metrics["bytes.dense"] == 4 * metrics["params.dense"]
+    assert metrics["bytes.format"] == pytest.approx(metrics["bytes.dense"], rel=0.05), "zeros are stored"
     assert metrics["speedup.expected"] == metrics["macs.dense"] / metrics["macs.remaining"] > 2
 
 
 @pytest.mark.slow
 def test_the_default_recipes_hold_on_digits(digits: ImageDataset) -> None:
     """Four fifths of the weights of a network that is small already: within one point of dense."""
-    train = config.Train(epochs=8)
+    train = parsed("model=resnet20").train
     dense = training.train(
         models.build(config.Model("resnet20", "dlas.models.resnet.resnet20"), 10), digits, train, 0
     )

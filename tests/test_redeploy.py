@@ -34,8 +34,10 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images = tiny_library.images(4)
     reference.write(Reference(images, tiny_library.outputs(images)), made.reference)
     protocol = config.Timing(name="test", runs=40, warmup=1)
-    measurement.write(deployment.measure(made.library, images, host, protocol), made.timing)
-    made.environment.write_text(json.dumps(machine.environment() | {"kernel": "Linux 1.0"}))
+    measured = deployment.measure(made.library, images, host, protocol)
+    older = replace(measured, environment={**measured.environment, "kernel": "Linux 1.0"})
+    measurement.write(older, made.timing)
+    made.environment.write_text(json.dumps(machine.environment()))
     (made.model / "weights.safetensors").write_bytes(b"\0" * 64)
     bundle.seal(made.root, point="ab12", stages={})
     return made.root
@@ -145,6 +147,7 @@ def test_a_bundle_that_cannot_be_trusted_is_refused(
         ([], "run=<run id> or bundle=<folder>"),
         (["run=a", "bundle=b"], "exactly one"),
         (["bundel=x"], "bundle"),
+        (["bundle=x", "rpc.port=many"], "rpc.port"),
         (["bundle"], "key=value"),
         (["bundle=x", "rebuild=perhaps"], "rebuild"),
     ],
@@ -159,7 +162,7 @@ def test_a_mistake_in_the_arguments_is_told(arguments: list[str], said: str) -> 
 def test_help_tells_every_argument() -> None:
     ended = redeploy("--help")
     assert ended.returncode == 0
-    for argument in ("run=", "bundle=", "rebuild=", "artifacts=", "tracking.uri="):
+    for argument in ("run=", "bundle=", "target=", "rpc.host=", "rebuild=", "artifacts=", "tracking.uri="):
         assert argument in ended.stdout
 
 

@@ -80,7 +80,9 @@ def test_help_config_and_refusals_import_nothing_heavy(arguments: list[str]) -> 
 
 def test_help_lists_layers_options_and_settings() -> None:
     text = dlas("run", "--help").stdout
-    assert re.search(r"^algo: direct, gemm$", text, re.MULTILINE)
+    assert re.search(
+        r"^algo: auto, direct, gemm, spatial_pack, winograd_f2, winograd_f4$", text, re.MULTILINE
+    )
     assert "-m model=vgg16,resnet18 algo=direct,gemm" in text
     assert "learning_rate: " in text
 
@@ -91,6 +93,14 @@ def test_help_lists_layers_options_and_settings() -> None:
         (["model=vgg61"], "model", "did you mean 'vgg16'?"),
         (["-m", "algo=gemm,typo"], "algo", "direct, gemm"),
         (["-m", "algo=gemm", "model=vgg16,nope"], "model", "resnet18"),
+        (["compression=weight_pruning+int8"], "compression", "compression=[weight_pruning,int8]"),
+        (["compression=[weight_prunning,int8]"], "compression", "did you mean 'weight_pruning'?"),
+        (["-m", "compression=int8,[float16,float16]"], "compression", "each step once"),
+        (
+            ["compression=int8", "compression.weight_pruning.steps=1"],
+            "compression.weight_pruning",
+            "=[weight",
+        ),
         (["tuner.trials=-1"], "tuner.trials", "1 or more"),
         (["-m", "tuner.trials=4,-1"], "tuner.trials", "1 or more"),
         (["-m", "train.epochs=1,two"], "train.epochs", "int"),

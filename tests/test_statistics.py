@@ -84,9 +84,12 @@ def later(**changes: object) -> State:
     return State(**{**vars(STILL), **after, **changes})
 
 
-def measured(samples_ms: np.ndarray, after: State) -> Measurement:
-    session = Session(9_000_000, tuple(int(sample * 1e6) for sample in samples_ms), STILL, after)
-    return Measurement(len(samples_ms), 1, 2, (session,))
+def measured(samples_ms: np.ndarray, after: State, sessions: int = 6) -> Measurement:
+    parts = [
+        Session(9_000_000, tuple(int(sample * 1e6) for sample in part), STILL, after)
+        for part in np.split(samples_ms, sessions)
+    ]
+    return Measurement(len(samples_ms) // sessions, 1, 2, tuple(parts))
 
 
 @pytest.mark.parametrize(
@@ -135,8 +138,32 @@ def test_verdicts(factor: float, changes: dict, verdict: str) -> None:
     assert comparison.interval.low <= comparison.ratio <= comparison.interval.high
 
 
+def test_a_session_a_side_is_too_little_for_a_difference_and_enough_for_the_same() -> None:
+    old = np.random.default_rng(0).normal(10.0, 0.3, 150)
+    once = measured(old, later(), 1)
+    assert "too few" in Comparison(once, measured(old * 1.5, later(), 1)).verdict
+    assert Comparison(once, measured(old, later(), 1)).verdict == "same"
+
+
+def test_sessions_of_one_library_that_differ_are_no_difference() -> None:
+    """As seen on a real machine: fresh processes of one library took from 1.66 to 2.31 ms."""
+    random = np.random.default_rng(1)
+    verdicts = []
+    for _ in range(200):
+        paces = random.uniform(1.66, 2.31, (2, 6))
+        old, new = (np.concatenate([random.normal(pace, 0.01, 50) for pace in side]) for side in paces)
+        verdicts.append(Comparison(measured(old, later()), measured(new, later())).verdict)
+    alarms = sum(not verdict.startswith(("same", "can't tell")) for verdict in verdicts)
+    assert alarms <= 0.05 * len(verdicts)
+
+
+def test_the_rank_test_is_exact() -> None:
+    """By counting: of the 70 ways to split 8 ranks in two halves, 2 are as extreme."""
+    assert statistics.mann_whitney([5.0, 6.0, 7.0, 8.0], [1.0, 2.0, 3.0, 4.0]) == pytest.approx(2 / 70)
+
+
 def test_scattered_samples_tell_nothing() -> None:
-    old, new = np.random.default_rng(0).gamma(2.0, 5.0, (2, 10))
+    old, new = np.random.default_rng(0).gamma(2.0, 5.0, (2, 12))
     assert Comparison(measured(old, later()), measured(new, later())).verdict.startswith("can't tell")
 
 

@@ -6,14 +6,33 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tiny_library
+from omegaconf import OmegaConf
 
 from dlas import config
 from dlas.errors import UserError
 from dlas.hardware import instruction_sets, target
 from dlas.hardware.target import Machine
+from dlas.merging import merged
+from dlas.systems import linking
 
 RASPBERRY_PI_4 = "processor\t: 0\nFeatures\t: fp asimd evtstrm crc32 cpuid\nCPU part\t: 0xd08\n"
 X86_64_V3 = "avx2 fma f16c bmi1 bmi2 abm movbe avx popcnt sse4_1 sse4_2 ssse3 pni sse2 cx16"
+
+
+DECLARED = sorted((config.config_folder() / "target").glob("*.yaml"))
+ELF_MACHINES = {"x86_64": 62, "aarch64": 183}
+
+
+def declared_in(path: Path) -> config.Target:
+    return merged(OmegaConf.structured(config.Target), OmegaConf.load(path))
+
+
+def elf_machine(library: Path) -> int:
+    """The field e_machine of its header, as the ELF specification places it."""
+    header = library.read_bytes()[:20]
+    assert header[:4] == b"\x7fELF"
+    return int.from_bytes(header[18:20], "little")
 
 
 def resolve(**declared: object) -> target.Target:
@@ -115,3 +134,76 @@ def test_a_file_that_is_no_target_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "target.json").write_text(text)
     with pytest.raises(UserError, match=r"target\.json"):
         target.read(tmp_path / "target.json")
+
+
+@pytest.mark.parametrize("path", DECLARED, ids=lambda path: path.stem)
+def test_every_declared_target_is_linked_for(path: Path, tmp_path: Path) -> None:
+    made = target.resolve(declared_in(path))
+    assert made.name == path.stem
+    library = tmp_path / "matmul.so"
+    linking.export(tiny_library.compiled_matmul(target.tvm_target(made)), made, library)
+    assert elf_machine(library) == ELF_MACHINES[instruction_sets.architecture(made.triple)]
+
+
+def test_a_missing_linker_is_named_with_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(linking, "find_spec", lambda package: None)
+    with pytest.raises(UserError) as refusal:
+        linking.link_command(resolve(triple="aarch64-linux-gnu", cpu="cortex-a72", cores=2))
+    assert refusal.value.key == "target.linker"
+    assert "binutils-aarch64-linux-gnu" in str(refusal.value)
+    assert "dlas[boards]" in str(refusal.value)
+
+
+def test_a_linker_that_is_not_there_is_refused() -> None:
+    made = resolve(triple="aarch64-linux-gnu", cpu="cortex-a72", cores=2, linker="no-such-linker --fast")
+    with pytest.raises(UserError, match="no-such-linker") as refusal:
+        linking.link_command(made)
+    assert refusal.value.key == "target.linker"
+
+
+@pytest.mark.parametrize(
+    ("declared", "key"),
+    [
+        ({"reach": "carrier pigeon"}, "target.reach"),
+        ({"reach": "rpc"}, "target.triple"),
+        ({"reach": "rpc", "triple": "aarch64-linux-gnu", "cores": 2}, "target.cpu"),
+        (
+            {"reach": "tracker", "triple": "aarch64-linux-gnu", "cpu": "cortex-a72", "cores": 2},
+            "target.rpc.key",
+        ),
+        ({"affinity": []}, "target.affinity"),
+        ({"affinity": [1, 1]}, "target.affinity"),
+        ({"affinity": [1], "cores": 2}, "target.affinity"),
+    ],
+)
+def test_a_board_that_cannot_be_meant_is_refused(declared: dict, key: str) -> None:
+    with pytest.raises(UserError) as refusal:
+        config.Target(**{"name": "declared", **declared})
+    assert refusal.value.key == key
+
+
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ({"port": 0}, "target.rpc.port"),
+        ({"host": " "}, "target.rpc.host"),
+        ({"key": "a b"}, "target.rpc.key"),
+    ],
+)
+def test_an_address_that_cannot_be_is_refused(address: dict, key: str) -> None:
+    with pytest.raises(UserError) as refusal:
+        config.Rpc(**address)
+    assert refusal.value.key == key
+
+
+def test_a_target_of_an_older_bundle_is_read(tmp_path: Path) -> None:
+    made = resolve(triple="aarch64-linux-gnu", cpu="cortex-a72", cores=4)
+    target.write(made, tmp_path / "target.json")
+    values = json.loads((tmp_path / "target.json").read_text())
+    for added in ("affinity", "linker", "emulated", "reach", "rpc"):
+        del values[added]
+    (tmp_path / "target.json").write_text(json.dumps(values))
+    assert target.read(tmp_path / "target.json") == made

@@ -92,14 +92,21 @@ def test_the_log_is_ansors_own(bundle: Bundle) -> None:
     assert all(record["v"] == "v0.6" and record["i"] and record["r"] for record in records)
 
 
+def test_the_store_keeps_what_the_log_holds(bundle: Bundle, artifacts: Path) -> None:
+    kept = [line for file in (artifacts / "tuning").rglob("*.json") for line in file.read_text().splitlines()]
+    assert sorted(kept) == sorted((bundle.tuning / "log.json").read_text().splitlines())
+
+
 def test_the_table_says_which_schedule_each_layer_has(bundle: Bundle) -> None:
     with bundle.layers.open() as file:
         rows = list(csv.DictReader(file))
     convolutions = [row for row in rows if row["workload"]]
-    assert [row["layer"] for row in convolutions] == ["0", "3"]
+    assert [row["layer"] for row in convolutions] == ["0", "3", "8"]
     for row in convolutions:
-        tuned_is_faster = float(row["tuned_ms"]) < float(row["untuned_ms"])
-        assert row["schedule"] == ("tuned" if tuned_is_faster else "untuned")
+        if row["schedule"] == "tuned":
+            assert float(row["tuned_ms"]) < float(row["untuned_ms"])
+            assert row["schedule_reason"] == "the tuned kernel is faster in the network"
+        assert row["schedule_reason"]
         assert float(row["time_ms"]) > 0
 
 

@@ -260,6 +260,33 @@ def test_a_size_that_fits_or_is_not_declared_is_accepted() -> None:
     parsed("model=resnet50", "model.image_size=32")
 
 
+@pytest.mark.parametrize("suffix", ["pth", "safetensors"])
+def test_weights_that_do_not_fit_stop_a_sweep_before_it_starts(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"hundred.{suffix}"
+    (save_file if suffix == "safetensors" else torch.save)(resnet20(100).state_dict(), path)
+    given = ("model=resnet20", f"model.weights={path}", "compression=none", "tuner=none")
+    result = dlas("run", "-m", *given, "dataset=cifar100,digits", f"artifacts={tmp_path / 'a'}")
+    assert result.returncode == 2
+    assert result.stderr.startswith(
+        "model.weights: the weights tell 100 classes apart, and 'digits' has 10\n"
+    )
+    assert not (tmp_path / "a").exists()
+
+
+def test_class_folders_are_counted_before_an_image_is_read(tmp_path: Path) -> None:
+    for name in ("cat", "dog", "horse", ".hidden"):
+        (tmp_path / "mine" / name).mkdir(parents=True)
+    torch.save(resnet20(4).state_dict(), tmp_path / "four.pth")
+    given = ("model=resnet20", f"model.weights={tmp_path}/four.pth", "dataset=folder")
+    stack = parsed(*given, f"dataset.root={tmp_path}/mine")
+    with pytest.raises(UserError, match="4 classes apart, and 'folder' has 3"):
+        weights.check(stack.model, stack.dataset)
+    (tmp_path / "mine" / "mouse").mkdir()
+    weights.check(stack.model, stack.dataset)
+    only_the_images_tell = parsed(*given)
+    weights.check(only_the_images_tell.model, only_the_images_tell.dataset)
+
+
 def test_identity_follows_the_content_of_the_weights(donor: nn.Module, tmp_path: Path) -> None:
     here, there = tmp_path / "here.pth", tmp_path / "there.pth"
     torch.save(donor.state_dict(), here)

@@ -26,18 +26,27 @@ def outputs(inputs: np.ndarray) -> np.ndarray:
     return (inputs.reshape(len(inputs), -1).astype("float64") @ weight()).astype("float32")
 
 
-def export_matmul(target: tvm.target.Target, library: Path) -> Path:
+def compiled_matmul(target: tvm.target.Target) -> tvm.runtime.Executable:
     builder = relax.BlockBuilder()
     image = relax.Var("image", relax.TensorType(INPUT_SHAPE, "float32"))
     with builder.function("main", [image]):
         flat = builder.emit(relax.op.reshape(image, (1, 3072)))
         builder.emit_func_output(builder.emit(relax.op.matmul(flat, relax.const(weight()))))
-    tvm.compile(builder.get(), target).export_library(str(library))
+    return tvm.compile(builder.get(), target)
+
+
+def export_matmul(target: tvm.target.Target, library: Path) -> Path:
+    compiled_matmul(target).export_library(str(library))
     return library
 
 
 def export_calling(target: tvm.target.Target, library: Path, function: str, *arguments: int) -> Path:
-    """A library whose `main` calls a function of the C library, such as `raise` with a signal."""
+    calling(target, function, *arguments).export_library(str(library))
+    return library
+
+
+def calling(target: tvm.target.Target, function: str, *arguments: int) -> tvm.runtime.Executable:
+    """A network whose `main` calls a function of the C library, such as `raise` with a signal."""
 
     def call(inputs: list[te.Tensor], results: list[te.Tensor]) -> tvm.tirx.Stmt:
         return tvm.tirx.Evaluate(tvm.tirx.call_extern("int32", function, *arguments))
@@ -49,5 +58,4 @@ def export_calling(target: tvm.target.Target, library: Path, function: str, *arg
     image = relax.Var("image", relax.TensorType(INPUT_SHAPE, "float32"))
     with builder.function("main", [image]):
         builder.emit_func_output(builder.emit_te(kernel, image))
-    tvm.compile(builder.get(), target).export_library(str(library))
-    return library
+    return tvm.compile(builder.get(), target)

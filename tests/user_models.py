@@ -1,7 +1,8 @@
-"""A model of a user's own: small enough to train and build in seconds."""
+"""Models of a user's own: small enough to train and build in seconds."""
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 
@@ -18,3 +19,35 @@ def two_layers(classes: int) -> nn.Module:
         nn.Flatten(),
         nn.Linear(16, classes),
     )
+
+
+class Residual(nn.Module):
+    """A 3x3, a depthwise 3x3 and a 1x1 convolution beside a shortcut, pooling, one linear layer."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(
+            nn.Conv2d(3, 16, 3, stride=2, padding=1, bias=False), nn.BatchNorm2d(16), nn.ReLU()
+        )
+        self.branch = nn.Sequential(
+            nn.Conv2d(16, 32, 3, stride=2, padding=1, bias=False),
+            nn.BatchNorm2d(32),
+            nn.ReLU6(),
+            nn.Conv2d(32, 32, 3, padding=1, groups=32, bias=False),
+            nn.BatchNorm2d(32),
+            nn.ReLU6(),
+            nn.Conv2d(32, 32, 1, bias=False),
+            nn.BatchNorm2d(32),
+        )
+        self.shortcut = nn.Sequential(nn.Conv2d(16, 32, 1, stride=2, bias=False), nn.BatchNorm2d(32))
+        self.classifier = nn.Linear(32, classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        outputs = self.stem(images)
+        outputs = torch.relu(self.branch(outputs) + self.shortcut(outputs))
+        logits: torch.Tensor = self.classifier(outputs.mean((2, 3)))
+        return logits
+
+
+def residual(classes: int) -> nn.Module:
+    return Residual(classes)

@@ -1,9 +1,22 @@
-"""Layer 4: convolution algorithms. One module each, with the same four functions:
+"""Layer 4: convolution algorithms. One module each, or one for an algorithm and a format of sparse weights
+(`direct_csr`), with the same functions:
 
-    unsupported(workload) -> str                the reason why this algorithm cannot serve the layer, or ""
-    pack_weight(workload, weight) -> ndarray    OIHW weights in the layout that the kernel reads
-    compute(workload) -> list[te.Tensor]        [input, packed weight, bias?, residual?, output]
-    schedule(sch, workload, target) -> None     the untuned schedule, applied in place
+    unsupported(workload) -> str                    why this algorithm cannot serve the layer, or ""
+    layouts(workload) -> (input, output)            the channel blocks that it reads and writes; 1 is NCHW
+    pack_weight(workload, weight) -> (ndarray, …)   OIHW weights as the arrays that the kernel reads
 
-`compute` imports nothing but `tvm.te`, so that every TVM that knows TE can load it.
+and the kernel itself, written in one of two ways:
+
+    compute(workload) -> [te.Tensor]                [input, *packed weight, *epilogue's arguments, output]
+    schedule(sch, workload, target) -> None         the untuned schedule, applied in place
+
+in TE, whose `compute` imports nothing but `tvm.te`, so that every TVM that knows TE can load it and Ansor can
+search its schedules; or in TensorIR,
+
+    kernel(workload, target) -> PrimFunc            of the same arguments, scheduled for the target
+
+`workload` has the blocks that `layouts` answered, except where it is asked of `unsupported` and `layouts`.
+
+What algorithms share is in `dense`, `sparse` and `integer`, and here what a layer is (`workload`), how its
+activations lie (`layout`) and what follows its sums (`activation`).
 """

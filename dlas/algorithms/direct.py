@@ -7,16 +7,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tvm import te
 
-from dlas.algorithms.border import schedule_padding, with_epilogue, zero_padded
-from dlas.algorithms.packing import (
+from dlas.algorithms.dense.border import input_placeholder, with_epilogue, zero_padded
+from dlas.algorithms.dense.packing import (
     block_and_lane,
     blocks,
     channel_block,
     group_blocks,
-    lanes_straddle_groups,
     pack_output_channels,
+    packed_sums,
 )
-from dlas.algorithms.tiling import pixel_tile
+from dlas.algorithms.dense.register_tiles import compute_at, share_out, sum_in_registers, tile_output
+from dlas.algorithms.dense.tiling import register_tile
 from dlas.algorithms.workload import ConvWorkload
 
 if TYPE_CHECKING:
@@ -30,16 +31,21 @@ def unsupported(workload: ConvWorkload) -> str:
     return ""
 
 
-def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> np.ndarray:
+def layouts(workload: ConvWorkload) -> tuple[int, int]:
+    """NCHW in and out."""
+    return 1, 1
+
+
+def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray, ...]:
     """OIHW weights as (blocks, I, H, W, channel_block)."""
-    return pack_output_channels(workload, weight)
+    return (pack_output_channels(workload, weight),)
 
 
 def compute(workload: ConvWorkload) -> list[te.Tensor]:
     """[input NCHW, weight (blocks, I, H, W, channel_block), bias?, residual?, output NCHW]."""
     height, width = workload.kernel
     channels, lanes = workload.group_in_channels, channel_block(workload)
-    data = te.placeholder(workload.input_shape, workload.data_dtype, name="data")
+    data = input_placeholder(workload)
     weight = te.placeholder((blocks(workload), channels, height, width, lanes), workload.dtype, name="weight")
     padded = zero_padded(workload, data)
     i = te.reduce_axis((0, channels), name="i")
@@ -68,43 +74,10 @@ def compute(workload: ConvWorkload) -> list[te.Tensor]:
 
 
 def schedule(sch: Schedule, workload: ConvWorkload, target: Target) -> None:
-    """Sum a tile of pixels by a block of channels in registers, then store it; tiles run in parallel."""
-    schedule_padding(sch, workload)
-    if lanes_straddle_groups(workload):
-        _schedule_apart(sch)
-    else:
-        _schedule_tiled(sch, workload, pixel_tile(workload, target))
-
-
-def _schedule_tiled(sch: Schedule, workload: ConvWorkload, tile: tuple[int, int]) -> None:
-    conv2d, output = sch.get_sblock("conv2d"), sch.get_sblock("output")
-    n, o, y, x = sch.get_loops(output)
-    block, lane = sch.split(o, [None, channel_block(workload)])
-    y_tile, y = sch.split(y, [None, tile[0]])
-    x_tile, x = sch.split(x, [None, tile[1]])
-    sch.reorder(n, block, y_tile, x_tile, lane, y, x)
-    sch.compute_at(conv2d, x_tile, preserve_unit_loops=True)
-    sch.set_scope(conv2d, 0, "local")
-    sch.parallel(sch.fuse(n, block, y_tile))
-    sch.vectorize(x)
-    _sum_in_registers(sch)
-
-
-def _schedule_apart(sch: Schedule) -> None:
-    conv2d, output = sch.get_sblock("conv2d"), sch.get_sblock("output")
-    n, o, _, x = sch.get_loops(output)
-    sch.parallel(sch.fuse(n, o))
-    sch.vectorize(x)
-    n, block, y, *_ = sch.get_loops(conv2d)
-    sch.parallel(sch.fuse(n, block, y))
-    _sum_in_registers(sch)
-
-
-def _sum_in_registers(sch: Schedule) -> None:
-    conv2d = sch.get_sblock("conv2d")
-    *_, y, x, lane, i, r, s = sch.get_loops(conv2d)
-    sch.reorder(i, r, s, y, x, lane)
-    sch.unroll(y)
-    sch.unroll(x)
-    sch.vectorize(lane)
-    sch.decompose_reduction(conv2d, i)
+    """Sum a tile of pixels by blocks of channels in registers, then store it; tiles run in parallel."""
+    sums = packed_sums(workload)
+    tile = register_tile(sums, target)
+    tiles = tile_output(sch, workload, channel_block(workload), tile)
+    compute_at(sch, "conv2d", tiles[-1])
+    share_out(sch, workload, target, sums, tile, tiles)
+    sum_in_registers(sch, "conv2d")

@@ -8,18 +8,25 @@ from dataclasses import dataclass
 KEY = re.compile(
     r"conv2d_n(?P<batch>\d+)_i(?P<in_channels>\d+)x(?P<height>\d+)x(?P<width>\d+)_o(?P<out_channels>\d+)"
     r"_k(?P<kernel>\d+x\d+)_s(?P<stride>\d+x\d+)_p(?P<padding>\d+x\d+x\d+x\d+)_d(?P<dilation>\d+x\d+)"
-    r"_g(?P<groups>\d+)_(?P<dtype>[a-z0-9]+)(_z(?P<input_zero>\d+))?"
-    r"(?P<bias>_bias)?(?P<residual>_residual)?(_r(?P<residual_zero>\d+))?(_(?P<activation>relu))?"
-    r"(_q(?P<output_zero>\d+))?"
+    r"_g(?P<groups>\d+)(_b(?P<blocks>\d+x\d+))?(_(?P<format>csr|bsr\d+x\d+|channel_index))?"
+    r"_(?P<dtype>[a-z0-9]+)(_w(?P<weight_limit>\d+))?(_z(?P<input_zero>\d+))?"
+    r"(?P<bias>_bias)?(?P<residual>_residual)?(_r(?P<residual_zero>\d+))?(_(?P<activation>relu6?))?"
+    r"(_q(?P<output_zero>\d+)(to(?P<output_limit>\d+))?)?"
 )
+
+UINT8_MAX = 255
+INT8_MAX = 127
 
 
 @dataclass(frozen=True)
 class ConvWorkload:
-    """A 2-d convolution, NCHW in and out: activation(conv2d(input, weight) + bias + residual).
+    """A 2-d convolution: activation(conv2d(input, weight) + bias + residual).
+
+    An activation in memory is NCHW, or NCHWc, (N, C / block, H, W, block), where its block is more than 1;
+    the residual lies as the output does.
 
     `dtype` float16 sums in float32. `dtype` int8 stands for integer convolution: uint8 activations around a
-    zero point, int8 weights, int32 sums; see `dlas.algorithms.requantization` for its epilogue.
+    zero point, int8 weights, int32 sums; see `dlas.algorithms.integer.requantization` for its epilogue.
     """
 
     batch: int
@@ -37,13 +44,22 @@ class ConvWorkload:
     bias: bool = False
     residual: bool = False
     activation: str = ""
-    """"" or "relu"."""
+    """"", "relu" or "relu6"."""
     input_zero: int = 0
     """int8: the input value that stands for 0."""
     residual_zero: int = 0
     """int8: the residual's value that stands for 0."""
     output_zero: int | None = None
     """int8: the output value that stands for 0; None for an output in float32."""
+    output_limit: int = UINT8_MAX
+    """int8: the largest output value, where the activation's upper bound is below the data type's."""
+    weight_limit: int = INT8_MAX
+    """int8: what no weight is farther from 0 than."""
+    input_block: int = 1
+    """Channels innermost in memory; 1 for NCHW."""
+    output_block: int = 1
+    format: str = "dense"
+    """Of the weights: "dense", "csr", "bsr<rows>x<columns>" or "channel_index"."""
 
     @property
     def data_dtype(self) -> str:
@@ -82,6 +98,7 @@ class ConvWorkload:
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:
+        """NCHW, however it lies in memory."""
         return (self.batch, self.in_channels, self.height, self.width)
 
     @property
@@ -91,6 +108,7 @@ class ConvWorkload:
 
     @property
     def output_shape(self) -> tuple[int, int, int, int]:
+        """NCHW, however it lies in memory."""
         return (self.batch, self.out_channels, self.out_height, self.out_width)
 
     @property
@@ -103,15 +121,20 @@ class ConvWorkload:
     def key(self) -> str:
         """A stable text that names this workload; `from_key` reads it back."""
         integer = self.dtype == "int8"
-        input_zero = f"_z{self.input_zero}" if integer else ""
+        narrow = f"_w{self.weight_limit}" if integer and self.weight_limit != INT8_MAX else ""
+        input_zero = f"{narrow}_z{self.input_zero}" if integer else ""
         residual_zero = f"_r{self.residual_zero}" if integer and self.residual else ""
         epilogue = "_bias" * self.bias + "_residual" * self.residual + residual_zero
         activation = f"_{self.activation}" if self.activation else ""
         output_zero = "" if self.output_zero is None else f"_q{self.output_zero}"
+        limit = f"to{self.output_limit}" if output_zero and self.output_limit != UINT8_MAX else ""
+        blocks = (self.input_block, self.output_block)
+        layout = "" if blocks == (1, 1) else f"_b{_times(blocks)}"
+        layout += "" if self.format == "dense" else f"_{self.format}"
         return (
             f"conv2d_n{self.batch}_i{self.in_channels}x{self.height}x{self.width}_o{self.out_channels}"
             f"_k{_times(self.kernel)}_s{_times(self.stride)}_p{_times(self.padding)}_d{_times(self.dilation)}"
-            f"_g{self.groups}_{self.dtype}{input_zero}{epilogue}{activation}{output_zero}"
+            f"_g{self.groups}{layout}_{self.dtype}{input_zero}{epilogue}{activation}{output_zero}{limit}"
         )
 
     @staticmethod
@@ -122,6 +145,7 @@ class ConvWorkload:
             raise ValueError(f"not a convolution workload: {key!r}")
         kernel, stride, dilation = (_pair(match[name]) for name in ("kernel", "stride", "dilation"))
         top, left, bottom, right = (int(part) for part in match["padding"].split("x"))
+        input_block, output_block = _pair(match["blocks"] or "1x1")
         return ConvWorkload(
             batch=int(match["batch"]),
             in_channels=int(match["in_channels"]),
@@ -140,6 +164,11 @@ class ConvWorkload:
             input_zero=int(match["input_zero"] or 0),
             residual_zero=int(match["residual_zero"] or 0),
             output_zero=None if match["output_zero"] is None else int(match["output_zero"]),
+            output_limit=int(match["output_limit"] or UINT8_MAX),
+            weight_limit=int(match["weight_limit"] or INT8_MAX),
+            input_block=input_block,
+            output_block=output_block,
+            format=match["format"] or "dense",
         )
 
 

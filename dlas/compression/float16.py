@@ -19,6 +19,11 @@ if TYPE_CHECKING:
 class Settings(config.Compression):
     """Nothing to set."""
 
+    @property
+    def data_type(self) -> str:
+        """Of the weights after it."""
+        return "float16"
+
 
 def compress(
     model: nn.Module,

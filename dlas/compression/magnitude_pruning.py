@@ -55,6 +55,11 @@ class MagnitudePruning(config.Compression):
         config.require(self.steps >= 1, f"{self.key}.steps", f"{self.steps} is too small", "1 or more")
         self.finetune.check(f"{self.key}.finetune")
 
+    @property
+    def leaves_zeros(self) -> bool:
+        """Whether weights are zero after it that a sparse format need not store."""
+        return True
+
 
 def compress(
     model: nn.Module,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from dlas import config
 from dlas.datasets import cifar_archive
-from dlas.datasets.cifar_archive import CifarArchive, Settings
+from dlas.datasets.cifar_archive import CifarArchive
 from dlas.datasets.dataset import ImageDataset
-
-__all__ = ["ARCHIVE", "Settings", "load"]
 
 ARCHIVE = CifarArchive(
     title="CIFAR-100",
@@ -20,6 +20,15 @@ ARCHIVE = CifarArchive(
     labels=b"fine_labels",
     classes=100,
 )
+
+
+@dataclass(frozen=True)
+class Settings(cifar_archive.Settings):
+    """Those of both archives."""
+
+    @property
+    def classes(self) -> int:
+        return ARCHIVE.classes
 
 
 def load(settings: config.Dataset) -> ImageDataset:

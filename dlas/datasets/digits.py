@@ -14,6 +14,7 @@ from dlas import config
 from dlas.datasets.dataset import ImageDataset, from_arrays
 
 SIZE = 32
+CLASSES = 10
 BRIGHTEST = 16
 TEST_FRACTION = 0.2
 SPLIT_SEED = 0
@@ -26,6 +27,10 @@ class Settings(config.Dataset):
     @property
     def image_size(self) -> int:
         return SIZE
+
+    @property
+    def classes(self) -> int:
+        return CLASSES
 
 
 def load(settings: config.Dataset) -> ImageDataset:
@@ -41,7 +46,7 @@ def load(settings: config.Dataset) -> ImageDataset:
     )
     return from_arrays(
         settings.name,
-        10,
+        CLASSES,
         (images[train], labels[train]),
         (images[test], labels[test]),
         mirrorable=False,

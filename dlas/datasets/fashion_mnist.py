@@ -14,6 +14,7 @@ import numpy as np
 from dlas import config
 from dlas.datasets.dataset import ImageDataset, Images, Labels, from_arrays
 from dlas.datasets.download import download
+from dlas.datasets.sampling import stratified
 from dlas.errors import UserError
 
 URL = "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion"
@@ -27,6 +28,7 @@ MD5 = {
 }
 CLASSES = 10
 SMALL, SIZE = 28, 32
+CHOICE_SEED = 0
 UNSIGNED_BYTES = 8
 """IDX's code for this type of values."""
 
@@ -37,16 +39,35 @@ log = logging.getLogger(__name__)
 class Settings(config.Dataset):
     """`root` holds the four .gz files; where it does not, Debian's package does, or they are downloaded."""
 
+    train_limit: int | None = None
+    """How many training images are used, each class with its share; null for all."""
+
     @property
     def image_size(self) -> int:
         return SIZE
 
+    @property
+    def classes(self) -> int:
+        return CLASSES
 
-def load(settings: config.Dataset) -> ImageDataset:
-    """The official split: 60,000 training and 10,000 test images, with a border of two black pixels and the
-    same in all three channels. UserError where there are no files, or other ones."""
+    def __post_init__(self) -> None:
+        limit = self.train_limit
+        enough = limit is None or limit >= 1
+        config.require(
+            enough, "dataset.train_limit", f"{limit} is too small", "1 or more, or null for every image"
+        )
+
+
+def load(settings: Settings) -> ImageDataset:
+    """The official split: 60,000 training images or `train_limit` of them, and 10,000 test images, with a
+    border of two black pixels and the same in all three channels. UserError where there are no files, or
+    other ones."""
     folder = _folder(settings.root)
     train, test = (_labeled(folder, part) for part in ("train", "t10k"))
+    if settings.train_limit is not None:
+        images, labels = train
+        chosen = stratified(labels, settings.train_limit, CHOICE_SEED)
+        train = images[chosen], labels[chosen]
     return from_arrays(settings.name, CLASSES, train, test, mirrorable=True)
 
 

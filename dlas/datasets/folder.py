@@ -9,7 +9,7 @@ import numpy as np
 
 from dlas import config
 from dlas.datasets.dataset import ImageDataset, from_arrays
-from dlas.datasets.image_files import ClassFolders, Framing, class_folders, read_images
+from dlas.datasets.image_files import ClassFolders, Framing, class_count, class_folders, read_images
 from dlas.errors import UserError
 
 PARTS = {"train", "val", "valid", "validation", "test"}
@@ -28,6 +28,10 @@ class Settings(config.Dataset):
     @property
     def image_size(self) -> int:
         return self.size
+
+    @property
+    def classes(self) -> int | None:
+        return class_count(self.root)
 
     def __post_init__(self) -> None:
         size, fraction, seed = self.size, self.test_fraction, self.split_seed

@@ -62,7 +62,7 @@ def class_folders(root: Path) -> ClassFolders:
     layout = "a folder with one folder of images for each class"
     if not root.is_dir():
         raise UserError(f"there is no folder {root}", key="dataset.root", remedy=layout)
-    folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+    folders = _class_folders(root)
     if not folders:
         raise UserError(f"{root} has no class folders", key="dataset.root", remedy=layout)
     found = [image_files(folder) for folder in folders]
@@ -76,6 +76,12 @@ def class_folders(root: Path) -> ClassFolders:
     labels = np.repeat(np.arange(len(folders), dtype=np.int64), [len(files) for files in found])
     names = tuple(folder.name for folder in folders)
     return ClassFolders(names, tuple(file for files in found for file in files), labels)
+
+
+def class_count(root: str | None) -> int | None:
+    """How many class folders there are, without looking into them; None where there is no such folder."""
+    folder = None if root is None else Path(root).expanduser()
+    return len(_class_folders(folder)) if folder is not None and folder.is_dir() else None
 
 
 def image_files(folder: Path) -> list[Path]:
@@ -113,7 +119,7 @@ def read_images(files: Sequence[Path], framing: Framing, key: str = "dataset.roo
         raise UserError(
             f"{len(broken)} of {len(files)} images cannot be read: {', '.join(shown)}{more}",
             key=key,
-            remedy="mend or remove them",
+            remedy="mend or remove them; none is skipped, since every accuracy depends on which there are",
         )
     return images
 
@@ -121,6 +127,10 @@ def read_images(files: Sequence[Path], framing: Framing, key: str = "dataset.roo
 def planes(image: Image) -> Images:
     """An RGB image as uint8 3,H,W."""
     return np.asarray(image).transpose(2, 0, 1)
+
+
+def _class_folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
 def _read(file: Path, framing: Framing) -> Images:

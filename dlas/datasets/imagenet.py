@@ -17,7 +17,7 @@ import numpy as np
 
 from dlas import config
 from dlas.datasets.dataset import ImageDataset, Images, Labels, from_arrays
-from dlas.datasets.image_files import ClassFolders, Framing, class_folders, read_images
+from dlas.datasets.image_files import ClassFolders, Framing, class_count, class_folders, read_images
 from dlas.datasets.sampling import stratified
 from dlas.errors import UserError
 
@@ -37,6 +37,10 @@ class Settings(config.Dataset):
     @property
     def image_size(self) -> int:
         return FRAMING.crop
+
+    @property
+    def classes(self) -> int | None:
+        return None if self.root is None else class_count(f"{self.root}/val")
 
     def __post_init__(self) -> None:
         for name, limit in (("train_limit", self.train_limit), ("test_limit", self.test_limit)):

@@ -39,6 +39,10 @@ class Settings(config.Dataset):
     def image_size(self) -> int:
         return FRAMING.crop
 
+    @property
+    def classes(self) -> int:
+        return CLASSES
+
 
 def load(settings: Settings) -> ImageDataset:
     """20 test images of 1,000 classes, no training images; UserError where foolbox is not installed, or the

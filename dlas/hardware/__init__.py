@@ -1,10 +1,15 @@
 """Layer 6: what the code is made for, and how it is run, timed and judged there.
 
-target.py        what a declared target means: triple, CPU, cores, vector registers
-machine.py       the board as it was found: clock, temperature, load, versions
-deployment.py    a library in a fresh process: its outputs, its latency
-session.py       that process
-measurement.py   what one timing found, and how it is written down
-reference.py     the outputs that a library has to give
-statistics.py    medians, intervals and ratios of samples
+target.py           what a declared target means: triple, CPU, cores, vector registers, how it is reached
+machine.py          the board as it was found: clock, temperature, load, versions
+deployment.py       a library in a fresh process of its board: its outputs, its latency
+session_process.py  that process on the machine at hand
+session.py          what it does
+remote.py           the same on a board behind TVM RPC
+board_server.py     that board's side
+virtual_board.py    a board that this machine emulates
+lock.py             one timing at a time
+measurement.py      what one timing found, and how it is written down
+reference.py        the outputs that a library has to give
+statistics.py       medians, intervals and ratios of samples
 """

@@ -13,22 +13,49 @@ SAME_WITHIN = 1.05
 """A factor of less is no difference: where memory happens to lie can move one session as much."""
 
 
+ENOUGH_SESSIONS = 4
+"""On each side: with fewer, no outcome of a rank test has a p-value below 0.05 (2 / C(8, 4) = 0.029)."""
+
+SIGNIFICANCE = 0.05
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """`new` against `old`."""
+    """`new` against `old`. Sessions are what is compared, by their medians, where both sides have enough."""
 
     old: Measurement
     new: Measurement
 
     @property
+    def enough_sessions(self) -> bool:
+        """Whether a difference can be told from what sessions of one library differ by."""
+        return min(len(self.old.sessions), len(self.new.sessions)) >= ENOUGH_SESSIONS
+
+    @property
     def ratio(self) -> float:
         """New median over old: above 1 is slower."""
-        return statistics.ratio_of_medians(self.new.samples_ms, self.old.samples_ms)
+        return statistics.ratio_of_medians(*self._compared)
 
     @cached_property
     def interval(self) -> Interval:
-        """The confidence interval of the ratio."""
-        return statistics.ratio_interval(self.new.samples_ms, self.old.samples_ms)
+        """The confidence interval of the ratio: over sessions where there are enough, else over samples."""
+        return statistics.ratio_interval(*self._compared)
+
+    @cached_property
+    def p_value(self) -> float | None:
+        """Of the Mann-Whitney test on the medians of the sessions; None where they are too few."""
+        return statistics.mann_whitney(*self._compared) if self.enough_sessions else None
+
+    @property
+    def _compared(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        if self.enough_sessions:
+            return self.new.session_medians_ms, self.old.session_medians_ms
+        return self.new.samples_ms, self.old.samples_ms
+
+    @property
+    def comparable(self) -> bool:
+        """Emulated times are compared with no real ones."""
+        return self.old.emulated == self.new.emulated
 
     @property
     def unsteady(self) -> tuple[str, ...]:
@@ -41,14 +68,26 @@ class Comparison:
     def verdict(self) -> str:
         """`same`, `slower by a factor of …`, `faster by a factor of …`, or `can't tell: ` with the reason.
 
-        `same` when the whole interval lies within `SAME_WITHIN`, `slower` or `faster` when it lies wholly on
-        one side of 1. A difference on a board that did not hold still is not laid to the library.
+        `same` when the whole interval lies within `SAME_WITHIN`; `slower` or `faster` when it lies wholly on
+        one side of 1 and the Mann-Whitney test agrees. A difference between few sessions, or on a board that
+        did not hold still, is not laid to the library.
         """
+        if not self.comparable:
+            return "can't tell: emulated times say nothing about real ones"
         low, high = self.interval.low, self.interval.high
         if low >= 1 / SAME_WITHIN and high <= SAME_WITHIN:
             return "same"
         if low <= 1 <= high:
-            return "can't tell: the samples scatter too widely"
+            scattered = "sessions" if self.enough_sessions else "samples"
+            return f"can't tell: the {scattered} scatter too widely"
+        if self.p_value is None:
+            then, now = len(self.old.sessions), len(self.new.sessions)
+            return (
+                f"can't tell: {then} session{'s' * (then > 1)} then and {now} now are too few, "
+                f"timing=thorough has enough"
+            )
+        if self.p_value >= SIGNIFICANCE:
+            return f"can't tell: sessions that differ so come about by chance (p = {self.p_value:.2g})"
         if self.unsteady:
             return f"can't tell: {'; '.join(self.unsteady)}"
         return (

@@ -1,4 +1,4 @@
-"""A library in a fresh process: what it answers, how long it takes. A crash there costs nothing here.
+"""A library in a fresh process of its board: what it answers, how long it takes.
 
     run(library, inputs (N, C, H, W), target) -> outputs (N, …)
     measure(library, inputs, target, config.Timing) -> measurement.Measurement
@@ -9,46 +9,23 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
-import signal
-import subprocess
-import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
 
-import dlas
 from dlas import config
-from dlas.errors import UserError
-from dlas.hardware import measurement
+from dlas.hardware import lock, measurement, remote
 from dlas.hardware.measurement import Measurement
-from dlas.hardware.target import Target, require_fit, usable_cores
-
-log = logging.getLogger(__name__)
+from dlas.hardware.session_process import run_session
+from dlas.hardware.target import Target, require_fit
 
 TIME_LIMIT_SECONDS = 3600.0
 """A process that takes longer hangs: the slowest network here, unscheduled, needs minutes for 150 runs."""
-
-LOCK_POLL_SECONDS = 0.5
-"""A waiting process that looks more often would disturb the one that is timing."""
-
-CRASHES = MappingProxyType(
-    {
-        signal.SIGILL: "it met an instruction that this CPU does not have",
-        signal.SIGSEGV: "it read or wrote memory that is not its own",
-        signal.SIGBUS: "its file is cut short, or it read memory that is not there",
-        signal.SIGFPE: "it divided by zero",
-        signal.SIGABRT: "it aborted",
-        signal.SIGKILL: "the system killed it, most often for want of memory",
-    }
-)
 
 
 def run(
@@ -56,10 +33,9 @@ def run(
 ) -> np.ndarray:
     """The outputs (N, …) for `inputs` (N, C, H, W), run one at a time in a fresh process.
 
-    Raises UserError where the library doesn't fit this machine, can't be loaded, crashes, or takes longer
-    than `time_limit` seconds.
+    Raises UserError where the library doesn't fit its board, can't be loaded, crashes, or takes longer than
+    `time_limit` seconds; and where the board can't be reached, or is lost on the way.
     """
-    require_fit(target)
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
         order = {"command": "compute"}
         result = session_result(Path(folder), "outputs.npy", target, library, inputs, order, time_limit)
@@ -75,52 +51,34 @@ def measure(
     *,
     time_limit: float = TIME_LIMIT_SECONDS,
 ) -> Measurement:
-    """The latency of the first of `inputs` by `protocol`, in a fresh process that holds the board alone.
+    """The latency of the first of `inputs` by `protocol`, in fresh processes that hold the board alone.
 
-    Waits while another process times on this machine. Raises UserError as `run` does.
+    Waits while another process times on the board. Raises UserError as `run` does.
     """
-    require_fit(target)
     order = {"command": "time", "runs": protocol.runs, "warmup": protocol.warmup}
-    with tempfile.TemporaryDirectory(prefix="dlas-") as folder, exclusive_board():
-        result = session_result(Path(folder), "session.json", target, library, inputs[:1], order, time_limit)
-        session = measurement.session(json.loads(result.read_text()))
-    return Measurement(protocol.runs, protocol.warmup, threads(target), (session,))
+    found = []
+    with exclusive_board(target):
+        for _ in range(protocol.sessions):
+            with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
+                result = session_result(
+                    Path(folder), "session.json", target, library, inputs[:1], order, time_limit
+                )
+                found.append(json.loads(result.read_text()))
+    return measurement.of_sessions(found, protocol, emulated=target.emulated)
 
 
-def threads(target: Target) -> int:
-    """The target's cores, as far as this process may use as many."""
-    return min(target.cores, usable_cores())
+def exclusive_board(target: Target | None = None) -> AbstractContextManager[None]:
+    """One timing at a time on this machine, whoever asks; a board elsewhere sees to that itself."""
+    elsewhere = target is not None and target.reach != "local"
+    return nullcontext() if elsewhere else lock.held(lock.THIS_MACHINE, "this machine")
 
 
-@contextmanager
-def exclusive_board() -> Iterator[None]:
-    """One timing at a time on this machine, whoever asks; the lock of a process that dies is free again."""
-    lock = FileLock(board_lock(), mode=0o666)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        log.warning("waiting: another process is timing on this machine")
-        lock.acquire(poll_interval=LOCK_POLL_SECONDS)
-    except OSError as error:
-        raise UserError(
-            f"the lock of this machine can't be opened: {error}",
-            key=lock.lock_file,
-            remedy="Every timing on this machine has to be able to write it.",
-        ) from None
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def board_lock() -> Path:
-    """The lock file of this machine. Its folder is everybody's: in /tmp itself the kernel keeps users from
-    opening each other's files (fs.protected_regular)."""
-    folder = Path(tempfile.gettempdir()) / "dlas"
-    if not folder.exists():
-        folder.mkdir(exist_ok=True)
-        folder.chmod(0o777)
-    return folder / "board.lock"
+def require_board(target: Target) -> None:
+    """UserError unless the target's board is there and can run what is made for the target."""
+    if target.reach == "local":
+        require_fit(target)
+    else:
+        remote.require_board(target)
 
 
 def session_result(
@@ -137,52 +95,15 @@ def session_result(
     Raises UserError as `run` does.
     """
     np.save(folder / "inputs.npy", inputs, allow_pickle=False)
+    order = {**order, "cores": target.cores, "affinity": list(target.affinity)}
+    if target.reach != "local":
+        return remote.session_result(folder, result, target, library, order, time_limit)
+    require_fit(target)
     request = {
         **order,
         "library": os.fspath(library.absolute()),
         "inputs": os.fspath(folder / "inputs.npy"),
         "result": os.fspath(folder / result),
     }
-    (folder / "request.json").write_text(json.dumps(request))
-    command = [sys.executable, "-m", "dlas.hardware.session", os.fspath(folder / "request.json")]
-    try:
-        ended = subprocess.run(
-            command,
-            env=_environment(target),
-            capture_output=True,
-            text=True,
-            errors="replace",
-            timeout=time_limit,
-        )
-    except subprocess.TimeoutExpired:
-        raise UserError(
-            f"the library did not finish within {time_limit:g} s and was stopped",
-            key=os.fspath(library),
-        ) from None
-    if ended.returncode != 0 or not (folder / result).exists():
-        raise UserError(_failure(ended), key=os.fspath(library))
+    run_session(request, folder, time_limit)
     return folder / result
-
-
-def _environment(target: Target) -> dict[str, str]:
-    packages = os.fspath(Path(dlas.__file__).resolve().parent.parent)
-    searched = os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")]))
-    confined = usable_cores() < (os.cpu_count() or 1)
-    return {
-        **os.environ,
-        "PYTHONPATH": searched,
-        "TVM_USE_RUNTIME_LIB": "1",
-        "TVM_NUM_THREADS": str(threads(target)),
-        # TVM binds its threads to cores counted from 0, even where this process may only run on others.
-        **({"TVM_BIND_THREADS": "0"} if confined else {}),
-    }
-
-
-def _failure(ended: subprocess.CompletedProcess[str]) -> str:
-    said = [line for line in ended.stderr.splitlines() if line.strip()]
-    if ended.returncode == 0:
-        return "the library ended its process before it had given its outputs"
-    if ended.returncode < 0:
-        crash = signal.Signals(-ended.returncode)
-        return f"the library crashed ({crash.name}): {CRASHES.get(crash, 'it was stopped')}"
-    return f"the library could not be run: {said[-1] if said else f'exit code {ended.returncode}'}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import platform
 from pathlib import Path
 from types import MappingProxyType
@@ -61,6 +62,29 @@ LLVM's tuning hints say nothing about whether a library runs. Sources: LLVM's X8
 Linux, arch/x86/include/asm/cpufeatures.h and Documentation/arch/arm64/elf_hwcaps.rst.
 """
 
+HWCAPS = MappingProxyType(
+    {
+        16: {
+            "fp": 0,
+            "asimd": 1,
+            "atomics": 8,
+            "asimdhp": 10,
+            "asimdrdm": 12,
+            "fcma": 14,
+            "lrcpc": 15,
+            "asimddp": 20,
+            "sve": 22,
+            "asimdfhm": 23,
+        },
+        26: {"sve2": 1, "i8mm": 13, "bf16": 14},
+    }
+)
+"""aarch64: per entry of the auxiliary vector (AT_HWCAP, AT_HWCAP2), the bits of the kernel's names.
+
+Linux, arch/arm64/include/uapi/asm/hwcap.h. An emulator answers for the CPU that it emulates, where its
+/proc/cpuinfo may be that of the machine beneath.
+"""
+
 ARCHITECTURES = MappingProxyType(
     {"x86_64": "x86_64", "amd64": "x86_64", "aarch64": "aarch64", "arm64": "aarch64"}
 )
@@ -89,7 +113,17 @@ def of_this_machine() -> tuple[str, ...]:
         from tvm.target import codegen
 
         return of_llvm_cpu(codegen.llvm_get_system_triple(), codegen.llvm_get_system_cpu())
-    return from_cpuinfo(CPUINFO.read_text(), architecture(platform.machine()))
+    machine = architecture(platform.machine())
+    return from_hwcaps() if machine == "aarch64" else from_cpuinfo(CPUINFO.read_text(), machine)
+
+
+def from_hwcaps() -> tuple[str, ...]:
+    """The extensions that Linux tells this aarch64 process of."""
+    getauxval = ctypes.CDLL(None).getauxval
+    getauxval.argtypes, getauxval.restype = [ctypes.c_ulong], ctypes.c_ulong
+    told = {entry: getauxval(entry) for entry in HWCAPS}
+    flags = {name for entry, bits in HWCAPS.items() for name, bit in bits.items() if told[entry] >> bit & 1}
+    return tuple(sorted(name for name, kernel in KERNEL_NAMES["aarch64"].items() if kernel in flags))
 
 
 def from_cpuinfo(text: str, machine: str) -> tuple[str, ...]:

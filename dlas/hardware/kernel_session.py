@@ -29,34 +29,69 @@ def compared(library: Path, pairs: Iterable[Mapping[str, Any]]) -> list[dict[str
 
 def profiled(library: Path, inputs: np.ndarray, runs: int) -> list[dict[str, Any]]:
     """Every kernel call of `main` with its samples; the first run is not kept."""
+    network = Network(library, inputs)
+    network.run()
+    return network.profile(runs)
+
+
+def timed(library: Path, kernels: Iterable[Mapping[str, Any]]) -> list[list[int]]:
+    """The nanoseconds of each kernel's runs on one random input, its output included."""
     import tvm
-    from tvm.runtime.vm import VirtualMachine
 
-    machine = VirtualMachine(tvm.runtime.load_module(str(library)), tvm.cpu())
-    image = tvm.runtime.tensor(inputs)
-    machine["main"](image)
-    calls: list[tuple[str, int]] = []
-    started = 0
+    module, random = tvm.runtime.load_module(str(library)), np.random.default_rng(0)
+    return [
+        _samples(
+            module[kernel["name"]],
+            [tvm.runtime.tensor(_random(random, **argument)) for argument in kernel["arguments"]],
+        )
+        for kernel in kernels
+    ]
 
-    def instrument(function: object, name: str, before: bool, result: object, *arguments: object) -> int:
-        nonlocal started
+
+class Network:
+    """A network's library, loaded, with the input that it is timed on."""
+
+    def __init__(self, library: Path, inputs: np.ndarray) -> None:
+        import tvm
+        from tvm.runtime.vm import VirtualMachine
+
+        self._image = tvm.runtime.tensor(inputs)
+        executable = tvm.runtime.load_module(str(library))
+        self._plain = VirtualMachine(executable, tvm.cpu())["main"]
+        self._machine = VirtualMachine(executable, tvm.cpu())
+        self._main = self._machine["main"]
+        self._calls: list[tuple[str, int]] = []
+        self._started = 0
+        self._proceed = int(tvm.runtime.vm.VMInstrumentReturnKind.NO_OP)
+        self._machine.set_instrument(self._instrument)
+
+    def run(self) -> int:
+        """The nanoseconds of one run."""
+        start = time.perf_counter_ns()
+        self._plain(self._image)
+        return time.perf_counter_ns() - start
+
+    def profile(self, runs: int) -> list[dict[str, Any]]:
+        """Every kernel call of `main`, in order, with its samples in nanoseconds."""
+        sampled = []
+        for _ in range(runs):
+            self._calls.clear()
+            self._main(self._image)
+            sampled.append(list(self._calls))
+        return [
+            {"kernel": samples[0][0], "samples_ns": [elapsed for _, elapsed in samples]}
+            for samples in zip(*sampled, strict=True)
+        ]
+
+    def _instrument(
+        self, function: object, name: str, before: bool, result: object, *arguments: object
+    ) -> int:
         now = time.perf_counter_ns()
         if before:
-            started = now
+            self._started = now
         elif not name.startswith("vm."):
-            calls.append((name, now - started))
-        return int(tvm.runtime.vm.VMInstrumentReturnKind.NO_OP)
-
-    machine.set_instrument(instrument)
-    sampled = []
-    for _ in range(runs):
-        calls.clear()
-        machine["main"](image)
-        sampled.append(list(calls))
-    return [
-        {"kernel": samples[0][0], "samples_ns": [elapsed for _, elapsed in samples]}
-        for samples in zip(*sampled, strict=True)
-    ]
+            self._calls.append((name, now - self._started))
+        return self._proceed
 
 
 def _compared(
@@ -79,6 +114,16 @@ def _compared(
     scale = float(np.abs(outputs[0]).max()) or 1.0
     error = float(np.abs(outputs[1] - outputs[0]).max()) / scale
     return {"first_ns": samples[0], "second_ns": samples[1], "relative_error": error}
+
+
+def _samples(kernel: Callable[..., None], arguments: list[Any]) -> list[int]:
+    samples: list[int] = []
+    kernel(*arguments)
+    while len(samples) < LEAST_RUNS or sum(samples) < LEAST_NS:
+        start = time.perf_counter_ns()
+        kernel(*arguments)
+        samples.append(time.perf_counter_ns() - start)
+    return samples
 
 
 def _random(random: np.random.Generator, shape: Iterable[int], dtype: str) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Single kernels in a fresh process: two of them against each other, or each as the whole network calls it.
 
 compare_kernels(library, pairs, target) -> [Comparison]     a plain library of PrimFuncs
+time_kernels(library, kernels, target) -> [milliseconds]     likewise
 profile(library, inputs, target, runs) -> [KernelTime]      a network's library, kernel by kernel
 """
 
@@ -39,6 +40,14 @@ class KernelPair:
 
 
 @dataclass(frozen=True)
+class KernelRun:
+    """A kernel with its arguments, the last of which is its output."""
+
+    name: str
+    arguments: tuple[KernelArgument, ...]
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Medians over runs taken in turn, and how far the outputs are apart."""
 
@@ -59,7 +68,7 @@ class KernelTime:
 def compare_kernels(library: Path, pairs: Sequence[KernelPair], target: Target) -> list[Comparison]:
     """Run and time both kernels of each pair in turn; UserError where one of them crashes."""
     order = {"command": "compare", "pairs": [asdict(pair) for pair in pairs]}
-    with tempfile.TemporaryDirectory(prefix="dlas-") as folder, exclusive_board():
+    with tempfile.TemporaryDirectory(prefix="dlas-") as folder, exclusive_board(target):
         result = session_result(Path(folder), "compared.json", target, library, np.zeros(0), order)
         return [
             Comparison(
@@ -71,10 +80,18 @@ def compare_kernels(library: Path, pairs: Sequence[KernelPair], target: Target) 
         ]
 
 
+def time_kernels(library: Path, kernels: Sequence[KernelRun], target: Target) -> list[float]:
+    """The median milliseconds of each kernel, alone."""
+    order = {"command": "kernels", "kernels": [asdict(kernel) for kernel in kernels]}
+    with tempfile.TemporaryDirectory(prefix="dlas-") as folder, exclusive_board(target):
+        result = session_result(Path(folder), "kernels.json", target, library, np.zeros(0), order)
+        return [statistics.median(samples) / NS_PER_MS for samples in json.loads(result.read_text())]
+
+
 def profile(library: Path, inputs: np.ndarray, target: Target, runs: int) -> list[KernelTime]:
     """The time of every call that `main` makes, for the first of `inputs`: medians over `runs` runs."""
     order = {"command": "profile", "runs": runs}
-    with tempfile.TemporaryDirectory(prefix="dlas-") as folder, exclusive_board():
+    with tempfile.TemporaryDirectory(prefix="dlas-") as folder, exclusive_board(target):
         result = session_result(Path(folder), "profile.json", target, library, inputs[:1], order)
         calls = json.loads(result.read_text())
     return [KernelTime(call["kernel"], statistics.median(call["samples_ns"]) / NS_PER_MS) for call in calls]

@@ -13,9 +13,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
+
+from dlas.hardware import instruction_sets
+from dlas.hardware.instruction_sets import architecture
+
+EMULATOR = "DLAS_EMULATOR"
+"""The environment variable in which an emulated board tells what emulates it."""
+
+SYSTEMS = MappingProxyType({"linux": "linux", "darwin": "macos", "macos": "macos", "macosx": "macos"})
+"""Spellings of an operating system, in a triple or from Python."""
 
 PACKAGES = (
     "dlas",
@@ -40,6 +50,15 @@ CLOCK_TICKS = 2
 
 
 @dataclass(frozen=True)
+class Machine:
+    """What a machine can run."""
+
+    architecture: str
+    system: str
+    instruction_sets: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class State:
     """What changes from minute to minute; `*_seconds` and `throttled` count up from an unknown start."""
 
@@ -61,6 +80,25 @@ class State:
     """CPU time of this process."""
     throttled: int | None
     """How often the cores were slowed down for their heat."""
+
+
+def this_machine() -> Machine:
+    """The machine that this process runs on; imports no TVM on Linux."""
+    return Machine(
+        architecture=architecture(platform.machine()),
+        system=system(),
+        instruction_sets=instruction_sets.of_this_machine(),
+    )
+
+
+def system() -> str:
+    """The operating system of this machine: linux, macos."""
+    return SYSTEMS.get(platform.system().lower(), platform.system().lower())
+
+
+def usable_cores() -> int:
+    """The cores that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def state() -> State:
@@ -114,13 +152,13 @@ def unsteadiness(before: State, after: State) -> tuple[str, ...]:
 def environment() -> dict[str, Any]:
     """What stays while the machine runs: versions, CPU, cores, memory, kernel, governor.
 
-    None of the packages is imported.
+    None of the packages is imported. An emulated board has its emulator for a CPU.
     """
     return {
         "python": platform.python_version(),
         "packages": {name: version for name in PACKAGES if (version := package_version(name)) is not None},
         "machine": platform.machine(),
-        "cpu": _cpu_model(),
+        "cpu": emulator() or _cpu_model(),
         "cores": psutil.cpu_count(),
         "memory_bytes": psutil.virtual_memory().total,
         "kernel": f"{platform.system()} {platform.release()}",
@@ -142,6 +180,11 @@ def package_version(name: str) -> str | None:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def emulator() -> str | None:
+    """What emulates this board; None on a real one."""
+    return os.environ.get(EMULATOR) or None
 
 
 def governor() -> str | None:

@@ -7,12 +7,13 @@ write(Measurement, timing.json), read(timing.json) -> Measurement
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from dlas import config
 from dlas.errors import UserError
 from dlas.hardware import machine, statistics
 from dlas.hardware.statistics import Interval
@@ -32,6 +33,10 @@ class Session:
     after: machine.State
 
     @property
+    def median_ms(self) -> float:
+        return statistics.median(self.samples_ns) / NS_PER_MS
+
+    @property
     def unsteady(self) -> tuple[str, ...]:
         """The reasons not to trust this session."""
         return machine.unsteadiness(self.before, self.after)
@@ -47,6 +52,10 @@ class Measurement:
     """Runs after the cold one, and before the first sample, that are not kept."""
     threads: int
     sessions: tuple[Session, ...]
+    emulated: bool = False
+    """Such times say nothing about a real board, and are compared with none."""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    """Of the board, as the first session found it (machine.environment)."""
 
     @cached_property
     def samples_ms(self) -> tuple[float, ...]:
@@ -66,6 +75,10 @@ class Measurement:
     def interval_ms(self) -> Interval:
         """The confidence interval of the median."""
         return statistics.median_interval(self.samples_ms)
+
+    @cached_property
+    def session_medians_ms(self) -> tuple[float, ...]:
+        return tuple(session.median_ms for session in self.sessions)
 
     def percentile_ms(self, percent: float) -> float:
         return statistics.percentile(self.samples_ms, percent)
@@ -92,6 +105,7 @@ class Measurement:
             "p99_ms": self.percentile_ms(99),
             "outliers": len(self.outliers),
             "unsteady": list(self.unsteady),
+            "emulated": self.emulated,
         }
 
 
@@ -110,9 +124,31 @@ def read(path: Path) -> Measurement:
         sessions = tuple(session(values) for values in document["sessions"])
         if not sessions or not all(found.samples_ns for found in sessions):
             raise ValueError("it holds no samples")
-        return Measurement(int(document["runs"]), int(document["warmup"]), int(document["threads"]), sessions)
+        return Measurement(
+            int(document["runs"]),
+            int(document["warmup"]),
+            int(document["threads"]),
+            sessions,
+            bool(document.get("emulated", False)),
+            dict(document.get("environment", {})),
+        )
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise UserError(f"{path.name} does not hold a timing: {error!r}", key=str(path)) from None
+
+
+def of_sessions(
+    found: Sequence[Mapping[str, Any]], protocol: config.Timing, *, emulated: bool
+) -> Measurement:
+    """What the sessions of one library wrote (dlas.hardware.session), as one measurement."""
+    first = found[0]
+    return Measurement(
+        protocol.runs,
+        protocol.warmup,
+        int(first["threads"]),
+        tuple(session(values) for values in found),
+        emulated or first["emulated"],
+        first["environment"],
+    )
 
 
 def session(values: Mapping[str, Any]) -> Session:

@@ -5,10 +5,12 @@ It needs NumPy, psutil and TVM's runtime, and nothing else that this project nee
     {"command": "compute", "library": …, "inputs": …, "result": outputs.npy}
     {"command": "time", "library": …, "inputs": …, "result": session.json, "runs": …, "warmup": …}
     {"command": "profile", "library": …, "inputs": …, "result": profile.json, "runs": …}
+    {"command": "race", "library": …, "inputs": …, "result": race.json, "libraries": […], "runs": …}
     {"command": "compare", "library": …, "inputs": …, "result": compared.json, "pairs": […]}
+    {"command": "kernels", "library": …, "inputs": …, "result": kernels.json, "kernels": […]}
 
-`inputs` is an .npy of shape (N, C, H, W), run one at a time; "time" and "profile" run the first of them,
-"compare" makes its own.
+`inputs` is an .npy of shape (N, C, H, W), run one at a time; "time", "profile" and "race" run the first of
+them, "compare" and "kernels" make their own. `affinity` lists the cores to run on, or none.
 """
 
 from __future__ import annotations
@@ -20,14 +22,14 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlas.hardware import kernel_session, machine
+from dlas.hardware import kernel_session, machine, race_session
 
 if TYPE_CHECKING:
     import tvm
@@ -80,7 +82,26 @@ def timed(library: Path, inputs: np.ndarray, runs: int, warmup: int) -> dict[str
         main(image)
     samples = [_nanoseconds(main, image) for _ in range(runs)]
     after = machine.state()
-    return {"first_ns": first, "samples_ns": samples, "before": asdict(before), "after": asdict(after)}
+    return {
+        "first_ns": first,
+        "samples_ns": samples,
+        "before": asdict(before),
+        "after": asdict(after),
+        "threads": int(os.environ["TVM_NUM_THREADS"]),
+        "emulated": machine.emulator() is not None,
+        "environment": machine.environment(),
+    }
+
+
+def confine(cores: Sequence[int]) -> None:
+    """Keep this process, and threads that it starts from now on, on these cores; none leaves them all."""
+    if not cores:
+        return
+    try:
+        os.sched_setaffinity(0, cores)
+    except (OSError, AttributeError) as error:
+        numbers = ", ".join(map(str, cores))
+        sys.exit(f"target.affinity: this board has no cores {numbers} to run on ({error})")
 
 
 def serve(request: Mapping[str, Any]) -> None:
@@ -95,6 +116,11 @@ def serve(request: Mapping[str, Any]) -> None:
         result.write_text(json.dumps(kernel_session.profiled(library, inputs, request["runs"])))
     elif request["command"] == "compare":
         result.write_text(json.dumps(kernel_session.compared(library, request["pairs"])))
+    elif request["command"] == "kernels":
+        result.write_text(json.dumps(kernel_session.timed(library, request["kernels"])))
+    elif request["command"] == "race":
+        libraries = [Path(path) for path in request["libraries"]]
+        result.write_text(json.dumps(race_session.raced(libraries, inputs, request["runs"])))
     else:
         raise ValueError(f"no such command: {request['command']}")
 
@@ -108,4 +134,6 @@ def _nanoseconds(main: Callable[[Any], Any], image: Any) -> int:
 if __name__ == "__main__":
     die_with_parent()
     keep_torch_out()
-    serve(json.loads(Path(sys.argv[1]).read_text()))
+    asked = json.loads(Path(sys.argv[1]).read_text())
+    confine(asked["affinity"])
+    serve(asked)

@@ -63,6 +63,13 @@ def ratio_interval(new: Sequence[float], old: Sequence[float], seed: int = 0) ->
     return _percentile_interval(_resampled_medians(new, generator) / _resampled_medians(old, generator))
 
 
+def mann_whitney(new: Sequence[float], old: Sequence[float]) -> float:
+    """The two-sided p-value of the U test of Mann and Whitney (1947), exact for few samples without ties."""
+    from scipy.stats import mannwhitneyu
+
+    return float(mannwhitneyu(_checked(new), _checked(old), alternative="two-sided").pvalue)
+
+
 def outliers(samples: Sequence[float]) -> tuple[int, ...]:
     """Positions of the samples whose modified z-score is beyond `OUTLIER_SCORE`.
 

@@ -9,17 +9,20 @@ write(Target, target.json), read(target.json) -> Target
 from __future__ import annotations
 
 import json
-import os
 import platform
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dlas import config
 from dlas.errors import UserError
-from dlas.hardware import instruction_sets
+from dlas.hardware import instruction_sets, machine
 from dlas.hardware.instruction_sets import architecture
+from dlas.hardware.machine import SYSTEMS
+from dlas.hardware.machine import Machine as Machine
+from dlas.hardware.machine import this_machine as this_machine
+from dlas.hardware.machine import usable_cores as usable_cores
 
 if TYPE_CHECKING:
     import tvm
@@ -31,9 +34,6 @@ VECTOR_REGISTERS = MappingProxyType(
     }
 )
 """Per architecture, widest first: the extension that brings them, bytes of one register, their number."""
-
-SYSTEMS = MappingProxyType({"linux": "linux", "darwin": "macos", "macos": "macos", "macosx": "macos"})
-"""Spellings of an operating system, in a triple or from Python."""
 
 
 @dataclass(frozen=True)
@@ -50,15 +50,12 @@ class Target:
     """LLVM features beyond the CPU's own, `+name` or `-name`."""
     instruction_sets: tuple[str, ...] = ()
     """The extensions that the generated code may use: a machine without one of them can't run it."""
-
-
-@dataclass(frozen=True)
-class Machine:
-    """What a machine can run."""
-
-    architecture: str
-    system: str
-    instruction_sets: tuple[str, ...]
+    affinity: tuple[int, ...] = ()
+    """The cores to run on, by number; none leaves them to the system."""
+    linker: str | None = None
+    emulated: bool = False
+    reach: str = "local"
+    rpc: config.Rpc = field(default_factory=config.Rpc)
 
 
 def resolve(declared: config.Target) -> Target:
@@ -77,7 +74,7 @@ def resolve(declared: config.Target) -> Target:
             key="target.triple",
             remedy=f"Name a triple of {known}, such as aarch64-linux-gnu, or null for this machine.",
         )
-    foreign = declared.triple is not None and not _of_this_machine(declared.triple)
+    foreign = declared.triple is not None and not of_this_machine(declared.triple)
     if foreign and (declared.cpu is None or declared.cores is None):
         missing = "cpu" if declared.cpu is None else "cores"
         raise UserError(
@@ -109,7 +106,20 @@ def resolve(declared: config.Target) -> Target:
         vector_registers=vector_registers,
         features=features,
         instruction_sets=extensions,
+        affinity=tuple(declared.affinity or ()),
+        linker=declared.linker,
+        emulated=declared.emulated,
+        reach=declared.reach,
+        rpc=declared.rpc,
     )
+
+
+def decisive(target: Target) -> dict[str, Any]:
+    """What decides the code, and its speed, as plain JSON values: not where the board is reached."""
+    values = asdict(target)
+    for address in ("linker", "reach", "rpc"):
+        del values[address]
+    return values
 
 
 def tvm_target(target: Target) -> tvm.target.Target:
@@ -127,41 +137,31 @@ def tvm_target(target: Target) -> tvm.target.Target:
     )
 
 
-def usable_cores() -> int:
-    """The cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def this_machine() -> Machine:
-    """The machine that this process runs on; imports no TVM on Linux."""
-    return Machine(
-        architecture=architecture(platform.machine()),
-        system=SYSTEMS.get(platform.system().lower(), platform.system().lower()),
-        instruction_sets=instruction_sets.of_this_machine(),
-    )
-
-
-def misfits(target: Target, machine: Machine) -> tuple[str, ...]:
-    """The reasons why a library made for `target` can't run on `machine`; none when it can."""
-    if architecture(target.triple) != machine.architecture:
-        return (f"it is {architecture(target.triple)} code, and this machine is {machine.architecture}",)
+def misfits(target: Target, found: Machine, what: str = "this machine") -> tuple[str, ...]:
+    """The reasons why a library made for `target` can't run on the machine; none when it can."""
+    if architecture(target.triple) != found.architecture:
+        return (f"it is {architecture(target.triple)} code, and {what} is {found.architecture}",)
     reasons = []
-    if _system(target.triple) != machine.system:
-        reasons.append(f"it is made for {_system(target.triple)}, and this machine runs {machine.system}")
-    missing = [name for name in target.instruction_sets if name not in machine.instruction_sets]
+    if system(target.triple) != found.system:
+        reasons.append(f"it is made for {system(target.triple)}, and {what} runs {found.system}")
+    missing = [name for name in target.instruction_sets if name not in found.instruction_sets]
     if missing:
-        reasons.append(f"it is made for {target.cpu}, and this machine's CPU lacks {', '.join(missing)}")
+        reasons.append(f"it is made for {target.cpu}, and {what}'s CPU lacks {', '.join(missing)}")
     return tuple(reasons)
 
 
-def require_fit(target: Target, what: str = "the library") -> None:
+def require_fit(target: Target) -> None:
     """UserError (target) with every reason unless a library made for `target` runs on this machine."""
-    reasons = misfits(target, this_machine())
+    require_no(misfits(target, this_machine()), target, "this machine")
+
+
+def require_no(reasons: tuple[str, ...], target: Target, machine: str) -> None:
+    """UserError (target) that tells the reasons, if there are any."""
     if reasons:
         raise UserError(
-            f"{what} does not run on this machine: {'; '.join(reasons)}",
+            f"the library does not run on {machine}: {'; '.join(reasons)}",
             key="target",
-            remedy=f"Run it on a {target.cpu} ({target.triple}), or build it for this machine.",
+            remedy=f"Run it on a {target.cpu} ({target.triple}), or build it for {machine}.",
         )
 
 
@@ -174,21 +174,27 @@ def read(path: Path) -> Target:
     """The target that `write` wrote; UserError for anything else."""
     try:
         values: dict[str, Any] = json.loads(path.read_text())
-        known = {field.name for field in fields(Target)}
-        if set(values) != known:
+        needed = {known.name for known in fields(Target) if _is_needed(known)}
+        if not needed <= set(values) <= {known.name for known in fields(Target)}:
             raise ValueError(f"its keys are {', '.join(sorted(values))}")
         lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-        return Target(**{**values, **lists})
+        return Target(**{**values, **lists, "rpc": config.Rpc(**values.get("rpc", {}))})
     except (ValueError, TypeError, OSError) as error:
         raise UserError(f"{path.name} does not describe a target: {error}", key=str(path)) from None
 
 
-def _of_this_machine(triple: str) -> bool:
-    machine = SYSTEMS.get(platform.system().lower(), platform.system().lower())
-    return architecture(triple) == architecture(platform.machine()) and _system(triple) == machine
+def _is_needed(known: Field[Any]) -> bool:
+    return known.default is MISSING and known.default_factory is MISSING
 
 
-def _system(triple: str) -> str:
+def of_this_machine(triple: str) -> bool:
+    """Whether the triple has this machine's architecture and operating system."""
+    here = architecture(platform.machine()) == architecture(triple)
+    return here and machine.system() == system(triple)
+
+
+def system(triple: str) -> str:
+    """The operating system of a triple: linux, macos."""
     words = [word.rstrip("0123456789.") for word in triple.lower().split("-")[1:]]
     return next((SYSTEMS[word] for word in words if word in SYSTEMS), "an unknown system")
 

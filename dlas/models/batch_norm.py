@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
@@ -14,10 +15,30 @@ class _ConvolutionsWhole(fx.Tracer):
         return isinstance(module, nn.Conv2d) or super().is_leaf_module(module, qualified_name)
 
 
-def fold_batch_norm(network: nn.Module) -> nn.Module:
-    """`network` (in eval mode) without the batch norms that alone read a convolution; names stay.
+class ChannelAffine(nn.Module):
+    """Each channel times a number plus a number: what a batch norm in eval mode does."""
 
-    Each folds into the weight and bias of its convolution (Jacob et al., arXiv:1712.05877, section 3.2).
+    scale: torch.Tensor
+    shift: torch.Tensor
+
+    def __init__(self, norm: nn.BatchNorm2d) -> None:
+        super().__init__()
+        assert norm.running_mean is not None
+        assert norm.running_var is not None
+        scale = norm.weight.detach() / torch.sqrt(norm.running_var + norm.eps)
+        self.register_buffer("scale", scale.reshape(1, -1, 1, 1))
+        self.register_buffer("shift", (norm.bias.detach() - norm.running_mean * scale).reshape(1, -1, 1, 1))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """(N, C, H, W) to the same."""
+        return images * self.scale + self.shift
+
+
+def fold_batch_norm(network: nn.Module) -> nn.Module:
+    """`network` (in eval mode) without batch norms; the names of all other layers stay.
+
+    One that alone reads a convolution folds into its weight and bias (Jacob et al., arXiv:1712.05877, section
+    3.2); any other becomes a multiplication and an addition.
     """
     if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         return network
@@ -34,6 +55,8 @@ def fold_batch_norm(network: nn.Module) -> nn.Module:
             folded.set_submodule(str(source.target), fuse_conv_bn_eval(convolution, norm))
             node.replace_all_uses_with(source)
             graph.erase_node(node)
+        else:
+            folded.set_submodule(str(node.target), ChannelAffine(norm))
     folded.recompile()
     folded.delete_all_unused_submodules()
     return folded.eval()

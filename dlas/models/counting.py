@@ -1,9 +1,9 @@
 """What a network costs: parameters, multiply-accumulates (MACs) and bytes, dense and by what is not zero.
 
 A weight is a convolution's (out_channels, in_channels / groups, height, width), or a linear layer's
-(out_features, in_features). Formats see it as the matrix (first, product of the others). Only weights count
-as sparse: what else a network has (biases, scales and shifts of batch norm) is never pruned nor stored
-sparsely. The definitions of compression ratio and expected speedup are those of the Deep Learning
+(out_features, in_features). Only weights count as sparse: what else a network has (biases, scales and shifts
+of batch norm) is never pruned. What a format really stores is measured where the weights are packed, in the
+layers' table. The definitions of compression ratio and expected speedup are those of the Deep Learning
 Acceleration Stack (Gibson et al., arXiv:2311.08909).
 """
 
@@ -17,8 +17,6 @@ import torch
 from torch import nn
 
 FLOAT32_BITS = 32
-INDEX_BYTES = 4
-"""Sparse formats keep their column indices and row pointers as int32."""
 
 
 def weight_layers(model: nn.Module) -> dict[str, nn.Module]:
@@ -73,51 +71,6 @@ def expected_speedup(dense_macs: int, remaining_macs: int, bits: int) -> float:
 def dense_bytes(values: int, bits: int) -> int:
     """That many values of `bits` bits, one after the other."""
     return math.ceil(values * bits / 8)
-
-
-def csr_bytes(weight: torch.Tensor, bits: int) -> int:
-    """Compressed sparse rows: a value and its column for each non-zero, and rows + 1 pointers.
-
-    In float32 that is 8 * nonzeros + 4 * (rows + 1).
-    """
-    nonzeros = _nonzeros(weight)
-    return dense_bytes(nonzeros, bits) + INDEX_BYTES * (nonzeros + weight.shape[0] + 1)
-
-
-def bsr_bytes(weight: torch.Tensor, bits: int, block: tuple[int, int]) -> int:
-    """Block sparse rows: r * c values and a block column for each block that is not all zero, and
-    rows / r + 1 pointers. What is no whole number of blocks is stored dense."""
-    rows, columns = block
-    matrix = weight.detach().flatten(start_dim=1)
-    if matrix.shape[0] % rows or matrix.shape[1] % columns:
-        return dense_bytes(weight.numel(), bits)
-    blocks = (matrix != 0).unfold(0, rows, rows).unfold(1, columns, columns).any(dim=-1).any(dim=-1)
-    stored = int(blocks.sum())
-    return dense_bytes(stored * rows * columns, bits) + INDEX_BYTES * (stored + blocks.shape[0] + 1)
-
-
-def stored_bytes(model: nn.Module, weight_format: str, bits: int, block: tuple[int, int] = (1, 1)) -> int:
-    """The parameters with the weights of the convolutions in a format (dense, csr, bsr) and the rest dense.
-
-    Linear layers are dense in every format, since formats are a choice of the convolution's algorithm.
-    `block` is that of bsr.
-    """
-    weights = [_weight(layer) for layer in weight_layers(model).values() if isinstance(layer, nn.Conv2d)]
-    rest = parameters(model) - sum(weight.numel() for weight in weights)
-    return sum(_weight_bytes(weight, weight_format, bits, block) for weight in weights) + dense_bytes(
-        rest, bits
-    )
-
-
-def _weight_bytes(weight: torch.Tensor, weight_format: str, bits: int, block: tuple[int, int]) -> int:
-    match weight_format:
-        case "dense":
-            return dense_bytes(weight.numel(), bits)
-        case "csr":
-            return csr_bytes(weight, bits)
-        case "bsr":
-            return bsr_bytes(weight, bits, block)
-    raise ValueError(f"the bytes of the format {weight_format!r} are not known")
 
 
 def _positions_by_layer(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, int]:

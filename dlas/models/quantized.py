@@ -20,9 +20,6 @@ from dlas.models.precision import Precision
 if TYPE_CHECKING:
     from torch.fx import GraphModule, Node
 
-WEIGHT_STEPS = 127
-"""Symmetric: -128 is not used, so that every weight has its negative."""
-
 ACTIVATION_STEPS = 255
 
 ADDITIONS = ("aten.add.Tensor", "aten.add_.Tensor")
@@ -36,10 +33,16 @@ class Quantized(Precision):
     image_shape: torch.Tensor
     simulated: nn.Module
 
-    def __init__(self, network: nn.Module, image_shape: tuple[int, int, int], prepared: GraphModule) -> None:
+    weight_bits: torch.Tensor
+
+    def __init__(
+        self, network: nn.Module, image_shape: tuple[int, int, int], prepared: GraphModule, weight_bits: int
+    ) -> None:
         super().__init__()
         self.register_buffer("image_shape", torch.tensor(image_shape))
-        self.prepared = copy.deepcopy(prepared)
+        self.register_buffer("weight_bits", torch.tensor(weight_bits))
+        with _quiet():
+            self.prepared = copy.deepcopy(prepared)
         # Kept out of the state dict: the first counts the layers, the second follows from `prepared`.
         object.__setattr__(self, "network", network)
         object.__setattr__(self, "simulated", _simulated(prepared))
@@ -54,7 +57,9 @@ class Quantized(Precision):
         return logits
 
 
-def observed(network: nn.Module, image_shape: tuple[int, int, int], observer: str) -> GraphModule:
+def observed(
+    network: nn.Module, image_shape: tuple[int, int, int], observer: str, weight_bits: int
+) -> GraphModule:
     """`network`, batch norm folded, with observers of `observer`'s kind on what will be quantized."""
     with _quiet():
         from torchao.quantization.pt2e.quantize_pt2e import prepare_pt2e
@@ -66,7 +71,7 @@ def observed(network: nn.Module, image_shape: tuple[int, int, int], observer: st
                 fold_batch_norm(network.eval()), (example,), dynamic_shapes=any_batch
             )
             graph = exported.module()
-        prepared: GraphModule = prepare_pt2e(graph, _quantizer(observer))
+        prepared: GraphModule = prepare_pt2e(graph, _quantizer(observer, weight_bits))
     return prepared
 
 
@@ -75,10 +80,11 @@ def load(network: nn.Module, weights: Path) -> Quantized:
     state = {name.removeprefix("prepared."): tensor for name, tensor in load_file(weights).items()}
     channels, height, width = state.pop("image_shape").tolist()
     image_shape = (channels, height, width)
+    weight_bits = int(state.pop("weight_bits"))
     kind = "histogram" if any(name.endswith(".histogram") for name in state) else "minmax"
-    prepared = observed(network, image_shape, kind)
+    prepared = observed(network, image_shape, kind, weight_bits)
     prepared.load_state_dict(state)
-    return Quantized(network, image_shape, prepared)
+    return Quantized(network, image_shape, prepared, weight_bits)
 
 
 def _simulated(prepared: GraphModule) -> GraphModule:
@@ -90,8 +96,11 @@ def _simulated(prepared: GraphModule) -> GraphModule:
     return simulated
 
 
-def _quantizer(observer: str) -> Any:
-    """Quantizes what integer convolution reads: its input, its weight, and a residual that it adds."""
+def _quantizer(observer: str, weight_bits: int) -> Any:
+    """Quantizes what integer convolution reads: its input, its weight, and a residual that it adds.
+
+    Weights are symmetric: the least integer is not used, so that every weight has its negative.
+    """
     from torchao.quantization.pt2e import HistogramObserver, MinMaxObserver, PerChannelMinMaxObserver
     from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, QuantizationSpec, Quantizer
 
@@ -102,11 +111,12 @@ def _quantizer(observer: str) -> Any:
         quant_max=ACTIVATION_STEPS,
         qscheme=torch.per_tensor_affine,
     )
+    steps = 2 ** (weight_bits - 1) - 1
     weight = QuantizationSpec(
         dtype=torch.int8,
         observer_or_fake_quant_ctr=PerChannelMinMaxObserver,
-        quant_min=-WEIGHT_STEPS,
-        quant_max=WEIGHT_STEPS,
+        quant_min=-steps,
+        quant_max=steps,
         qscheme=torch.per_channel_symmetric,
         ch_axis=0,
     )

@@ -18,8 +18,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
+from dlas import config, models
 from dlas.datasets.dataset import ImageDataset
 from dlas.errors import UserError
+from dlas.models import weights_file
 from dlas.models.checkpoint import require_same_names
 from dlas.models.weights_file import KEY
 
@@ -38,6 +40,17 @@ log = logging.getLogger(__name__)
 StateDict = dict[str, torch.Tensor]
 
 
+def check(model: config.Model, dataset: config.Dataset) -> None:
+    """Refuse given weights as `load` would, before anything is made: no image is read for it.
+
+    Nothing is refused where no weights are given, and where only the images tell the number of classes.
+    """
+    if model.weights is None or dataset.classes is None:
+        return
+    network = models.build(model, dataset.classes)
+    _fitting(network, weights_file.find(model.weights), dataset.name, dataset.classes)
+
+
 def load(model: nn.Module, path: Path, dataset: ImageDataset) -> None:
     """Fill `model`, built for the dataset's classes, in place.
 
@@ -45,19 +58,24 @@ def load(model: nn.Module, path: Path, dataset: ImageDataset) -> None:
     another architecture or number of classes, and where a value is not finite.
     """
     log.info("%s: the dense network is %s; it is not trained", KEY, path)
+    model.load_state_dict(_fitting(model, path, dataset.name, dataset.classes))
+
+
+def _fitting(model: nn.Module, path: Path, dataset: str, classes: int) -> StateDict:
+    """What the file holds, once it is found to be weights of `model`, which was built for `classes`."""
     found = read(path)
     expected = model.state_dict()
     for name, tensor in expected.items():
         if name.endswith(COUNTER):
             found.setdefault(name, tensor)
     require_same_names(model, found, KEY)
-    _require_same_shapes(expected, found, dataset)
+    _require_same_shapes(expected, found, dataset, classes)
     for name, tensor in found.items():
         if not bool(tensor.isfinite().all()):
             raise UserError(
                 f"{name} in {path.name} has values that are not finite", key=KEY, remedy="other weights"
             )
-    model.load_state_dict(found)
+    return found
 
 
 def read(path: Path) -> StateDict:
@@ -66,7 +84,7 @@ def read(path: Path) -> StateDict:
     return {DOTTED_LAYER.sub(r"\1\2", name): tensor for name, tensor in state.items()}
 
 
-def _require_same_shapes(expected: StateDict, found: StateDict, dataset: ImageDataset) -> None:
+def _require_same_shapes(expected: StateDict, found: StateDict, dataset: str, classes: int) -> None:
     """Where all that differs is the number of rows of the last layer, it is the number of classes."""
     different = [name for name, tensor in expected.items() if tensor.shape != found[name].shape]
     if not different:
@@ -76,9 +94,9 @@ def _require_same_shapes(expected: StateDict, found: StateDict, dataset: ImageDa
     given, wanted = found[name].shape, expected[name].shape
     if all(name.rpartition(".")[0] == classifier for name in different) and given[1:] == wanted[1:]:
         raise UserError(
-            f"the weights tell {given[0]} classes apart, and '{dataset.name}' has {dataset.classes}",
+            f"the weights tell {given[0]} classes apart, and '{dataset}' has {classes}",
             key=KEY,
-            remedy=f"weights for {dataset.classes} classes, or a dataset= of {given[0]}",
+            remedy=f"weights for {classes} classes, or a dataset= of {given[0]}",
         )
     raise UserError(
         f"these are the weights of another architecture: {name} is {tuple(given)} in the file and "

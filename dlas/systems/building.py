@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import tvm
 from tvm import relax
 
-from dlas.errors import UserError
 from dlas.hardware.target import Target, tvm_target
+from dlas.systems import kernels, linking
 from dlas.systems.fallback import schedule_plainly
-from dlas.systems.program import ConvLayer, LoweredProgram
-
-
-def untuned_kernel(program: LoweredProgram, layer: ConvLayer, target: Target) -> tvm.tirx.PrimFunc:
-    """The layer's kernel by its algorithm's own schedule."""
-    sch = tvm.s_tir.Schedule(tvm.IRModule({"main": program.module[layer.kernel]}))
-    importlib.import_module(layer.algorithm).schedule(sch, layer.workload, target)
-    return sch.mod["main"]
+from dlas.systems.program import LoweredProgram
 
 
 def build_library(
@@ -33,18 +24,13 @@ def build_library(
     """Write the shared library whose `main(input)` is the whole network.
 
     `tuned` holds scheduled kernels by name; every other kernel gets its algorithm's untuned schedule.
-    Raises UserError where no C compiler is there to link it.
+    Raises UserError where nothing is there to link it for the target.
     """
-    if shutil.which("cc") is None and shutil.which("gcc") is None:
-        raise UserError(
-            "no C compiler was found to link the library",
-            key="compiler",
-            remedy="Install one that answers to `cc`, such as Debian's package gcc.",
-        )
+    linking.link_command(target)
     module = _bound(_scheduled(program, tuned, target), program)
     with tvm.transform.PassContext(opt_level=opt_level):
         executable = tvm.compile(module, tvm_target(target), relax_pipeline=_to_virtual_machine())
-    executable.export_library(str(destination))
+    linking.export(executable, target, destination)
 
 
 def _scheduled(
@@ -57,7 +43,7 @@ def _scheduled(
         if name in tuned:
             kernel = tuned[name]
         elif name in layers:
-            kernel = untuned_kernel(program, layers[name], target)
+            kernel = kernels.untuned(layers[name], target)
         elif isinstance(function, tvm.tirx.PrimFunc):
             kernel = schedule_plainly(function)
         else:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tvm import relax
 
+from dlas.algorithms.activation import RELU6_LIMIT
 from dlas.algorithms.workload import ConvWorkload
 
 
@@ -17,6 +18,7 @@ class FusedConv:
     workload: ConvWorkload
     data: relax.Var
     weight: relax.Var
+    """OIHW, or a linear layer's matrix."""
     bias: relax.Var | None
     residual: relax.Var | None
     output: relax.Var
@@ -31,6 +33,7 @@ class Uses:
 
     values: dict[relax.Var, relax.Expr]
     readers: dict[relax.Var, list[relax.Var]]
+    """The caller of the function is a reader too, one that no binding has."""
 
     def only_reader(self, var: relax.Var) -> relax.Var | None:
         """The variable that reads `var`, where it is the only one."""
@@ -59,7 +62,8 @@ def variable_uses(function: relax.Function) -> Uses:
         values[binding.var] = binding.value
         for read in relax.analysis.free_vars(binding.value):
             readers[read].append(binding.var)
-    readers[function.body.body].append(function.body.body)
+    returned = relax.Var("returned", function.ret_ty)
+    readers[function.body.body].append(returned)
     return Uses(values, readers)
 
 
@@ -81,10 +85,8 @@ def _with_epilogue(var: relax.Var, call: relax.Call, uses: Uses, taken: set[rela
             absorbed.append(other)
         elif other is not None and residual is None and _same_shape(other, output):
             residual = other
-        elif not is_op(value, "relax.nn.relu"):
+        elif (activation := _activation(value)) == "":
             break
-        else:
-            activation = "relu"
         absorbed.append(output)
         output = reader
         if activation:
@@ -93,12 +95,26 @@ def _with_epilogue(var: relax.Var, call: relax.Call, uses: Uses, taken: set[rela
     return FusedConv(
         workload=_workload(call, bias is not None, residual is not None, activation),
         data=data,
-        weight=weight,
+        weight=_unreshaped(weight, uses),
         bias=bias,
         residual=residual,
         output=output,
         absorbed=tuple(absorbed),
     )
+
+
+def _activation(value: relax.Expr) -> str:
+    """As a workload names it; "" for what is none that an epilogue can end with."""
+    if is_op(value, "relax.nn.relu"):
+        return "relu"
+    bounds = [float(bound.value) for bound in value.args[1:]] if is_op(value, "relax.clip") else []
+    return "relu6" if bounds == [0, RELU6_LIMIT] else ""
+
+
+def _unreshaped(weight: relax.Var, uses: Uses) -> relax.Var:
+    """What `weight` is a view of: a linear layer's matrix."""
+    value = uses.values.get(weight)
+    return value.args[0] if value is not None and is_op(value, "relax.reshape") else weight
 
 
 def _other_addend(value: relax.Expr, addend: relax.Var) -> relax.Var | None:

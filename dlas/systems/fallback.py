@@ -1,40 +1,107 @@
-"""The untuned schedule of what is not a convolution: pooling, linear layers, element-wise arithmetic."""
+"""The untuned schedule of what is not a convolution: pooling, concatenation, element-wise arithmetic."""
 
 from __future__ import annotations
 
+from functools import partial
+from itertools import accumulate
+from math import prod
+from operator import mul
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    import tvm
-    from tvm.s_tir.schedule import SBlockRV
+import tvm
+from tvm import tirx
+from tvm.tirx import IterVar
 
-WORTH_A_THREAD = 16384
-"""Iterations below which waking the other threads costs more than it saves."""
+from dlas.algorithms.dense.tiling import WORTH_A_THREAD, largest_divisor
+
+if TYPE_CHECKING:
+    from tvm.s_tir import Schedule
+    from tvm.s_tir.schedule import LoopRV, SBlockRV
+
+ENOUGH_TASKS = 32
+"""Loops are fused, from the outermost on, until there are so many tasks to share out."""
+
+WIDEST_VECTOR, NARROWEST_VECTOR = 16, 4
+"""Values in a vector; LLVM takes several registers where the target's are narrower."""
 
 
 def schedule_plainly(function: tvm.tirx.PrimFunc) -> tvm.tirx.PrimFunc:
-    """Each block's outer loops in parallel where there is enough to do; loops over reductions stay inside."""
-    import tvm
+    """Outer loops in parallel where there is enough to do, reductions inside them, a vector innermost.
 
+    The vector is the channels of a block in NCHWc and the columns of a plane in NCHW. Of a chain of
+    element-wise operators only the end is stored; a pooling's border is filled within its own tasks.
+    """
     sch = tvm.s_tir.Schedule(tvm.IRModule({"main": function}))
-    for block in sch.get_child_blocks(sch.get_sblock("root")):
-        _parallelize(sch, block)
+    for block in _blocks(sch):
+        if _is_chained(sch, block) and not any(map(partial(_reduces, sch), sch.get_consumers(block))):
+            sch.compute_inline(block)
+    reductions = []
+    for block in reversed(_blocks(sch)):
+        borders = [producer for producer in sch.get_producers(block) if _is_chained(sch, producer)]
+        task, reduction = _schedule(sch, block)
+        for border in borders if task else []:
+            sch.compute_at(border, task, preserve_unit_loops=True)
+        reductions += [(block, reduction)] if reduction else []
+    for block, reduction in reductions:
+        sch.decompose_reduction(block, reduction)
     return sch.mod["main"]
 
 
-def _parallelize(sch: tvm.s_tir.Schedule, block: SBlockRV) -> None:
-    from tvm.tirx import IterVar
+def _blocks(sch: Schedule) -> list[SBlockRV]:
+    return list(sch.get_child_blocks(sch.get_sblock("root")))
 
+
+def _is_chained(sch: Schedule, block: SBlockRV) -> bool:
+    """Whether the block is element-wise and what it computes is read by one other block alone."""
+    return not _reduces(sch, block) and len(sch.get_consumers(block)) == 1
+
+
+def _reduces(sch: Schedule, block: SBlockRV) -> bool:
+    return any(axis.iter_type != IterVar.DataPar for axis in sch.get(block).iter_vars)
+
+
+def _schedule(sch: Schedule, block: SBlockRV) -> tuple[LoopRV | None, LoopRV | None]:
+    """Order, share out and vectorize the block's loops; returns the loop over tasks and the outermost over a
+    reduction, where there are such."""
+    kinds = [axis.iter_type for axis in sch.get(block).iter_vars]
     loops = sch.get_loops(block)
-    kinds = [var.iter_type for var in sch.get(block).iter_vars]
-    if len(loops) != len(kinds):
-        return
-    spatial = [loop for loop, kind in zip(loops, kinds, strict=True) if kind == IterVar.DataPar]
-    reduced = [loop for loop, kind in zip(loops, kinds, strict=True) if kind != IterVar.DataPar]
-    iterations = 1
-    for loop in loops:
-        iterations *= int(sch.get(loop).extent)
-    if not spatial or iterations < WORTH_A_THREAD:
-        return
-    sch.reorder(*spatial, *reduced)
-    sch.parallel(sch.fuse(*spatial[:-1]) if len(spatial) > 1 else spatial[0])
+    own = list(zip(loops[len(loops) - len(kinds) :], kinds, strict=False))
+    spatial = [loop for loop, kind in own if kind == IterVar.DataPar]
+    reduced = [loop for loop, kind in own if kind == IterVar.CommReduce]
+    if not spatial or len(spatial) + len(reduced) < len(kinds):
+        return None, None
+    work = prod(_extent(sch, loop) for loop in (*spatial, *reduced))
+    outer, vector = (spatial, []) if _slides(sch, block) else _vector(sch, spatial)
+    sch.reorder(*outer, *reduced, *vector)
+    for loop in vector:
+        sch.vectorize(loop)
+    task = None
+    if len(loops) == len(kinds):
+        tasks = list(accumulate((_extent(sch, loop) for loop in outer), mul))
+        count = next((index for index, fused in enumerate(tasks, 1) if fused >= ENOUGH_TASKS), len(outer))
+        task = sch.fuse(*outer[:count]) if count > 1 else outer[0]
+        if work >= WORTH_A_THREAD:
+            sch.parallel(task)
+    return task, reduced[0] if reduced else None
+
+
+def _slides(sch: Schedule, block: SBlockRV) -> bool:
+    """Whether a window slides along the innermost dimension: LLVM shuffles such vectors better than it would
+    gather them."""
+    innermost = sch.get(block).reads[0].region[-1].min if _reduces(sch, block) else None
+    return not isinstance(innermost, tirx.Var | tirx.IntImm | None)
+
+
+def _vector(sch: Schedule, spatial: list[LoopRV]) -> tuple[list[LoopRV], list[LoopRV]]:
+    """The loops outside of the vector, and the vector's own, if there is one."""
+    *outer, last = [loop for loop in spatial if _extent(sch, loop) > 1] or spatial[:1]
+    units = [loop for loop in spatial if _extent(sch, loop) == 1]
+    width = largest_divisor(_extent(sch, last), WIDEST_VECTOR)
+    if width < NARROWEST_VECTOR:
+        return [*units, *outer, last], []
+    outside, vector = sch.split(last, [None, width])
+    return [*units, *outer, outside], [vector]
+
+
+def _extent(sch: Schedule, loop: LoopRV) -> int:
+    return int(sch.get(loop).extent)

@@ -1,93 +1,56 @@
-"""What the importer from PyTorch has to be taught: quantization, convolutions in types besides float32."""
+"""A PyTorch network in Relax, with its parameters beside it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 
+import numpy as np
+import torch
+import tvm
+from torch import nn
 from tvm import relax
+from tvm.relax.frontend.torch import from_exported_program
 
-from dlas.errors import UserError
+from dlas.systems.converters import CONVERTERS
 
-Converter = Callable[[Any, Any], relax.Var]
+WRAPPER = "network."
+"""What a network in another data type puts before the names of its layers."""
 
 
-def _per_tensor(operation: Callable[..., relax.Expr]) -> Converter:
-    """Of activations: uint8, one scale and zero point."""
+@dataclass(frozen=True)
+class Imported:
+    """`main(input, *parameters)` as TVM's importer makes it: one dataflow block."""
 
-    def convert(node: Any, importer: Any) -> relax.Var:
-        data, scale, zero, *_ = importer.retrieve_args(node)
-        quantizes = operation is relax.op.quantize
-        return importer.block_builder.emit(
-            operation(
-                data,
-                relax.const(float(scale), "float32"),
-                relax.const(int(zero), "uint8"),
-                axis=-1,
-                out_dtype="uint8" if quantizes else "float32",
-            )
+    module: tvm.IRModule
+    names: dict[relax.Var, str]
+    """Of the parameters, as in the PyTorch network's state dict."""
+    values: dict[relax.Var, np.ndarray]
+    """Of the parameters."""
+
+
+def import_network(model: nn.Module, input_shape: Sequence[int]) -> Imported:
+    """The network (in eval mode) for one input of `input_shape` (NCHW)."""
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of torch about its own code
+        decompositions = torch.export.default_decompositions()
+        del decompositions[torch.ops.aten.linear.default]
+        exported = torch.export.export(model, (torch.zeros(*input_shape),)).run_decompositions(decompositions)
+        module = from_exported_program(
+            exported,
+            keep_params_as_input=True,
+            unwrap_unit_return_tuple=True,
+            run_ep_decomposition=False,
+            custom_convert_map=CONVERTERS,
         )
-
-    return convert
-
-
-def _per_channel(operation: Callable[..., relax.Expr]) -> Converter:
-    """Of weights: int8, a scale per output channel, zero points of 0."""
-
-    def convert(node: Any, importer: Any) -> relax.Var:
-        data, scales, zeros, axis, *_ = importer.retrieve_args(node)
-        builder = importer.block_builder
-        quantizes = operation is relax.op.quantize
-        return builder.emit(
-            operation(
-                data,
-                scales,
-                builder.emit(relax.op.astype(zeros, "int8")),
-                axis=axis,
-                out_dtype="int8" if quantizes else "float32",
-            )
-        )
-
-    return convert
-
-
-def _convolution(node: Any, importer: Any) -> relax.Var:
-    """A 2-d convolution whose output is of its input's type."""
-    data, weight, bias, stride, padding, dilation, transposed, _, groups = importer.retrieve_args(node)
-    if transposed or len(stride) != 2:
-        raise UserError(
-            f"{node.name} is no plain 2-d convolution", key="model", remedy="a network of 2-d convolutions"
-        )
-    builder = importer.block_builder
-    convolved = builder.emit(
-        relax.op.nn.conv2d(
-            data,
-            weight,
-            strides=stride,
-            padding=padding,
-            dilation=dilation,
-            groups=groups,
-            out_dtype=str(data.ty.dtype),
-        )
+    module, detached = relax.frontend.detach_params(module)
+    module = relax.transform.CanonicalizeBindings()(module)
+    signature = exported.graph_signature
+    state = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    parameters = module["main"].params[1:]
+    return Imported(
+        module=module,
+        names={var: state[var.name].removeprefix(WRAPPER) for var in parameters},
+        values={var: value.numpy() for var, value in zip(parameters, detached["main"], strict=True)},
     )
-    if bias is None:
-        return convolved
-    return builder.emit(relax.op.add(convolved, builder.emit(relax.op.reshape(bias, (1, -1, 1, 1)))))
-
-
-def _linear(node: Any, importer: Any) -> relax.Var:
-    """A matrix product and its bias, of the input's type."""
-    bias, data, weight = importer.retrieve_args(node)
-    builder = importer.block_builder
-    product = builder.emit(relax.op.matmul(data, weight, out_dtype=str(data.ty.dtype)))
-    return builder.emit(relax.op.add(product, bias))
-
-
-CONVERTERS: dict[str, Converter] = {
-    "addmm.default": _linear,
-    "convolution.default": _convolution,
-    "quantize_per_tensor.default": _per_tensor(relax.op.quantize),
-    "dequantize_per_tensor.default": _per_tensor(relax.op.dequantize),
-    "quantize_per_channel.default": _per_channel(relax.op.quantize),
-    "dequantize_per_channel.default": _per_channel(relax.op.dequantize),
-}

@@ -8,7 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from tvm import relax
 
-from dlas.algorithms import requantization
+from dlas.algorithms.activation import RELU6_LIMIT
+from dlas.algorithms.integer import requantization
+from dlas.algorithms.integer.dot_products import NARROW_WEIGHTS
+from dlas.algorithms.workload import INT8_MAX, UINT8_MAX
 from dlas.systems.epilogues import FusedConv, Uses, is_op
 
 
@@ -60,6 +63,12 @@ def integer_convolution(
         input_zero=data.zero,
         residual_zero=residual.zero if residual else 0,
         output_zero=output_zero,
+        weight_limit=NARROW_WEIGHTS if np.abs(values).max() <= NARROW_WEIGHTS else INT8_MAX,
+        output_limit=(
+            requantization.limit(RELU6_LIMIT, output_scale, output_zero)
+            if output_scale is not None and output_zero is not None and conv.workload.activation == "relu6"
+            else UINT8_MAX
+        ),
     )
     return IntegerConv(
         conv=replace(

@@ -33,6 +33,13 @@ class ConvLayer:
         """The PrimFunc that computes this layer; layers of one workload and algorithm share it."""
         return f"{self.algorithm.rpartition('.')[2]}_{self.workload.key}"
 
+    def packed(self, weight: np.ndarray) -> tuple[np.ndarray, ...]:
+        """OIHW weights as the arrays that the kernel reads."""
+        arrays: tuple[np.ndarray, ...] = importlib.import_module(self.algorithm).pack_weight(
+            self.workload, weight
+        )
+        return arrays
+
     @property
     def arguments(self) -> tuple[KernelArgument, ...]:
         """Of the kernel: input, packed weight, what its epilogue reads, output."""
@@ -50,6 +57,8 @@ class Parameter:
     array: str
     packed_for: str = ""
     """Name of a `ConvLayer`, whose algorithm says how; "" for an array that is passed as it is."""
+    part: int = 0
+    """Which of the arrays that the algorithm packs it into."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +73,18 @@ class LoweredProgram:
 
     def packed_arrays(self) -> list[np.ndarray]:
         """The parameters' values, in order, each as its kernel reads it."""
-        layers = {layer.name: layer for layer in self.layers}
-        return [self._packed(parameter, layers.get(parameter.packed_for)) for parameter in self.parameters]
-
-    def _packed(self, parameter: Parameter, layer: ConvLayer | None) -> np.ndarray:
-        array = self.arrays[parameter.array]
-        if layer is None:
-            return array
-        packed: np.ndarray = importlib.import_module(layer.algorithm).pack_weight(layer.workload, array)
-        return packed
+        packed = {
+            layer.name: layer.packed(self.arrays[parameter.array])
+            for parameter in self.parameters
+            for layer in self.layers
+            if parameter.packed_for == layer.name and parameter.part == 0
+        }
+        return [
+            packed[parameter.packed_for][parameter.part]
+            if parameter.packed_for
+            else self.arrays[parameter.array]
+            for parameter in self.parameters
+        ]
 
 
 def save(program: LoweredProgram, folder: Path) -> None:

@@ -1,15 +1,26 @@
-"""Which schedule each kernel gets: the tuned one where it is right and faster, else the untuned one."""
+"""Which schedule each kernel gets: the tuned one where it is right and faster in the network.
+
+A kernel alone, its caches warm, is not the kernel that a network calls. So the network is built without and
+with its tuned kernels, both run in turn in one process, and every kernel's time is taken where the network
+calls it. The network of the faster ones is then raced against the untuned network, and where it is no faster
+no kernel is tuned: a tuned network is never slower than the untuned one was beside it.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import tvm
 
-from dlas.hardware.kernels import Comparison, KernelPair, compare_kernels
+from dlas.hardware.kernels import KernelPair, KernelTime, compare_kernels
+from dlas.hardware.race import race
 from dlas.hardware.target import Target, tvm_target
-from dlas.systems.building import untuned_kernel
+from dlas.systems import kernels, linking
+from dlas.systems.building import build_library
 from dlas.systems.program import LoweredProgram
 from dlas.systems.tuners.task import Schedules, TuningTask
 
@@ -25,57 +36,107 @@ class KernelChoice:
     tuned: bool
     reason: str
     untuned_ms: float | None = None
+    """Of a call in the untuned network, the mean over the layers that share the kernel."""
     tuned_ms: float | None = None
+    """Likewise in the network of tuned kernels."""
 
 
 def kernel_tasks(program: LoweredProgram) -> dict[str, TuningTask]:
     """One task per kernel, in the order of the network, with the number of layers that share it."""
-    kernels = [layer.kernel for layer in program.layers]
+    shared = Counter(layer.kernel for layer in program.layers)
     return {
-        layer.kernel: TuningTask(layer.workload, layer.algorithm, kernels.count(layer.kernel))
+        layer.kernel: TuningTask(layer.workload, layer.algorithm, shared[layer.kernel])
         for layer in program.layers
     }
 
 
 def choose(
-    program: LoweredProgram, schedules: Schedules, target: Target, scratch: Path
+    program: LoweredProgram, schedules: Schedules, target: Target, opt_level: int, scratch: Path
 ) -> tuple[list[KernelChoice], dict[str, tvm.tirx.PrimFunc]]:
     """The choice for every kernel, and the tuned PrimFuncs that were chosen, by kernel name.
 
-    Both schedules of a kernel are run on one random input and timed in turn, in a fresh process that holds
-    the board alone. Their library is left in `scratch`.
+    A tuned kernel is compared with the untuned one on a random input, then timed in the network, in fresh
+    processes that hold the board alone. The libraries are left in `scratch`.
     """
     keys = {name: task.key for name, task in kernel_tasks(program).items()}
     tuned = {name: schedules.found[key] for name, key in keys.items() if key in schedules.found}
-    missing = [
-        KernelChoice(name, tuned=False, reason=schedules.missing[key])
+    choices = {
+        name: KernelChoice(name, tuned=False, reason=schedules.missing[key])
         for name, key in keys.items()
         if name not in tuned
-    ]
-    if not tuned:
-        return missing, {}
+    }
+    errors = _errors(program, tuned, target, scratch) if tuned else {}
+    wrong = {name: error for name, error in errors.items() if not error <= LARGEST_ERROR}
+    for name, error in wrong.items():
+        reason = f"the tuned kernel is wrong by {error:.1g} of its largest output"
+        choices[name] = KernelChoice(name, tuned=False, reason=reason)
+    right = {name: function for name, function in tuned.items() if name not in wrong}
+    if right:
+        choices |= _raced(program, right, target, opt_level, scratch)
+    chosen = {name: function for name, function in right.items() if choices[name].tuned}
+    return [choices[name] for name in keys], chosen
+
+
+def _errors(
+    program: LoweredProgram, tuned: Mapping[str, tvm.tirx.PrimFunc], target: Target, scratch: Path
+) -> dict[str, float]:
+    """How far each tuned kernel's output is from the untuned one's, relative to its largest."""
     layers = {layer.kernel: layer for layer in program.layers}
-    untuned = {name: untuned_kernel(program, layers[name], target) for name in tuned}
     pairs = [KernelPair(f"{name}_untuned", f"{name}_tuned", layers[name].arguments) for name in tuned]
-    functions = {pair.first: untuned[name] for pair, name in zip(pairs, tuned, strict=True)}
-    functions |= {pair.second: tuned[name] for pair, name in zip(pairs, tuned, strict=True)}
-    library = scratch / "kernels.so"
-    _build(functions, target, library)
-    compared = compare_kernels(library, pairs, target)
-    choices = [_choice(name, comparison) for name, comparison in zip(tuned, compared, strict=True)]
-    return [*choices, *missing], {choice.kernel: tuned[choice.kernel] for choice in choices if choice.tuned}
-
-
-def _choice(kernel: str, comparison: Comparison) -> KernelChoice:
-    times = (comparison.first_ms, comparison.second_ms)
-    if not comparison.relative_error <= LARGEST_ERROR:
-        reason = f"the tuned kernel is wrong by {comparison.relative_error:.1g} of its largest output"
-        return KernelChoice(kernel, False, reason, *times)
-    if comparison.second_ms >= comparison.first_ms:
-        return KernelChoice(kernel, False, "the tuned kernel is no faster", *times)
-    return KernelChoice(kernel, True, "the tuned kernel is faster", *times)
-
-
-def _build(functions: dict[str, tvm.tirx.PrimFunc], target: Target, library: Path) -> None:
+    functions = {f"{name}_untuned": kernels.untuned(layers[name], target) for name in tuned}
+    functions |= {f"{name}_tuned": function for name, function in tuned.items()}
     named = {name: function.with_attr("global_symbol", name) for name, function in functions.items()}
-    tvm.compile(tvm.IRModule(named), tvm_target(target)).export_library(str(library))
+    library = scratch / "kernels.so"
+    linking.export(tvm.compile(tvm.IRModule(named), tvm_target(target)), target, library)
+    compared = compare_kernels(library, pairs, target)
+    return {name: comparison.relative_error for name, comparison in zip(tuned, compared, strict=True)}
+
+
+def _raced(
+    program: LoweredProgram,
+    tuned: Mapping[str, tvm.tirx.PrimFunc],
+    target: Target,
+    opt_level: int,
+    scratch: Path,
+) -> dict[str, KernelChoice]:
+    """The choice for each of these kernels, by their times in the network and the network's own."""
+
+    def built(name: str, used: Mapping[str, tvm.tirx.PrimFunc]) -> Path:
+        library = scratch / f"{name}.so"
+        build_library(program, used, target, opt_level, library)
+        return library
+
+    inputs = _random_input(program)
+    untuned = built("untuned", {})
+    before, after = (
+        _call_times(network.calls) for network in race([untuned, built("tuned", tuned)], inputs, target)
+    )
+    choices = {name: _choice(name, before[name], after[name]) for name in tuned}
+    faster = {name: function for name, function in tuned.items() if choices[name].tuned}
+    if not faster:
+        return choices
+    plain, mixed = race([untuned, built("mixed", faster)], inputs, target)
+    if mixed.median_ms < plain.median_ms:
+        return choices
+    reason = "the network is no faster with the tuned kernels that are"
+    return choices | {name: replace(choices[name], tuned=False, reason=reason) for name in faster}
+
+
+def _choice(kernel: str, untuned_ms: float, tuned_ms: float) -> KernelChoice:
+    tuned = tuned_ms < untuned_ms
+    reason = f"the tuned kernel is {'faster' if tuned else 'no faster'} in the network"
+    return KernelChoice(kernel, tuned, reason, untuned_ms, tuned_ms)
+
+
+def _call_times(calls: Iterable[KernelTime]) -> dict[str, float]:
+    """Milliseconds of a call of each kernel, the mean over its calls in one run."""
+    times = defaultdict(list)
+    for call in calls:
+        times[call.kernel].append(call.median_ms)
+    return {kernel: float(np.mean(each)) for kernel, each in times.items()}
+
+
+def _random_input(program: LoweredProgram) -> np.ndarray:
+    data = program.module["main"].params[0].ty
+    shape = tuple(int(extent) for extent in data.shape)
+    return np.random.default_rng(0).standard_normal(shape).astype(str(data.dtype))

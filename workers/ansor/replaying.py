@@ -21,11 +21,20 @@ Report = Callable[[dict[str, Any]], None]
 
 
 def replay(request: Mapping[str, Any], report: Report) -> None:
-    """Report the `best` fastest schedules in `log` of each task, fastest first, as text."""
+    """Report the `best` fastest schedules in `log` of each task, fastest first, as text.
+
+    Or, of a log that was measured for another target and is not asked for as `foreign`, that target.
+    """
     tasks = [search_task(task, request["target"]) for task in request["tasks"]]
     measured = defaultdict(list)
+    asked = {task.workload_key for task in tasks}
     for record, result in RecordReader(request["log"]):
-        if result.error_no == 0 and str(record.task.target) == str(tasks[0].target):
+        if record.task.workload_key not in asked:
+            continue
+        if str(record.task.target) != str(tasks[0].target) and not request["foreign"]:
+            report({"foreign": str(record.task.target)})
+            return
+        if result.error_no == 0:
             measured[record.task.workload_key].append((mean_seconds(result), record.state))
     for index, task in enumerate(tasks):
         fastest = sorted(measured[task.workload_key], key=lambda timed: timed[0])[: request["best"]]

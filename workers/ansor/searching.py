@@ -54,8 +54,8 @@ def tune(request: Mapping[str, Any], report: Report) -> None:
     per_round = max(1, min(LARGEST_ROUND, trials // (ROUNDS_PER_TASK * len(tasks))))
     model = XGBModel(num_warmup_sample=search["model_from"], verbose_eval=0)
     resumed = [PreloadMeasuredStates(str(log))] if progress.trials else []
-    if resumed:
-        model.update_from_file(str(log))
+    if log.exists() and log.stat().st_size:
+        model.update_from_file(str(log))  # other tasks' records too
     policies = [
         SketchPolicy(
             task,

@@ -1,8 +1,10 @@
 """Tuners: one module each, light to import, with the same three names:
 
-    Settings                             a dataclass under dlas.config.Tuner: what its YAML may say
-    tune(tasks, target, settings, log)   -> Tuning: searches schedules; `log` grows as it goes and is resumed
-    best_schedules(log, tasks, target)   -> Schedules: what `log` holds for each task, as PrimFuncs
+    Settings                                    a dataclass under dlas.config.Tuner: what its YAML may say
+    tune(tasks, target, settings, log, store)   -> Tuning: searches schedules; `log` grows as it goes
+    best_schedules(log, tasks, target)          -> Schedules: what `log` holds for each task, as PrimFuncs
 
-`best_schedules` needs nothing but its arguments: a bundle's log gives the same schedules again.
+`store` (dlas.systems.tuning_store) keeps what was measured for all networks; `log` is what the bundle gets of
+it. `best_schedules` needs nothing but its arguments: a bundle's log gives the same schedules again.
+`search` is what tuners that measure candidates have in common.
 """

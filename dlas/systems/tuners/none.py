@@ -9,6 +9,7 @@ from pathlib import Path
 from dlas import config
 from dlas.hardware.target import Target
 from dlas.systems.tuners.task import Schedules, Tuning, TuningTask
+from dlas.systems.tuning_store import TuningStore
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,9 @@ class Settings(config.Tuner):
     """Nothing to say."""
 
 
-def tune(tasks: Sequence[TuningTask], target: Target, settings: Settings, log: Path) -> Tuning:
+def tune(
+    tasks: Sequence[TuningTask], target: Target, settings: Settings, log: Path, store: TuningStore
+) -> Tuning:
     """Measures nothing and writes no log."""
     return Tuning()
 

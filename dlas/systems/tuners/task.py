@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from dlas.algorithms.workload import ConvWorkload
@@ -27,16 +28,34 @@ class TuningTask:
         return f"{self.algorithm}:{self.workload.key}"
 
 
+def definition(task: TuningTask) -> PrimFunc:
+    """What the task's kernel computes, unscheduled, as `main`; for algorithms written in TE."""
+    from tvm import te
+
+    function = te.create_prim_func(import_module(task.algorithm).compute(task.workload))
+    return function.with_attrs({"global_symbol": "main", "tirx.noalias": True})
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a line of a tuning log says: a candidate that was measured."""
+
+    task: str
+    """The key of its task."""
+    seconds: float | None
+    """Its time; None where it did not build, ran too long or crashed."""
+
+
 @dataclass(frozen=True)
 class Tuning:
     """How a search went."""
 
     trials: int = 0
-    """Candidates measured, those of an earlier, interrupted search with them."""
+    """Candidates measured for these tasks, those of earlier searches with them."""
     failed: int = 0
     """Of these, the ones that did not build, ran too long or crashed."""
     seconds: float = 0.0
-    """What this search took, without an earlier one that it resumed."""
+    """What this search took, without earlier ones."""
     best: Mapping[str, float] = field(default_factory=dict)
     """Task key -> seconds of its fastest candidate, as the tuner measured it."""
 

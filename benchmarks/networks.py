@@ -1,0 +1,113 @@
+"""Whole networks by untuned kernels: every algorithm, the fastest of them layer by layer, and int8.
+
+    python benchmarks/networks.py [--networks resnet18 resnet50] [--cpu znver3]
+
+PyTorch eager and the libraries take turns in one process with as many threads each; figures are medians. With
+`--cpu` of an AVX2 machine, hold PyTorch to AVX2 as well: ATEN_CPU_CAPABILITY=avx2 ONEDNN_MAX_CPU_ISA=AVX2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from statistics import geometric_mean
+from tempfile import TemporaryDirectory
+
+import torch
+import tvm
+from layers import NETWORKS
+from torch import nn
+from turns import in_turn
+
+from dlas import config, models
+from dlas.hardware.target import Target, resolve
+from dlas.models.batch_norm import fold_batch_norm
+from dlas.models.quantized import Quantized, observed
+from dlas.systems import choosing
+from dlas.systems.building import build_library
+from dlas.systems.choosing import Kind
+from dlas.systems.importing import import_network
+from dlas.systems.lowering import lowered
+from dlas.systems.sites import conv_sites
+
+os.environ["TVM_BIND_THREADS"] = "0"  # or PyTorch's threads would inherit the one core of the calling thread
+
+FLOAT32 = ("direct", "gemm", "spatial_pack", "winograd_f2", "winograd_f4")
+INT8 = ("direct", "gemm", "spatial_pack")
+OPT_LEVEL = 3
+RUNS = 10
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--networks", nargs="+", choices=[*NETWORKS], default=[*NETWORKS])
+    parser.add_argument("--cpu", help="LLVM's name of the CPU to build for")
+    parser.add_argument("--weight-bits", type=int, choices=[7, 8], default=8, help="of int8")
+    options = parser.parse_args()
+    target = resolve(config.Target(name="host", cpu=options.cpu))
+    torch.set_num_threads(target.cores)
+    print(f"{target.cores} threads, {target.cpu}, PyTorch {torch.backends.cpu.get_cpu_capability()}")
+    found = [compare(name, target, options.weight_bits) for name in options.networks]
+    for label, ratios in zip(
+        ("auto / eager", "auto / best algorithm", "auto / int8"), zip(*found, strict=True), strict=True
+    ):
+        print(f"{label}: geometric mean {geometric_mean(ratios):.2f}, {min(ratios):.2f} to {max(ratios):.2f}")
+
+
+def compare(name: str, target: Target, weight_bits: int) -> tuple[float, float, float]:
+    """The latency of algo=auto over PyTorch eager's, over the best single algorithm's, and over int8's."""
+    factory, size = NETWORKS[name]
+    network = models.build(config.Model(name, factory), classes=10).eval()
+    image = torch.rand(1, 3, size, size)
+    with TemporaryDirectory() as float32, TemporaryDirectory() as int8:
+        mains = {
+            **deployed(fold_batch_norm(network), image, FLOAT32, target, Path(float32)),
+            "int8": deployed(quantized(network, image, weight_bits), image, INT8, target, Path(int8))["auto"],
+        }
+        tensor = tvm.runtime.tensor(image.numpy())
+        with torch.inference_mode():
+            eager, *ours = in_turn(
+                [lambda: network(image), *(lambda main=main: main(tensor) for main in mains.values())], RUNS
+            )
+    latencies = dict(zip(mains, ours, strict=True))
+    print(f"\n{name}: PyTorch eager {eager:.2f} ms; latency / eager:")
+    print(
+        "  " + "  ".join(f"{kind} {latency / eager:.2f}" for kind, latency in latencies.items()), flush=True
+    )
+    auto, best = latencies["auto"], min(latencies[algorithm] for algorithm in FLOAT32)
+    return auto / eager, auto / best, auto / latencies["int8"]
+
+
+def deployed(
+    network: nn.Module, image: torch.Tensor, algorithms: Sequence[str], target: Target, scratch: Path
+) -> dict[str, Callable[..., object]]:
+    """The network by each algorithm, and as `auto` by the fastest for each layer."""
+    imported = import_network(network, image.shape)
+    sites = conv_sites(imported)
+    kinds = [Kind(f"dlas.algorithms.{algorithm}", "dense") for algorithm in algorithms]
+    chosen = choosing.choose(imported, sites, kinds, target, OPT_LEVEL, image.numpy(), scratch)
+    start = time.perf_counter()
+    program = lowered(imported, sites, chosen.layers)
+    build_library(program, {}, target, OPT_LEVEL, scratch / "auto.so")
+    print(f"  a library of {len(sites)} layers was built in {time.perf_counter() - start:.1f} s")
+    return {name: _main(scratch / f"{name}.so") for name in (*algorithms, "auto")}
+
+
+def quantized(network: nn.Module, image: torch.Tensor, weight_bits: int) -> nn.Module:
+    """In int8, calibrated on `image`: its speed is that of any calibration."""
+    _, channels, height, width = image.shape
+    observing = observed(network, (channels, height, width), "minmax", weight_bits)
+    observing(image)
+    return Quantized(network, (channels, height, width), observing, weight_bits).exportable()
+
+
+def _main(library: Path) -> Callable[..., object]:
+    machine = tvm.runtime.vm.VirtualMachine(tvm.runtime.load_module(str(library)), tvm.cpu())
+    return machine["main"]  # type: ignore[no-any-return]
+
+
+if __name__ == "__main__":
+    main()

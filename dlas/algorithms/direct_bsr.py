@@ -1,0 +1,38 @@
+"""Direct convolution over block sparse rows: a block's output channels share each run that it reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dlas.algorithms.sparse import rows as sparse_rows
+from dlas.algorithms.sparse.formats import pack_block_sparse_rows, unsupported_weights
+from dlas.algorithms.sparse.views import row_copies
+from dlas.algorithms.sparse.weights import declare_block_sparse_rows
+from dlas.algorithms.workload import ConvWorkload
+
+if TYPE_CHECKING:
+    import tvm
+
+    from dlas.hardware.target import Target
+
+
+def unsupported(workload: ConvWorkload) -> str:
+    """What the format does not hold."""
+    return unsupported_weights(workload)
+
+
+def layouts(workload: ConvWorkload) -> tuple[int, int]:
+    """NCHW in and out."""
+    return 1, 1
+
+
+def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Blocks, where the inputs of their columns start, and row pointers: see `pack_block_sparse_rows`."""
+    return pack_block_sparse_rows(row_copies(workload), weight)
+
+
+def kernel(workload: ConvWorkload, target: Target) -> tvm.tirx.PrimFunc:
+    """Of (data, *packed weight, bias?, residual?, output)."""
+    return sparse_rows.kernel(row_copies(workload), declare_block_sparse_rows, target)

@@ -1,0 +1,39 @@
+"""Convolution as matrix multiplication over the channels that have weights."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dlas.algorithms import gemm
+from dlas.algorithms.sparse import rows as sparse_rows
+from dlas.algorithms.sparse.formats import pack_kept_channels, unsupported_weights
+from dlas.algorithms.sparse.views import im2col
+from dlas.algorithms.sparse.weights import declare_kept_channels
+from dlas.algorithms.workload import ConvWorkload
+
+if TYPE_CHECKING:
+    import tvm
+
+    from dlas.hardware.target import Target
+
+
+def unsupported(workload: ConvWorkload) -> str:
+    """What dense GEMM does not serve, and what the format does not hold."""
+    return gemm.unsupported(workload) or unsupported_weights(workload)
+
+
+def layouts(workload: ConvWorkload) -> tuple[int, int]:
+    """NCHW in and out."""
+    return 1, 1
+
+
+def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Blocks of kept channels, and the lists of inputs and outputs: see `pack_kept_channels`."""
+    return pack_kept_channels(workload, weight)
+
+
+def kernel(workload: ConvWorkload, target: Target) -> tvm.tirx.PrimFunc:
+    """Of (data, *packed weight, bias?, residual?, output)."""
+    return sparse_rows.kernel(im2col(workload), declare_kept_channels, target)

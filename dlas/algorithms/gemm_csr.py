@@ -1,0 +1,39 @@
+"""Convolution as a sparse matrix times a dense one: compressed sparse rows times the im2col matrix."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dlas.algorithms import gemm
+from dlas.algorithms.sparse import rows as sparse_rows
+from dlas.algorithms.sparse.formats import pack_compressed_sparse_rows, unsupported_weights
+from dlas.algorithms.sparse.views import im2col
+from dlas.algorithms.sparse.weights import declare_block_sparse_rows
+from dlas.algorithms.workload import ConvWorkload
+
+if TYPE_CHECKING:
+    import tvm
+
+    from dlas.hardware.target import Target
+
+
+def unsupported(workload: ConvWorkload) -> str:
+    """What dense GEMM does not serve, and what the format does not hold."""
+    return gemm.unsupported(workload) or unsupported_weights(workload)
+
+
+def layouts(workload: ConvWorkload) -> tuple[int, int]:
+    """NCHW in and out."""
+    return 1, 1
+
+
+def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Values, where the input of each starts, and row pointers: see `pack_compressed_sparse_rows`."""
+    return pack_compressed_sparse_rows(im2col(workload), weight)
+
+
+def kernel(workload: ConvWorkload, target: Target) -> tvm.tirx.PrimFunc:
+    """Of (data, *packed weight, bias?, residual?, output)."""
+    return sparse_rows.kernel(im2col(workload), declare_block_sparse_rows, target)

@@ -1,0 +1,1 @@
+"""What integer convolutions share: dot products of each CPU, words of four channels, requantization."""

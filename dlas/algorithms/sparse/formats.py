@@ -1,0 +1,107 @@
+"""Sparse weights as the arrays that kernels read; in the place of a column stands where its inputs start."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from dlas.algorithms.sparse.views import CACHE_BYTES, Views
+from dlas.algorithms.workload import ConvWorkload
+
+CSR_BLOCK = (1, 1)
+"""Rows and columns of what CSR stores: single weights."""
+
+KEPT_ROWS = 8
+"""Output channels that channel_index stores together: each run of the input serves so many sums."""
+
+FEWEST_BLOCKS = 8
+"""Per row and segment, on average: with fewer, picking up a row's sums again costs more than it gains."""
+
+
+def block_of(workload: ConvWorkload) -> tuple[int, int]:
+    """Rows and columns of the blocks that the workload's format stores."""
+    if not workload.format.startswith("bsr"):
+        return CSR_BLOCK
+    rows, columns = workload.format.removeprefix("bsr").split("x")
+    return int(rows), int(columns)
+
+
+def unsupported_weights(workload: ConvWorkload) -> str:
+    """Why the workload's format cannot hold its weights, or ""."""
+    if workload.dtype != "float32":
+        return f"sparse formats hold float32 weights, not {workload.dtype}"
+    if workload.format == "channel_index":
+        return "channel_index lists the channels of layers without groups" if workload.groups > 1 else ""
+    rows, columns = block_of(workload)
+    channels, depth = workload.out_channels, math.prod(workload.weight_shape[1:])
+    if channels % rows or depth % columns:
+        return f"blocks of {rows}x{columns} do not divide the weight matrix of {channels}x{depth}"
+    if workload.group_out_channels % rows:
+        return f"blocks of {rows} rows do not divide a group's {workload.group_out_channels} output channels"
+    return ""
+
+
+def pack_block_sparse_rows(views: Views, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The blocks of an OIHW weight that are not all zero, as (values, offsets, pointers).
+
+    The weight is the matrix (O, I * H * W). Its columns fall into equal segments, whose inputs fit the cache
+    together; each segment is stored as SciPy's `bsr_array` stores it, one after the other. Values are
+    (stored, columns, rows), each block transposed; offsets (stored, columns) int32 into the views of the
+    input, in the place of the columns; row pointers (segments * O / rows + 1,) int32.
+    """
+    workload = views.workload
+    rows, columns = block_of(workload)
+    blocks = weight.reshape(workload.out_channels // rows, rows, -1, columns).transpose(0, 2, 3, 1)
+    row, column = np.nonzero(np.any(blocks != 0, axis=(2, 3)))
+    segments = segment_count(views, len(row))
+    segment = column * segments // blocks.shape[1]
+    order = np.lexsort((column, row, segment))
+    row, column, segment = row[order], column[order], segment[order]
+    offsets = views.offsets.reshape(workload.groups, -1, columns)
+    group = row * rows // workload.group_out_channels
+    counts = np.bincount(segment * len(blocks) + row, minlength=segments * len(blocks))
+    pointers = np.concatenate([[0], np.cumsum(counts)])
+    return (
+        np.ascontiguousarray(blocks[row, column]),
+        np.ascontiguousarray(offsets[group, column]),
+        pointers.astype(np.int32),
+    )
+
+
+def pack_compressed_sparse_rows(
+    views: Views, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The weights that are not zero: as `pack_block_sparse_rows` for single weights, with values and offsets
+    flat, and each segment as SciPy's `csr_array`."""
+    values, offsets, pointers = pack_block_sparse_rows(views, weight)
+    return values.reshape(-1), offsets.reshape(-1), pointers
+
+
+def pack_kept_channels(
+    workload: ConvWorkload, weight: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The channels of an OIHW weight that are not all zero, dense, and which they are.
+
+    Returns values (blocks, inputs, H * W, `KEPT_ROWS`), the kept output channels in blocks of so many, the
+    last one filled up with zeros; the kept inputs (inputs,) int32; and outputs (O,) int32, the kept ones
+    first and then those without a weight.
+    """
+    kept_output = np.any(weight != 0, axis=(1, 2, 3))
+    inputs = np.flatnonzero(np.any(weight != 0, axis=(0, 2, 3)))
+    outputs = np.concatenate([np.flatnonzero(kept_output), np.flatnonzero(~kept_output)])
+    dense = weight[kept_output][:, inputs].reshape(
+        np.count_nonzero(kept_output), len(inputs), math.prod(workload.kernel)
+    )
+    filled = np.pad(dense, ((0, -len(dense) % KEPT_ROWS), (0, 0), (0, 0)))
+    blocks = filled.reshape(len(filled) // KEPT_ROWS, KEPT_ROWS, *dense.shape[1:]).transpose(0, 2, 3, 1)
+    return np.ascontiguousarray(blocks), inputs.astype(np.int32), outputs.astype(np.int32)
+
+
+def segment_count(views: Views, stored: int) -> int:
+    """Into how many segments of columns a weight of `stored` blocks falls."""
+    workload = views.workload
+    rows, _ = block_of(workload)
+    footprint = workload.group_in_channels * views.channel_footprint(views.group_pixels) * np.float32().nbytes
+    filled = stored * rows // (workload.out_channels * FEWEST_BLOCKS)
+    return max(1, min(math.ceil(footprint / (CACHE_BYTES * rows)), filled))

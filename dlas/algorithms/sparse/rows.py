@@ -1,0 +1,219 @@
+"""The sparse kernel: output channels times runs of pixels, summed over the weights that are stored.
+
+The sums of a run of pixels and of some output channels stay in registers. Each weight that is stored costs
+one multiply-add of a broadcast value with a run of the input, so that the work is that of the weights that
+are left, whatever their pattern: the arrays of the weights are arguments, and their number is symbolic, so
+layers of one shape share a kernel.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import tvm
+from tvm.script.ir_builder import IRBuilder
+from tvm.script.ir_builder import tirx as T
+
+from dlas.algorithms.activation import activated
+from dlas.algorithms.layout import physical_shape
+from dlas.algorithms.sparse.tiling import Tiling, tiling
+from dlas.algorithms.sparse.views import KEPT_WEIGHTS, Views, fill
+from dlas.algorithms.sparse.weights import Term, Weights
+from dlas.algorithms.tir_arrays import tasks, vectors
+
+if TYPE_CHECKING:
+    from dlas.hardware.target import Target
+
+Sums = list[list[Any]]
+"""Vectors in registers: of each row, one after the other."""
+
+
+def kernel(views: Views, declare: Callable[[Views], Weights], target: Target) -> tvm.tirx.PrimFunc:
+    """(data, *weights, bias?, residual?, output); `declare` makes the arguments of the weights' format."""
+    workload = views.workload
+    with IRBuilder() as builder:
+        with T.prim_func(s_tir=True):
+            T.func_attr({"tirx.noalias": True})
+            output_shape = physical_shape(workload.output_shape, workload.output_block)
+            data = _argument("data", physical_shape(workload.input_shape, workload.input_block))
+            weights = declare(views)
+            bias = _argument("bias", (workload.out_channels,)) if workload.bias else None
+            residual = _argument("residual", output_shape) if workload.residual else None
+            output = _argument("output", output_shape)
+            tiles = tiling(views, target, weights.rows, weights.blocks)
+            store = _Output(views, tiles, bias, _flat(residual) if workload.residual else None, _flat(output))
+            _Product(views, tiles, weights, _viewed_input(views, data), store).emit()
+        return builder.get()
+
+
+def _viewed_input(views: Views, data: Any) -> Any:
+    if views.is_the_input:
+        return _flat(data)
+    viewed = _buffer(views.size)
+    fill(views, _flat(data), viewed)
+    return viewed
+
+
+@dataclass(frozen=True)
+class _Output:
+    """Emits the epilogue of sums: bias, residual, activation, and the store to memory."""
+
+    views: Views
+    tiles: Tiling
+    bias: Any
+    residual: Any
+    output: Any
+
+    def store(self, row: list[Any], n: Any, o: Any, run: Any) -> None:
+        """A row's sums of a run, as output channel `o`."""
+        first = T.bind(self.tiles.run_start(run))
+        for start, vector in zip(self.tiles.vector_starts, row, strict=True):
+            if self.views.columns == self.views.workload.out_width:
+                self._store_lanes(vector, 0, self.tiles.lanes, n, o, first + start)
+            else:
+                self._store_rows(vector, n, o, T.bind(first + start))
+
+    def _store_rows(self, vector: Any, n: Any, o: Any, first: Any) -> None:
+        """Of a vector that starts at the view's pixel `first`, the pixels that the output has."""
+        columns, width, lanes = self.views.columns, self.views.workload.out_width, self.tiles.lanes
+        row = T.bind(first // columns)
+        for column in range(0, width, lanes):
+            with _only_if(first % columns == column, needed=columns > lanes):
+                for index in range(max(1, lanes // columns)):
+                    at = (row + index) * width + column
+                    self._store_lanes(vector, index * columns, min(lanes, width - column), n, o, at)
+
+    def _store_lanes(self, vector: Any, lane: int, count: int, n: Any, o: Any, pixel: Any) -> None:
+        """`count` lanes from `lane` on, in vectors of which the last may overlap with its neighbor."""
+        pieces, lanes = vectors(count, self.tiles.lanes)
+        for piece in range(pieces):
+            start = min(piece * lanes, count - lanes)
+            with T.vectorized(lanes) as v:
+                self._store_value(n, o, pixel + start + v, vector[lane + start + v])
+
+    def _store_value(self, n: Any, o: Any, pixel: Any, total: Any) -> None:
+        workload = self.views.workload
+        block = workload.output_block
+        plane = n * (workload.out_channels // block) + o // block
+        at = (plane * workload.out_height * workload.out_width + pixel) * block + o % block
+        if self.bias is not None:
+            total = total + self.bias[o]
+        if self.residual is not None:
+            total = total + self.residual[at]
+        self.output[at] = activated(workload, total)
+
+
+@dataclass(frozen=True)
+class _Product:
+    """Emits the sums: runs by shares of the output channels, in parallel."""
+
+    views: Views
+    tiles: Tiling
+    weights: Weights
+    viewed: Any
+    output: _Output
+
+    def emit(self) -> None:
+        tiles, shares, blocks = self.tiles, self.tiles.shares, self.weights.blocks
+        image = self.views.workload.in_channels * self.views.channel_size
+        share_blocks = math.ceil(blocks / shares)
+        block_size = self.weights.rows * tiles.run
+        count = self.views.workload.batch * tiles.groups * shares
+        with tasks(count, self.views.workload.macs * KEPT_WEIGHTS / tiles.lanes) as task:
+            n, group, share = task // (tiles.groups * shares), task // shares % tiles.groups, task % shares
+            kept = _buffer(share_blocks * tiles.group * block_size)
+            with (
+                T.serial(self.weights.segments) as segment,
+                T.serial(share_blocks) as index,
+                T.serial(tiles.group) as member,
+            ):
+                block, run = index * shares + share, group * tiles.group + member
+                with (
+                    _only_if(block < blocks, needed=blocks % shares != 0),
+                    _only_if(run < tiles.runs, needed=tiles.runs % tiles.group != 0),
+                ):
+                    place = (index * tiles.group + member) * block_size
+                    sums = self._zeros()
+                    with T.If(segment > 0), T.Then():
+                        self._set_each(sums, lambda at: kept[place + at])
+                    self._add_steps(sums, segment, block, n * image + tiles.run_start(run))
+                    with T.If(segment < self.weights.segments - 1):
+                        with T.Then():
+                            self._keep(sums, kept, place)
+                        with T.Else():
+                            self._store(sums, n, block, run)
+
+    def _zeros(self) -> Sums:
+        sums = [
+            [_buffer(self.tiles.lanes) for _ in range(self.tiles.vectors)] for _ in range(self.weights.rows)
+        ]
+        self._set_each(sums, lambda _: T.float32(0))
+        return sums
+
+    def _set_each(self, sums: Sums, value: Callable[[Any], Any]) -> None:
+        for index, vector in enumerate(itertools.chain.from_iterable(sums)):
+            with T.vectorized(self.tiles.lanes) as v:
+                vector[v] = value(index * self.tiles.lanes + v)
+
+    def _keep(self, sums: Sums, kept: Any, start: Any) -> None:
+        for index, vector in enumerate(itertools.chain.from_iterable(sums)):
+            with T.vectorized(self.tiles.lanes) as v:
+                kept[start + index * self.tiles.lanes + v] = vector[v]
+
+    def _add_steps(self, sums: Sums, segment: Any, block: Any, start: Any) -> None:
+        count, terms = self.weights.steps(segment, block)
+        parts = [sums, *[self._zeros() for _ in range(self.tiles.parts - 1)]]
+        with T.serial(count // len(parts)) as step:
+            for index, part in enumerate(parts):
+                self._add(part, terms(step * len(parts) + index), start)
+        if len(parts) > 1:
+            with T.serial(count % len(parts)) as step:
+                self._add(sums, terms(count // len(parts) * len(parts) + step), start)
+        for part in parts[1:]:
+            for row, other in zip(sums, part, strict=True):
+                for vector, addend in zip(row, other, strict=True):
+                    with T.vectorized(self.tiles.lanes) as v:
+                        vector[v] = vector[v] + addend[v]
+
+    def _add(self, sums: Sums, terms: Sequence[Term], start: Any) -> None:
+        for offset, values in terms:
+            first = T.bind(offset + start)
+            for row, value in zip(sums, values, strict=True):
+                for place, vector in zip(self.tiles.vector_starts, row, strict=True):
+                    with T.vectorized(self.tiles.lanes) as v:
+                        vector[v] = vector[v] + value * self.viewed[first + place + v]
+
+    def _store(self, sums: Sums, n: Any, block: Any, run: Any) -> None:
+        channels = self.views.workload.out_channels
+        for index, row in enumerate(sums):
+            place = block * self.weights.rows + index
+            with _only_if(place < channels, needed=channels % self.weights.rows != 0):
+                self.output.store(row, n, T.bind(self.weights.channel(block, index)), run)
+
+
+def _argument(name: str, shape: tuple[int, ...]) -> Any:
+    return T.buffer_proxy(T.arg(name, T.buffer(shape, "float32", layout=None)))
+
+
+def _flat(buffer: Any) -> Any:
+    size = math.prod(int(extent) for extent in buffer.shape)
+    return T.buffer_proxy(T.decl_buffer((size,), "float32", data=buffer.data, layout=None))
+
+
+def _buffer(size: int) -> Any:
+    """In TVM's workspace; below 1024 bytes on the stack, from where LLVM takes vectors into registers."""
+    return T.buffer_proxy(T.alloc_buffer((size,), "float32", layout=None))
+
+
+@contextmanager
+def _only_if(condition: Any, needed: bool) -> Iterator[None]:
+    if not needed:
+        yield
+        return
+    with T.If(condition), T.Then():
+        yield

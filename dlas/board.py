@@ -1,0 +1,132 @@
+"""Boards to run on: a virtual one to start here, and a board's own side.
+
+    python -m dlas.board start target=aarch64_virtual [port=<number>]    installed on its first start
+    python -m dlas.board stop target=aarch64_virtual
+    python -m dlas.board list                                            the virtual boards that run
+    python -m dlas.board serve [port=9090] [key=<word>]                  on a real board: answer to clients
+
+    artifacts=<folder>    of start, stop and list: where virtual boards are kept
+
+    tracker=<host:port>   of serve: register with a tracker, announce=<address> for clients to come to
+    listen=<address>      of serve: 127.0.0.1 unless told otherwise. Whoever can connect can run any code here
+
+docs/boards.md tells what a board needs, and how to reach it by an ssh tunnel.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dlas import config
+from dlas.errors import UserError
+from dlas.hardware import board_server, virtual_board
+
+FAILED, MISTAKE, STOPPED = 1, 2, 130
+
+DANGER = """\
+TVM RPC has no password and no encryption: whoever reaches {address} can read and write this user's
+files and run any program as this user. Unless every machine of that network is trusted, serve on 127.0.0.1
+and come through an ssh tunnel (docs/boards.md)."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """Of start, stop and list."""
+
+    target: str = "aarch64_virtual"
+    port: int | None = None
+    artifacts: str | None = None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The `dlas-board` command; returns its exit status."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or {"-h", "--help"} & set(given):
+        print(__doc__)
+        return 0 if given else MISTAKE
+    logging.basicConfig(format="%(message)s", level=logging.INFO)
+    commands = {"start": start, "stop": stop, "list": list_boards, "serve": serve}
+    command, *settings = given
+    try:
+        if command not in commands:
+            raise UserError("is no command", key=command, remedy=f"one of: {', '.join(commands)}")
+        commands[command](settings)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return MISTAKE if error.key == command else FAILED
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return STOPPED
+    return 0
+
+
+def start(arguments: list[str]) -> None:
+    """Start a virtual board, installed if need be."""
+    from dlas.hardware.target import resolve
+
+    options = config.options(Options, arguments)
+    declared = _declared(options)
+    board = virtual_board.start(_folder(options), resolve(declared))
+    elsewhere = "" if options.port is None else f" target.rpc.port={board.port}"
+    print(
+        f"{board.name} listens at {board.host}:{board.port}\n\n"
+        f"    python -m dlas.run target={board.name}{elsewhere} tuner=none\n\n"
+        f"its times are emulated; it is ended by: python -m dlas.board stop target={board.name}"
+    )
+
+
+def stop(arguments: list[str]) -> None:
+    """End a virtual board."""
+    options = config.options(Options, arguments)
+    board = virtual_board.stop(_folder(options))
+    print(f"{board.name} is stopped" if board else f"{options.target} is not running")
+
+
+def list_boards(arguments: list[str]) -> None:
+    """Tell which virtual boards run."""
+    options = config.options(Options, arguments)
+    folders = sorted(path for path in _home(options).glob("*") if path.is_dir())
+    boards = [board for folder in folders if (board := virtual_board.running(folder)) is not None]
+    for board in boards:
+        print(f"{board.name}  {board.host}:{board.port}  key={board.key}  process {board.pid}")
+    if not boards:
+        print("no virtual board is running")
+
+
+def serve(arguments: list[str]) -> None:
+    """Answer to clients until stopped."""
+    settings = config.options(board_server.Settings, arguments)
+    config.require(0 < settings.port < 2**16, "port", f"{settings.port} is no port", "1 to 65535")
+    if settings.listen not in (board_server.LOOPBACK, "localhost"):
+        print(DANGER.format(address=f"{settings.listen}:{settings.port}"), file=sys.stderr)
+    board_server.serve(settings)
+
+
+def _declared(options: Options) -> config.Target:
+    declared = config.declared_target(options.target)
+    if options.port is not None:
+        declared = replace(declared, rpc=replace(declared.rpc, port=options.port))
+    if not declared.emulated:
+        raise UserError(
+            f"{options.target} is a real board",
+            key="target",
+            remedy=f"There: python -m dlas.board serve port={declared.rpc.port} key={declared.rpc.key}",
+        )
+    return declared
+
+
+def _folder(options: Options) -> Path:
+    return _home(options) / options.target
+
+
+def _home(options: Options) -> Path:
+    artifacts = Path(options.artifacts) if options.artifacts else config.default_artifacts()
+    return artifacts.expanduser().absolute() / "boards"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

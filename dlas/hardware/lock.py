@@ -1,0 +1,58 @@
+"""One timing at a time: a lock that every process of this machine can take."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from dlas.errors import UserError
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+"""A waiting process that looks more often would disturb the one that is timing."""
+
+THIS_MACHINE = "board"
+
+
+@contextmanager
+def held(name: str, what: str, limit: float = -1) -> Iterator[None]:
+    """The lock of that name, waited for if need be; that of a process that dies is free again.
+
+    Raises UserError where it is not had within `limit` seconds (-1: never), or can't be opened.
+    """
+    lock = FileLock(lock_file(name), mode=0o666)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        log.warning("waiting: another process is timing on %s", what)
+        try:
+            lock.acquire(timeout=limit, poll_interval=POLL_SECONDS)
+        except Timeout:
+            problem = f"another process has been timing there for more than {limit:g} s"
+            raise UserError(problem, key=what) from None
+    except OSError as error:
+        raise UserError(
+            f"the lock of {what} can't be opened: {error}",
+            key=lock.lock_file,
+            remedy=f"Every timing on {what} has to be able to write it.",
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def lock_file(name: str) -> Path:
+    """Its folder is everybody's: in /tmp itself the kernel keeps users from opening each other's files
+    (fs.protected_regular)."""
+    folder = Path(tempfile.gettempdir()) / "dlas"
+    if not folder.exists():
+        folder.mkdir(exist_ok=True)
+        folder.chmod(0o777)
+    return folder / f"{name}.lock"

@@ -1,0 +1,35 @@
+"""What the fresh process does to time several networks in turn: see dlas.hardware.race."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlas.hardware.kernel_session import Network
+
+ROUNDS = 5
+"""Each network has as many turns, so that a change of the machine's pace meets them all."""
+
+WARM_UP = 2
+"""Runs at the start of a turn that are not kept: the networks share the caches."""
+
+
+def raced(libraries: Sequence[Path], inputs: np.ndarray, runs: int) -> list[dict[str, Any]]:
+    """Per library: `samples_ns` of whole runs, and `calls` with the samples of every kernel call."""
+    networks = [Network(library, inputs) for library in libraries]
+    samples: list[list[int]] = [[] for _ in networks]
+    calls: list[list[dict[str, Any]]] = [[] for _ in networks]
+    for _ in range(ROUNDS):
+        for network, whole, profiled in zip(networks, samples, calls, strict=True):
+            for _ in range(WARM_UP):
+                network.run()
+            whole += [network.run() for _ in range(runs)]
+            found = network.profile(runs)
+            for call, further in zip(profiled, found, strict=False):
+                call["samples_ns"] += further["samples_ns"]
+            if not profiled:
+                profiled += found
+    return [{"samples_ns": whole, "calls": profiled} for whole, profiled in zip(samples, calls, strict=True)]

@@ -1,0 +1,42 @@
+"""The kernel of a convolution layer, whichever way its algorithm is written."""
+
+from __future__ import annotations
+
+import importlib
+
+import tvm
+from tvm import te
+
+from dlas.hardware.target import Target
+from dlas.systems.program import ConvLayer
+
+OPAQUE = 8
+"""TVM's operator pattern for "do not fuse into this": a kernel is scheduled for its own shape."""
+
+ANY_CPU = Target(name="any", triple="", cpu="generic", cores=1, vector_bytes=16, vector_registers=16)
+"""What a kernel in TensorIR is written for in a program that is not scheduled yet."""
+
+
+def definition(layer: ConvLayer) -> tvm.tirx.PrimFunc:
+    """What the layer computes, for any target."""
+    algorithm = importlib.import_module(layer.algorithm)
+    if is_searchable(layer.algorithm):
+        function = te.create_prim_func(algorithm.compute(layer.workload))
+    else:
+        function = algorithm.kernel(layer.workload, ANY_CPU)
+    return function.with_attrs({"global_symbol": layer.kernel, "op_pattern": OPAQUE})
+
+
+def untuned(layer: ConvLayer, target: Target) -> tvm.tirx.PrimFunc:
+    """The layer's kernel by its algorithm's own schedule."""
+    algorithm = importlib.import_module(layer.algorithm)
+    if not is_searchable(layer.algorithm):
+        return algorithm.kernel(layer.workload, target)
+    sch = tvm.s_tir.Schedule(tvm.IRModule({"main": definition(layer)}))
+    algorithm.schedule(sch, layer.workload, target)
+    return sch.mod["main"]
+
+
+def is_searchable(algorithm: str) -> bool:
+    """Whether the algorithm (a dotted module name) is written in TE, whose schedules a tuner can search."""
+    return hasattr(importlib.import_module(algorithm), "compute")

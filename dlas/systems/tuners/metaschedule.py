@@ -1,0 +1,124 @@
+"""MetaSchedule, TVM's own search over TensorIR schedules, in a process of its own.
+
+A log is lines of `[task, record]`: the task's key and MetaSchedule's own JSON of a tuning record. J. Shao et
+al., "Tensor Program Optimization with Probabilistic Programs", NeurIPS 2022.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dlas
+from dlas.hardware.target import Target
+from dlas.systems.tuners import worker_process
+from dlas.systems.tuners.search import (
+    Searcher,
+    SearchSettings,
+    foreign_log,
+    not_searchable,
+    search,
+    searchable,
+)
+from dlas.systems.tuners.task import Record, Schedules, Tuning, TuningTask
+from dlas.systems.tuning_store import TuningStore
+
+if TYPE_CHECKING:
+    from tvm.tirx import PrimFunc
+
+Settings = SearchSettings
+
+TRIED_AT_MOST = 4
+"""How far down from the fastest schedule to look for one that still applies."""
+
+TARGET_FIELDS = ("name", "triple", "cpu", "cores", "vector_bytes", "vector_registers", "features")
+"""Of a target, what the worker is told."""
+
+FAILED_SECONDS = 1e9
+"""MetaSchedule records 1e10 seconds for a candidate that did not run."""
+
+
+def tune(
+    tasks: Sequence[TuningTask], target: Target, settings: SearchSettings, log: Path, store: TuningStore
+) -> Tuning:
+    """Search until `settings.trials` candidates are measured: see dlas.systems.tuners.search.
+
+    UserError where the target is not this machine, or the worker dies.
+    """
+
+    def measure(tasks: Sequence[TuningTask], trials: int, log: Path) -> Generator[dict[str, Any], None, None]:
+        options = {"population": settings.population, "generations": settings.generations}
+        return _answers(_request("tune", tasks, target, log) | {"trials": trials} | options)
+
+    searcher = Searcher("MetaSchedule", f"metaschedule-{version('apache-tvm')}", read, measure)
+    return search(searcher, tasks, target, settings.trials, log, store)
+
+
+def read(line: str) -> Record:
+    """What a line of a log says; an exception where it is none."""
+    task, (_, seconds, _, _) = json.loads(line)
+    mean = sum(seconds) / len(seconds)
+    return Record(task, mean if mean < FAILED_SECONDS else None)
+
+
+def best_schedules(
+    log: Path, tasks: Sequence[TuningTask], target: Target, *, foreign: bool = False
+) -> Schedules:
+    """The fastest schedule of each task in `log`, applied anew by the worker.
+
+    One that no longer applies gives way to the next fastest, and the reason is told. UserError where the log
+    was measured for another target, unless a `foreign` one is asked for.
+    """
+    from tvm.ir import load_json
+
+    fixed = not_searchable(tasks, "MetaSchedule")
+    tasks = searchable(tasks)
+    found: dict[str, PrimFunc] = {}
+    refused: dict[str, tuple[str, ...]] = {}
+    if tasks and log.exists() and log.stat().st_size:
+        request = _request("replay", tasks, target, log) | {"best": TRIED_AT_MOST, "foreign": foreign}
+        with closing(_answers(request)) as schedules:
+            for schedule in schedules:
+                if "foreign" in schedule:
+                    raise foreign_log(log, schedule["foreign"], target)
+                key = schedule["task"]
+                if "function" in schedule:
+                    found[key] = load_json(schedule["function"])
+                else:
+                    refused[key] = (*refused.get(key, ()), schedule["refused"])
+    missing = fixed | {
+        task.key: "; ".join(refused.get(task.key, ())) or "no candidate of it was measured with success"
+        for task in tasks
+        if task.key not in found
+    }
+    return Schedules(found, missing, refused)
+
+
+def _request(command: str, tasks: Sequence[TuningTask], target: Target, log: Path) -> dict[str, Any]:
+    return {
+        "command": command,
+        "tasks": [
+            {"workload": task.workload.key, "algorithm": task.algorithm, "count": task.count}
+            for task in tasks
+        ],
+        "target": {name: getattr(target, name) for name in TARGET_FIELDS},
+        "log": str(log.resolve()),
+    }
+
+
+def _answers(request: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]:
+    packages = [str(Path(dlas.__file__).resolve().parents[1]), *filter(None, sys.path)]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(packages),
+        "TVM_NUM_THREADS": str(request["target"]["cores"]),
+        "TVM_FFI_DISABLE_TORCH_C_DLPACK": "1",  # importing torch takes seconds, in every process
+    }
+    command = [sys.executable, "-m", "dlas.systems.tuners.metaschedule_worker"]
+    return worker_process.ask("MetaSchedule", command, environment, request)

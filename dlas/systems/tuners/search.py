@@ -1,0 +1,266 @@
+"""What searches have in common: the budget, the store of what was measured before, the progress bar.
+
+The budget is of candidates measured for the whole model, whenever they were measured: records of its layers
+in the store count. Layers that the store has nothing of are searched first, each with its share.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dlas import config
+from dlas.errors import UserError
+from dlas.hardware.deployment import exclusive_board
+from dlas.hardware.target import Target, misfits, this_machine
+from dlas.systems.tuners.task import Record, Tuning, TuningTask
+from dlas.systems.tuning_store import Shelf, TuningStore, whole_lines
+
+
+@dataclass(frozen=True)
+class SearchSettings(config.Tuner):
+    """How much to search, and how thoroughly between measurements."""
+
+    trials: int = 128
+    """Candidates to measure for the whole model, spread over its layers; those in the store count."""
+    population: int = 64
+    """Candidates that the cost model ranks in each generation."""
+    generations: int = 2
+    """Generations of the evolutionary search before each round of measurements."""
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "population", "generations"):
+            if getattr(self, name) < 1:
+                raise UserError(
+                    f"{getattr(self, name)} is too few",
+                    key=f"tuner.{name}",
+                    remedy="Give 1 or more, or choose tuner=none to keep the untuned schedules.",
+                )
+
+
+@dataclass(frozen=True)
+class Searcher:
+    """A tuner that searches."""
+
+    name: str
+    """As a person knows it."""
+    version: str
+    """Its name in the store, with the version of its TVM: other versions' records are not read."""
+    read: Callable[[str], Record]
+    """What a line of its log says; ValueError where it is none of its own."""
+    measure: Callable[[Sequence[TuningTask], int, Path], Any]
+    """(tasks, trials, log): a generator that measures until the log holds as many records of these tasks.
+
+    After every batch, its records written, it yields {"trials": those records, "estimated": seconds of all
+    layers together or None}.
+    """
+
+
+def search(
+    searcher: Searcher,
+    tasks: Sequence[TuningTask],
+    target: Target,
+    trials: int,
+    log: Path,
+    store: TuningStore,
+) -> Tuning:
+    """Search until `trials` candidates of these tasks are measured, those in `store` with them.
+
+    `log` ends with every record of these tasks, and none of others. Records are in the store as soon as
+    they are measured. On any exception, KeyboardInterrupt with it, both hold whole records only, and the
+    next search goes on with them. Measuring holds the board alone: a second search of the same layers waits,
+    and finds what the first measured. UserError where the target is not this machine.
+    """
+    if reasons := misfits(target, this_machine()):
+        raise UserError(
+            f"{searcher.name} measures its candidates on this machine, which does not run them: "
+            f"{'; '.join(reasons)}",
+            key="tuner",
+            remedy="Tune on a machine of the target's kind, or use tuner=none.",
+        )
+    tasks = searchable(tasks)
+    if not tasks:
+        return Tuning()
+    seconds = 0.0
+    with _kept(searcher, tasks, log, store.shelf(searcher.version, target)) as kept:
+        if _rounds(tasks, kept, trials):
+            with exclusive_board(target):
+                start = time.monotonic()
+                kept.restock()  # with what another process measured while it held the board
+                _measure(searcher, _rounds(tasks, kept, trials), kept)
+                seconds = time.monotonic() - start
+    return Tuning(kept.measured.total(), kept.failed, seconds, kept.best)
+
+
+def searchable(tasks: Sequence[TuningTask]) -> list[TuningTask]:
+    """Those whose algorithm is written in TE."""
+    from dlas.systems.kernels import is_searchable
+
+    return [task for task in tasks if is_searchable(task.algorithm)]
+
+
+def not_searchable(tasks: Sequence[TuningTask], tuner: str) -> dict[str, str]:
+    """Why the others have no schedule, by task."""
+    reason = f"its kernel is written in TensorIR, which {tuner} does not search"
+    served = searchable(tasks)
+    return {task.key: reason for task in tasks if task not in served}
+
+
+def foreign_log(log: Path, measured_for: str, target: Target) -> UserError:
+    """What to tell of a log of schedules that were measured for another target."""
+    return UserError(
+        f"the tuning log was measured for {measured_for}, not for {target.cpu} ({target.triple}) "
+        f"with {target.cores} cores: what is fast there may be slow or not run here",
+        key=str(log),
+        remedy="Tune for this target.",
+    )
+
+
+def _rounds(tasks: Sequence[TuningTask], kept: _Kept, trials: int) -> list[_Round]:
+    """What is left to measure, one round after the other.
+
+    New layers get their share of the budget even where the store holds more of the others than the whole
+    budget; what an interrupted search of these very tasks measured has come out of it already.
+    """
+    new = [task for task in tasks if not kept.measured[task.key]]
+    share = math.ceil(trials * len(new) / len(tasks))
+    if kept.resumed:
+        share = min(share, max(trials - kept.measured.total(), len(new)))
+    first = [_Round(new, share)] if 0 < len(new) < len(tasks) else []
+    last = [_Round(tasks, trials)] if kept.measured.total() + (share if first else 0) < trials else []
+    return [*first, *last]
+
+
+def _measure(searcher: Searcher, rounds: Sequence[_Round], kept: _Kept) -> None:
+    measured = kept.measured.total()
+    aim = max((measured - kept.of(one.tasks) + one.trials for one in rounds), default=measured)
+    with _progress_bar(searcher.name, aim, measured) as show:
+        for one in rounds:
+            with closing(searcher.measure(one.tasks, one.trials, kept.log)) as reports:
+                for progress in reports:
+                    kept.file()
+                    kept.require(one.tasks, progress["trials"])
+                    show(kept.measured.total(), progress["estimated"])
+
+
+@dataclass(frozen=True)
+class _Round:
+    """Tasks that are searched together until they have so many records."""
+
+    tasks: Sequence[TuningTask]
+    trials: int
+
+
+@dataclass
+class _Kept:
+    """The log of a search, and what of it has been read and filed."""
+
+    searcher: Searcher
+    tasks: Mapping[str, TuningTask]
+    log: Path
+    shelf: Shelf
+    resumed: bool
+    """Whether an interrupted search had begun the log."""
+    lines: int = 0
+    size: int = 0
+    """Bytes of these lines."""
+    measured: Counter[str] = field(default_factory=Counter)
+    failed: int = 0
+    best: dict[str, float] = field(default_factory=dict)
+
+    def file(self) -> None:
+        """Put what the log has gained into the store."""
+        with self.log.open("rb") as file:
+            file.seek(self.size)
+            lines = whole_lines(file.read().decode())
+        gained: dict[str, list[str]] = {}
+        for number, line in enumerate(lines, self.lines + 1):
+            record = self._record(line, number)
+            gained.setdefault(record.task, []).append(line)
+            self.measured[record.task] += 1
+            self.failed += record.seconds is None
+            if record.seconds is not None:
+                self.best[record.task] = min(record.seconds, self.best.get(record.task, math.inf))
+        for task, records in gained.items():
+            self.shelf.add(self.tasks[task], records)
+        self.lines += len(lines)
+        self.size += sum(len(line.encode()) + 1 for line in lines)
+
+    def restock(self) -> None:
+        """Put what the store has of these tasks, and the log has not, into the log."""
+        present = set(whole_lines(self.log.read_text()))
+        stored = [record for task in self.tasks.values() for record in self.shelf.records(task)]
+        with self.log.open("a") as file:
+            file.writelines(f"{record}\n" for record in stored if record not in present)
+        self.file()
+
+    def of(self, tasks: Sequence[TuningTask]) -> int:
+        """Records of these tasks."""
+        return sum(self.measured[task.key] for task in tasks)
+
+    def require(self, tasks: Sequence[TuningTask], trials: int) -> None:
+        """UserError where records were lost: tuners do not look whether their writing succeeds."""
+        if self.of(tasks) < trials:
+            raise UserError(
+                f"{trials} candidates were measured, but the tuning log {self.log} holds {self.of(tasks)}",
+                key="tuner",
+                remedy="Make room on its disk and start again: the search goes on from these.",
+            )
+
+    def _record(self, line: str, number: int) -> Record:
+        try:
+            record = self.searcher.read(line)
+        except (ValueError, TypeError, LookupError):
+            problem = f"is no record of {self.searcher.name}"
+        else:
+            if record.task in self.tasks:
+                return record
+            problem = "is a record of another network's layer"
+        raise UserError(f"line {number} of the tuning log {problem}", key=str(self.log))
+
+
+@contextmanager
+def _kept(searcher: Searcher, tasks: Sequence[TuningTask], log: Path, shelf: Shelf) -> Iterator[_Kept]:
+    """The log with what the store holds of these tasks; before and after, a record cut off is taken out."""
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.touch()
+    except OSError as error:
+        raise UserError(f"the tuning log can't be written: {error}", key="tuner") from None
+    _cut_partial_record(log)
+    kept = _Kept(searcher, {task.key: task for task in tasks}, log, shelf, resumed=log.stat().st_size > 0)
+    kept.restock()
+    try:
+        yield kept
+    finally:
+        _cut_partial_record(log)
+        kept.file()
+
+
+def _cut_partial_record(log: Path) -> None:
+    content = log.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        with log.open("r+b") as file:
+            file.truncate(whole)
+
+
+@contextmanager
+def _progress_bar(name: str, trials: int, measured: int) -> Iterator[Callable[[int, float | None], None]]:
+    from tqdm import tqdm
+
+    with tqdm(total=trials, initial=measured, desc=name, unit="trial") as bar:
+
+        def show(measured: int, estimated: float | None) -> None:
+            bar.n = measured
+            if estimated is not None:
+                bar.set_postfix_str(f"convolutions {estimated * 1e3:.3g} ms", refresh=False)
+            bar.refresh()
+
+        yield show

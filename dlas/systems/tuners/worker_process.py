@@ -1,0 +1,81 @@
+"""A tuner's process of its own: started for one request, ended with its answers or its asker."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from dlas.errors import UserError
+
+TAIL_LINES = 15
+"""Of what a worker wrote before it died, quoted."""
+
+
+def ask(
+    name: str, command: Sequence[str | Path], environment: Mapping[str, str], request: Mapping[str, Any]
+) -> Generator[dict[str, Any], None, None]:
+    """Start `command`, write `request` to it as a line of JSON, and yield each line of its answer.
+
+    Its standard input stays open for as long as answers are wanted. When the iteration ends, however it
+    ends, the worker and every process that it started are gone. UserError where it dies; `name` is the
+    worker's, for a person to read.
+    """
+    with tempfile.TemporaryDirectory(prefix="tuner-", ignore_cleanup_errors=True) as scratch:
+        log = Path(scratch) / "worker.txt"
+        worker = _start(command, {**environment, "TMPDIR": scratch}, request, log)
+        try:
+            assert worker.stdout is not None
+            for line in worker.stdout:
+                yield json.loads(line)
+            if worker.wait() != 0:
+                raise _death(name, worker.returncode, log)
+        finally:
+            _end(worker)
+
+
+def _start(
+    command: Sequence[str | Path], environment: Mapping[str, str], request: Mapping[str, Any], log: Path
+) -> subprocess.Popen[str]:
+    """The worker, asked; its errors go to `log`, and the candidates that it builds beside it."""
+    with log.open("wb") as errors:
+        worker = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=environment,
+            text=True,
+            start_new_session=True,
+        )
+    assert worker.stdin is not None
+    with suppress(BrokenPipeError):  # it died at once: reading its answers tells how
+        worker.stdin.write(json.dumps(request) + "\n")
+        worker.stdin.flush()
+    return worker
+
+
+def _end(worker: subprocess.Popen[str]) -> None:
+    """Kill the worker's process group: it leads one of its own, with all that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(worker.pid, signal.SIGKILL)
+    worker.wait()
+    for pipe in (worker.stdin, worker.stdout):
+        if pipe is not None:
+            pipe.close()
+
+
+def _death(name: str, code: int, log: Path) -> UserError:
+    """What to tell of a worker that ended with `code`; its log is copied to where it stays."""
+    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+    lines = log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+    tail = "".join(f"\n    {line}" for line in lines)
+    with tempfile.NamedTemporaryFile(prefix="tuner-worker-", suffix=".txt", delete=False) as kept:
+        kept.write(log.read_bytes())
+    return UserError(f"the {name} worker {how}:{tail}", key="tuner", remedy=f"Its full log is {kept.name}")

@@ -1,0 +1,126 @@
+"""Every measured schedule, kept for the next network that has the layer.
+
+    <root>/<tuner and its TVM's version>/<target>/<algorithm>-<workload>-<definition>.json
+
+Each file holds the records of one task in the tuner's own format, a line each. <target> and <definition> are
+digests: of what decides the code that is generated, and of what the kernel computes, so that an algorithm
+that is written anew starts anew. Files only grow, under a lock: processes may share a store.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock
+
+from dlas.errors import UserError
+from dlas.hardware.target import Target
+from dlas.systems.tuners.task import TuningTask, definition
+
+SUFFIX = ".json"
+
+MEMBER = re.compile(r"[\w.-]+/[0-9a-f]+/[\w.-]+\.json")
+"""Of an exported store: a path as above."""
+
+DIGEST = 12
+"""Hexadecimal digits in a name."""
+
+
+@dataclass(frozen=True)
+class TuningStore:
+    """What every tuner measured for every target."""
+
+    root: Path
+
+    def shelf(self, tuner: str, target: Target) -> Shelf:
+        """The records of one tuner for one target, whatever the target is called."""
+        decisive = [target.triple, target.cpu, *target.features, target.cores, *target.affinity]
+        return Shelf(self.root / tuner / _digest(json.dumps(decisive)))
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """A folder with one file of records a task."""
+
+    folder: Path
+
+    def records(self, task: TuningTask) -> list[str]:
+        """What the store holds for `task`, in the order of the measuring."""
+        return _records(self.file(task))
+
+    def add(self, task: TuningTask, records: Sequence[str]) -> None:
+        """Append the records that are not there yet; they are on the disk when this returns."""
+        _add(self.file(task), records)
+
+    def file(self, task: TuningTask) -> Path:
+        """Where the records of `task` are."""
+        return (
+            self.folder / f"{task.algorithm}-{task.workload.key}-{_digest(definition(task).script())}{SUFFIX}"
+        )
+
+
+def export(root: Path, archive: Path) -> int:
+    """Write every record of the store into a new zip file `archive`; returns how many. UserError if it has
+    none, or the file can't be written."""
+    kept = {file: _records(file) for file in sorted(root.rglob(f"*{SUFFIX}"))}
+    if not kept:
+        raise UserError(f"there are no tuning records in {root}", key="artifacts")
+    try:
+        with zipfile.ZipFile(archive, "x", zipfile.ZIP_DEFLATED) as packed:
+            for file, records in kept.items():
+                packed.writestr(file.relative_to(root).as_posix(), "".join(f"{line}\n" for line in records))
+    except OSError as error:
+        raise UserError(f"{archive} can't be written: {error.strerror}", key="file") from None
+    return sum(len(records) for records in kept.values())
+
+
+def merge(root: Path, archive: Path) -> int:
+    """Add the records of an exported store to the store at `root`; returns how many were new. UserError where
+    the file is none, or is damaged: then nothing is added."""
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            found = {name: packed.read(name).decode() for name in packed.namelist()}
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
+        raise UserError(f"{archive} can't be read as an exported tuning store: {error}", key="file") from None
+    strange = [name for name in found if not MEMBER.fullmatch(name)]
+    if strange:
+        raise UserError(f"{archive} is no exported tuning store: it holds {strange[0]}", key="file")
+    return sum(_add(root / name, whole_lines(text)) for name, text in found.items())
+
+
+def whole_lines(text: str) -> list[str]:
+    """The lines of `text` that end in a newline."""
+    return text.split("\n")[:-1]
+
+
+def _records(file: Path) -> list[str]:
+    return whole_lines(file.read_text()) if file.exists() else []
+
+
+def _add(file: Path, records: Sequence[str]) -> int:
+    """Append the records that `file` lacks; returns how many."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(file.parent / "store.lock"):
+        present = _records(file)
+        known = set(present)
+        further = [record for record in dict.fromkeys(records) if record not in known]
+        if further:
+            with file.open("a+b") as opened:
+                # A write that was cut off ends without a newline.
+                opened.truncate(sum(len(line.encode()) + 1 for line in present))
+                opened.write("".join(f"{record}\n" for record in further).encode())
+                opened.flush()
+                os.fsync(opened.fileno())
+    return len(further)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGEST]

@@ -1,0 +1,87 @@
+"""Boards for tests: this machine's own side of one, as a user starts it."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import psutil
+from command import command, environment
+
+from dlas import config
+from dlas.hardware import target
+from dlas.hardware.target import Target
+
+KEY = "bench"
+READY_SECONDS = 60
+
+
+def free_port() -> int:
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def here(port: int, **changes: object) -> Target:
+    """This machine, reached by RPC."""
+    host = target.resolve(config.Target(name="host"))
+    return replace(host, name="bench", reach="rpc", rpc=config.Rpc(port=port, key=KEY), **changes)
+
+
+@contextmanager
+def served(port: int, *settings: str) -> Iterator[subprocess.Popen[str]]:
+    """`python -m dlas.board serve` on this machine, until the block ends; it waits for no other timing."""
+    arguments = command("board", "serve", f"port={port}", f"key={KEY}", *settings)
+    with TemporaryDirectory() as scratch:
+        env = environment({"TMPDIR": scratch})
+        with subprocess.Popen(arguments, env=env, stderr=subprocess.PIPE, text=True) as server:
+            try:
+                wait_for(port)
+                yield server
+            finally:
+                end(server)
+
+
+@contextmanager
+def tracked(port: int) -> Iterator[None]:
+    """TVM's tracker."""
+    arguments = ["--host", "127.0.0.1", "--port", str(port), "--port-end", str(port + 1)]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tvm.exec.rpc_tracker", *arguments], env=environment()
+    ) as tracker:
+        try:
+            wait_for(port)
+            yield
+        finally:
+            end(tracker)
+
+
+def end(process: subprocess.Popen[str]) -> None:
+    """With what it has started."""
+    if process.poll() is None:
+        for one in [*psutil.Process(process.pid).children(recursive=True), process]:
+            one.kill()
+
+
+def wait_for(port: int) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while time.monotonic() < deadline:
+        with closing(socket.socket()) as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise AssertionError(f"nothing listens at {port}")
+
+
+def exported(executable: object, made_for: Target, library: Path) -> Path:
+    from dlas.systems import linking
+
+    linking.export(executable, made_for, library)
+    return library

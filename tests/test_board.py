@@ -1,0 +1,288 @@
+"""A board's side and its clients: real servers and real libraries on this machine's loopback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import boards
+import numpy as np
+import psutil
+import pytest
+import tiny_library
+from command import dlas, environment
+
+from dlas import config
+from dlas.errors import UserError
+from dlas.hardware import deployment, kernels, measurement, target
+from dlas.hardware.target import Target
+
+PROTOCOL = config.Timing(name="test", runs=20, warmup=1)
+
+CLIENT = """
+import sys, pathlib
+import numpy as np
+from dlas import config
+from dlas.hardware import deployment, measurement, target
+library, told, result = map(pathlib.Path, sys.argv[1:])
+found = deployment.measure(
+    library, np.zeros((1, 3, 32, 32), "float32"), target.read(told), config.Timing(name="test", runs=50)
+)
+measurement.write(found, result)
+"""
+
+
+@pytest.fixture(scope="module")
+def board() -> Iterator[Target]:
+    port = boards.free_port()
+    with boards.served(port):
+        yield boards.here(port)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("libraries")
+
+
+@pytest.fixture(scope="module")
+def matmul(board: Target, folder: Path) -> Path:
+    executable = tiny_library.compiled_matmul(target.tvm_target(board))
+    return boards.exported(executable, board, folder / "matmul.so")
+
+
+def calling(board: Target, folder: Path, function: str, *arguments: int) -> Path:
+    executable = tiny_library.calling(target.tvm_target(board), function, *map(int, arguments))
+    return boards.exported(executable, board, folder / f"{function}.so")
+
+
+def assert_serves(board: Target, matmul: Path) -> None:
+    images = tiny_library.images(2)
+    outputs = deployment.run(matmul, images, board)
+    np.testing.assert_allclose(outputs, tiny_library.outputs(images), rtol=1e-4, atol=1e-5)
+
+
+def start_client(library: Path, board: Target, result: Path) -> subprocess.Popen[str]:
+    target.write(board, result.with_suffix(".target"))
+    arguments = [str(library), str(result.with_suffix(".target")), str(result)]
+    return subprocess.Popen(
+        [sys.executable, "-c", CLIENT, *arguments], env=environment(), stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_outputs_and_samples_come_from_the_board(board: Target, matmul: Path, tmp_path: Path) -> None:
+    assert_serves(board, matmul)
+    found = deployment.measure(matmul, tiny_library.images(1), board, PROTOCOL)
+    assert len(found.samples_ms) == PROTOCOL.runs
+    assert min(found.samples_ms) > 0
+    assert found.environment["machine"] == os.uname().machine
+    assert not found.emulated
+    measurement.write(found, tmp_path / "timing.json")
+    assert measurement.read(tmp_path / "timing.json") == found
+
+
+def test_layers_are_profiled_on_the_board(board: Target, matmul: Path) -> None:
+    profile = kernels.profile(matmul, tiny_library.images(1), board, 5)
+    assert [call.kernel for call in profile if "matmul" in call.kernel]
+    assert all(call.median_ms > 0 for call in profile)
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "said"),
+    [
+        ("raise", (signal.SIGSEGV,), "SIGSEGV"),
+        ("raise", (signal.SIGILL,), "does not have"),
+        ("exit", (0,), "ended"),
+    ],
+)
+def test_a_crash_costs_that_library_alone(
+    function: str, arguments: tuple[int, ...], said: str, board: Target, matmul: Path, tmp_path: Path
+) -> None:
+    crashing = calling(board, tmp_path, function, *arguments)
+    with pytest.raises(UserError, match=said) as refusal:
+        deployment.run(crashing, tiny_library.images(1), board)
+    assert str(crashing) in str(refusal.value)
+    assert f"127.0.0.1:{board.rpc.port}" in str(refusal.value)
+    assert_serves(board, matmul)
+
+
+def test_a_library_that_hangs_is_stopped(board: Target, matmul: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="within 4 s"):
+        deployment.run(calling(board, tmp_path, "pause"), tiny_library.images(1), board, time_limit=4)
+    assert_serves(board, matmul)
+
+
+def test_a_truncated_library_is_named(board: Target, matmul: Path, tmp_path: Path) -> None:
+    truncated = tmp_path / "truncated.so"
+    truncated.write_bytes(matmul.read_bytes()[:3000])
+    with pytest.raises(UserError, match=r"truncated\.so"):
+        deployment.run(truncated, tiny_library.images(1), board)
+    assert_serves(board, matmul)
+
+
+def test_a_library_for_another_cpu_is_not_sent(board: Target, matmul: Path) -> None:
+    other = replace(board, cpu="futuremont", instruction_sets=(*board.instruction_sets, "avx4096"))
+    with pytest.raises(UserError, match="avx4096"):
+        deployment.run(matmul, tiny_library.images(1), other)
+
+
+def test_cores_that_the_board_does_not_have_are_named(board: Target, matmul: Path) -> None:
+    with pytest.raises(UserError, match=r"target\.affinity.*4095"):
+        deployment.run(matmul, tiny_library.images(1), replace(board, affinity=(4095,)))
+
+
+def test_the_wrong_key_is_told(board: Target) -> None:
+    stranger = replace(board, rpc=replace(board.rpc, key="stranger"))
+    with pytest.raises(UserError, match="stranger") as refusal:
+        deployment.require_board(stranger)
+    assert refusal.value.key == "target.rpc.key"
+
+
+def test_no_board_listening_tells_where_and_what_to_start() -> None:
+    nobody = boards.here(boards.free_port())
+    with pytest.raises(UserError) as refusal:
+        deployment.require_board(nobody)
+    assert f"127.0.0.1:{nobody.rpc.port}" in refusal.value.problem
+    assert "python -m dlas.board serve" in refusal.value.remedy
+
+
+@pytest.mark.parametrize(
+    "nonsense", [b"", b"GET / HTTP/1.0\r\n\r\n", b"\x92\xf2\x0f\x00\x04\x00\x00\x00\xff\xff\xff\xff"]
+)
+def test_nonsense_does_not_end_a_board(nonsense: bytes, board: Target, matmul: Path) -> None:
+    with socket.create_connection(("127.0.0.1", board.rpc.port)) as stranger:
+        stranger.sendall(nonsense)
+    assert_serves(board, matmul)
+
+
+def test_a_client_that_says_nothing_is_not_waited_for(board: Target, matmul: Path) -> None:
+    with socket.create_connection(("127.0.0.1", board.rpc.port)):
+        assert_serves(board, matmul)
+
+
+def test_a_killed_client_leaves_the_board_free(board: Target, matmul: Path, tmp_path: Path) -> None:
+    client = start_client(calling(board, tmp_path, "pause"), board, tmp_path / "timing.json")
+    time.sleep(8)
+    client.kill()
+    client.communicate()
+    started = time.monotonic()
+    assert_serves(board, matmul)
+    assert time.monotonic() - started < 60
+
+
+def test_two_clients_time_one_after_the_other(board: Target, tmp_path: Path) -> None:
+    sleeping = calling(board, tmp_path, "usleep", 4000)
+    results = [tmp_path / "one.json", tmp_path / "other.json"]
+    for client in [start_client(sleeping, board, result) for result in results]:
+        _, said = client.communicate(timeout=120)
+        assert client.returncode == 0, said
+    sessions = [measurement.read(result).sessions[0] for result in results]
+    earlier, after = sorted(sessions, key=lambda session: session.before.uptime_seconds)
+    assert earlier.after.uptime_seconds <= after.before.uptime_seconds
+
+
+def test_a_board_that_dies_meanwhile_is_a_lost_connection(tmp_path: Path) -> None:
+    port = boards.free_port()
+    dying = boards.here(port)
+    with boards.served(port) as server:
+        client = start_client(calling(dying, tmp_path, "pause"), dying, tmp_path / "timing.json")
+        deadline = time.monotonic() + 30
+        while len(psutil.Process(server.pid).children(recursive=True)) < 2 and time.monotonic() < deadline:
+            time.sleep(0.2)
+        boards.end(server)
+        _, said = client.communicate(timeout=60)
+    assert client.returncode != 0
+    assert "was lost" in said
+    assert not (tmp_path / "timing.json").exists()
+
+
+def test_boards_are_had_through_a_tracker(matmul: Path) -> None:
+    address, port = boards.free_port(), boards.free_port()
+    with boards.tracked(address):
+        asked = replace(boards.here(address), reach="tracker")
+        with pytest.raises(UserError, match="no board of the key") as refusal:
+            deployment.require_board(asked)
+        assert refusal.value.key == "target.rpc.key"
+        with boards.served(port, f"tracker=127.0.0.1:{address}"):
+            deadline = time.monotonic() + 30
+            while True:
+                try:
+                    deployment.require_board(asked)
+                    break
+                except UserError:
+                    assert time.monotonic() < deadline
+                    time.sleep(0.5)
+            assert_serves(asked, matmul)
+            found = deployment.measure(matmul, tiny_library.images(1), asked, PROTOCOL)
+            assert len(found.samples_ms) == PROTOCOL.runs
+
+
+def test_a_server_that_is_no_board_is_told(tmp_path: Path) -> None:
+    port = boards.free_port()
+    arguments = ["--host", "127.0.0.1", "--port", str(port), "--port-end", str(port + 1), "--key", boards.KEY]
+    with subprocess.Popen(
+        [sys.executable, "-m", "tvm.exec.rpc_server", *arguments], env=environment()
+    ) as stock:
+        try:
+            boards.wait_for(port)
+            with pytest.raises(UserError, match="no board's side of dlas"):
+                deployment.require_board(boards.here(port))
+        finally:
+            boards.end(stock)
+
+
+def test_serving_a_network_warns_and_loopback_does_not() -> None:
+    for listen, warned in (("0.0.0.0", True), ("127.0.0.1", False)):
+        with boards.served(boards.free_port(), f"listen={listen}") as server:
+            boards.end(server)
+            assert server.stderr is not None
+            assert ("no password" in server.stderr.read()) == warned
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["fly"], "start, stop, list, serve"),
+        (["serve", "port=0"], "port"),
+        (["serve", "prot=9090"], "prot"),
+        (["serve", "tracker=nowhere"], "tracker=<host>:<port>"),
+        (["start", "target=raspberrypi4"], "dlas.board serve"),
+        (["start", "target=abacus"], "aarch64_virtual"),
+    ],
+)
+def test_a_mistake_is_told(arguments: list[str], said: str) -> None:
+    ended = dlas("board", *arguments)
+    assert ended.returncode in (1, 2)
+    assert said in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_a_port_in_use_is_told(board: Target) -> None:
+    ended = dlas("board", "serve", f"port={board.rpc.port}")
+    assert ended.returncode == 1
+    assert f"{board.rpc.port} cannot be had" in ended.stderr
+
+
+def test_a_run_without_its_board_ends_before_anything_is_trained(tmp_path: Path) -> None:
+    ended = dlas(
+        *("run", "target=raspberrypi4", f"target.rpc.port={boards.free_port()}"),
+        *("tuner=none", f"artifacts={tmp_path}"),
+    )
+    assert "no board is listening" in ended.stdout + ended.stderr
+    assert "Traceback" not in ended.stdout + ended.stderr
+    assert not (tmp_path / "stages").exists()
+
+
+def test_a_tuner_that_would_measure_elsewhere_is_refused(tmp_path: Path) -> None:
+    """The board is of this machine's kind, so nothing else would tell."""
+    ended = dlas("run", "target=i7", "tuner=ansor", f"artifacts={tmp_path}")
+    assert "tuner: ansor measures its candidates on this machine, and i7 is another" in (
+        ended.stdout + ended.stderr
+    )
+    assert not (tmp_path / "stages").exists()

@@ -1,0 +1,175 @@
+"""The integer kernels by dot products against NumPy's integers, and the instructions that they compile to."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib import import_module
+from types import ModuleType
+
+import numpy as np
+import pytest
+import tvm
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_algorithms import compiled, laid_out, physical, workloads
+from test_integer_convolution import by_numpy, integer_grid, random_operands
+
+from dlas import config
+from dlas.algorithms.workload import ConvWorkload
+from dlas.hardware.target import Target, misfits, resolve, this_machine
+
+ALGORITHMS = [import_module(f"dlas.algorithms.{name}_int8") for name in ("direct", "gemm", "spatial_pack")]
+
+by_name = pytest.mark.parametrize(
+    "algorithm", ALGORITHMS, ids=lambda module: module.__name__.rpartition(".")[2]
+)
+
+LAYER = ConvWorkload(1, 32, 12, 12, 48, (3, 3), padding=(1, 1, 1, 1), dtype="int8", bias=True, output_zero=3)
+DEPTHWISE = replace(LAYER, out_channels=32, groups=32)
+
+INSTRUCTIONS = [  # triple, CPU, what sums products
+    ("x86_64-linux-gnu", "znver4", "vpdpbusd"),
+    ("x86_64-linux-gnu", "alderlake", "vpdpbusd"),
+    ("x86_64-linux-gnu", "skylake-avx512", "vpmaddwd"),
+    ("x86_64-linux-gnu", "znver3", "vpmaddwd"),
+    ("x86_64-linux-gnu", "ivybridge", "vpmaddwd"),
+    ("x86_64-linux-gnu", "x86-64", "pmaddwd"),
+    ("aarch64-linux-gnu", "neoverse-v1", "usdot"),
+    ("aarch64-linux-gnu", "cortex-a76", "sdot"),
+    ("aarch64-linux-gnu", "cortex-a72", "sadalp"),
+]
+
+
+def target_of(cpu: str | None) -> Target:
+    target = resolve(config.Target(name="host", cpu=cpu))
+    if missing := misfits(target, this_machine()):
+        pytest.skip(missing[0])
+    return target
+
+
+def outputs(
+    algorithm: ModuleType, layers: list[tuple[ConvWorkload, dict[str, np.ndarray]]], target: Target
+) -> list[np.ndarray]:
+    """NCHW, of kernels built together."""
+    built = compiled(algorithm, [workload for workload, _ in layers], target)
+    return [run(built, algorithm, workload, operands) for workload, operands in layers]
+
+
+def run(
+    built: tvm.runtime.Executable,
+    algorithm: ModuleType,
+    workload: ConvWorkload,
+    operands: dict[str, np.ndarray],
+) -> np.ndarray:
+    placed = laid_out(algorithm, workload)
+    arrays = [
+        physical(operands["data"], placed.input_block),
+        *algorithm.pack_weight(placed, operands["weight"]),
+    ]
+    arrays += [operands["bias"], operands["multiplier"]]
+    if workload.residual:
+        arrays += [physical(operands["residual"], placed.output_block), operands["residual_multiplier"]]
+    shape = physical(np.zeros(workload.output_shape, "uint8"), placed.output_block).shape
+    output = tvm.runtime.tensor(np.zeros(shape, workload.output_dtype))
+    built[workload.key](*[tvm.runtime.tensor(array) for array in arrays], output)
+    return output.numpy()
+
+
+def assert_equal_to_numpy(algorithm: ModuleType, layers: list[ConvWorkload], target: Target) -> None:
+    served = [
+        (workload, random_operands(workload)) for workload in layers if not algorithm.unsupported(workload)
+    ]
+    for (workload, operands), output in zip(served, outputs(algorithm, served, target), strict=True):
+        expected = physical(by_numpy(workload, operands), laid_out(algorithm, workload).output_block)
+        if workload.output_zero is None:
+            np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-3, err_msg=workload.key)
+        else:
+            np.testing.assert_array_equal(output, expected, err_msg=workload.key)
+
+
+@by_name
+def test_kernels_equal_numpy_bit_for_bit(algorithm: ModuleType) -> None:
+    assert_equal_to_numpy(algorithm, integer_grid()[::4], target_of(None))
+
+
+@by_name
+def test_kernels_without_dot_products_equal_numpy_bit_for_bit(algorithm: ModuleType) -> None:
+    assert_equal_to_numpy(algorithm, integer_grid()[1::5], target_of("znver3"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", [None, "znver3", "x86-64"])
+@by_name
+def test_the_grid_equals_numpy_on_any_cpu_bit_for_bit(algorithm: ModuleType, cpu: str | None) -> None:
+    assert_equal_to_numpy(algorithm, integer_grid()[1::2], target_of(cpu))
+
+
+@pytest.mark.slow
+@settings(max_examples=20, deadline=None, derandomize=True)
+@given(data=st.data())
+@by_name
+def test_random_layers_equal_numpy_bit_for_bit(algorithm: ModuleType, data: st.DataObject) -> None:
+    drawn = data.draw(workloads().filter(lambda workload: workload.activation != "relu6"))
+    channels = data.draw(st.integers(1, 40)) if data.draw(st.booleans()) else None
+    shape = {"in_channels": channels, "out_channels": channels, "groups": channels} if channels else {}
+    zeros = {name: data.draw(st.integers(0, 255)) for name in ("input_zero", "output_zero")}
+    zeros["residual_zero"] = data.draw(st.integers(0, 255)) if drawn.residual else 0
+    workload = replace(drawn, **shape, **zeros, dtype="int8", bias=True)
+    assert_equal_to_numpy(algorithm, [workload], target_of(data.draw(st.sampled_from([None, "znver3"]))))
+
+
+@by_name
+@pytest.mark.parametrize("cpu", [None, "znver3"])
+def test_the_largest_sums_are_exact(algorithm: ModuleType, cpu: str | None) -> None:
+    """Every input and weight at its bound: instructions that saturate would be found out."""
+    for limit in (127, 64):
+        workload = replace(LAYER, weight_limit=limit)
+        signs = np.random.default_rng(0).choice([-1, 1], workload.weight_shape)
+        signs[:16], signs[16:32] = 1, -1
+        operands = random_operands(workload)
+        operands["data"][:] = 255
+        operands["weight"] = (limit * signs).astype("int8")
+        operands["multiplier"] = np.full(
+            workload.out_channels, 256 * 255 / (2 * 288 * 255 * limit), "float32"
+        )
+        expected = physical(by_numpy(workload, operands), laid_out(algorithm, workload).output_block)
+        [output] = outputs(algorithm, [(workload, operands)], target_of(cpu))
+        np.testing.assert_array_equal(output, expected)
+
+
+def assembly(algorithm: ModuleType, workload: ConvWorkload, triple: str, cpu: str) -> str:
+    target = resolve(config.Target(name="board", triple=triple, cpu=cpu, cores=1))
+    text: str = compiled(algorithm, [workload], target).mod.inspect_source("asm")
+    return text
+
+
+@pytest.mark.parametrize(("triple", "cpu", "instruction"), INSTRUCTIONS, ids=lambda value: value)
+def test_each_cpu_gets_the_instructions_it_has(triple: str, cpu: str, instruction: str) -> None:
+    text = assembly(ALGORITHMS[0], LAYER, triple, cpu)
+    assert f"\t{instruction}\t" in text
+
+
+@pytest.mark.parametrize("cpu", ["skylake-avx512", "znver3", "ivybridge"])
+def test_weights_of_seven_bits_get_twice_the_products(cpu: str) -> None:
+    narrow = replace(LAYER, weight_limit=64)
+    assert "\tvpmaddubsw\t" in assembly(ALGORITHMS[0], narrow, "x86_64-linux-gnu", cpu)
+    assert "\tvpmaddubsw\t" not in assembly(ALGORITHMS[0], LAYER, "x86_64-linux-gnu", cpu)
+
+
+@pytest.mark.parametrize(
+    ("triple", "cpu", "instruction"),
+    [
+        ("x86_64-linux-gnu", "znver4", "vpdpbusd"),
+        ("x86_64-linux-gnu", "znver3", "vfmadd231ps"),
+        ("aarch64-linux-gnu", "cortex-a76", "sdot"),
+        ("aarch64-linux-gnu", "cortex-a72", "fmla"),
+    ],
+)
+@pytest.mark.parametrize("algorithm", [ALGORITHMS[0], ALGORITHMS[2]], ids=["planes", "blocks"])
+def test_depthwise_layers_too(algorithm: ModuleType, triple: str, cpu: str, instruction: str) -> None:
+    assert f"\t{instruction}\t" in assembly(algorithm, DEPTHWISE, triple, cpu)
+
+
+def test_gemm_names_the_reason_for_refusing_a_depthwise_layer() -> None:
+    assert "depthwise" in ALGORITHMS[1].unsupported(DEPTHWISE)
+    assert [algorithm.unsupported(DEPTHWISE) for algorithm in (ALGORITHMS[0], ALGORITHMS[2])] == ["", ""]

@@ -1,0 +1,156 @@
+"""Real MetaSchedule searches: TVM's own records, the budget, the replay, what becomes of failures."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+import tvm
+from sampled_schedules import compiled, largest_error
+from test_ansor import SMALL, TASKS, wait_for
+
+from dlas import config
+from dlas.errors import UserError
+from dlas.hardware import target
+from dlas.hardware.target import Target
+from dlas.systems.tuners import metaschedule
+from dlas.systems.tuners.task import Tuning, TuningTask
+from dlas.systems.tuning_store import TuningStore
+
+TUNE = """
+import pathlib, sys
+from dlas.hardware import target
+sys.path.append(sys.argv[1])
+from test_metaschedule import TASKS, tune
+tune(TASKS, target.read(pathlib.Path(sys.argv[2])), 40, pathlib.Path(sys.argv[3]))
+"""
+READ = """
+import json, pathlib, sys
+from dlas.systems.tuners import metaschedule_intrinsics
+metaschedule_intrinsics.register("x86_64")
+from tvm.s_tir.meta_schedule.database import JSONDatabase, Workload
+from tvm import IRModule
+from dlas.systems.tuners.task import definition
+folder = pathlib.Path(sys.argv[2])
+sys.path.append(sys.argv[1])
+from test_ansor import TASKS
+keys = [task.key for task in TASKS]
+workloads = [Workload(IRModule({"main": definition(task)})).as_json() for task in TASKS]
+(folder / "workloads.json").write_text("".join(json.dumps(workload) + "\\n" for workload in workloads))
+lines = [json.loads(line) for line in (folder / "log.json").read_text().splitlines()]
+records = [[keys.index(key), record] for key, record in lines]
+(folder / "records.json").write_text("".join(json.dumps(record) + "\\n" for record in records))
+print(len(JSONDatabase(str(folder / "workloads.json"), str(folder / "records.json"))))
+"""
+
+
+def settings(trials: int) -> metaschedule.Settings:
+    return metaschedule.Settings(
+        "metaschedule", "dlas.systems.tuners.metaschedule", trials=trials, population=16, generations=1
+    )
+
+
+def tune(tasks: list[TuningTask], host: Target, trials: int, log: Path) -> Tuning:
+    """With the store beside the log."""
+    return metaschedule.tune(tasks, host, settings(trials), log, TuningStore(log.parent / "store"))
+
+
+@pytest.fixture(scope="module")
+def host() -> Target:
+    return target.resolve(config.Target("host"))
+
+
+@pytest.fixture(scope="module")
+def log(host: Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("tuning") / "log.json"
+    tuning = tune(TASKS, host, 3, path)
+    assert (tuning.trials, tuning.failed) == (3, 0)
+    assert all(0 < seconds < 0.1 for seconds in tuning.best.values())
+    return path
+
+
+def test_records_are_tvms_own(log: Path) -> None:
+    command = [sys.executable, "-c", READ, str(Path(__file__).parent), str(log.parent)]
+    read = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert read.stdout.strip() == "3"
+
+
+def test_the_best_schedules_equal_pytorch_and_are_the_same_again(log: Path, host: Target) -> None:
+    schedules = metaschedule.best_schedules(log, TASKS, host)
+    assert not schedules.missing
+    functions = [schedules.found[task.key] for task in TASKS]
+    for task, function in zip(TASKS, compiled(functions, host), strict=True):
+        assert largest_error(function, task.workload, task.algorithm) < 1e-5
+    again = metaschedule.best_schedules(log, TASKS, host)
+    assert [tvm.ir.save_json(again.found[task.key]) for task in TASKS] == [
+        tvm.ir.save_json(function) for function in functions
+    ]
+
+
+def test_a_larger_search_goes_on(log: Path, host: Target, tmp_path: Path) -> None:
+    copy = tmp_path / "log.json"
+    store = TuningStore(log.parent / "store")
+    assert metaschedule.tune(TASKS, host, settings(4), copy, store).trials == 4
+    assert set(log.read_text().splitlines()) < set(copy.read_text().splitlines())
+
+
+def test_a_log_of_another_target_is_refused_unless_asked_for(log: Path, host: Target) -> None:
+    other = replace(host, cores=host.cores + 6)
+    with pytest.raises(UserError, match="the tuning log was measured for"):
+        metaschedule.best_schedules(log, TASKS, other)
+    assert not metaschedule.best_schedules(log, TASKS, other, foreign=True).missing
+
+
+def test_a_schedule_that_no_longer_applies_is_told(log: Path, host: Target, tmp_path: Path) -> None:
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    spoiled = [[key, record] for key, record in records if key == TASKS[0].key]
+    for _, record in spoiled:
+        record[0][0][0][2][0] = "no_such_block"  # of the first instruction, GetSBlock, the name
+    path = tmp_path / "log.json"
+    path.write_text("".join(json.dumps(line) + "\n" for line in spoiled))
+    schedules = metaschedule.best_schedules(path, TASKS, host)
+    assert schedules.missing[TASKS[0].key].startswith("its schedule no longer applies: ")
+    assert schedules.missing[TASKS[1].key] == "no candidate of it was measured with success"
+
+
+@pytest.mark.slow
+def test_a_candidate_that_crashes_is_a_failure_of_its_own(host: Target, tmp_path: Path) -> None:
+    path = tmp_path / "log.json"
+    crashing = TuningTask(SMALL, "crashing_algorithm")
+    tuning = tune([crashing, TASKS[0]], host, 4, path)
+    assert tuning.trials == 4
+    assert 1 <= tuning.failed < 4
+    assert tuning.best.keys() == {TASKS[0].key}
+    assert metaschedule.best_schedules(path, [crashing], host).missing.keys() == {crashing.key}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_search_leaves_no_process_and_is_gone_on_with(
+    how: signal.Signals, host: Target, tmp_path: Path
+) -> None:
+    path, told = tmp_path / "log.json", tmp_path / "target.json"
+    target.write(host, told)
+    command = [sys.executable, "-c", TUNE, str(Path(__file__).parent), str(told), str(path)]
+    asker = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: path.exists() and path.read_text().count("\n") >= 4)
+    started = psutil.Process(asker.pid).children(recursive=True)
+    assert len(started) >= 3  # the worker, and what builds and times
+    asker.send_signal(how)
+    asker.communicate(timeout=60)
+    assert asker.returncode == -how
+    _, alive = psutil.wait_procs(started, timeout=20)
+    assert not alive
+    before = path.read_text().count("\n")
+    assert tune(TASKS, host, before + 1, path).trials == before + 1
+
+
+def test_zero_trials_are_refused() -> None:
+    with pytest.raises(UserError, match=r"tuner\.trials: 0 is too few"):
+        settings(0)

@@ -1,0 +1,73 @@
+"""`python -m dlas.tune`: a store packed here is a store there; what is none is refused."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+from test_ansor import TASKS
+
+from dlas import config
+from dlas.hardware import target
+from dlas.systems.tuning_store import Shelf, TuningStore
+
+
+def tune(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dlas.tune", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def shelf(artifacts: Path) -> Shelf:
+    return TuningStore(artifacts / "tuning").shelf("ansor-0.19", target.resolve(config.Target("host")))
+
+
+@pytest.fixture
+def packed(tmp_path: Path) -> Path:
+    """Three records of two layers."""
+    shelf(tmp_path / "ours").add(TASKS[0], ["first", "second"])
+    shelf(tmp_path / "ours").add(TASKS[1], ["third"])
+    file = tmp_path / "store.zip"
+    ended = tune("export", f"file={file}", f"artifacts={tmp_path / 'ours'}")
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert ended.stdout.startswith("3 records")
+    return file
+
+
+def test_a_store_is_moved_and_merged(packed: Path, tmp_path: Path) -> None:
+    theirs = shelf(tmp_path / "theirs")
+    theirs.add(TASKS[0], ["second", "their own"])
+    for new in (2, 0):
+        ended = tune("import", f"file={packed}", f"artifacts={tmp_path / 'theirs'}")
+        assert ended.stdout.startswith(f"{new} records were new"), ended.stderr
+    assert theirs.records(TASKS[0]) == ["second", "their own", "first"]
+    assert theirs.records(TASKS[1]) == ["third"]
+
+
+def test_what_is_no_store_is_refused(packed: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside.zip"
+    with zipfile.ZipFile(outside, "w") as archive:
+        archive.writestr("../../outside.json", "first\n")
+    truncated = tmp_path / "truncated.zip"
+    truncated.write_bytes(packed.read_bytes()[:-30])
+    damaged = tmp_path / "damaged.zip"
+    content = bytearray(packed.read_bytes())
+    content[content.index(b".json") + 6] ^= 0xFF  # in the compressed records of the first file
+    damaged.write_bytes(content)
+    for file in (outside, truncated, damaged, tmp_path / "missing.zip"):
+        ended = tune("import", f"file={file}", f"artifacts={tmp_path / 'theirs'}")
+        assert ended.returncode == 2
+        assert ended.stderr.startswith(f"file: {file} ")
+        assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "theirs").exists()
+
+
+def test_mistakes_are_told(packed: Path, tmp_path: Path) -> None:
+    assert "export or import" in tune("send").stderr
+    assert tune("export").stderr.startswith("file: is not given")
+    ended = tune("export", f"file={packed}", f"artifacts={tmp_path / 'ours'}")
+    assert "can't be written: File exists" in ended.stderr
+    ended = tune("export", f"file={tmp_path / 'new.zip'}", f"artifacts={tmp_path / 'none'}")
+    assert "no tuning records" in ended.stderr

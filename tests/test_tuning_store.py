@@ -1,0 +1,130 @@
+"""The tuning store: kept as measured, shared by networks and processes, and what a budget means with it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_ansor import TASKS, settings
+
+from dlas import config
+from dlas.errors import UserError
+from dlas.hardware import target
+from dlas.hardware.target import Target
+from dlas.systems.tuners import ansor, ansor_worker
+from dlas.systems.tuners.task import TuningTask
+from dlas.systems.tuning_store import TuningStore
+
+NEW = TuningTask(replace(TASKS[0].workload, out_channels=8), "dlas.algorithms.direct")
+ADD = """
+import pathlib, sys
+from dlas.hardware import target
+from dlas.systems.tuning_store import TuningStore
+sys.path.append(sys.argv[1])
+from test_ansor import TASKS
+shelf = TuningStore(pathlib.Path(sys.argv[2])).shelf("ansor-0.19", target.read(pathlib.Path(sys.argv[3])))
+for index in range(60):
+    shelf.add(TASKS[0], [f"{sys.argv[4]}{index}" + "x" * 5000, f"both{index}"])
+"""
+
+
+@pytest.fixture(scope="module")
+def host() -> Target:
+    return target.resolve(config.Target("host"))
+
+
+@pytest.fixture(scope="module")
+def store(host: Target, tmp_path_factory: pytest.TempPathFactory) -> TuningStore:
+    """Four candidates of the two layers of `TASKS`, measured for one network."""
+    folder = tmp_path_factory.mktemp("tuning")
+    kept = TuningStore(folder / "store")
+    assert ansor.tune(TASKS, host, settings(4), folder / "log.json", kept).trials == 4
+    return kept
+
+
+@pytest.fixture
+def nothing_to_measure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the worker, a search that asks it for anything is refused."""
+    monkeypatch.setattr(ansor_worker, "FOLDER", tmp_path / "nowhere")
+
+
+def layers(log: Path) -> Counter[str]:
+    """Records by task."""
+    return Counter(ansor.read(line).task for line in log.read_text().splitlines())
+
+
+@pytest.mark.usefixtures("nothing_to_measure")
+def test_a_network_whose_layers_are_in_the_store_is_tuned_at_once(
+    store: TuningStore, host: Target, tmp_path: Path
+) -> None:
+    log = tmp_path / "log.json"
+    another_name = replace(host, name="same machine")
+    tuning = ansor.tune(TASKS[::-1], another_name, settings(4), log, store)
+    assert tuning.trials == 4
+    assert tuning.best.keys() == layers(log).keys() == {task.key for task in TASKS}
+
+
+@pytest.mark.usefixtures("nothing_to_measure")
+def test_a_log_holds_the_records_of_its_own_layers_only(
+    store: TuningStore, host: Target, tmp_path: Path
+) -> None:
+    log = tmp_path / "log.json"
+    held = len(store.shelf(ansor.VERSION, host).records(TASKS[0]))
+    assert ansor.tune(TASKS[:1], host, settings(held), log, store).trials == held
+    assert layers(log) == {TASKS[0].key: held}
+
+
+def test_a_network_with_one_new_layer_tunes_that(store: TuningStore, host: Target, tmp_path: Path) -> None:
+    log = tmp_path / "log.json"
+    before = {task.key: len(store.shelf(ansor.VERSION, host).records(task)) for task in TASKS}
+    ansor.tune([*TASKS, NEW], host, settings(4), log, store)
+    assert layers(log) == before | {NEW.key: 2}  # its third of the budget, and no more of the others
+    assert len(store.shelf(ansor.VERSION, host).records(NEW)) == 2
+
+
+@pytest.mark.usefixtures("nothing_to_measure")
+def test_another_target_finds_nothing(store: TuningStore, host: Target, tmp_path: Path) -> None:
+    more = replace(host, cores=host.cores + 1)
+    with pytest.raises(UserError, match="no environment"):
+        ansor.tune(TASKS, more, settings(4), tmp_path / "log.json", store)
+
+
+@pytest.mark.usefixtures("nothing_to_measure")
+def test_what_is_no_record_is_named(store: TuningStore, host: Target, tmp_path: Path) -> None:
+    log = tmp_path / "log.json"
+    log.write_text('{"v": "v0.6"}\n')
+    with pytest.raises(UserError, match="line 1 of the tuning log is no record of Ansor"):
+        ansor.tune(TASKS, host, settings(4), log, TuningStore(tmp_path / "store"))
+    foreign = store.shelf(ansor.VERSION, host).file(TASKS[1]).read_text()
+    log.write_text(foreign)
+    with pytest.raises(UserError, match="line 1 of the tuning log is a record of another network's layer"):
+        ansor.tune(TASKS[:1], host, settings(4), log, TuningStore(tmp_path / "store"))
+
+
+def test_two_processes_may_write_at_once(host: Target, tmp_path: Path) -> None:
+    target.write(host, tmp_path / "target.json")
+    tests = Path(__file__).parent
+    writers = [
+        subprocess.Popen([sys.executable, "-c", ADD, tests, tmp_path, tmp_path / "target.json", name])
+        for name in "ab"
+    ]
+    assert [writer.wait(timeout=120) for writer in writers] == [0, 0]
+    found = TuningStore(tmp_path).shelf("ansor-0.19", host).records(TASKS[0])
+    expected = {f"{name}{index}" + "x" * 5000 for name in "ab" for index in range(60)}
+    assert len(found) == len(set(found))
+    assert set(found) == expected | {f"both{index}" for index in range(60)}
+
+
+def test_a_record_that_was_cut_off_is_written_over(host: Target, tmp_path: Path) -> None:
+    shelf = TuningStore(tmp_path).shelf("ansor-0.19", host)
+    shelf.add(TASKS[0], ["first", "second"])
+    file = shelf.file(TASKS[0])
+    os.truncate(file, file.stat().st_size - 3)
+    assert shelf.records(TASKS[0]) == ["first"]
+    shelf.add(TASKS[0], ["third"])
+    assert file.read_text() == "first\nthird\n"

@@ -1,0 +1,183 @@
+"""Networks cross-compiled for aarch64 and deployed to the virtual board, from the command to redeployment."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import boards
+import numpy as np
+import pytest
+import tiny_library
+import torch
+from command import dlas
+from filelock import FileLock
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from safetensors.torch import load_file
+from sklearn.metrics import accuracy_score
+from test_target import elf_machine
+from user_models import residual
+
+from dlas import config, datasets
+from dlas.bundle import Bundle, verify
+from dlas.errors import UserError
+from dlas.hardware import deployment, target
+from dlas.hardware.target import Target
+
+pytestmark = pytest.mark.slow
+
+KEPT = config.default_artifacts() / "tests"
+"""The board stays installed from one run of the tests to the next."""
+
+NETWORKS = {"dense": "none", "int8": "int8", "sparse": "weight_pruning"}
+"""What is deployed: its `compression`."""
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[int]:
+    """Where the virtual board listens."""
+    if shutil.which("apt-get") is None or shutil.which("dpkg-deb") is None:
+        pytest.skip("the virtual board is made from Debian's packages, and there is no apt-get and dpkg-deb")
+    KEPT.mkdir(parents=True, exist_ok=True)
+    number = boards.free_port()
+    with FileLock(KEPT / "virtual_board.lock"):
+        dlas("board", "stop", f"artifacts={KEPT}")
+        started = dlas("board", "start", f"port={number}", f"artifacts={KEPT}")
+        if "could not be installed" in started.stderr or "Debian 12" in started.stderr:
+            pytest.skip(started.stderr)
+        assert started.returncode == 0, started.stderr
+        yield number
+        assert "is stopped" in dlas("board", "stop", f"artifacts={KEPT}").stdout
+
+
+@pytest.fixture(scope="module")
+def board(port: int) -> Target:
+    declared = config.declared_target("aarch64_virtual")
+    return target.resolve(replace(declared, rpc=replace(declared.rpc, port=port)))
+
+
+@pytest.fixture(scope="module")
+def artifacts(port: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store after the points of `NETWORKS`."""
+    folder = tmp_path_factory.mktemp("virtual")
+    (folder / "conf" / "model").mkdir(parents=True)
+    (folder / "conf" / "model" / "residual.yaml").write_text(
+        "name: residual\nfactory: user_models.residual\n"
+    )
+    common = [
+        *("model=residual", "train.epochs=2", "algo=direct"),
+        *("tuner=none", "timing.runs=10", "target=aarch64_virtual", f"target.rpc.port={port}"),
+        f"artifacts={folder / 'artifacts'}",
+    ]
+    for choices in (["-m", "compression=none,int8"], ["compression=weight_pruning", "format=csr"]):
+        ended = dlas("run", "--config-dir", str(folder / "conf"), *choices, *common)
+        assert ended.returncode == 0, ended.stdout + ended.stderr
+        if "-m" in choices:
+            assert len(re.findall(r"\d\.\d{3} emulated ", ended.stdout)) == 2
+    return folder / "artifacts"
+
+
+@pytest.fixture(scope="module")
+def client(artifacts: Path) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{artifacts / 'mlflow.db'}")
+
+
+@pytest.fixture(scope="module")
+def runs(client: MlflowClient) -> dict[str, Run]:
+    """The finished points by their compression."""
+    experiment = client.get_experiment_by_name("dlas").experiment_id
+    finished = "tags.`dlas.kind` = 'point' and attributes.status = 'FINISHED'"
+    return {run.data.params["compression"]: run for run in client.search_runs([experiment], finished)}
+
+
+@pytest.fixture(scope="module")
+def bundles(
+    client: MlflowClient, runs: dict[str, Run], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Bundle]:
+    found = {}
+    for steps, run in runs.items():
+        destination = tmp_path_factory.mktemp("fetched")
+        found[steps] = verify(Path(client.download_artifacts(run.info.run_id, "bundle", str(destination))))
+    return found
+
+
+@pytest.mark.parametrize("steps", NETWORKS.values(), ids=NETWORKS.keys())
+def test_a_point_is_checked_there_and_marked_emulated(
+    steps: str, runs: dict[str, Run], bundles: dict[str, Bundle]
+) -> None:
+    bundle, run = bundles[steps], runs[steps]
+    assert elf_machine(bundle.library) == 183
+    timing = json.loads(bundle.timing.read_text())
+    assert timing["emulated"] is True
+    assert timing["environment"]["machine"] == "aarch64"
+    assert run.data.tags["dlas.emulated"].startswith("QEMU")
+
+    digits = datasets.load(config.Dataset("digits", "dlas.datasets.digits"))
+    images = digits.normalized(digits.test_images)
+    answers = deployment.run(bundle.library, images, target.read(bundle.target))
+    score = accuracy_score(digits.test_labels, answers.argmax(axis=1))
+    assert run.data.metrics["accuracy.deployed"] == pytest.approx(score, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["dense", "sparse"])
+def test_its_outputs_are_those_of_pytorch(name: str, bundles: dict[str, Bundle]) -> None:
+    bundle = bundles[NETWORKS[name]]
+    network = residual(10).eval()
+    network.load_state_dict(load_file(bundle.model / "model.safetensors"))
+    zeros = float((network.branch[6].weight == 0).float().mean())
+    assert (zeros > 0.3) == (name == "sparse")
+    images = tiny_library.images(4)
+    with torch.inference_mode():
+        expected = network(torch.from_numpy(images)).numpy()
+    answers = deployment.run(bundle.library, images, target.read(bundle.target))
+    np.testing.assert_allclose(answers, expected, rtol=1e-3, atol=1e-3)
+
+
+def test_a_point_is_redeployed_there_and_never_compared_with_real_times(
+    runs: dict[str, Run], client: MlflowClient, artifacts: Path
+) -> None:
+    run = runs["none"].info.run_id
+    ended = dlas("redeploy", f"run={run}", f"artifacts={artifacts}")
+    assert ended.returncode == 0, ended.stderr
+    assert "16 outputs match the reference" in ended.stdout
+    assert ended.stdout.count(", emulated") == 2
+    assert re.search(r"^ratio +\d", ended.stdout, re.MULTILINE)
+    experiment = client.get_experiment_by_name("dlas").experiment_id
+    (again,) = client.search_runs([experiment], f"tags.`dlas.original` = '{run}'")
+    assert again.data.tags["dlas.emulated"].startswith("QEMU")
+
+    refused = dlas("redeploy", f"run={run}", f"artifacts={artifacts}", "target=host")
+    assert refused.returncode == 1
+    assert "it is aarch64 code, and this machine is" in refused.stderr
+
+
+def test_code_for_a_cpu_that_the_board_has_not_is_refused(board: Target, tmp_path: Path) -> None:
+    newer = target.resolve(config.Target("pi5", "aarch64-linux-gnu", "cortex-a76", 2))
+    newer = replace(newer, reach=board.reach, rpc=board.rpc, emulated=True)
+    executable = tiny_library.compiled_matmul(target.tvm_target(newer))
+    library = boards.exported(executable, newer, tmp_path / "matmul.so")
+    with pytest.raises(UserError, match="dotprod") as refusal:
+        deployment.run(library, tiny_library.images(1), newer)
+    assert "cortex-a76" in str(refusal.value)
+
+
+def test_a_crash_there_is_named_and_costs_nothing_else(board: Target, tmp_path: Path) -> None:
+    crashing = tiny_library.calling(target.tvm_target(board), "abort")
+    with pytest.raises(UserError, match="SIGABRT"):
+        deployment.run(boards.exported(crashing, board, tmp_path / "abort.so"), tiny_library.images(1), board)
+    working = tiny_library.compiled_matmul(target.tvm_target(board))
+    images = tiny_library.images(2)
+    answers = deployment.run(boards.exported(working, board, tmp_path / "matmul.so"), images, board)
+    np.testing.assert_allclose(answers, tiny_library.outputs(images), rtol=1e-4, atol=1e-5)
+
+
+def test_the_board_is_listed_and_not_started_twice(port: int) -> None:
+    assert f"127.0.0.1:{port}" in dlas("board", "list", f"artifacts={KEPT}").stdout
+    again = dlas("board", "start", f"port={boards.free_port()}", f"artifacts={KEPT}")
+    assert again.returncode == 1
+    assert f"is running, at 127.0.0.1:{port}" in again.stderr

@@ -1,0 +1,20 @@
+"""The algorithm `direct` with no schedule at all: whatever a tuner finds is many times faster."""
+
+from __future__ import annotations
+
+import tvm
+
+from dlas.algorithms import direct
+from dlas.algorithms.workload import ConvWorkload
+from dlas.hardware.target import Target
+
+unsupported, layouts, pack_weight, compute = (
+    direct.unsupported,
+    direct.layouts,
+    direct.pack_weight,
+    direct.compute,
+)
+
+
+def schedule(sch: tvm.s_tir.Schedule, workload: ConvWorkload, target: Target) -> None:
+    pass
