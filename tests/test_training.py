@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -134,3 +136,22 @@ def test_half_of_the_mirrorable_images_are_mirrored() -> None:
     ]
     assert all(plain != mirror for plain, mirror in zip(shifted, mirrored, strict=True))
     assert 70 <= sum(mirrored) <= 130
+
+
+NARROW_SHORTCUT = """
+from torch import nn
+
+from dlas import config, datasets
+from dlas.models import training
+
+digits = datasets.load(config.Dataset("digits", "dlas.datasets.digits"))
+shortcut = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 16, 1, stride=2))
+network = nn.Sequential(shortcut, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 10))
+training.train(network, digits, config.Train(epochs=1, batch_size=31), seed=0)
+"""
+
+
+def test_a_narrow_strided_shortcut_is_trained_on_every_cpu() -> None:
+    """In a process of its own: oneDNN's gradient of such a layer may end it."""
+    ended = subprocess.run([sys.executable, "-c", NARROW_SHORTCUT], capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
