@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TypeVar, cast, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
+from yaml import YAMLError
 
 from dlas.errors import UserError
 from dlas.finding import module_exists
@@ -427,7 +428,13 @@ def options(cls: type[Options], arguments: list[str]) -> Options:
     for argument in arguments:
         known = f"known: {', '.join(f'{option.name}=' for option in dataclasses.fields(cast(Any, cls)))}"
         require("=" in argument, argument, "is not of the form key=value", known)
-    return cast(Options, merged(OmegaConf.structured(cls), OmegaConf.from_dotlist(arguments)))
+    try:
+        given = OmegaConf.from_dotlist(arguments)
+    except YAMLError:
+        raise UserError(
+            "cannot be read", key=" ".join(arguments), remedy="key=value, with quotes around odd characters"
+        ) from None
+    return cast(Options, merged(OmegaConf.structured(cls), given))
 
 
 def to_yaml(stack: Stack) -> str:

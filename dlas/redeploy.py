@@ -1,18 +1,21 @@
-"""Fetch a measured point, deploy it again, and compare.
+"""Fetch measured points, deploy them again, and compare.
 
     python -m dlas.redeploy run=<run id>         a point of the store; the result is logged beside it
+    python -m dlas.redeploy run=<id>,<id>        several points; a sweep's id stands for all of its points
     python -m dlas.redeploy bundle=<folder>      a bundle on disk; no store is needed
 
     target=<name>         on another board that runs the same code, as conf/target/<name>.yaml tells
     rpc.host=<address>    where the board is now; rpc.port= and rpc.key= likewise
-    rebuild=true          make the library again from the bundle's program, weights and tuning log
+    rebuild=true          make the library again from the bundle's program, weights and tuning log; with
+                          target=<name> for that target, whatever its architecture
     artifacts=<folder>    where the store is
     tracking.uri=<uri>    another MLflow store
 
 Every file of the bundle is checked against its sha256, the library against its board, its outputs against
 the reference; then it is timed by the protocol of the first time, in a process of its own, on its board.
 
-Exit status: 0 it ran, whatever the verdict; 1 it could not; 2 a mistake in the arguments; 130 stopped.
+Exit status: 0 as fast as it was, or faster; 3 slower; 4 it can't be told; 1 it could not be redeployed; 2 a
+mistake in the arguments; 130 stopped. Of several points 1 counts before 3, and 3 before 4.
 """
 
 from __future__ import annotations
@@ -21,33 +24,22 @@ import json
 import logging
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from dlas import bundle, config
-from dlas.bundle import Bundle
+from dlas import bundle, config, redeploying
 from dlas.errors import UserError
-from dlas.hardware import deployment, machine, measurement, reference, target
-from dlas.hardware.comparison import Comparison
-from dlas.hardware.measurement import Measurement
+from dlas.hardware import measurement
+from dlas.hardware.comparison import Outcome
 from dlas.hardware.session import keep_torch_out
-from dlas.hardware.target import Target
+from dlas.redeploying import Address, Redeployed, Wish
 
 if TYPE_CHECKING:
     from dlas.tracking import Store
 
-FAILED, MISTAKE, STOPPED = 1, 2, 130
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where the board is now; a null is what the target says."""
-
-    host: str | None = None
-    port: int | None = None
-    key: str | None = None
+FAILED, MISTAKE, SLOWER, UNCLEAR, STOPPED = 1, 2, 3, 4, 130
 
 
 @dataclass(frozen=True)
@@ -55,6 +47,7 @@ class Options:
     """What can be asked for."""
 
     run: str | None = None
+    """Ids of runs, comma-separated."""
     bundle: str | None = None
     target: str | None = None
     rpc: Address = field(default_factory=Address)
@@ -66,6 +59,28 @@ class Options:
         one = (self.run is None) != (self.bundle is None)
         remedy = "run=<run id> or bundle=<folder>; --help tells the rest"
         config.require(one, "run", "exactly one of run and bundle is to be given", remedy)
+        config.require(self.run is None or bool(self.runs), "run", "names no run", "run=<id>,<id>")
+
+    @property
+    def runs(self) -> list[str]:
+        """Each once, in their order."""
+        named = (name.strip() for name in (self.run or "").split(","))
+        return list(dict.fromkeys(filter(None, named)))
+
+    @property
+    def wish(self) -> Wish:
+        return Wish(self.target, self.rpc, self.rebuild)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one point."""
+
+    name: str
+    outcome: Outcome | None
+    """None where it could not be redeployed."""
+    told: str
+    """The verdict, or what was wrong."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,82 +97,75 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return MISTAKE
     try:
-        redeploy(options)
+        return exit_status(redeploy(options))
     except (UserError, OSError) as error:
         print(error, file=sys.stderr)
         return FAILED
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return STOPPED
-    return 0
 
 
-def redeploy(options: Options) -> None:
-    """Fetch, verify, deploy, check, time, compare, report."""
-    store = _store(options) if options.run is not None else None
-    with tempfile.TemporaryDirectory(prefix="dlas-") as temporary:
-        folder = Path(temporary)
-        verified = bundle.verify(_fetched(options, store, folder))
-        print(f"verified   {options.run or options.bundle}: every file is as it was sealed")
-        library = _rebuilt(verified, folder) if options.rebuild else verified.library
-        board = _board(options, target.read(verified.target))
-        comparison = retimed(verified, library, board)
-        then, now = (measured.environment for measured in (comparison.old, comparison.new))
-        differences = machine.differences(then or _environment(verified), now)
-        print(report(comparison, differences))
-        if store is not None:
-            _log(store, options, comparison, folder)
+def redeploy(options: Options) -> list[Result]:
+    """Every point that is asked for, one after the other; one that fails costs no other."""
+    if options.bundle is not None:
+        return [_result(options.bundle, options, None)]
+    store = _store(options)
+    runs, results = _points(store, options.runs)
+    several = len(runs) + len(results) > 1
+    for run in runs:
+        if several:
+            print(f"\n{run}")
+        results.append(_result(run, options, store))
+    if several:
+        print("", *(f"{result.name}  {result.told}" for result in results), sep="\n")
+    return results
 
 
-def retimed(verified: Bundle, library: Path, board: Target) -> Comparison:
-    """The bundle's own measurement against a new one of `library` on `board`, by the same protocol.
-
-    Raises UserError where the library doesn't fit the board, doesn't run, or gives wrong outputs, and where
-    the board can't be reached: nothing is timed then.
-    """
-    deployment.require_board(board)
-    old = measurement.read(verified.timing)
-    expected = reference.read(verified.reference)
-    outputs = deployment.run(library, expected.inputs, board)
-    reference.require_match(expected, outputs)
-    error = reference.largest_error(expected, outputs)
-    print(f"checked    {len(outputs)} outputs match the reference, the largest error is {error:.2g}")
-    protocol = config.Timing("stored", old.runs, old.warmup, len(old.sessions))
-    return Comparison(old, deployment.measure(library, expected.inputs, board, protocol))
+def exit_status(results: Sequence[Result]) -> int:
+    """As a script that watches over speed wants it: the worst of them."""
+    outcomes = {result.outcome for result in results}
+    worst = {None: FAILED, Outcome.SLOWER: SLOWER, Outcome.UNCLEAR: UNCLEAR}
+    return next((status for outcome, status in worst.items() if outcome in outcomes), 0)
 
 
-def report(comparison: Comparison, differences: Mapping[str, tuple[Any, Any]]) -> str:
-    """What a person reads at the end."""
-    lines = [
-        f"then       {_latency(comparison.old)}",
-        f"now        {_latency(comparison.new)}",
-        f"ratio      {_ratio(comparison)}{comparison.verdict}",
-        *(f"unsteady   {reason}" for reason in comparison.unsteady),
-        *(f"differs    {name}: {old} then, {new} now" for name, (old, new) in differences.items()),
-    ]
-    return "\n".join(lines)
+def _points(store: Store, runs: Sequence[str]) -> tuple[list[str], list[Result]]:
+    """The runs, with the finished points of a sweep in its place; and those that can't be had."""
+    from dlas import tracking
+
+    found: list[str] = []
+    failed: list[Result] = []
+    for run in runs:
+        try:
+            points, others = tracking.finished(store, run)
+        except UserError as error:
+            failed.append(_failure(run, error))
+            continue
+        found += [point.run_id for point in points]
+        for point in others:
+            print(f"left out   {point.run_id}, {point.name}: it is {point.status}")
+    return list(dict.fromkeys(found)), failed
 
 
-def _ratio(comparison: Comparison) -> str:
-    if not comparison.comparable:
-        return ""
-    interval = comparison.interval
-    return f"{comparison.ratio:.3f} [{interval.low:.3f}, {interval.high:.3f}]  "
+def _result(name: str, options: Options, store: Store | None) -> Result:
+    """Fetch, verify, deploy, check, time, compare, report, log."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="dlas-") as temporary:
+            folder = Path(temporary)
+            verified = bundle.verify(_fetched(name, store, folder))
+            print(f"verified   {name}: every file is as it was sealed")
+            found = redeploying.redeployed(verified, options.wish, folder)
+            print(redeploying.report(found))
+            if store is not None:
+                _log(store, name, found, folder)
+    except (UserError, OSError) as error:
+        return _failure(name, error)
+    return Result(name, found.comparison.outcome, found.comparison.verdict)
 
 
-def _latency(measured: Measurement) -> str:
-    interval = measured.interval_ms
-    return (
-        f"{measured.median_ms:.3f} ms [{interval.low:.3f}, {interval.high:.3f}]  "
-        f"first {measured.first_ms:.3f}, p90 {measured.percentile_ms(90):.3f}, "
-        f"{len(measured.samples_ms)} samples, {_sessions(measured)}{measured.threads} threads"
-        f"{', emulated' if measured.emulated else ''}"
-    )
-
-
-def _sessions(measured: Measurement) -> str:
-    count = len(measured.sessions)
-    return f"{count} sessions, " if count > 1 else ""
+def _failure(name: str, error: Exception) -> Result:
+    print(error, file=sys.stderr)
+    return Result(name, None, f"failed: {str(error).partition(chr(10))[0]}")
 
 
 def _store(options: Options) -> Store:
@@ -167,48 +175,23 @@ def _store(options: Options) -> Store:
     return tracking.open_store(artifacts.absolute(), options.tracking.uri, options.tracking.experiment)
 
 
-def _fetched(options: Options, store: Store | None, folder: Path) -> Path:
+def _fetched(name: str, store: Store | None, folder: Path) -> Path:
     if store is None:
-        return Path(options.bundle or "").expanduser()
+        return Path(name).expanduser()
     from dlas import tracking
 
-    return tracking.fetch_bundle(store, options.run or "", folder / "fetched")
+    return tracking.fetch_bundle(store, name, folder / "fetched")
 
 
-def _rebuilt(verified: Bundle, folder: Path) -> Path:
-    from dlas.systems.rebuild import rebuild_library
-
-    print("rebuilding the library from the bundle's program, weights and tuning log")
-    return rebuild_library(verified.root, folder / "rebuilt")
-
-
-def _board(options: Options, made_for: Target) -> Target:
-    """Where the library is deployed: on its own board, or another that is reached as `target` declares."""
-    if options.target is not None:
-        declared = target.resolve(config.declared_target(options.target))
-        reached = ("name", "cores", "affinity", "emulated", "reach", "rpc")
-        made_for = replace(made_for, **{part: getattr(declared, part) for part in reached})
-    moved = {part: value for part, value in asdict(options.rpc).items() if value is not None}
-    return replace(made_for, rpc=replace(made_for.rpc, **moved))
-
-
-def _environment(verified: Bundle) -> dict[str, Any]:
-    try:
-        environment: dict[str, Any] = json.loads(verified.environment.read_text())
-    except (ValueError, OSError) as error:
-        raise UserError(f"{verified.environment.name} can't be read: {error}", key="bundle") from None
-    return environment
-
-
-def _log(store: Store, options: Options, comparison: Comparison, folder: Path) -> None:
+def _log(store: Store, original: str, found: Redeployed, folder: Path) -> None:
     from dlas import tracking
 
-    original = options.run or ""
-    found = folder / "redeploy"
-    found.mkdir()
-    measurement.write(comparison.new, found / "timing.json")
+    comparison, made = found.comparison, found.rebuilt
+    files = folder / "redeploy"
+    files.mkdir()
+    measurement.write(comparison.new, files / "timing.json")
     environment = json.dumps(comparison.new.environment, indent=1)
-    (found / "environment.json").write_text(f"{environment}\n")
+    (files / "environment.json").write_text(f"{environment}\n")
     metrics = measurement.metrics(comparison.new)
     if comparison.comparable:
         metrics |= {
@@ -218,12 +201,15 @@ def _log(store: Store, options: Options, comparison: Comparison, folder: Path) -
         }
     if comparison.comparable and comparison.p_value is not None:
         metrics["redeploy.p_value"] = comparison.p_value
-    tags = {"dlas.verdict": comparison.verdict, "dlas.rebuilt": str(options.rebuild).lower()}
+    if made is not None:
+        metrics["redeploy.schedules_carried"] = sum(kernel.carried for kernel in made.kernels)
+        metrics["redeploy.schedules_left"] = sum(not kernel.carried for kernel in made.kernels)
+    tags = {"dlas.verdict": comparison.verdict, "dlas.rebuilt": "false" if made is None else made.target.name}
     if comparison.new.emulated:
         tags["dlas.emulated"] = str(comparison.new.environment["cpu"])
     if comparison.new.unsteady:
         tags["dlas.unsteady"] = "; ".join(comparison.new.unsteady)
-    run_id = tracking.log_redeploy(store, original, f"redeploy of {original}", metrics, tags, found)
+    run_id = tracking.log_redeploy(store, original, f"redeploy of {original}", metrics, tags, files)
     print(f"logged     run {run_id}")
 
 

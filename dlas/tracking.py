@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 BUNDLE = "bundle"
 # Tags that a run carries: what it is, why it failed, which run it repeats.
 KIND, ERROR, ORIGINAL = "dlas.kind", "dlas.error", "dlas.original"
+SWEEP = "sweep"
 # MLflow's own tag by which a run points at the one above it, and its limits.
 PARENT = "mlflow.parentRunId"
 BATCH, PARAM_CHARACTERS, TAG_CHARACTERS = 100, 6000, 8000
@@ -126,7 +127,7 @@ def open_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas"
 
 def start_sweep(store: Store, name: str, tags: Mapping[str, str]) -> OpenRun:
     """A parent run; `close` it when its points are done."""
-    return _create(store, name, {**tags, KIND: "sweep"})
+    return _create(store, name, {**tags, KIND: SWEEP})
 
 
 def close(run: OpenRun, status: str) -> None:
@@ -199,6 +200,23 @@ def fetch_bundle(store: Store, run_id: str, destination: Path) -> Path:
         )
     destination.mkdir(parents=True, exist_ok=True)
     return Path(store.client.download_artifacts(run_id, BUNDLE, str(destination)))
+
+
+def finished(store: Store, run_id: str) -> tuple[list[Record], list[Record]]:
+    """The runs that an id stands for: itself, or of a sweep the finished points; and the sweep's others.
+
+    Raises `UserError` where there is no such run, or a sweep without a finished point.
+    """
+    run = fetch(store, run_id)
+    if run.tags.get(KIND) != SWEEP:
+        return [run], []
+    found = points(store, run_id)
+    done = [point for point in found if point.status == "FINISHED"]
+    if not done:
+        raise UserError(
+            f"no point of the sweep '{run_id}' is finished", key="run", remedy="the id of another run"
+        )
+    return done, [point for point in found if point not in done]
 
 
 def points(store: Store, sweep: str) -> list[Record]:

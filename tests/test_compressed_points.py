@@ -142,7 +142,7 @@ def test_its_outputs_check_where_it_is_deployed_again(
 ) -> None:
     run = runs[steps].info.run_id
     ended = dlas("redeploy", f"run={run}", f"artifacts={artifacts}")
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode in (0, 4), ended.stderr
     assert re.search(r"^checked +16 outputs match the reference", ended.stdout, re.MULTILINE)
     assert re.search(r"^ratio +\d", ended.stdout, re.MULTILINE)
     again = f"tags.`dlas.original` = '{run}' and attributes.status = 'FINISHED'"

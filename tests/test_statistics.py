@@ -135,6 +135,7 @@ def test_verdicts(factor: float, changes: dict, verdict: str) -> None:
     old = np.random.default_rng(0).normal(10.0, 0.3, 150)
     comparison = Comparison(measured(old, later()), measured(old * factor, later(**changes)))
     assert comparison.verdict.startswith(verdict)
+    assert comparison.verdict.startswith(comparison.outcome.value)
     assert comparison.interval.low <= comparison.ratio <= comparison.interval.high
 
 

@@ -143,7 +143,7 @@ def test_a_point_is_redeployed_there_and_never_compared_with_real_times(
 ) -> None:
     run = runs["none"].info.run_id
     ended = dlas("redeploy", f"run={run}", f"artifacts={artifacts}")
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode in (0, 4), ended.stderr
     assert "16 outputs match the reference" in ended.stdout
     assert ended.stdout.count(", emulated") == 2
     assert re.search(r"^ratio +\d", ended.stdout, re.MULTILINE)
@@ -153,7 +153,22 @@ def test_a_point_is_redeployed_there_and_never_compared_with_real_times(
 
     refused = dlas("redeploy", f"run={run}", f"artifacts={artifacts}", "target=host")
     assert refused.returncode == 1
-    assert "it is aarch64 code, and this machine is" in refused.stderr
+    assert "it is aarch64 code, and host is" in refused.stderr
+    assert "rebuild=true" in refused.stderr
+
+
+def test_a_point_is_rebuilt_for_another_architecture(
+    runs: dict[str, Run], artifacts: Path, client: MlflowClient
+) -> None:
+    run = runs["none"].info.run_id
+    ended = dlas("redeploy", f"run={run}", f"artifacts={artifacts}", "target=host", "rebuild=true")
+    assert ended.returncode == 4, ended.stderr
+    assert "16 outputs match the reference" in ended.stdout
+    assert "can't tell: emulated times say nothing about real ones" in ended.stdout
+    assert re.search(r"^differs +machine: aarch64 then", ended.stdout, re.MULTILINE)
+    experiment = client.get_experiment_by_name("dlas").experiment_id
+    (again,) = client.search_runs([experiment], "tags.`dlas.rebuilt` = 'host'")
+    assert "dlas.emulated" not in again.data.tags
 
 
 def test_code_for_a_cpu_that_the_board_has_not_is_refused(board: Target, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from functools import cached_property
 
 from dlas.hardware import statistics
@@ -17,6 +18,15 @@ ENOUGH_SESSIONS = 4
 """On each side: with fewer, no outcome of a rank test has a p-value below 0.05 (2 / C(8, 4) = 0.029)."""
 
 SIGNIFICANCE = 0.05
+
+
+class Outcome(Enum):
+    """What can be said of the newer measurement."""
+
+    SAME = "same"
+    SLOWER = "slower"
+    FASTER = "faster"
+    UNCLEAR = "can't tell"
 
 
 @dataclass(frozen=True)
@@ -65,33 +75,45 @@ class Comparison:
         return (*then, *now)
 
     @property
-    def verdict(self) -> str:
-        """`same`, `slower by a factor of …`, `faster by a factor of …`, or `can't tell: ` with the reason.
+    def outcome(self) -> Outcome:
+        """Same, slower, faster, or that it can't be told."""
+        return self._judged[0]
 
-        `same` when the whole interval lies within `SAME_WITHIN`; `slower` or `faster` when it lies wholly on
+    @property
+    def verdict(self) -> str:
+        """`same`, `slower by a factor of …`, `faster by a factor of …`, or `can't tell: ` with the reason."""
+        outcome, more = self._judged
+        return f"{outcome.value}{more}"
+
+    @cached_property
+    def _judged(self) -> tuple[Outcome, str]:
+        """The outcome, and what to add to its name.
+
+        The same when the whole interval lies within `SAME_WITHIN`; slower or faster when it lies wholly on
         one side of 1 and the Mann-Whitney test agrees. A difference between few sessions, or on a board that
         did not hold still, is not laid to the library.
         """
         if not self.comparable:
-            return "can't tell: emulated times say nothing about real ones"
+            return Outcome.UNCLEAR, ": emulated times say nothing about real ones"
         low, high = self.interval.low, self.interval.high
         if low >= 1 / SAME_WITHIN and high <= SAME_WITHIN:
-            return "same"
-        if low <= 1 <= high:
-            scattered = "sessions" if self.enough_sessions else "samples"
-            return f"can't tell: the {scattered} scatter too widely"
+            return Outcome.SAME, ""
+        reason = self._no_difference()
+        if reason:
+            return Outcome.UNCLEAR, f": {reason}"
+        if low > 1:
+            return Outcome.SLOWER, f" by a factor of {self.ratio:.2f}"
+        return Outcome.FASTER, f" by a factor of {1 / self.ratio:.2f}"
+
+    def _no_difference(self) -> str:
+        """Why a difference can't be laid to the library; nothing where it can."""
+        if self.interval.low <= 1 <= self.interval.high:
+            return f"the {'sessions' if self.enough_sessions else 'samples'} scatter too widely"
         if self.p_value is None:
             then, now = len(self.old.sessions), len(self.new.sessions)
             return (
-                f"can't tell: {then} session{'s' * (then > 1)} then and {now} now are too few, "
-                f"timing=thorough has enough"
+                f"{then} session{'s' * (then > 1)} then and {now} now are too few, timing=thorough has enough"
             )
         if self.p_value >= SIGNIFICANCE:
-            return f"can't tell: sessions that differ so come about by chance (p = {self.p_value:.2g})"
-        if self.unsteady:
-            return f"can't tell: {'; '.join(self.unsteady)}"
-        return (
-            f"slower by a factor of {self.ratio:.2f}"
-            if low > 1
-            else f"faster by a factor of {1 / self.ratio:.2f}"
-        )
+            return f"sessions that differ so come about by chance (p = {self.p_value:.2g})"
+        return "; ".join(self.unsteady)

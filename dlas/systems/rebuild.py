@@ -3,29 +3,60 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from dlas.bundle import Bundle
 from dlas.errors import UserError
 from dlas.hardware import target as targets
-from dlas.systems import program
+from dlas.hardware.target import Target
+from dlas.systems import program, selection
 from dlas.systems.building import build_library
 from dlas.systems.selection import KernelChoice, kernel_tasks
-from dlas.systems.tuners.task import TuningTask
+from dlas.systems.tuners.task import Schedules, TuningTask
+
+if TYPE_CHECKING:
+    from tvm.tirx import PrimFunc
+
+    from dlas.systems.program import LoweredProgram
 
 TUNERS = "dlas.systems.tuners."
 
+CODE = ("triple", "cpu", "cores", "vector_bytes", "vector_registers", "features")
+"""Of a target, what decides the code."""
 
-def rebuild_library(root: Path, destination: Path) -> Path:
-    """The library built from the verified bundle at `root`, in the new folder `destination`.
 
-    Kernels that the bundle's run chose to keep tuned get the log's best schedule again. Raises UserError
-    where the log does not hold one, or the bundle names a tuner that is not part of this package.
+@dataclass(frozen=True)
+class Carried:
+    """A kernel that the bundle's run kept tuned."""
+
+    name: str
+    carried: bool
+    """Whether its tuned schedule is in the rebuilt library."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A library made again."""
+
+    library: Path
+    target: Target
+    kernels: tuple[Carried, ...]
+
+
+def rebuilt(bundle: Bundle, target: Target, destination: Path) -> Rebuilt:
+    """The library built for `target` from the verified bundle, in the new folder `destination`.
+
+    For the bundle's own target, kernels that its run chose to keep tuned get the log's best schedule again;
+    UserError where the log does not hold one. For another, each such schedule is tried on the target's board,
+    and kept where it is right and makes the network faster there. Raises UserError where the bundle names a
+    tuner that is not part of this package.
     """
-    bundle = Bundle(root)
     lowered = program.load(bundle.model)
-    target = targets.read(bundle.target)
     chosen = json.loads((bundle.tuning / "choices.json").read_text())
     tasks = kernel_tasks(lowered)
     kept = {
@@ -33,25 +64,60 @@ def rebuild_library(root: Path, destination: Path) -> Path:
         for choice in (KernelChoice(**kernel) for kernel in chosen["kernels"])
         if choice.tuned
     }
-    tuned = _replayed(bundle.tuning / "log.json", chosen["tuner"], kept, target)
     destination.mkdir(parents=True)
+    opt_level, log = chosen["opt_level"], bundle.tuning / "log.json"
+    if _code(target) == _code(targets.read(bundle.target)):
+        tuned = _replayed(log, chosen["tuner"], kept, target)
+        carried = [Carried(name, carried=True, reason="it was measured for this target") for name in kept]
+    else:
+        schedules = _schedules(log, chosen["tuner"], kept, target, foreign=True)
+        carried, tuned = _tried(lowered, kept, schedules, target, opt_level, destination)
     library = destination / "model.so"
-    build_library(lowered, tuned, target, chosen["opt_level"], library)
-    return library
+    build_library(lowered, tuned, target, opt_level, library)
+    return Rebuilt(library, target, tuple(carried))
 
 
-def _replayed(
-    log: Path, tuner: str, kept: dict[str, TuningTask], target: targets.Target
-) -> dict[str, object]:
+def _code(target: Target) -> dict[str, Any]:
+    values = asdict(target)
+    return {name: values[name] for name in CODE}
+
+
+def _schedules(
+    log: Path, tuner: str, kept: Mapping[str, TuningTask], target: Target, *, foreign: bool
+) -> Schedules:
+    if not kept:
+        return Schedules()
     if not tuner.startswith(TUNERS):
         raise UserError(
             f"the bundle was tuned by {tuner}, which is not part of dlas and is not run from a bundle",
             key="bundle",
         )
-    schedules = import_module(tuner).best_schedules(log, list(kept.values()), target)
+    found: Schedules = import_module(tuner).best_schedules(log, list(kept.values()), target, foreign=foreign)
+    return found
+
+
+def _replayed(log: Path, tuner: str, kept: Mapping[str, TuningTask], target: Target) -> dict[str, PrimFunc]:
+    schedules = _schedules(log, tuner, kept, target, foreign=False)
     for kernel, task in kept.items():
         if task.key not in schedules.found:
             raise UserError(
                 f"the tuning log gives no schedule for {kernel}: {schedules.missing[task.key]}", key="bundle"
             )
     return {kernel: schedules.found[task.key] for kernel, task in kept.items()}
+
+
+def _tried(
+    lowered: LoweredProgram,
+    kept: Mapping[str, TuningTask],
+    schedules: Schedules,
+    target: Target,
+    opt_level: int,
+    scratch: Path,
+) -> tuple[list[Carried], dict[str, PrimFunc]]:
+    """Schedules of another target, as this one's board finds them."""
+    never = {task.key: "it was not tuned" for task in kernel_tasks(lowered).values()}
+    asked = Schedules(schedules.found, never | dict(schedules.missing), schedules.refused)
+    choices, tuned = selection.choose(lowered, asked, target, opt_level, scratch)
+    return [
+        Carried(choice.kernel, choice.tuned, choice.reason) for choice in choices if choice.kernel in kept
+    ], tuned

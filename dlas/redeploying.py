@@ -1,0 +1,178 @@
+"""One bundle on a board again: rebuilt if asked, deployed, checked, timed by its own protocol, compared.
+
+    redeployed(Bundle, Wish, scratch folder) -> Redeployed; report(Redeployed) -> what a person reads
+
+It needs neither PyTorch nor MLflow.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlas import config
+from dlas.bundle import Bundle
+from dlas.errors import UserError
+from dlas.hardware import deployment, machine, measurement, reference, target
+from dlas.hardware.comparison import Comparison
+from dlas.hardware.instruction_sets import architecture
+from dlas.hardware.machine import Machine
+from dlas.hardware.measurement import Measurement
+from dlas.hardware.target import Target
+
+if TYPE_CHECKING:
+    from dlas.systems.rebuild import Rebuilt
+
+REBUILD = (
+    "rebuild=true target=<name> makes the library anew for that target, from the bundle's program, weights "
+    "and tuning log"
+)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where the board is now; a null is what the target says."""
+
+    host: str | None = None
+    port: int | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Where to deploy, and what."""
+
+    target: str | None = None
+    """A declared target; null for the bundle's own."""
+    rpc: Address = field(default_factory=Address)
+    rebuild: bool = False
+
+
+@dataclass(frozen=True)
+class Redeployed:
+    """What was found."""
+
+    comparison: Comparison
+    differences: Mapping[str, tuple[Any, Any]]
+    """What differs in the environment: dotted key to (then, now)."""
+    rebuilt: Rebuilt | None = None
+
+
+def redeployed(verified: Bundle, wish: Wish, scratch: Path) -> Redeployed:
+    """The bundle's own measurement against a new one on the board that is wished for.
+
+    Raises UserError where the library doesn't fit the board, doesn't run, or gives wrong outputs, and where
+    the board can't be reached: nothing is timed then.
+    """
+    made_for = target.read(verified.target)
+    board = _moved(_board(made_for, wish), wish.rpc)
+    _require_board(board)
+    made = _rebuilt(verified, board, scratch) if wish.rebuild else None
+    comparison = _retimed(verified, verified.library if made is None else made.library, board)
+    then = comparison.old.environment or _environment(verified)
+    return Redeployed(comparison, machine.differences(then, comparison.new.environment), made)
+
+
+def report(found: Redeployed) -> str:
+    """What a person reads at the end."""
+    comparison = found.comparison
+    lines = [
+        *_carried(found.rebuilt),
+        f"then       {_latency(comparison.old)}",
+        f"now        {_latency(comparison.new)}",
+        f"ratio      {_ratio(comparison)}{comparison.verdict}",
+        *(f"unsteady   {reason}" for reason in comparison.unsteady),
+        *(f"differs    {name}: {old} then, {new} now" for name, (old, new) in found.differences.items()),
+    ]
+    return "\n".join(lines)
+
+
+def _board(made_for: Target, wish: Wish) -> Target:
+    """The target of the library: the bundle's own, where another board that runs its code is reached, or,
+    for a rebuilt one, what is declared."""
+    if wish.target is None:
+        return made_for
+    declared = target.resolve(config.declared_target(wish.target))
+    if wish.rebuild:
+        return declared
+    there = Machine(architecture(declared.triple), target.system(declared.triple), declared.instruction_sets)
+    reasons = target.misfits(made_for, there, declared.name)
+    if reasons:
+        raise UserError(f"the library is not for it: {'; '.join(reasons)}", key="target", remedy=REBUILD)
+    reached = ("name", "cores", "affinity", "emulated", "reach", "rpc")
+    return replace(made_for, **{part: getattr(declared, part) for part in reached})
+
+
+def _moved(board: Target, address: Address) -> Target:
+    moved = {part: value for part, value in asdict(address).items() if value is not None}
+    return replace(board, rpc=replace(board.rpc, **moved))
+
+
+def _require_board(board: Target) -> None:
+    try:
+        deployment.require_board(board)
+    except UserError as error:
+        if error.key != "target":
+            raise
+        raise UserError(error.problem, key=error.key, remedy=REBUILD) from None
+
+
+def _rebuilt(verified: Bundle, board: Target, scratch: Path) -> Rebuilt:
+    from dlas.systems.rebuild import rebuilt
+
+    print(f"rebuilding the library for {board.name} from the bundle's program, weights and tuning log")
+    return rebuilt(verified, board, scratch / "rebuilt")
+
+
+def _retimed(verified: Bundle, library: Path, board: Target) -> Comparison:
+    """Checked on every reference input, then timed by the protocol of the first time."""
+    old = measurement.read(verified.timing)
+    expected = reference.read(verified.reference)
+    outputs = deployment.run(library, expected.inputs, board)
+    reference.require_match(expected, outputs)
+    error = reference.largest_error(expected, outputs)
+    print(f"checked    {len(outputs)} outputs match the reference, the largest error is {error:.2g}")
+    protocol = config.Timing("stored", old.runs, old.warmup, len(old.sessions))
+    return Comparison(old, deployment.measure(library, expected.inputs, board, protocol))
+
+
+def _carried(made: Rebuilt | None) -> list[str]:
+    if made is None:
+        return []
+    carried = sum(kernel.carried for kernel in made.kernels)
+    lines = [f"rebuilt    {carried} of {len(made.kernels)} tuned schedules carried over"]
+    left = [kernel for kernel in made.kernels if not kernel.carried]
+    return lines + [f"untuned    {kernel.name}: {kernel.reason}" for kernel in left]
+
+
+def _ratio(comparison: Comparison) -> str:
+    if not comparison.comparable:
+        return ""
+    interval = comparison.interval
+    return f"{comparison.ratio:.3f} [{interval.low:.3f}, {interval.high:.3f}]  "
+
+
+def _latency(measured: Measurement) -> str:
+    interval = measured.interval_ms
+    return (
+        f"{measured.median_ms:.3f} ms [{interval.low:.3f}, {interval.high:.3f}]  "
+        f"first {measured.first_ms:.3f}, p90 {measured.percentile_ms(90):.3f}, "
+        f"{len(measured.samples_ms)} samples, {_sessions(measured)}{measured.threads} threads"
+        f"{', emulated' if measured.emulated else ''}"
+    )
+
+
+def _sessions(measured: Measurement) -> str:
+    count = len(measured.sessions)
+    return f"{count} sessions, " if count > 1 else ""
+
+
+def _environment(verified: Bundle) -> dict[str, Any]:
+    try:
+        environment: dict[str, Any] = json.loads(verified.environment.read_text())
+    except (ValueError, OSError) as error:
+        raise UserError(f"{verified.environment.name} can't be read: {error}", key="bundle") from None
+    return environment
