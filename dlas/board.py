@@ -1,29 +1,37 @@
-"""Boards to run on: a virtual one to start here, and a board's own side.
+"""Boards to run on: a virtual one to start here, what a board's numbers are worth, a board's own side.
 
     python -m dlas.board start target=aarch64_virtual [port=<number>]    installed on its first start
     python -m dlas.board stop target=aarch64_virtual
     python -m dlas.board list                                            the virtual boards that run
+    python -m dlas.board check [target=host] [bundle=<folder>]           what a board's numbers are worth
     python -m dlas.board serve [port=9090] [key=<word>]                  on a real board: answer to clients
 
     artifacts=<folder>    of start, stop and list: where virtual boards are kept
+
+    deployments=20        of check: how often one library is deployed, each time by timing=thorough: that of
+                          a bundle, or a small one made for the purpose
 
     tracker=<host:port>   of serve: register with a tracker, announce=<address> for clients to come to
     listen=<address>      of serve: 127.0.0.1 unless told otherwise. Whoever can connect can run any code here
 
 docs/boards.md tells what a board needs, and how to reach it by an ssh tunnel.
+
+Exit status: 0 done; 1 it could not be done; 2 a mistake in the arguments; 130 stopped; 3 of check: more than
+5 % false alarms.
 """
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dlas import config
 from dlas.errors import UserError
 from dlas.hardware import board_server, virtual_board
+from dlas.hardware.session import keep_torch_out
 
 FAILED, MISTAKE, STOPPED = 1, 2, 130
 
@@ -49,19 +57,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(__doc__)
         return 0 if given else MISTAKE
     logging.basicConfig(format="%(message)s", level=logging.INFO)
-    commands = {"start": start, "stop": stop, "list": list_boards, "serve": serve}
+    commands: dict[str, Callable[[list[str]], int | None]]
+    commands = {"start": start, "stop": stop, "list": list_boards, "check": check, "serve": serve}
     command, *settings = given
     try:
         if command not in commands:
             raise UserError("is no command", key=command, remedy=f"one of: {', '.join(commands)}")
-        commands[command](settings)
+        return commands[command](settings) or 0
     except UserError as error:
         print(error, file=sys.stderr)
         return MISTAKE if error.key == command else FAILED
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return STOPPED
-    return 0
 
 
 def start(arguments: list[str]) -> None:
@@ -95,6 +103,14 @@ def list_boards(arguments: list[str]) -> None:
         print(f"{board.name}  {board.host}:{board.port}  key={board.key}  process {board.pid}")
     if not boards:
         print("no virtual board is running")
+
+
+def check(arguments: list[str]) -> int:
+    """Tell how often a library is told from itself; the exit status."""
+    keep_torch_out()
+    from dlas import board_check
+
+    return board_check.check(config.options(board_check.Options, arguments))
 
 
 def serve(arguments: list[str]) -> None:

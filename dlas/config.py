@@ -416,11 +416,20 @@ def _require_image_size(model: Model, dataset: Dataset) -> None:
 
 def declared_target(name: str) -> Target:
     """What `conf/target/<name>.yaml` says; UserError where there is none."""
-    folder = config_folder() / "target"
+    return _declared("target", name, Target)
+
+
+def declared_timing(name: str) -> Timing:
+    """What `conf/timing/<name>.yaml` says; UserError where there is none."""
+    return _declared("timing", name, Timing)
+
+
+def _declared(group: str, name: str, cls: type[Options]) -> Options:
+    folder = config_folder() / group
     known = sorted(path.stem for path in folder.glob("*.yaml"))
-    require(name in known, "target", f"there is no target '{name}'", f"one of: {', '.join(known)}")
+    require(name in known, group, f"there is no {group} '{name}'", f"one of: {', '.join(known)}")
     written = cast(DictConfig, OmegaConf.load(folder / f"{name}.yaml"))
-    return cast(Target, merged(OmegaConf.structured(Target), written))
+    return cast(Options, merged(OmegaConf.structured(cls), written))
 
 
 def options(cls: type[Options], arguments: list[str]) -> Options:

@@ -34,7 +34,8 @@ from dlas.errors import UserError
 from dlas.hardware import measurement
 from dlas.hardware.comparison import Outcome
 from dlas.hardware.session import keep_torch_out
-from dlas.redeploying import Address, Redeployed, Wish
+from dlas.hardware.target import Address
+from dlas.redeploying import Redeployed, Wish
 
 if TYPE_CHECKING:
     from dlas.tracking import Store

@@ -8,8 +8,9 @@ It needs neither PyTorch nor MLflow.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,10 +19,8 @@ from dlas.bundle import Bundle
 from dlas.errors import UserError
 from dlas.hardware import deployment, machine, measurement, reference, target
 from dlas.hardware.comparison import Comparison
-from dlas.hardware.instruction_sets import architecture
-from dlas.hardware.machine import Machine
 from dlas.hardware.measurement import Measurement
-from dlas.hardware.target import Target
+from dlas.hardware.target import Address, DoesNotFit, Target
 
 if TYPE_CHECKING:
     from dlas.systems.rebuild import Rebuilt
@@ -30,15 +29,6 @@ REBUILD = (
     "rebuild=true target=<name> makes the library anew for that target, from the bundle's program, weights "
     "and tuning log"
 )
-
-
-@dataclass(frozen=True)
-class Address:
-    """Where the board is now; a null is what the target says."""
-
-    host: str | None = None
-    port: int | None = None
-    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -68,8 +58,9 @@ def redeployed(verified: Bundle, wish: Wish, scratch: Path) -> Redeployed:
     the board can't be reached: nothing is timed then.
     """
     made_for = target.read(verified.target)
-    board = _moved(_board(made_for, wish), wish.rpc)
-    _require_board(board)
+    with _rebuilding_offered():
+        board = target.moved(_board(made_for, wish), wish.rpc)
+        deployment.require_board(board)
     made = _rebuilt(verified, board, scratch) if wish.rebuild else None
     comparison = _retimed(verified, verified.library if made is None else made.library, board)
     then = comparison.old.environment or _environment(verified)
@@ -98,25 +89,15 @@ def _board(made_for: Target, wish: Wish) -> Target:
     declared = target.resolve(config.declared_target(wish.target))
     if wish.rebuild:
         return declared
-    there = Machine(architecture(declared.triple), target.system(declared.triple), declared.instruction_sets)
-    reasons = target.misfits(made_for, there, declared.name)
-    if reasons:
-        raise UserError(f"the library is not for it: {'; '.join(reasons)}", key="target", remedy=REBUILD)
-    reached = ("name", "cores", "affinity", "emulated", "reach", "rpc")
-    return replace(made_for, **{part: getattr(declared, part) for part in reached})
+    return target.on_board(made_for, declared)
 
 
-def _moved(board: Target, address: Address) -> Target:
-    moved = {part: value for part, value in asdict(address).items() if value is not None}
-    return replace(board, rpc=replace(board.rpc, **moved))
-
-
-def _require_board(board: Target) -> None:
+@contextmanager
+def _rebuilding_offered() -> Iterator[None]:
+    """Where the library does not fit its board."""
     try:
-        deployment.require_board(board)
-    except UserError as error:
-        if error.key != "target":
-            raise
+        yield
+    except DoesNotFit as error:
         raise UserError(error.problem, key=error.key, remedy=REBUILD) from None
 
 

@@ -11,5 +11,7 @@ virtual_board.py    a board that this machine emulates
 lock.py             one timing at a time
 measurement.py      what one timing found, and how it is written down
 reference.py        the outputs that a library has to give
+comparison.py       two measurements, and what can be said of their difference
+self_test.py        how often a board tells a library from itself, and what it can resolve
 statistics.py       medians, intervals and ratios of samples
 """

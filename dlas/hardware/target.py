@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import platform
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -56,6 +56,15 @@ class Target:
     emulated: bool = False
     reach: str = "local"
     rpc: config.Rpc = field(default_factory=config.Rpc)
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a board is now; a null is what its target says."""
+
+    host: str | None = None
+    port: int | None = None
+    key: str | None = None
 
 
 def resolve(declared: config.Target) -> Target:
@@ -114,6 +123,20 @@ def resolve(declared: config.Target) -> Target:
     )
 
 
+def moved(target: Target, address: Address) -> Target:
+    """The target, its board at another address."""
+    known = {part: value for part, value in asdict(address).items() if value is not None}
+    return replace(target, rpc=replace(target.rpc, **known))
+
+
+def on_board(made_for: Target, board: Target) -> Target:
+    """`made_for`, run on the board of another target; UserError (target) where that can't run its code."""
+    there = Machine(architecture(board.triple), system(board.triple), board.instruction_sets)
+    require_no(misfits(made_for, there, board.name), made_for, board.name)
+    reached = ("name", "cores", "affinity", "emulated", "reach", "rpc")
+    return replace(made_for, **{part: getattr(board, part) for part in reached})
+
+
 def decisive(target: Target) -> dict[str, Any]:
     """What decides the code, and its speed, as plain JSON values: not where the board is reached."""
     values = asdict(target)
@@ -155,10 +178,14 @@ def require_fit(target: Target) -> None:
     require_no(misfits(target, this_machine()), target, "this machine")
 
 
+class DoesNotFit(UserError):
+    """The library can't run on its board."""
+
+
 def require_no(reasons: tuple[str, ...], target: Target, machine: str) -> None:
-    """UserError (target) that tells the reasons, if there are any."""
+    """DoesNotFit (target) that tells the reasons, if there are any."""
     if reasons:
-        raise UserError(
+        raise DoesNotFit(
             f"the library does not run on {machine}: {'; '.join(reasons)}",
             key="target",
             remedy=f"Run it on a {target.cpu} ({target.triple}), or build it for {machine}.",

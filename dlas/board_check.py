@@ -1,0 +1,116 @@
+"""`python -m dlas.board check`: one library deployed often, and how often it is told from itself."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from dlas import bundle, config
+from dlas.hardware import deployment, measurement, reference, self_test, target
+from dlas.hardware.comparison import ENOUGH_SESSIONS, Outcome
+from dlas.hardware.measurement import Measurement
+from dlas.hardware.target import Address, Target
+
+LARGEST_RATE = 0.05
+"""Of false alarms: the level of the test that every comparison makes."""
+
+TOO_MANY_ALARMS = 3
+
+
+@dataclass(frozen=True)
+class Options:
+    """What can be asked for."""
+
+    target: str | None = None
+    """Null for the bundle's, or this machine."""
+    bundle: str | None = None
+    rpc: Address = field(default_factory=Address)
+    deployments: int = 20
+    timing: str = "thorough"
+    artifacts: str | None = None
+
+    def __post_init__(self) -> None:
+        few = f"{self.deployments} have no two to compare"
+        config.require(self.deployments >= 2, "deployments", few, "20, or at least 2")
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is deployed, where."""
+
+    library: Path
+    inputs: np.ndarray
+    target: Target
+
+
+def check(options: Options) -> int:
+    """Deploy, compare every pair, report; the exit status."""
+    protocol = config.declared_timing(options.timing)
+    remedy = f"one of {ENOUGH_SESSIONS} sessions or more, such as thorough"
+    enough = protocol.sessions >= ENOUGH_SESSIONS
+    config.require(enough, "timing", f"{options.timing} has too few sessions to tell anything", remedy)
+    with tempfile.TemporaryDirectory(prefix="dlas-") as scratch:
+        subject = _subject(options, Path(scratch))
+        deployment.require_board(subject.target)
+        kept = _kept(options, subject.target)
+        found = []
+        for number in range(1, options.deployments + 1):
+            measured = deployment.measure(subject.library, subject.inputs, subject.target, protocol)
+            measurement.write(measured, kept / f"{number}.json")
+            print(f"{number:3d} of {options.deployments}  {measured.median_ms:.3f} ms", flush=True)
+            found.append(measured)
+    print(report(found))
+    print(f"kept       {kept}")
+    return TOO_MANY_ALARMS if self_test.alarms(found) > LARGEST_RATE else 0
+
+
+def report(found: Sequence[Measurement]) -> str:
+    """What a person reads at the end."""
+    outcomes, smallest = self_test.outcomes(found), self_test.smallest_difference(found)
+    counts = ", ".join(f"{outcomes[outcome]} {outcome.value}" for outcome in Outcome)
+    medians = [measured.median_ms for measured in found]
+    unsteady = Counter(reason for measured in found for reason in measured.unsteady)
+    resolved = (
+        f"no slowdown below a factor of {self_test.LARGEST_FACTOR:g} is seen reliably"
+        if smallest is None
+        else f"a slowdown by a factor of {smallest:.3f} is seen in {self_test.POWER:.0%} of the pairs"
+    )
+    lines = [
+        f"deployed   {len(found)} times, {len(found[0].sessions)} sessions each; medians from "
+        f"{min(medians):.3f} to {max(medians):.3f} ms",
+        f"pairs      {outcomes.total()}: {counts}",
+        f"alarms     {self_test.alarms(found):.1%} of the pairs, and all of them are one library; "
+        f"aimed at: {LARGEST_RATE:.0%} at most",
+        f"resolves   {resolved}",
+        *(f"unsteady   {reason}, {count} times" for reason, count in unsteady.most_common(3)),
+    ]
+    return "\n".join(lines)
+
+
+def _subject(options: Options, scratch: Path) -> Subject:
+    if options.bundle is not None:
+        verified = bundle.verify(Path(options.bundle).expanduser())
+        board = target.read(verified.target)
+        if options.target is not None:
+            board = target.on_board(board, target.resolve(config.declared_target(options.target)))
+        inputs = reference.read(verified.reference).inputs[:1]
+        return Subject(verified.library, inputs, target.moved(board, options.rpc))
+    from dlas.systems import yardstick
+
+    board = target.resolve(config.declared_target(options.target or "host"))
+    yardstick.build(board, scratch / "yardstick.so")
+    return Subject(scratch / "yardstick.so", yardstick.INPUT, target.moved(board, options.rpc))
+
+
+def _kept(options: Options, board: Target) -> Path:
+    artifacts = Path(options.artifacts) if options.artifacts else config.default_artifacts()
+    folder = artifacts.expanduser().absolute() / "checks" / board.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for earlier in folder.glob("*.json"):
+        earlier.unlink()
+    return folder
