@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from dlas import bundle, config
+from dlas.bundle import Bundle
 from dlas.hardware import deployment, measurement, reference, self_test, target
 from dlas.hardware.comparison import ENOUGH_SESSIONS, Outcome
+from dlas.hardware.deployment import Yardstick
 from dlas.hardware.measurement import Measurement
 from dlas.hardware.target import Address, Target
 
@@ -46,6 +48,7 @@ class Subject:
     library: Path
     inputs: np.ndarray
     target: Target
+    yardstick: Yardstick | None
 
 
 def check(options: Options) -> int:
@@ -55,12 +58,14 @@ def check(options: Options) -> int:
     enough = protocol.sessions >= ENOUGH_SESSIONS
     config.require(enough, "timing", f"{options.timing} has too few sessions to tell anything", remedy)
     with tempfile.TemporaryDirectory(prefix="dlas-") as scratch:
-        subject = _subject(options, Path(scratch))
+        subject = _subject(options, protocol, Path(scratch))
         deployment.require_board(subject.target)
         kept = _kept(options, subject.target)
         found = []
         for number in range(1, options.deployments + 1):
-            measured = deployment.measure(subject.library, subject.inputs, subject.target, protocol)
+            measured = deployment.measure(
+                subject.library, subject.inputs, subject.target, protocol, subject.yardstick
+            )
             measurement.write(measured, kept / f"{number}.json")
             print(f"{number:3d} of {options.deployments}  {measured.median_ms:.3f} ms", flush=True)
             found.append(measured)
@@ -92,19 +97,26 @@ def report(found: Sequence[Measurement]) -> str:
     return "\n".join(lines)
 
 
-def _subject(options: Options, scratch: Path) -> Subject:
-    if options.bundle is not None:
-        verified = bundle.verify(Path(options.bundle).expanduser())
-        board = target.read(verified.target)
-        if options.target is not None:
-            board = target.on_board(board, target.resolve(config.declared_target(options.target)))
-        inputs = reference.read(verified.reference).inputs[:1]
-        return Subject(verified.library, inputs, target.moved(board, options.rpc))
+def _subject(options: Options, protocol: config.Timing, scratch: Path) -> Subject:
     from dlas.systems import yardstick
 
-    board = target.resolve(config.declared_target(options.target or "host"))
+    verified = None if options.bundle is None else bundle.verify(Path(options.bundle).expanduser())
+    board = target.moved(_board(options, verified), options.rpc)
     yardstick.build(board, scratch / "yardstick.so")
-    return Subject(scratch / "yardstick.so", yardstick.INPUT, target.moved(board, options.rpc))
+    made = Yardstick(scratch / "yardstick.so", yardstick.INPUT)
+    beside = made if protocol.yardstick else None
+    if verified is None:
+        return Subject(made.library, made.inputs, board, beside)
+    return Subject(verified.library, reference.read(verified.reference).inputs[:1], board, beside)
+
+
+def _board(options: Options, verified: Bundle | None) -> Target:
+    if verified is None:
+        return target.resolve(config.declared_target(options.target or "host"))
+    made_for = target.read(verified.target)
+    if options.target is None:
+        return made_for
+    return target.on_board(made_for, target.resolve(config.declared_target(options.target)))
 
 
 def _kept(options: Options, board: Target) -> Path:

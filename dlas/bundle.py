@@ -62,6 +62,11 @@ class Bundle:
         return self.root / "library" / "model.so"
 
     @property
+    def yardstick(self) -> Path:
+        """The library of the network that is always the same, where the timing used it."""
+        return self.root / "library" / "yardstick.so"
+
+    @property
     def target(self) -> Path:
         return self.root / "library" / "target.json"
 

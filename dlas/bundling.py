@@ -12,6 +12,7 @@ from dlas import config, stages
 from dlas.bundle import Bundle, seal
 from dlas.datasets.dataset import ImageDataset
 from dlas.hardware import machine, measurement, reference, target
+from dlas.hardware.deployment import Yardstick
 from dlas.hardware.kernels import KernelTime
 from dlas.hardware.measurement import Measurement
 from dlas.hardware.reference import Reference
@@ -37,6 +38,7 @@ class Results:
     kernels: stages.Kernels
     library: stages.Library
     deployed: stages.Deployed
+    yardstick: Yardstick | None
     timing: Measurement
     profile: list[KernelTime]
 
@@ -66,6 +68,8 @@ def fill(folder: Path, found: Results) -> None:
         json.dumps({**schedules, "kernels": choices}, indent=1) + "\n"
     )
     shutil.copy(found.library.path, bundle.library)
+    if found.yardstick is not None:
+        shutil.copy(found.yardstick.library, bundle.yardstick)
     target.write(found.target, bundle.target)
     reference.write(_first(found.deployed.reference, REFERENCE_IMAGES), bundle.reference)
     measurement.write(found.timing, bundle.timing)

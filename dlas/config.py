@@ -282,11 +282,16 @@ class Timing:
     warmup: int = 1
     sessions: int = 1
     """Fresh processes, one after another: one library differs between them by more than within one."""
+    cold: int = 0
+    """Further runs of each session, each after the caches were filled with something else."""
+    yardstick: bool = False
+    """Before each session one of a small network that is always the same, which tells of the board's pace."""
 
     def __post_init__(self) -> None:
         require(self.runs >= 1, "timing.runs", f"{self.runs} is too small", "1 or more")
         require(self.warmup >= 0, "timing.warmup", f"{self.warmup} is negative", "0 or more")
         require(self.sessions >= 1, "timing.sessions", f"{self.sessions} is too small", "1 or more")
+        require(self.cold >= 0, "timing.cold", f"{self.cold} is negative", "0 or more")
 
 
 @dataclass(frozen=True)

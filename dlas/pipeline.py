@@ -43,11 +43,24 @@ def run_point(stack: config.Stack, bundle: Path) -> Point:
     chosen = stages.choose_kernels(stack, lowered, tuned, board, store)
     library = stages.build(stack, lowered, chosen, board, store)
     deployed = stages.deploy(dataset, compressed, library, board, store)
-    timing = deployment.measure(library.path, deployed.reference.inputs, board, stack.timing)
+    yardstick = stages.make_yardstick(stack, board, store)
+    timing = deployment.measure(library.path, deployed.reference.inputs, board, stack.timing, yardstick)
     profile = kernels.profile(library.path, deployed.reference.inputs, board, PROFILED_RUNS)
 
     found = bundling.Results(
-        stack, board, dataset, trained, compressed, lowered, tuned, chosen, library, deployed, timing, profile
+        stack,
+        board,
+        dataset,
+        trained,
+        compressed,
+        lowered,
+        tuned,
+        chosen,
+        library,
+        deployed,
+        yardstick,
+        timing,
+        profile,
     )
     bundling.fill(bundle, found)
     return Point(bundling.metrics(found), bundling.tags(found))

@@ -19,6 +19,7 @@ from dlas.bundle import Bundle
 from dlas.errors import UserError
 from dlas.hardware import deployment, machine, measurement, reference, target
 from dlas.hardware.comparison import Comparison
+from dlas.hardware.deployment import Yardstick
 from dlas.hardware.measurement import Measurement
 from dlas.hardware.target import Address, DoesNotFit, Target
 
@@ -62,7 +63,10 @@ def redeployed(verified: Bundle, wish: Wish, scratch: Path) -> Redeployed:
         board = target.moved(_board(made_for, wish), wish.rpc)
         deployment.require_board(board)
     made = _rebuilt(verified, board, scratch) if wish.rebuild else None
-    comparison = _retimed(verified, verified.library if made is None else made.library, board)
+    library, yardstick = (
+        (verified.library, verified.yardstick) if made is None else (made.library, made.yardstick)
+    )
+    comparison = _retimed(verified, library, yardstick, board)
     then = comparison.old.environment or _environment(verified)
     return Redeployed(comparison, machine.differences(then, comparison.new.environment), made)
 
@@ -75,6 +79,7 @@ def report(found: Redeployed) -> str:
         f"then       {_latency(comparison.old)}",
         f"now        {_latency(comparison.new)}",
         f"ratio      {_ratio(comparison)}{comparison.verdict}",
+        *_beside(comparison),
         *(f"unsteady   {reason}" for reason in comparison.unsteady),
         *(f"differs    {name}: {old} then, {new} now" for name, (old, new) in found.differences.items()),
     ]
@@ -108,7 +113,7 @@ def _rebuilt(verified: Bundle, board: Target, scratch: Path) -> Rebuilt:
     return rebuilt(verified, board, scratch / "rebuilt")
 
 
-def _retimed(verified: Bundle, library: Path, board: Target) -> Comparison:
+def _retimed(verified: Bundle, library: Path, yardstick: Path, board: Target) -> Comparison:
     """Checked on every reference input, then timed by the protocol of the first time."""
     old = measurement.read(verified.timing)
     expected = reference.read(verified.reference)
@@ -116,8 +121,15 @@ def _retimed(verified: Bundle, library: Path, board: Target) -> Comparison:
     reference.require_match(expected, outputs)
     error = reference.largest_error(expected, outputs)
     print(f"checked    {len(outputs)} outputs match the reference, the largest error is {error:.2g}")
-    protocol = config.Timing("stored", old.runs, old.warmup, len(old.sessions))
-    return Comparison(old, deployment.measure(library, expected.inputs, board, protocol))
+    protocol = config.Timing("stored", old.runs, old.warmup, len(old.sessions), old.cold, bool(old.yardstick))
+    beside = _yardstick(yardstick) if protocol.yardstick else None
+    return Comparison(old, deployment.measure(library, expected.inputs, board, protocol, beside))
+
+
+def _yardstick(library: Path) -> Yardstick:
+    from dlas.systems import yardstick
+
+    return Yardstick(library, yardstick.INPUT)
 
 
 def _carried(made: Rebuilt | None) -> list[str]:
@@ -134,6 +146,19 @@ def _ratio(comparison: Comparison) -> str:
         return ""
     interval = comparison.interval
     return f"{comparison.ratio:.3f} [{interval.low:.3f}, {interval.high:.3f}]  "
+
+
+def _beside(comparison: Comparison) -> list[str]:
+    """Of the board's own pace and of cold caches, where both sides have them."""
+    lines = []
+    interval = comparison.board_interval
+    if comparison.comparable and interval is not None:
+        ratio = f"{comparison.board_ratio:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+        lines.append(f"yardstick  {ratio}  the time of a network that is always the same, now over then")
+    cold = comparison.old.cold_ms, comparison.new.cold_ms
+    if None not in cold:
+        lines.append(f"cold       {cold[0]:.3f} ms then, {cold[1]:.3f} ms now, medians with cold caches")
+    return lines
 
 
 def _latency(measured: Measurement) -> str:

@@ -16,11 +16,12 @@ from torch import nn
 from dlas import config, models
 from dlas.datasets.dataset import ImageDataset
 from dlas.hardware import deployment, reference
+from dlas.hardware.deployment import Yardstick
 from dlas.hardware.reference import Reference
 from dlas.hardware.target import Target, decisive
 from dlas.models import checkpoint, evaluation, precision, training, weights, weights_file
 from dlas.stage import StageStore, source_digest
-from dlas.systems import building, choosing, program, selection
+from dlas.systems import building, choosing, program, selection, yardstick
 from dlas.systems.assigning import assigned
 from dlas.systems.choosing import Kind
 from dlas.systems.importing import import_network
@@ -265,6 +266,21 @@ def build(
 
     folder = store.obtain("build", inputs, make)
     return Library(folder.name, folder / "model.so")
+
+
+def make_yardstick(stack: config.Stack, target: Target, store: StageStore) -> Yardstick | None:
+    """The network that tells of the board's pace, where the timing asks for it."""
+    if not stack.timing.yardstick:
+        return None
+    inputs = {
+        "target": decisive(target),
+        "code": source_digest("dlas.algorithms", "dlas.systems", yardstick.ALGORITHM),
+        "tvm": version("apache-tvm"),
+    }
+    folder = store.obtain(
+        "yardstick", inputs, lambda folder: yardstick.build(target, folder / "yardstick.so")
+    )
+    return Yardstick(folder / "yardstick.so", yardstick.INPUT)
 
 
 def deploy(

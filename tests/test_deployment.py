@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import tiny_library
 from dlas import config
 from dlas.errors import UserError
 from dlas.hardware import deployment, measurement, target
+from dlas.hardware.deployment import Yardstick
 from dlas.hardware.target import Target
 
 PROTOCOL = config.Timing(name="test", runs=30, warmup=2)
@@ -119,6 +121,25 @@ def test_each_session_is_a_process_of_its_own(sleeping: Path, host: Target, tmp_
     assert len(found.samples_ms) == 15
     for session, following in zip(found.sessions, found.sessions[1:], strict=False):
         assert session.after.uptime_seconds <= following.before.uptime_seconds
+    measurement.write(found, tmp_path / "timing.json")
+    assert measurement.read(tmp_path / "timing.json") == found
+
+
+def test_a_yardstick_takes_turns_and_cold_runs_are_apart(
+    matmul: Path, sleeping: Path, host: Target, tmp_path: Path
+) -> None:
+    protocol = config.Timing(name="test", runs=20, warmup=1, sessions=2, cold=3, yardstick=True)
+    images = tiny_library.images(1)
+    found = deployment.measure(matmul, images, host, protocol, Yardstick(sleeping, images))
+    turns = [one for pair in zip(found.yardstick, found.sessions, strict=True) for one in pair]
+    for earlier, later in pairwise(turns):
+        assert earlier.after.uptime_seconds <= later.before.uptime_seconds
+    assert min(found.yardstick_medians_ms) >= 4.0 > max(found.session_medians_ms)
+    assert found.paces == tuple(
+        own / beside for own, beside in zip(found.session_medians_ms, found.yardstick_medians_ms, strict=True)
+    )
+    assert [len(session.cold_ns) for session in turns] == [0, 3, 0, 3]
+    assert found.cold_ms > found.median_ms
     measurement.write(found, tmp_path / "timing.json")
     assert measurement.read(tmp_path / "timing.json") == found
 

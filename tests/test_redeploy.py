@@ -18,8 +18,10 @@ from dlas import bundle, config
 from dlas.bundle import Bundle
 from dlas.hardware import deployment, machine, measurement, reference, target
 from dlas.hardware.comparison import Outcome
+from dlas.hardware.deployment import Yardstick
 from dlas.hardware.reference import Reference
 from dlas.redeploy import Result, exit_status
+from dlas.systems import yardstick
 
 FORBIDDEN = "import os, sys; print(__name__, 'was imported', file=sys.stderr); os._exit(77)"
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -198,6 +200,21 @@ def test_a_run_is_fetched_and_the_result_points_at_it(original: Path, tmp_path: 
     assert logged.data.metrics["latency.median_ms"] > 0
     files = [file.path for file in client.list_artifacts(logged.info.run_id, "redeploy")]
     assert "redeploy/timing.json" in files
+
+
+def test_the_stored_protocol_is_repeated_with_its_yardstick_and_cold_runs(copy: Path) -> None:
+    made, host = Bundle(copy), target.read(copy / "library" / "target.json")
+    yardstick.build(host, made.yardstick)
+    protocol = config.Timing(name="test", runs=10, warmup=1, sessions=2, cold=2, yardstick=True)
+    beside = Yardstick(made.yardstick, yardstick.INPUT)
+    found = deployment.measure(made.library, tiny_library.images(1), host, protocol, beside)
+    measurement.write(found, made.timing)
+    bundle.seal(copy, point="ab12", stages={})
+    ended = redeploy(f"bundle={copy}")
+    assert_exit_status_fits(ended)
+    assert ended.stdout.count("20 samples, 2 sessions") == 2
+    assert re.search(r"^yardstick +\d\.\d+ \[", ended.stdout, re.MULTILINE)
+    assert re.search(rf"^cold +{found.cold_ms:.3f} ms then, \d+\.\d+ ms now", ended.stdout, re.MULTILINE)
 
 
 def test_a_sweep_is_redeployed_point_by_point(original: Path, tmp_path: Path) -> None:

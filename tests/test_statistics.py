@@ -4,6 +4,7 @@ import platform
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -139,6 +140,29 @@ def test_verdicts(factor: float, changes: dict, verdict: str) -> None:
     assert comparison.interval.low <= comparison.ratio <= comparison.interval.high
 
 
+@pytest.mark.parametrize(
+    ("library", "yardstick", "cpu", "verdict"),
+    [
+        (1.5, 1.0, "A", "slower by a factor of 1.50"),
+        (1.5, 1.5, "A", "can't tell: the board's own pace differs, its yardstick took 1.50 times as long"),
+        (0.5, 0.4, "A", "can't tell: the board's own pace differs, its yardstick took 0.40 times as long"),
+        (1.5, 1.2, "A", "slower by a factor of 1.50"),
+        (1.5, 1.5, "B", "slower by a factor of 1.50"),
+        (1.0, 1.5, "A", "same"),
+    ],
+)
+def test_a_board_of_another_pace_is_told_from_a_slower_library(
+    library: float, yardstick: float, cpu: str, verdict: str
+) -> None:
+    samples = np.random.default_rng(0).normal(10.0, 0.3, 150)
+
+    def side(own: float, beside: float, cpu: str) -> Measurement:
+        found, other = measured(samples * own, later()), measured(samples * 0.1 * beside, later())
+        return replace(found, yardstick=other.sessions, environment={"cpu": cpu})
+
+    assert Comparison(side(1.0, 1.0, "A"), side(library, yardstick, cpu)).verdict == verdict
+
+
 def test_a_session_a_side_is_too_little_for_a_difference_and_enough_for_the_same() -> None:
     old = np.random.default_rng(0).normal(10.0, 0.3, 150)
     once = measured(old, later(), 1)
@@ -161,6 +185,17 @@ def test_sessions_of_one_library_that_differ_are_no_difference() -> None:
 def test_the_rank_test_is_exact() -> None:
     """By counting: of the 70 ways to split 8 ranks in two halves, 2 are as extreme."""
     assert statistics.mann_whitney([5.0, 6.0, 7.0, 8.0], [1.0, 2.0, 3.0, 4.0]) == pytest.approx(2 / 70)
+
+
+def test_the_rank_test_works_where_torch_is_kept_out() -> None:
+    script = (
+        "from dlas.hardware import session, statistics; session.keep_torch_out();"
+        "print(statistics.mann_whitney([5.0, 6.0, 7.0, 8.0], [1.0, 2.0, 3.0, 4.0]));"
+        "import torch"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert float(ended.stdout) == pytest.approx(2 / 70)
+    assert "torch is kept out" in ended.stderr
 
 
 def test_scattered_samples_tell_nothing() -> None:

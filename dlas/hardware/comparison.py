@@ -19,6 +19,9 @@ ENOUGH_SESSIONS = 4
 
 SIGNIFICANCE = 0.05
 
+MACHINE = ("cpu", "cores", "memory_bytes")
+"""Of an environment, what tells machines apart."""
+
 
 class Outcome(Enum):
     """What can be said of the newer measurement."""
@@ -61,6 +64,24 @@ class Comparison:
         if self.enough_sessions:
             return self.new.session_medians_ms, self.old.session_medians_ms
         return self.new.samples_ms, self.old.samples_ms
+
+    @cached_property
+    def board_interval(self) -> Interval | None:
+        """Of the yardstick's ratio, now over then: the board's own pace. None where it was not timed."""
+        then, now = self.old.yardstick_medians_ms, self.new.yardstick_medians_ms
+        return statistics.ratio_interval(now, then) if then and now else None
+
+    @property
+    def board_ratio(self) -> float | None:
+        """The yardstick's medians over sessions, now over then."""
+        then, now = self.old.yardstick_medians_ms, self.new.yardstick_medians_ms
+        return statistics.ratio_of_medians(now, then) if then and now else None
+
+    @property
+    def same_machine(self) -> bool:
+        """Whether both sides tell of the same CPU, cores and memory."""
+        then, now = self.old.environment, self.new.environment
+        return all(then.get(part) == now.get(part) for part in MACHINE)
 
     @property
     def comparable(self) -> bool:
@@ -116,4 +137,14 @@ class Comparison:
             )
         if self.p_value >= SIGNIFICANCE:
             return f"sessions that differ so come about by chance (p = {self.p_value:.2g})"
-        return "; ".join(self.unsteady)
+        return "; ".join(self.unsteady) or self._change_of_pace()
+
+    def _change_of_pace(self) -> str:
+        """On one machine a difference shows in milliseconds, and beside the yardstick too."""
+        then, now = self.old.paces, self.new.paces
+        if not (then and now and self.same_machine):
+            return ""
+        paced = statistics.ratio_interval(now, then)
+        if (paced.low > 1 and self.ratio > 1) or (paced.high < 1 and self.ratio < 1):
+            return ""
+        return f"the board's own pace differs, its yardstick took {self.board_ratio:.2f} times as long"

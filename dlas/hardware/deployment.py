@@ -1,7 +1,7 @@
 """A library in a fresh process of its board: what it answers, how long it takes.
 
     run(library, inputs (N, C, H, W), target) -> outputs (N, …)
-    measure(library, inputs, target, config.Timing) -> measurement.Measurement
+    measure(library, inputs, target, config.Timing, Yardstick | None) -> measurement.Measurement
 
 `library` is an exported Relax VM executable with one entry `main(tensor (1, C, H, W)) -> tensor`.
 """
@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,15 @@ from dlas.hardware.target import Target, require_fit
 
 TIME_LIMIT_SECONDS = 3600.0
 """A process that takes longer hangs: the slowest network here, unscheduled, needs minutes for 150 runs."""
+
+
+@dataclass(frozen=True)
+class Yardstick:
+    """A small network that is always the same, built for the target."""
+
+    library: Path
+    inputs: np.ndarray
+    """(1, C, H, W)."""
 
 
 def run(
@@ -48,23 +58,30 @@ def measure(
     inputs: np.ndarray,
     target: Target,
     protocol: config.Timing,
+    yardstick: Yardstick | None = None,
     *,
     time_limit: float = TIME_LIMIT_SECONDS,
 ) -> Measurement:
     """The latency of the first of `inputs` by `protocol`, in fresh processes that hold the board alone.
 
-    Waits while another process times on the board. Raises UserError as `run` does.
+    Sessions of `yardstick` take turns with the library's, where there is one. Waits while another process
+    times on the board. Raises UserError as `run` does.
     """
-    order = {"command": "time", "runs": protocol.runs, "warmup": protocol.warmup}
-    found = []
+    order = {"command": "time", "runs": protocol.runs, "warmup": protocol.warmup, "cold": protocol.cold}
+
+    def session(library: Path, inputs: np.ndarray, order: Mapping[str, Any]) -> dict[str, Any]:
+        with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
+            result = session_result(Path(folder), "session.json", target, library, inputs, order, time_limit)
+            found: dict[str, Any] = json.loads(result.read_text())
+            return found
+
+    beside, found = [], []
     with exclusive_board(target):
         for _ in range(protocol.sessions):
-            with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
-                result = session_result(
-                    Path(folder), "session.json", target, library, inputs[:1], order, time_limit
-                )
-                found.append(json.loads(result.read_text()))
-    return measurement.of_sessions(found, protocol, emulated=target.emulated)
+            if yardstick is not None:
+                beside.append(session(yardstick.library, yardstick.inputs, {**order, "cold": 0}))
+            found.append(session(library, inputs[:1], order))
+    return measurement.of_sessions(found, beside, protocol, emulated=target.emulated)
 
 
 def exclusive_board(target: Target | None = None) -> AbstractContextManager[None]:

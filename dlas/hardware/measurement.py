@@ -27,10 +27,12 @@ class Session:
     """One fresh process that loaded the library, ran it and ended."""
 
     first_ns: int
-    """The cold run: the first in its process."""
+    """The first in its process."""
     samples_ns: tuple[int, ...]
     before: machine.State
     after: machine.State
+    cold_ns: tuple[int, ...] = ()
+    """Runs that each found the caches full of something else."""
 
     @property
     def median_ms(self) -> float:
@@ -56,6 +58,10 @@ class Measurement:
     """Such times say nothing about a real board, and are compared with none."""
     environment: Mapping[str, Any] = field(default_factory=dict)
     """Of the board, as the first session found it (machine.environment)."""
+    cold: int = 0
+    """Samples with cold caches in each session."""
+    yardstick: tuple[Session, ...] = ()
+    """Of the network that is always the same: one before each session, or none."""
 
     @cached_property
     def samples_ms(self) -> tuple[float, ...]:
@@ -64,7 +70,7 @@ class Measurement:
 
     @property
     def first_ms(self) -> float:
-        """The cold run of the first session."""
+        """The first run of the first session."""
         return self.sessions[0].first_ns / NS_PER_MS
 
     @cached_property
@@ -80,6 +86,22 @@ class Measurement:
     def session_medians_ms(self) -> tuple[float, ...]:
         return tuple(session.median_ms for session in self.sessions)
 
+    @cached_property
+    def cold_ms(self) -> float | None:
+        """The median with cold caches; None where none was timed so."""
+        samples = [sample / NS_PER_MS for session in self.sessions for sample in session.cold_ns]
+        return statistics.median(samples) if samples else None
+
+    @cached_property
+    def paces(self) -> tuple[float, ...]:
+        """Each session's median over that of the yardstick beside it: what a slower board leaves as it is."""
+        beside = zip(self.sessions, self.yardstick, strict=True) if self.yardstick else ()
+        return tuple(session.median_ms / yardstick.median_ms for session, yardstick in beside)
+
+    @property
+    def yardstick_medians_ms(self) -> tuple[float, ...]:
+        return tuple(session.median_ms for session in self.yardstick)
+
     def percentile_ms(self, percent: float) -> float:
         return statistics.percentile(self.samples_ms, percent)
 
@@ -91,7 +113,8 @@ class Measurement:
     @property
     def unsteady(self) -> tuple[str, ...]:
         """The reasons not to trust this measurement; none when the board held still."""
-        return tuple(dict.fromkeys(reason for session in self.sessions for reason in session.unsteady))
+        timed = (*self.yardstick, *self.sessions)
+        return tuple(dict.fromkeys(reason for session in timed for reason in session.unsteady))
 
     def summary(self) -> dict[str, Any]:
         """What a reader wants first, in milliseconds."""
@@ -100,6 +123,7 @@ class Measurement:
             "ci_low_ms": self.interval_ms.low,
             "ci_high_ms": self.interval_ms.high,
             "first_ms": self.first_ms,
+            **({} if self.cold_ms is None else {"cold_ms": self.cold_ms}),
             "p10_ms": self.percentile_ms(10),
             "p90_ms": self.percentile_ms(90),
             "p99_ms": self.percentile_ms(99),
@@ -122,8 +146,11 @@ def read(path: Path) -> Measurement:
         if document["schema"] != SCHEMA:
             raise ValueError(f"its schema is {document['schema']}, and {SCHEMA} is what this version reads")
         sessions = tuple(session(values) for values in document["sessions"])
-        if not sessions or not all(found.samples_ns for found in sessions):
+        yardstick = tuple(session(values) for values in document.get("yardstick", ()))
+        if not sessions or not all(found.samples_ns for found in (*sessions, *yardstick)):
             raise ValueError("it holds no samples")
+        if len(yardstick) not in (0, len(sessions)):
+            raise ValueError(f"it holds {len(sessions)} sessions and {len(yardstick)} of the yardstick")
         return Measurement(
             int(document["runs"]),
             int(document["warmup"]),
@@ -131,15 +158,21 @@ def read(path: Path) -> Measurement:
             sessions,
             bool(document.get("emulated", False)),
             dict(document.get("environment", {})),
+            int(document.get("cold", 0)),
+            yardstick,
         )
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise UserError(f"{path.name} does not hold a timing: {error!r}", key=str(path)) from None
 
 
 def of_sessions(
-    found: Sequence[Mapping[str, Any]], protocol: config.Timing, *, emulated: bool
+    found: Sequence[Mapping[str, Any]],
+    yardstick: Sequence[Mapping[str, Any]],
+    protocol: config.Timing,
+    *,
+    emulated: bool,
 ) -> Measurement:
-    """What the sessions of one library wrote (dlas.hardware.session), as one measurement."""
+    """What the sessions of one library, and of the yardstick, wrote (dlas.hardware.session)."""
     first = found[0]
     return Measurement(
         protocol.runs,
@@ -148,6 +181,8 @@ def of_sessions(
         tuple(session(values) for values in found),
         emulated or first["emulated"],
         first["environment"],
+        protocol.cold,
+        tuple(session(values) for values in yardstick),
     )
 
 
@@ -158,11 +193,12 @@ def session(values: Mapping[str, Any]) -> Session:
         samples_ns=tuple(int(sample) for sample in values["samples_ns"]),
         before=machine.State(**values["before"]),
         after=machine.State(**values["after"]),
+        cold_ns=tuple(int(sample) for sample in values.get("cold_ns", ())),
     )
 
 
 def metrics(measurement: Measurement) -> dict[str, float]:
     """The latencies as a run of the store names them."""
-    names = ("median_ms", "ci_low_ms", "ci_high_ms", "first_ms", "p10_ms", "p90_ms", "p99_ms")
+    names = ("median_ms", "ci_low_ms", "ci_high_ms", "first_ms", "cold_ms", "p10_ms", "p90_ms", "p99_ms")
     summary = measurement.summary()
-    return {f"latency.{name}": float(summary[name]) for name in names}
+    return {f"latency.{name}": float(summary[name]) for name in names if name in summary}

@@ -3,7 +3,7 @@
 It needs NumPy, psutil and TVM's runtime, and nothing else that this project needs. The request is JSON:
 
     {"command": "compute", "library": …, "inputs": …, "result": outputs.npy}
-    {"command": "time", "library": …, "inputs": …, "result": session.json, "runs": …, "warmup": …}
+    {"command": "time", "library": …, "inputs": …, "result": session.json, "runs": …, "warmup": …, "cold": …}
     {"command": "profile", "library": …, "inputs": …, "result": profile.json, "runs": …}
     {"command": "race", "library": …, "inputs": …, "result": race.json, "libraries": […], "runs": …}
     {"command": "compare", "library": …, "inputs": …, "result": compared.json, "pairs": […]}
@@ -24,6 +24,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,10 +39,18 @@ PR_SET_PDEATHSIG = 1
 """Linux, include/uapi/linux/prctl.h."""
 
 
+class _NoTorch(MetaPathFinder):
+    """Finds that torch is not installed. (A None in sys.modules would do, but SciPy stumbles over it.)"""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "torch":
+            raise ModuleNotFoundError("torch is kept out of this process", name=name)
+
+
 def keep_torch_out() -> None:
     """TVM's foreign function interface imports torch wherever it is installed: seconds of start, and threads
     of its own beside what is being timed."""
-    sys.modules.setdefault("torch", None)  # type: ignore[arg-type]  # Python's own way to forbid an import
+    sys.meta_path.insert(0, _NoTorch())
 
 
 def die_with_parent() -> None:
@@ -68,8 +77,9 @@ def compute(library: Path, inputs: np.ndarray) -> np.ndarray:
     return np.concatenate([main(tvm.runtime.tensor(image[np.newaxis])).numpy() for image in inputs])
 
 
-def timed(library: Path, inputs: np.ndarray, runs: int, warmup: int) -> dict[str, Any]:
-    """One session: a cold run, `warmup` runs that are not kept, `runs` samples of one run each."""
+def timed(library: Path, inputs: np.ndarray, runs: int, warmup: int, cold: int) -> dict[str, Any]:
+    """One session: a first run, `warmup` runs that are not kept, `runs` samples of one run each, and `cold`
+    samples each after the caches were filled with something else."""
     import tvm
 
     main = load(library)
@@ -85,6 +95,7 @@ def timed(library: Path, inputs: np.ndarray, runs: int, warmup: int) -> dict[str
     return {
         "first_ns": first,
         "samples_ns": samples,
+        "cold_ns": _cold_nanoseconds(main, image, cold) if cold else [],
         "before": asdict(before),
         "after": asdict(after),
         "threads": int(os.environ["TVM_NUM_THREADS"]),
@@ -111,7 +122,8 @@ def serve(request: Mapping[str, Any]) -> None:
     if request["command"] == "compute":
         np.save(result, compute(library, inputs), allow_pickle=False)
     elif request["command"] == "time":
-        result.write_text(json.dumps(timed(library, inputs, request["runs"], request["warmup"])))
+        protocol = {name: request[name] for name in ("runs", "warmup", "cold")}
+        result.write_text(json.dumps(timed(library, inputs, **protocol)))
     elif request["command"] == "profile":
         result.write_text(json.dumps(kernel_session.profiled(library, inputs, request["runs"])))
     elif request["command"] == "compare":
@@ -129,6 +141,16 @@ def _nanoseconds(main: Callable[[Any], Any], image: Any) -> int:
     start = time.perf_counter_ns()
     main(image)
     return time.perf_counter_ns() - start
+
+
+def _cold_nanoseconds(main: Callable[[Any], Any], image: Any, runs: int) -> list[int]:
+    """Of runs that each find the caches full of another array."""
+    other = np.zeros(machine.largest_cache_bytes(), np.uint8)
+    samples = []
+    for _ in range(runs):
+        other += 1
+        samples.append(_nanoseconds(main, image))
+    return samples
 
 
 if __name__ == "__main__":

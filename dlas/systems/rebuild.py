@@ -13,7 +13,7 @@ from dlas.bundle import Bundle
 from dlas.errors import UserError
 from dlas.hardware import target as targets
 from dlas.hardware.target import Target
-from dlas.systems import program, selection
+from dlas.systems import program, selection, yardstick
 from dlas.systems.building import build_library
 from dlas.systems.selection import KernelChoice, kernel_tasks
 from dlas.systems.tuners.task import Schedules, TuningTask
@@ -44,6 +44,8 @@ class Rebuilt:
     """A library made again."""
 
     library: Path
+    yardstick: Path
+    """The network that is always the same, likewise."""
     target: Target
     kernels: tuple[Carried, ...]
 
@@ -66,7 +68,8 @@ def rebuilt(bundle: Bundle, target: Target, destination: Path) -> Rebuilt:
     }
     destination.mkdir(parents=True)
     opt_level, log = chosen["opt_level"], bundle.tuning / "log.json"
-    if _code(target) == _code(targets.read(bundle.target)):
+    made_for = targets.read(bundle.target)
+    if _code(target) == _code(made_for):
         tuned = _replayed(log, chosen["tuner"], kept, target)
         carried = [Carried(name, carried=True, reason="it was measured for this target") for name in kept]
     else:
@@ -74,7 +77,11 @@ def rebuilt(bundle: Bundle, target: Target, destination: Path) -> Rebuilt:
         carried, tuned = _tried(lowered, kept, schedules, target, opt_level, destination)
     library = destination / "model.so"
     build_library(lowered, tuned, target, opt_level, library)
-    return Rebuilt(library, target, tuple(carried))
+    beside = bundle.yardstick
+    if _code(target) != _code(made_for) and beside.exists():
+        beside = destination / "yardstick.so"
+        yardstick.build(target, beside)
+    return Rebuilt(library, beside, target, tuple(carried))
 
 
 def _code(target: Target) -> dict[str, Any]:
