@@ -149,7 +149,7 @@ def _ratio(comparison: Comparison) -> str:
 
 
 def _beside(comparison: Comparison) -> list[str]:
-    """Of the board's own pace and of cold caches, where both sides have them."""
+    """Of the board's own pace, of cold caches and of energy, where they were measured."""
     lines = []
     interval = comparison.board_interval
     if comparison.comparable and interval is not None:
@@ -158,6 +158,10 @@ def _beside(comparison: Comparison) -> list[str]:
     cold = comparison.old.cold_ms, comparison.new.cold_ms
     if None not in cold:
         lines.append(f"cold       {cold[0]:.3f} ms then, {cold[1]:.3f} ms now, medians with cold caches")
+    for meter, now in comparison.new.energy_mj.items():
+        then = comparison.old.energy_mj.get(meter)
+        before = "not measured" if then is None else f"{then:.3f} mJ"
+        lines.append(f"energy     {before} then, {now:.3f} mJ now, of a run, measured by {meter}")
     return lines
 
 

@@ -8,6 +8,7 @@ session.py          what it does
 remote.py           the same on a board behind TVM RPC
 board_server.py     that board's side
 virtual_board.py    a board that this machine emulates
+energy.py           what the board's own meters say
 lock.py             one timing at a time
 measurement.py      what one timing found, and how it is written down
 reference.py        the outputs that a library has to give

@@ -7,6 +7,7 @@ write(Measurement, timing.json), read(timing.json) -> Measurement
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -19,7 +20,10 @@ from dlas.hardware import machine, statistics
 from dlas.hardware.statistics import Interval
 
 SCHEMA = 1
+NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
+"""What MLflow takes in no name of a metric."""
 NS_PER_MS = 1_000_000
+MJ_PER_J = 1000
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,8 @@ class Session:
     after: machine.State
     cold_ns: tuple[int, ...] = ()
     """Runs that each found the caches full of something else."""
+    joules: Mapping[str, float] = field(default_factory=dict)
+    """What each meter of the board counted during the samples; empty where it has none."""
 
     @property
     def median_ms(self) -> float:
@@ -98,6 +104,13 @@ class Measurement:
         beside = zip(self.sessions, self.yardstick, strict=True) if self.yardstick else ()
         return tuple(session.median_ms / yardstick.median_ms for session, yardstick in beside)
 
+    @cached_property
+    def energy_mj(self) -> dict[str, float]:
+        """Millijoules of a run, by each meter: measured over all samples and the moments between them."""
+        meters = sorted({meter for session in self.sessions for meter in session.joules})
+        joules = {meter: sum(one.joules.get(meter, 0.0) for one in self.sessions) for meter in meters}
+        return {meter: MJ_PER_J * total / len(self.samples_ms) for meter, total in joules.items()}
+
     @property
     def yardstick_medians_ms(self) -> tuple[float, ...]:
         return tuple(session.median_ms for session in self.yardstick)
@@ -127,6 +140,7 @@ class Measurement:
             "p10_ms": self.percentile_ms(10),
             "p90_ms": self.percentile_ms(90),
             "p99_ms": self.percentile_ms(99),
+            **({"energy_mj_measured": self.energy_mj} if self.energy_mj else {}),
             "outliers": len(self.outliers),
             "unsteady": list(self.unsteady),
             "emulated": self.emulated,
@@ -194,11 +208,17 @@ def session(values: Mapping[str, Any]) -> Session:
         before=machine.State(**values["before"]),
         after=machine.State(**values["after"]),
         cold_ns=tuple(int(sample) for sample in values.get("cold_ns", ())),
+        joules={meter: float(joules) for meter, joules in values.get("joules", {}).items()},
     )
 
 
 def metrics(measurement: Measurement) -> dict[str, float]:
-    """The latencies as a run of the store names them."""
+    """The latencies, and measured energies, as a run of the store names them."""
     names = ("median_ms", "ci_low_ms", "ci_high_ms", "first_ms", "cold_ms", "p10_ms", "p90_ms", "p99_ms")
     summary = measurement.summary()
-    return {f"latency.{name}": float(summary[name]) for name in names if name in summary}
+    latencies = {f"latency.{name}": float(summary[name]) for name in names if name in summary}
+    energies = {
+        f"energy.{NOT_IN_A_NAME.sub('_', meter)}_mj_measured": each
+        for meter, each in measurement.energy_mj.items()
+    }
+    return latencies | energies

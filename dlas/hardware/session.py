@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlas.hardware import kernel_session, machine, race_session
+from dlas.hardware import energy, kernel_session, machine, race_session
 
 if TYPE_CHECKING:
     import tvm
@@ -77,7 +77,9 @@ def compute(library: Path, inputs: np.ndarray) -> np.ndarray:
     return np.concatenate([main(tvm.runtime.tensor(image[np.newaxis])).numpy() for image in inputs])
 
 
-def timed(library: Path, inputs: np.ndarray, runs: int, warmup: int, cold: int) -> dict[str, Any]:
+def timed(
+    library: Path, inputs: np.ndarray, runs: int, warmup: int, cold: int, sysfs: Path = energy.SYSFS
+) -> dict[str, Any]:
     """One session: a first run, `warmup` runs that are not kept, `runs` samples of one run each, and `cold`
     samples each after the caches were filled with something else."""
     import tvm
@@ -90,12 +92,19 @@ def timed(library: Path, inputs: np.ndarray, runs: int, warmup: int, cold: int) 
     first = _nanoseconds(main, image)
     for _ in range(warmup):
         main(image)
-    samples = [_nanoseconds(main, image) for _ in range(runs)]
+    meters = energy.Meters(sysfs)
+    samples = []
+    meters.start()
+    for _ in range(runs):
+        samples.append(_nanoseconds(main, image))
+        meters.sample()
+    joules = meters.joules()
     after = machine.state()
     return {
         "first_ns": first,
         "samples_ns": samples,
         "cold_ns": _cold_nanoseconds(main, image, cold) if cold else [],
+        "joules": joules,
         "before": asdict(before),
         "after": asdict(after),
         "threads": int(os.environ["TVM_NUM_THREADS"]),
