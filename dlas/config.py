@@ -239,15 +239,20 @@ class Target:
     triple: str | None = None
     cpu: str | None = None
     cores: int | None = None
+    """Threads that compute at once; null for as many as the cores that may be used."""
     affinity: list[int] | None = None
     """The cores to run on, by number; null leaves them to the system."""
     linker: str | None = None
     """A command that takes `-shared -o library objects`; null looks for one."""
+    features: list[str] = field(default_factory=list)
+    """Of LLVM, beside the CPU's own: `+name` to use one, `-name` to do without it."""
     emulated: bool = False
     """Times of an emulated board say nothing about a real one, and are marked so."""
     reach: str = "local"
     """local: this machine; rpc: a board that listens at `rpc`; tracker: any board of `rpc.key` there."""
     rpc: Rpc = field(default_factory=Rpc)
+    smt: bool = True
+    """Whether several hardware threads of one core are used; else the first of each."""
 
     def __post_init__(self) -> None:
         enough = self.cores is None or self.cores >= 1
@@ -258,6 +263,8 @@ class Target:
             told = self.reach == "local" or getattr(self, name) is not None
             remedy = "what the board has, as conf/target/raspberrypi4.yaml tells"
             require(told, f"target.{name}", "null stands for this machine, which is not the board", remedy)
+        wrong = [feature for feature in self.features if feature[:1] not in ("+", "-")]
+        require(not wrong, "target.features", f"{wrong} say neither + nor -", "such as [+dotprod,-fullfp16]")
         named = self.reach != "tracker" or bool(self.rpc.key)
         require(named, "target.rpc.key", "is empty", "the key of the boards that the tracker is asked for")
         self._require_affinity()

@@ -16,7 +16,7 @@ import tiny_library
 
 from dlas import config
 from dlas.errors import UserError
-from dlas.hardware import deployment, measurement, target
+from dlas.hardware import deployment, machine, measurement, target
 from dlas.hardware.deployment import Yardstick
 from dlas.hardware.target import Target
 
@@ -123,6 +123,13 @@ def test_each_session_is_a_process_of_its_own(sleeping: Path, host: Target, tmp_
         assert session.after.uptime_seconds <= following.before.uptime_seconds
     measurement.write(found, tmp_path / "timing.json")
     assert measurement.read(tmp_path / "timing.json") == found
+
+
+def test_without_smt_a_library_has_one_thread_a_core(matmul: Path, host: Target) -> None:
+    protocol = config.Timing(name="test", runs=5)
+    alone = replace(host, smt=False, cores=len(os.sched_getaffinity(0)))
+    found = deployment.measure(matmul, tiny_library.images(1), alone, protocol)
+    assert found.threads == len(machine.first_threads(os.sched_getaffinity(0)))
 
 
 def test_a_yardstick_takes_turns_and_cold_runs_are_apart(

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from dlas import config
 from dlas.errors import UserError
-from dlas.hardware import instruction_sets, target
+from dlas.hardware import instruction_sets, machine, target
 from dlas.hardware.target import Machine
 from dlas.merging import merged
 from dlas.systems import linking
@@ -21,7 +21,9 @@ X86_64_V3 = "avx2 fma f16c bmi1 bmi2 abm movbe avx popcnt sse4_1 sse4_2 ssse3 pn
 
 
 DECLARED = sorted((config.config_folder() / "target").glob("*.yaml"))
-ELF_MACHINES = {"x86_64": 62, "aarch64": 183}
+ELF_MACHINES = {"x86_64": 62, "aarch64": 183, "riscv64": 243}
+RISCV_DOUBLE_FLOAT_ABI = 0x4
+"""Of e_flags, bits 1 and 2: the RISC-V ELF psABI."""
 
 
 def declared_in(path: Path) -> config.Target:
@@ -57,6 +59,8 @@ def test_host_is_what_numpy_finds_too() -> None:
         ("x86_64-linux-gnu", "core2", 16, 16),
         ("aarch64-linux-gnu", "cortex-a72", 16, 32),
         ("aarch64-linux-gnu", "neoverse-v1", 16, 32),
+        ("riscv64-linux-gnu", "spacemit-x60", 16, 32),
+        ("riscv64-linux-gnu", "sifive-u74", 8, 32),
     ],
 )
 def test_vector_registers_are_those_of_the_named_cpu(
@@ -77,6 +81,7 @@ def test_vector_registers_are_those_of_the_named_cpu(
         ({"triple": "aarch64-linux-gnu", "cpu": "cortex-a72"}, "target.cores", "aarch64-linux-gnu"),
         ({"triple": "vax-linux-gnu", "cpu": "generic", "cores": 1}, "target.triple", "vax"),
         ({"cores": 4096}, "target.cores", "4096"),
+        ({"features": ["+abacus"]}, "target.features", "+abacus"),
     ],
 )
 @pytest.mark.skipif(platform.machine() != "x86_64", reason="the declared targets are foreign to x86-64")
@@ -121,6 +126,40 @@ def test_a_raspberry_pi_4_runs_a_cortex_a72_library_and_no_cortex_a76_one() -> N
     (reason,) = target.misfits(resolve(triple="x86_64-linux-gnu", cpu="haswell", cores=4), pi)
     assert "x86_64" in reason
     assert "aarch64" in reason
+
+
+def test_features_are_added_and_taken_away() -> None:
+    plain = resolve(triple="aarch64-linux-gnu", cpu="cortex-a76", cores=2)
+    other = resolve(triple="aarch64-linux-gnu", cpu="cortex-a76", cores=2, features=["+i8mm", "-fullfp16"])
+    assert {*other.instruction_sets} - {*plain.instruction_sets} == {"i8mm"}
+    assert {*plain.instruction_sets} - {*other.instruction_sets} == {"fullfp16"}
+    assert list(target.tvm_target(other).attrs["mattr"]) == ["+i8mm", "-fullfp16"]
+
+
+def test_a_riscv_board_passes_doubles_in_registers_and_runs_what_its_isa_line_tells(tmp_path: Path) -> None:
+    made = target.resolve(config.declared_target("riscv64"))
+    library = tmp_path / "matmul.so"
+    linking.export(tiny_library.compiled_matmul(target.tvm_target(made)), made, library)
+    flags = int.from_bytes(library.read_bytes()[48:52], "little")
+    assert flags & 0x6 == RISCV_DOUBLE_FLOAT_ABI
+    for isa, fits in (("rv64imafdc_zicsr_zifencei", True), ("rv64gc", True), ("rv64imac_zba", False)):
+        told = instruction_sets.from_cpuinfo(f"processor : 0\nisa : {isa}\nmmu : sv39\n", "riscv64")
+        assert (target.misfits(made, Machine("riscv64", "linux", told)) == ()) == fits
+    vectors = resolve(triple=made.triple, cpu=made.cpu, cores=4, features=[*made.features, "+v"])
+    (reason,) = target.misfits(vectors, Machine("riscv64", "linux", made.instruction_sets))
+    assert reason.endswith("lacks v")
+
+
+def test_one_hardware_thread_of_each_core(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number, siblings in enumerate(("0,2", "1,3", "0,2", "1,3")):
+        topology = tmp_path / f"cpu{number}" / "topology"
+        topology.mkdir(parents=True)
+        (topology / "thread_siblings_list").write_text(f"{siblings}\n")
+    monkeypatch.setattr(machine, "CPU_FOLDERS", tmp_path)
+    assert machine.first_threads([0, 1, 2, 3]) == (0, 1)
+    assert machine.first_threads([1, 2, 3]) == (1, 2)
+    assert machine.first_threads([7, 9]) == (7, 9)
+    assert resolve(affinity=[0, 2], smt=False).cores == 1
 
 
 def test_a_target_survives_its_file(tmp_path: Path) -> None:
@@ -175,6 +214,7 @@ def test_a_linker_that_is_not_there_is_refused() -> None:
             "target.rpc.key",
         ),
         ({"affinity": []}, "target.affinity"),
+        ({"features": ["dotprod"]}, "target.features"),
         ({"affinity": [1, 1]}, "target.affinity"),
         ({"affinity": [1], "cores": 2}, "target.affinity"),
     ],

@@ -112,7 +112,7 @@ def session_result(
     Raises UserError as `run` does.
     """
     np.save(folder / "inputs.npy", inputs, allow_pickle=False)
-    order = {**order, "cores": target.cores, "affinity": list(target.affinity)}
+    order = {**order, "cores": target.cores, "affinity": list(target.affinity), "smt": target.smt}
     if target.reach != "local":
         return remote.session_result(folder, result, target, library, order, time_limit)
     require_fit(target)

@@ -53,13 +53,17 @@ KERNEL_NAMES = MappingProxyType(
             "sve": "sve",
             "sve2": "sve2",
         },
+        "riscv64": {
+            name: name for name in ("m", "a", "f", "d", "c", "v", "zba", "zbb", "zbs", "zfh", "zvfh")
+        },
     }
 )
 """Per architecture: LLVM's name of an extension to the Linux kernel's.
 
 Only what a compiler uses of its own accord for arithmetic: cryptography, random numbers, system features and
 LLVM's tuning hints say nothing about whether a library runs. Sources: LLVM's X86.td and AArch64Features.td;
-Linux, arch/x86/include/asm/cpufeatures.h and Documentation/arch/arm64/elf_hwcaps.rst.
+Linux, arch/x86/include/asm/cpufeatures.h, Documentation/arch/arm64/elf_hwcaps.rst and
+Documentation/arch/riscv/uabi.rst.
 """
 
 HWCAPS = MappingProxyType(
@@ -127,9 +131,11 @@ def from_hwcaps() -> tuple[str, ...]:
 
 
 def from_cpuinfo(text: str, machine: str) -> tuple[str, ...]:
-    """The extensions that a /proc/cpuinfo lists (`flags` on x86-64, `Features` on aarch64)."""
+    """The extensions in a /proc/cpuinfo: `flags` on x86-64, `Features` on aarch64, `isa` on RISC-V."""
     lines = [line.partition(":") for line in text.splitlines()]
-    flags = {
-        flag for name, _, value in lines if name.strip() in ("flags", "Features") for flag in value.split()
-    }
+    told = [(name.strip(), value.split()) for name, _, value in lines]
+    flags = {flag for name, values in told if name in ("flags", "Features") for flag in values}
+    for isa in (values[0] for name, values in told if name == "isa" and values):
+        letters, *named = isa.removeprefix("rv64").split("_")
+        flags |= {*letters.replace("g", "imafd"), *named}
     return tuple(sorted(name for name, kernel in KERNEL_NAMES.get(machine, {}).items() if kernel in flags))

@@ -9,7 +9,7 @@ import importlib.metadata
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -100,9 +100,25 @@ def system() -> str:
     return SYSTEMS.get(platform.system().lower(), platform.system().lower())
 
 
+def usable() -> tuple[int, ...]:
+    """The numbers of the logical CPUs that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return tuple(sorted(os.sched_getaffinity(0)))
+    return tuple(range(os.cpu_count() or 1))
+
+
 def usable_cores() -> int:
-    """The cores that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """How many logical CPUs this process may run on."""
+    return len(usable())
+
+
+def first_threads(cores: Iterable[int]) -> tuple[int, ...]:
+    """Of these logical CPUs, the first that each core has of them."""
+    found: dict[str, int] = {}
+    for number in sorted(cores):
+        siblings = _text(CPU_FOLDERS / f"cpu{number}" / "topology" / "thread_siblings_list")
+        found.setdefault(siblings or str(number), number)
+    return tuple(found.values())
 
 
 def state() -> State:

@@ -17,7 +17,7 @@ from typing import Any
 
 import dlas
 from dlas.errors import UserError
-from dlas.hardware.machine import usable_cores
+from dlas.hardware.machine import first_threads, usable, usable_cores
 
 CRASHES = MappingProxyType(
     {
@@ -34,15 +34,19 @@ CRASHES = MappingProxyType(
 def run_session(request: Mapping[str, Any], folder: Path, time_limit: float) -> None:
     """Do what `request` asks in a process of its own; its file is written to `folder`.
 
-    `request` is that of dlas.hardware.session with the number of `cores` to use at most and their `affinity`.
+    `request` is that of dlas.hardware.session with the number of `cores` to use at most, their `affinity`,
+    and whether to use several hardware threads of a core (`smt`).
     Raises UserError where the library can't be loaded, crashes, or takes longer than `time_limit` seconds.
     """
-    (folder / "request.json").write_text(json.dumps(request))
+    affinity = list(request["affinity"])
+    if not request["smt"]:
+        affinity = list(first_threads(affinity or usable()))
+    (folder / "request.json").write_text(json.dumps({**request, "affinity": affinity}))
     command = [sys.executable, "-m", "dlas.hardware.session", os.fspath(folder / "request.json")]
     try:
         ended = subprocess.run(
             command,
-            env=_environment(request["cores"], request["affinity"]),
+            env=_environment(request["cores"], affinity),
             capture_output=True,
             text=True,
             errors="replace",
@@ -60,11 +64,12 @@ def _environment(cores: int, affinity: list[int]) -> dict[str, str]:
     packages = os.fspath(Path(dlas.__file__).resolve().parent.parent)
     searched = os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")]))
     confined = bool(affinity) or usable_cores() < (os.cpu_count() or 1)
+    most = len(affinity) if affinity else usable_cores()
     return {
         **os.environ,
         "PYTHONPATH": searched,
         "TVM_USE_RUNTIME_LIB": "1",
-        "TVM_NUM_THREADS": str(min(cores, usable_cores())),
+        "TVM_NUM_THREADS": str(min(cores, most)),
         # TVM binds its threads to cores counted from 0, even where this process may only run on others.
         **({"TVM_BIND_THREADS": "0"} if confined else {}),
     }

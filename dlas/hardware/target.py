@@ -31,9 +31,16 @@ VECTOR_REGISTERS = MappingProxyType(
     {
         "x86_64": (("avx512f", 64, 32), ("avx", 32, 16), ("sse2", 16, 16)),
         "aarch64": (("neon", 16, 32),),
+        "riscv64": (("v", 16, 32), ("d", 8, 32)),
     }
 )
-"""Per architecture, widest first: the extension that brings them, bytes of one register, their number."""
+"""Per architecture, widest first: the extension that brings them, bytes of one register, their number.
+
+RISC-V's vectors have 16 bytes at least; without them its registers for doubles are what there is.
+"""
+
+ABI = MappingProxyType({"riscv64": {"mabi": "lp64d"}})
+"""Where LLVM has to be told that floating-point arguments go in registers, as every Linux has it there."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,8 @@ class Target:
     emulated: bool = False
     reach: str = "local"
     rpc: config.Rpc = field(default_factory=config.Rpc)
+    smt: bool = True
+    """Whether several hardware threads of one core are used."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,7 @@ def resolve(declared: config.Target) -> Target:
             key=f"target.{missing}",
             remedy=f"Give target.cpu and target.cores of the {triple} board.",
         )
-    cores = usable_cores() if declared.cores is None else declared.cores
+    cores = _usable(declared) if declared.cores is None else declared.cores
     if cores < 1 or (declared.triple is None and cores > usable_cores()):
         raise UserError(
             f"{cores} cores can't be used here",
@@ -103,7 +112,10 @@ def resolve(declared: config.Target) -> Target:
         raise UserError(
             f"LLVM knows no CPU {cpu!r} for {triple}", key="target.cpu", remedy=_spelling_help(cpu, triple)
         )
-    features = () if declared.cpu else _hidden_from_this_machine(triple, cpu)
+    features = tuple(declared.features)
+    _require_features(triple, cpu, features)
+    if declared.cpu is None:
+        features = (*_hidden_from_this_machine(triple, cpu), *features)
     extensions = instruction_sets.of_llvm_cpu(triple, cpu, features)
     vector_bytes, vector_registers = _vector_registers(triple, cpu, extensions)
     return Target(
@@ -116,6 +128,7 @@ def resolve(declared: config.Target) -> Target:
         features=features,
         instruction_sets=extensions,
         affinity=tuple(declared.affinity or ()),
+        smt=declared.smt,
         linker=declared.linker,
         emulated=declared.emulated,
         reach=declared.reach,
@@ -133,7 +146,7 @@ def on_board(made_for: Target, board: Target) -> Target:
     """`made_for`, run on the board of another target; UserError (target) where that can't run its code."""
     there = Machine(architecture(board.triple), system(board.triple), board.instruction_sets)
     require_no(misfits(made_for, there, board.name), made_for, board.name)
-    reached = ("name", "cores", "affinity", "emulated", "reach", "rpc")
+    reached = ("name", "cores", "affinity", "smt", "emulated", "reach", "rpc")
     return replace(made_for, **{part: getattr(board, part) for part in reached})
 
 
@@ -156,6 +169,7 @@ def tvm_target(target: Target) -> tvm.target.Target:
             "mcpu": target.cpu,
             "num-cores": target.cores,
             **({"mattr": list(target.features)} if target.features else {}),
+            **ABI.get(architecture(target.triple), {}),
         }
     )
 
@@ -200,14 +214,18 @@ def write(target: Target, path: Path) -> None:
 def read(path: Path) -> Target:
     """The target that `write` wrote; UserError for anything else."""
     try:
-        values: dict[str, Any] = json.loads(path.read_text())
-        needed = {known.name for known in fields(Target) if _is_needed(known)}
-        if not needed <= set(values) <= {known.name for known in fields(Target)}:
-            raise ValueError(f"its keys are {', '.join(sorted(values))}")
-        lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
-        return Target(**{**values, **lists, "rpc": config.Rpc(**values.get("rpc", {}))})
+        return of_values(json.loads(path.read_text()))
     except (ValueError, TypeError, OSError) as error:
         raise UserError(f"{path.name} does not describe a target: {error}", key=str(path)) from None
+
+
+def of_values(values: dict[str, Any]) -> Target:
+    """The target whose `asdict` it is, as JSON gives it back; ValueError or TypeError for anything else."""
+    needed = {known.name for known in fields(Target) if _is_needed(known)}
+    if not needed <= set(values) <= {known.name for known in fields(Target)}:
+        raise ValueError(f"its keys are {', '.join(sorted(values))}")
+    lists = {name: tuple(value) for name, value in values.items() if isinstance(value, list)}
+    return Target(**{**values, **lists, "rpc": config.Rpc(**values.get("rpc", {}))})
 
 
 def _is_needed(known: Field[Any]) -> bool:
@@ -224,6 +242,30 @@ def system(triple: str) -> str:
     """The operating system of a triple: linux, macos."""
     words = [word.rstrip("0123456789.") for word in triple.lower().split("-")[1:]]
     return next((SYSTEMS[word] for word in words if word in SYSTEMS), "an unknown system")
+
+
+def _require_features(triple: str, cpu: str, features: tuple[str, ...]) -> None:
+    """LLVM itself only prints a warning. A feature that it knows is there once it is added."""
+    unknown = [name for name in features if name[1:] not in _features(triple, cpu, f"+{name[1:]}")]
+    if unknown:
+        raise UserError(
+            f"LLVM knows no feature {', '.join(unknown)} for {triple}",
+            key="target.features",
+            remedy=f"llc -mtriple={triple} -mattr=help lists them",
+        )
+
+
+def _features(triple: str, cpu: str, more: str) -> set[str]:
+    from tvm.target import Target as TvmTarget
+    from tvm.target import codegen
+
+    described = {"kind": "llvm", "mtriple": triple, "mcpu": cpu, "mattr": [more]}
+    return {str(name) for name in codegen.llvm_get_cpu_features(TvmTarget(described))}
+
+
+def _usable(declared: config.Target) -> int:
+    cores = declared.affinity or machine.usable()
+    return len(cores if declared.smt else machine.first_threads(cores))
 
 
 def _hidden_from_this_machine(triple: str, cpu: str) -> tuple[str, ...]:
