@@ -10,6 +10,8 @@ longer than what it waits for.
 from __future__ import annotations
 
 import json
+import logging
+import math
 import os
 import queue
 import re
@@ -35,11 +37,16 @@ LISTENING_SECONDS = 10.0
 BUSY_SECONDS = 900.0
 """How long a board may serve others, or another process on it may time, before waiting for it ends."""
 
+NOTICE_SECONDS = 3.0
+"""A turn that takes longer to come is told of."""
+
 ANSWER_SECONDS = 120.0
 """For what takes a board no time to speak of, over a slow network, on a slow board."""
 
 UPLOAD_SECONDS = 900.0
 """For 500 MB over a wireless network."""
+
+log = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
 
@@ -162,6 +169,7 @@ def _connected(target: Target, seconds: float) -> Any:
         lambda: rpc.connect(where.host, where.port, key=where.key, session_timeout=seconds),
         target,
         "serves another client",
+        NOTICE_SECONDS,
     )
 
 
@@ -185,6 +193,7 @@ def _requested(target: Target, seconds: float) -> Any:
         lambda: tracker.request(where.key, session_timeout=seconds, max_retry=1),
         target,
         "has no free board",
+        NOTICE_SECONDS,
     )
 
 
@@ -204,8 +213,10 @@ def _answer(target: Target, seconds: float, call: Callable[[], Result]) -> Resul
     return _within(seconds, call, target, "does not answer")
 
 
-def _within(seconds: float, call: Callable[[], Result], target: Target, otherwise: str) -> Result:
-    """What `call` returns; UserError where it fails or takes longer.
+def _within(
+    seconds: float, call: Callable[[], Result], target: Target, otherwise: str, notice: float = math.inf
+) -> Result:
+    """What `call` returns; UserError where it fails or takes longer. After `notice` seconds it is told.
 
     TVM's connections know no limits of their own: `call` is left behind in its thread.
     """
@@ -218,7 +229,12 @@ def _within(seconds: float, call: Callable[[], Result], target: Target, otherwis
             done.put((None, error))
 
     threading.Thread(target=work, daemon=True).start()
-    result, failure = _awaited(done, seconds, target, otherwise)
+    try:
+        result, failure = _awaited(done, seconds, notice, partial(_tell_of_waiting, target, otherwise))
+    except queue.Empty:
+        raise UserError(
+            f"the board {name_of(target)} {otherwise}, for more than {seconds:g} s", key="target.rpc"
+        ) from None
     if failure is not None:
         raise _lost(target, failure) from None
     return result  # type: ignore[return-value]  # None only beside a failure, or where the call gives it
@@ -227,15 +243,21 @@ def _within(seconds: float, call: Callable[[], Result], target: Target, otherwis
 def _awaited(
     done: queue.SimpleQueue[tuple[Result | None, Exception | None]],
     seconds: float,
-    target: Target,
-    otherwise: str,
+    notice: float,
+    tell: Callable[[], None],
 ) -> tuple[Result | None, Exception | None]:
-    try:
+    """What comes within `seconds`, told of once `notice` have passed; else queue.Empty."""
+    if notice >= seconds:
         return done.get(timeout=seconds)
+    try:
+        return done.get(timeout=notice)
     except queue.Empty:
-        raise UserError(
-            f"the board {name_of(target)} {otherwise}, for more than {seconds:g} s", key="target.rpc"
-        ) from None
+        tell()
+        return done.get(timeout=seconds - notice)
+
+
+def _tell_of_waiting(target: Target, otherwise: str) -> None:
+    log.warning("waiting: the board %s %s", name_of(target), otherwise)
 
 
 def _lost(target: Target, failure: Exception) -> UserError:
