@@ -21,11 +21,15 @@ from pathlib import Path
 
 from filelock import FileLock
 
+from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
 from dlas.hardware.target import Target
 from dlas.systems.tuners.task import TuningTask, definition
 
 SUFFIX = ".json"
+
+SEPARATOR = "-"
+"""In the name of a file; neither modules nor workloads have it in theirs."""
 
 MEMBER = re.compile(r"[\w.-]+/[0-9a-f]+/[\w.-]+\.json")
 """Of an exported store: a path as above."""
@@ -60,11 +64,16 @@ class Shelf:
         """Append the records that are not there yet; they are on the disk when this returns."""
         _add(self.file(task), records)
 
+    def workloads(self, algorithm: str) -> list[ConvWorkload]:
+        """Those that it has records of by `algorithm`, as the algorithm is now or once was."""
+        files = self.folder.glob(f"{algorithm}{SEPARATOR}*{SUFFIX}")
+        keys = {file.name.split(SEPARATOR)[1] for file in files}
+        return [ConvWorkload.from_key(key) for key in sorted(keys)]
+
     def file(self, task: TuningTask) -> Path:
         """Where the records of `task` are."""
-        return (
-            self.folder / f"{task.algorithm}-{task.workload.key}-{_digest(definition(task).script())}{SUFFIX}"
-        )
+        parts = (task.algorithm, task.workload.key, _digest(definition(task).script()))
+        return self.folder / f"{SEPARATOR.join(parts)}{SUFFIX}"
 
 
 def export(root: Path, archive: Path) -> int:

@@ -18,6 +18,7 @@ from dlas.hardware.target import Target
 from dlas.systems.carry_over import CannotCarry, carry_over
 from dlas.systems.tuners.ansor_worker import answers
 from dlas.systems.tuners.search import (
+    NOT_MEASURED,
     Searcher,
     SearchSettings,
     foreign_log,
@@ -108,10 +109,7 @@ def best_schedules(
                     found[key] = carry_over(schedule["script"])
                 except CannotCarry as error:
                     refused[key] += (str(error),)
-    missing = fixed | {
-        task.key: "; ".join(refused[task.key]) or "no candidate of it was measured with success"
-        for task in tasks
-    }
+    missing = fixed | {task.key: "; ".join(refused[task.key]) or NOT_MEASURED for task in tasks}
     missing = {key: reason for key, reason in missing.items() if key not in found}
     return Schedules(found, missing, {key: reasons for key, reasons in refused.items() if reasons})
 

@@ -18,7 +18,9 @@ from typing import TYPE_CHECKING, Any
 import dlas
 from dlas.hardware.target import Target
 from dlas.systems.tuners import worker_process
+from dlas.systems.tuners.relatives import records_of_relatives
 from dlas.systems.tuners.search import (
+    NOT_MEASURED,
     Searcher,
     SearchSettings,
     foreign_log,
@@ -27,12 +29,21 @@ from dlas.systems.tuners.search import (
     searchable,
 )
 from dlas.systems.tuners.task import Record, Schedules, Tuning, TuningTask
-from dlas.systems.tuning_store import TuningStore
+from dlas.systems.tuning_store import Shelf, TuningStore
 
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
 Settings = SearchSettings
+
+VERSION = f"metaschedule-{version('apache-tvm')}"
+"""In the store."""
+
+SEEDS = 4
+"""Schedules of relatives that a layer's search starts from, at most."""
+
+SPARE = 3
+"""Times as many records of relatives are looked at as are wanted: some do not apply, or give the same."""
 
 TRIED_AT_MOST = 4
 """How far down from the fastest schedule to look for one that still applies."""
@@ -52,12 +63,29 @@ def tune(
     UserError where the target is not this machine, or the worker dies.
     """
 
+    shelf = store.shelf(VERSION, target)
+
     def measure(tasks: Sequence[TuningTask], trials: int, log: Path) -> Generator[dict[str, Any], None, None]:
         options = {"population": settings.population, "generations": settings.generations}
-        return _answers(_request("tune", tasks, target, log) | {"trials": trials} | options)
+        relatives = relatives_of(tasks, shelf, SEEDS)
+        return answers(request("tune", tasks, target, log, trials=trials, relatives=relatives, **options))
 
-    searcher = Searcher("MetaSchedule", f"metaschedule-{version('apache-tvm')}", read, measure)
-    return search(searcher, tasks, target, settings.trials, log, store)
+    return search(
+        Searcher("MetaSchedule", VERSION, read, measure), tasks, target, settings.trials, log, store
+    )
+
+
+def relatives_of(
+    tasks: Sequence[TuningTask], shelf: Shelf, candidates: int
+) -> dict[str, list[tuple[str, str]]]:
+    """For each task that `shelf` has no record of, records of its relatives with their workloads' keys: more
+    than `candidates`, for some may not fit the task."""
+    found = {}
+    for task in tasks:
+        if not shelf.records(task):
+            records = records_of_relatives(task, shelf, read, SPARE * candidates)
+            found[task.key] = [(workload.key, record) for workload, record in records]
+    return {key: records for key, records in found.items() if records}
 
 
 def read(line: str) -> Record:
@@ -82,8 +110,8 @@ def best_schedules(
     found: dict[str, PrimFunc] = {}
     refused: dict[str, tuple[str, ...]] = {}
     if tasks and log.exists() and log.stat().st_size:
-        request = _request("replay", tasks, target, log) | {"best": TRIED_AT_MOST, "foreign": foreign}
-        with closing(_answers(request)) as schedules:
+        asked = request("replay", tasks, target, log, best=TRIED_AT_MOST, foreign=foreign)
+        with closing(answers(asked)) as schedules:
             for schedule in schedules:
                 if "foreign" in schedule:
                     raise foreign_log(log, schedule["foreign"], target)
@@ -93,14 +121,17 @@ def best_schedules(
                 else:
                     refused[key] = (*refused.get(key, ()), schedule["refused"])
     missing = fixed | {
-        task.key: "; ".join(refused.get(task.key, ())) or "no candidate of it was measured with success"
+        task.key: "; ".join(refused.get(task.key, ())) or NOT_MEASURED
         for task in tasks
         if task.key not in found
     }
     return Schedules(found, missing, refused)
 
 
-def _request(command: str, tasks: Sequence[TuningTask], target: Target, log: Path) -> dict[str, Any]:
+def request(
+    command: str, tasks: Sequence[TuningTask], target: Target, log: Path, **more: object
+) -> dict[str, Any]:
+    """What to ask the worker."""
     return {
         "command": command,
         "tasks": [
@@ -109,10 +140,12 @@ def _request(command: str, tasks: Sequence[TuningTask], target: Target, log: Pat
         ],
         "target": {name: getattr(target, name) for name in TARGET_FIELDS},
         "log": str(log.resolve()),
+        **more,
     }
 
 
-def _answers(request: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]:
+def answers(request: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]:
+    """Ask a worker and yield its answers as they come: see worker_process.ask."""
     packages = [str(Path(dlas.__file__).resolve().parents[1]), *filter(None, sys.path)]
     environment = {
         **os.environ,

@@ -1,6 +1,6 @@
 """The process that MetaSchedule searches in: a request on standard input, JSON lines on standard output.
 
-    {"command": "tune" | "replay", "tasks": [{"workload": ...}, ...], "target": ..., "log": ..., ...}
+    {"command": "tune" | "transfer" | "replay", "tasks": [{"workload": ...}, ...], "target": ..., ...}
 
 When its standard input closes, this process and all that it started end, whatever they are doing.
 """
@@ -25,11 +25,11 @@ def main() -> None:
     def report(answer: dict[str, Any]) -> None:
         answers.write(json.dumps(answer) + "\n")
 
-    from dlas.systems.tuners import metaschedule_search
+    from dlas.systems.tuners.metaschedule_replay import replay
+    from dlas.systems.tuners.metaschedule_search import tune
+    from dlas.systems.tuners.metaschedule_transfer import transfer
 
-    {"tune": metaschedule_search.tune, "replay": metaschedule_search.replay}[request["command"]](
-        request, report
-    )
+    {"tune": tune, "transfer": transfer, "replay": replay}[request["command"]](request, report)
     answers.close()
     sys.stderr.flush()
     os._exit(0)  # nothing is left to save, and idle measuring processes would take a second each to join

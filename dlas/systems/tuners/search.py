@@ -22,6 +22,9 @@ from dlas.hardware.target import Target, misfits, this_machine
 from dlas.systems.tuners.task import Record, Tuning, TuningTask
 from dlas.systems.tuning_store import Shelf, TuningStore, whole_lines
 
+NOT_MEASURED = "no candidate of it was measured with success"
+"""Why a task has no schedule, if nothing more is known."""
+
 
 @dataclass(frozen=True)
 class SearchSettings(config.Tuner):
@@ -77,6 +80,35 @@ def search(
     next search goes on with them. Measuring holds the board alone: a second search of the same layers waits,
     and finds what the first measured. UserError where the target is not this machine.
     """
+    return _searched(searcher, tasks, target, log, store, lambda kept: _rounds(kept, trials))
+
+
+def measure_new(
+    searcher: Searcher,
+    tasks: Sequence[TuningTask],
+    target: Target,
+    candidates: int,
+    log: Path,
+    store: TuningStore,
+) -> Tuning:
+    """Measure at most so many candidates of each task that `store` has none of; for the rest see `search`."""
+
+    def rounds(kept: _Kept) -> list[_Round]:
+        new = kept.unmeasured()
+        return [_Round(new, candidates * len(new))] if new else []
+
+    return _searched(searcher, tasks, target, log, store, rounds)
+
+
+def _searched(
+    searcher: Searcher,
+    tasks: Sequence[TuningTask],
+    target: Target,
+    log: Path,
+    store: TuningStore,
+    rounds: Callable[[_Kept], list[_Round]],
+) -> Tuning:
+    """Measure in the rounds that are left, given what is kept."""
     if reasons := misfits(target, this_machine()):
         raise UserError(
             f"{searcher.name} measures its candidates on this machine, which does not run them: "
@@ -89,11 +121,11 @@ def search(
         return Tuning()
     seconds = 0.0
     with _kept(searcher, tasks, log, store.shelf(searcher.version, target)) as kept:
-        if _rounds(tasks, kept, trials):
+        if rounds(kept):
             with exclusive_board(target):
                 start = time.monotonic()
                 kept.restock()  # with what another process measured while it held the board
-                _measure(searcher, _rounds(tasks, kept, trials), kept)
+                _measure(searcher, rounds(kept), kept)
                 seconds = time.monotonic() - start
     return Tuning(kept.measured.total(), kept.failed, seconds, kept.best)
 
@@ -122,13 +154,13 @@ def foreign_log(log: Path, measured_for: str, target: Target) -> UserError:
     )
 
 
-def _rounds(tasks: Sequence[TuningTask], kept: _Kept, trials: int) -> list[_Round]:
+def _rounds(kept: _Kept, trials: int) -> list[_Round]:
     """What is left to measure, one round after the other.
 
     New layers get their share of the budget even where the store holds more of the others than the whole
     budget; what an interrupted search of these very tasks measured has come out of it already.
     """
-    new = [task for task in tasks if not kept.measured[task.key]]
+    tasks, new = [*kept.tasks.values()], kept.unmeasured()
     share = math.ceil(trials * len(new) / len(tasks))
     if kept.resumed:
         share = min(share, max(trials - kept.measured.total(), len(new)))
@@ -203,6 +235,10 @@ class _Kept:
     def of(self, tasks: Sequence[TuningTask]) -> int:
         """Records of these tasks."""
         return sum(self.measured[task.key] for task in tasks)
+
+    def unmeasured(self) -> list[TuningTask]:
+        """The tasks without any record."""
+        return [task for key, task in self.tasks.items() if not self.measured[key]]
 
     def require(self, tasks: Sequence[TuningTask], trials: int) -> None:
         """UserError where records were lost: tuners do not look whether their writing succeeds."""

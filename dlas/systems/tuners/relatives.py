@@ -1,0 +1,100 @@
+"""How near two convolutions are: of how much use a schedule of the one may be to the other."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from dlas.algorithms.workload import ConvWorkload
+from dlas.systems.tuners.task import Record, TuningTask
+from dlas.systems.tuning_store import Shelf
+
+OTHER_LOOPS = 4.0
+"""Another kernel, stride, dilation or layout, another kind of groups, a border where there is none: the loops
+are others, at best with some inner tiles in common. As far as channels sixteen times as many."""
+
+OTHER_EPILOGUE = 0.25
+"""A bias, residual or activation that the other has not: a little more work on each output."""
+
+NEXT_FASTEST = 1.0
+"""A layer's second fastest schedule counts as far as the fastest of one with twice the channels."""
+
+RELATIVES = 6
+"""Workloads whose records are looked at for one layer."""
+
+
+def distance(one: ConvWorkload, other: ConvWorkload) -> float:
+    """0 for equals, the same both ways, infinite where data types or weight formats differ.
+
+    The sum of |log2| of the ratios of batch, channels, rows and columns, and a constant for each thing that
+    makes the loops others.
+    """
+    if (one.dtype, one.format) != (other.dtype, other.format):
+        return math.inf
+    extents = zip(_extents(one), _extents(other), strict=True)
+    return (
+        sum(abs(math.log2(mine / its)) for mine, its in extents)
+        + OTHER_LOOPS * _differing(_loops(one), _loops(other))
+        + OTHER_EPILOGUE * _differing(_epilogue(one), _epilogue(other))
+    )
+
+
+def records_of_relatives(
+    task: TuningTask, shelf: Shelf, read: Callable[[str], Record], count: int
+) -> list[tuple[ConvWorkload, str]]:
+    """At most `count` records that `shelf` has of the task's relatives by the same algorithm, each with its
+    workload: those of near and fast schedules first."""
+    ranked: list[tuple[float, ConvWorkload, str]] = []
+    for far, workload, records in _relatives(task, shelf):
+        timed = [(read(record).seconds, record) for record in records]
+        fastest = sorted((seconds, record) for seconds, record in timed if seconds is not None)
+        ranked += [
+            (far + NEXT_FASTEST * rank, workload, record) for rank, (_, record) in enumerate(fastest[:count])
+        ]
+    ranked.sort(key=lambda one: one[0])
+    return [(workload, record) for _, workload, record in ranked[:count]]
+
+
+def _relatives(task: TuningTask, shelf: Shelf) -> Iterator[tuple[float, ConvWorkload, list[str]]]:
+    """The nearest workloads that have records, with their distances, nearest first."""
+    found = ((distance(task.workload, other), other) for other in shelf.workloads(task.algorithm))
+    near = sorted((pair for pair in found if math.isfinite(pair[0])), key=lambda pair: pair[0])
+    left = RELATIVES
+    for far, workload in near:
+        records = shelf.records(replace(task, workload=workload))
+        if records and workload != task.workload and left:
+            left -= 1
+            yield far, workload, records
+
+
+def _extents(workload: ConvWorkload) -> tuple[int, ...]:
+    return (
+        workload.batch,
+        workload.group_in_channels,
+        workload.group_out_channels,
+        workload.groups,
+        workload.out_height,
+        workload.out_width,
+    )
+
+
+def _loops(workload: ConvWorkload) -> tuple[object, ...]:
+    groups = "one" if workload.groups == 1 else "depthwise" if workload.group_in_channels == 1 else "some"
+    return (
+        workload.kernel,
+        workload.stride,
+        workload.dilation,
+        groups,
+        any(workload.padding),
+        workload.input_block,
+        workload.output_block,
+    )
+
+
+def _epilogue(workload: ConvWorkload) -> tuple[object, ...]:
+    return workload.bias, workload.residual, workload.activation
+
+
+def _differing(mine: tuple[object, ...], its: tuple[object, ...]) -> int:
+    return sum(one != other for one, other in zip(mine, its, strict=True))
