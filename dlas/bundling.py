@@ -62,6 +62,7 @@ def fill(folder: Path, found: Results) -> None:
     log = found.tuned.folder / stages.TUNING_LOG
     if log.exists():
         shutil.copy(log, bundle.tuning / stages.TUNING_LOG)
+    shutil.copy(found.tuned.summary, bundle.tuning)
     choices = json.loads((found.kernels.folder / "choices.json").read_text())
     schedules = {"tuner": found.stack.tuner.module, "opt_level": found.stack.compiler.opt_level}
     (bundle.tuning / "choices.json").write_text(
@@ -116,6 +117,7 @@ def tags(found: Results) -> dict[str, str]:
     noted = {
         "dlas.fallbacks": "; ".join(fallbacks),
         "dlas.untuned_layers": ", ".join(untuned),
+        "dlas.tuning_stopped": found.tuned.stopped,
         "dlas.unsteady": "; ".join(found.timing.unsteady),
         "dlas.emulated": found.timing.environment["cpu"] if found.timing.emulated else "",
     }

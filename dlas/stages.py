@@ -32,8 +32,10 @@ from dlas.systems.sites import conv_sites
 from dlas.systems.tuning_store import TuningStore
 
 TUNING_LOG = "log.json"
+TUNING = "tuning.json"
 WEIGHTS = "model.safetensors"
 CANDIDATES = "candidates.csv"
+SEARCH = "dlas.systems.tuners.search"
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,15 @@ class Tuned:
     trials: int
     failed: int
     seconds: float
+    layers: list[dict[str, object]]
+    """dlas.systems.tuners.task.LayerTuning of each task."""
+    stopped: str
+    """Why the search ended before its budget did."""
+
+    @property
+    def summary(self) -> Path:
+        """All of this as JSON."""
+        return self.folder / TUNING
 
 
 @dataclass(frozen=True)
@@ -200,18 +211,21 @@ def tune(stack: config.Stack, lowered: Lowered, target: Target, store: StageStor
         "tasks": {task.key: task.count for task in tasks},
         "tuner": asdict(stack.tuner),
         "target": decisive(target),
-        "code": source_digest("dlas.algorithms", stack.tuner.module, *{task.algorithm for task in tasks}),
+        "code": source_digest(
+            "dlas.algorithms", SEARCH, stack.tuner.module, *{task.algorithm for task in tasks}
+        ),
     }
 
     def make(folder: Path) -> None:
         measured = TuningStore(Path(stack.artifacts) / "tuning")
         tuner = import_module(stack.tuner.module)
         found = tuner.tune(tasks, target, stack.tuner, folder / TUNING_LOG, measured)
-        kept = {"trials": found.trials, "failed": found.failed, "seconds": found.seconds}
-        _write(folder / "tuning.json", kept)
+        kept = asdict(found)
+        del kept["best"]
+        _write(folder / TUNING, kept)
 
     folder = store.obtain("tune", inputs, make)
-    return Tuned(folder.name, folder, **json.loads((folder / "tuning.json").read_text()))
+    return Tuned(folder.name, folder, **json.loads((folder / TUNING).read_text()))
 
 
 def choose_kernels(

@@ -5,18 +5,24 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import tvm
 from command import dlas
 from mlflow import MlflowClient
 from safetensors.torch import load_file
 from torch import nn
 
 from dlas.bundle import Bundle, verify
+from dlas.hardware import target
 from dlas.models import checkpoint
+from dlas.systems import program
+from dlas.systems.selection import kernel_tasks
+from dlas.systems.tuners import ansor
 
 pytestmark = pytest.mark.slow
 
@@ -90,6 +96,24 @@ def test_the_log_is_ansors_own(bundle: Bundle) -> None:
     records = [json.loads(line) for line in (bundle.tuning / "log.json").read_text().splitlines()]
     assert len(records) == TRIALS
     assert all(record["v"] == "v0.6" and record["i"] and record["r"] for record in records)
+
+
+def test_the_log_alone_gives_the_same_kernels(bundle: Bundle, artifacts: Path, tmp_path: Path) -> None:
+    (kept,) = (artifacts / "stages" / "kernels").glob("*/kernels.json")
+    kernels = tvm.ir.load_json(kept.read_text())
+    tasks = kernel_tasks(program.load(bundle.model))
+    log = shutil.copy(bundle.tuning / "log.json", tmp_path)
+    schedules = ansor.best_schedules(Path(log), [*tasks.values()], target.read(bundle.target))
+    for variable, kernel in kernels.functions_items():
+        name = variable.name_hint
+        assert tvm.ir.save_json(schedules.found[tasks[name].key]) == tvm.ir.save_json(kernel)
+
+
+def test_the_bundle_tells_what_each_layer_gained(bundle: Bundle) -> None:
+    told = json.loads((bundle.tuning / "tuning.json").read_text())
+    assert sum(layer["trials"] for layer in told["layers"]) == told["trials"] == TRIALS
+    assert all(layer["best_ms"] <= layer["first_ms"] for layer in told["layers"] if layer["first_ms"])
+    assert told["stopped"] == ""
 
 
 def test_the_store_keeps_what_the_log_holds(bundle: Bundle, artifacts: Path) -> None:

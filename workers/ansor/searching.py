@@ -114,7 +114,7 @@ class Progress(PythonBasedMeasureCallback):
         self.target = str(tasks[0].target)
         self.weights = weights
         self.report = report
-        self.trials = self.failed = 0
+        self.trials = 0
         self.best = defaultdict(lambda: math.inf)
 
     def restore(self, log: Path) -> None:
@@ -135,22 +135,11 @@ class Progress(PythonBasedMeasureCallback):
         for record, result in zip(inputs, results, strict=True):
             key = record.task.workload_key
             self.trials += 1
-            if result.error_no:
-                self.failed += 1
-            else:
+            if not result.error_no:
                 self.best[key] = min(self.best[key], mean_seconds(result))
 
     def tell(self) -> None:
-        """`estimated`: seconds of all layers together, null until each has a candidate that ran."""
-        estimated = sum(count * self.best[key] for key, count in self.weights.items())
-        self.report(
-            {
-                "trials": self.trials,
-                "failed": self.failed,
-                "best": [finite(self.best[key]) for key in self.weights],
-                "estimated": finite(estimated),
-            }
-        )
+        self.report({"trials": self.trials})
 
 
 def most_promising(tasks: list[SearchTask], progress: Progress, trials: int) -> list[SearchTask]:
@@ -166,7 +155,3 @@ def most_promising(tasks: list[SearchTask], progress: Progress, trials: int) -> 
 
 def mean_seconds(result: auto_scheduler.MeasureResult) -> float:
     return float(np.mean([cost.value for cost in result.costs]))
-
-
-def finite(seconds: float) -> float | None:
-    return seconds if math.isfinite(seconds) else None

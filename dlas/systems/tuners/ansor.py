@@ -23,6 +23,7 @@ from dlas.systems.tuners.search import (
     SearchSettings,
     foreign_log,
     not_searchable,
+    require_records,
     search,
     searchable,
 )
@@ -71,7 +72,8 @@ def tune(
     def measure(tasks: Sequence[TuningTask], trials: int, log: Path) -> Generator[dict[str, Any], None, None]:
         return answers(_request("tune", tasks, target, log, trials=trials, search=options, seed=SEED))
 
-    return search(Searcher("Ansor", VERSION, read, measure), tasks, target, settings.trials, log, store)
+    searcher = Searcher("Ansor", VERSION, read, measure)
+    return search(searcher, tasks, target, settings.trials, log, store, settings.patience)
 
 
 def read(line: str) -> Record:
@@ -94,6 +96,7 @@ def best_schedules(
     tasks = searchable(tasks)
     if not tasks:
         return Schedules(missing=fixed)
+    require_records(log, "Ansor", read)
     found: dict[str, PrimFunc] = {}
     refused: dict[str, tuple[str, ...]] = defaultdict(tuple)
     if log.exists() and log.stat().st_size:
@@ -104,6 +107,9 @@ def best_schedules(
                     raise foreign_log(log, schedule["foreign"], target)
                 key = tasks[schedule["task"]].key
                 if key in found:
+                    continue
+                if "refused" in schedule:
+                    refused[key] += (f"its schedule no longer applies: {schedule['refused']}",)
                     continue
                 try:
                     found[key] = carry_over(schedule["script"])

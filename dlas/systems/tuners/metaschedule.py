@@ -25,6 +25,7 @@ from dlas.systems.tuners.search import (
     SearchSettings,
     foreign_log,
     not_searchable,
+    require_records,
     search,
     searchable,
 )
@@ -70,9 +71,8 @@ def tune(
         relatives = relatives_of(tasks, shelf, SEEDS)
         return answers(request("tune", tasks, target, log, trials=trials, relatives=relatives, **options))
 
-    return search(
-        Searcher("MetaSchedule", VERSION, read, measure), tasks, target, settings.trials, log, store
-    )
+    searcher = Searcher("MetaSchedule", VERSION, read, measure)
+    return search(searcher, tasks, target, settings.trials, log, store, settings.patience)
 
 
 def relatives_of(
@@ -109,6 +109,7 @@ def best_schedules(
     tasks = searchable(tasks)
     found: dict[str, PrimFunc] = {}
     refused: dict[str, tuple[str, ...]] = {}
+    require_records(log, "MetaSchedule", read)
     if tasks and log.exists() and log.stat().st_size:
         asked = request("replay", tasks, target, log, best=TRIED_AT_MOST, foreign=foreign)
         with closing(answers(asked)) as schedules:

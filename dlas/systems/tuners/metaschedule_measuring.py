@@ -132,10 +132,8 @@ def seconds(record: Any) -> float:
 
 
 def tell(layers: Sequence[Layer], report: Report) -> None:
-    """Report the trials, and the seconds of all layers together once each has a candidate that ran."""
-    estimated = sum(layer.task.count * layer.best for layer in layers)
-    trials = sum(layer.measured for layer in layers)
-    report({"trials": trials, "estimated": estimated if math.isfinite(estimated) else None})
+    """Report how many candidates were measured."""
+    report({"trials": sum(layer.measured for layer in layers)})
 
 
 def _prepare(machine: str) -> None:

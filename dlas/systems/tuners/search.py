@@ -6,12 +6,14 @@ in the store count. Layers that the store has nothing of are searched first, eac
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +21,14 @@ from dlas import config
 from dlas.errors import UserError
 from dlas.hardware.deployment import exclusive_board
 from dlas.hardware.target import Target, misfits, this_machine
-from dlas.systems.tuners.task import Record, Tuning, TuningTask
+from dlas.systems.tuners import gains
+from dlas.systems.tuners.task import LayerTuning, Record, Tuning, TuningTask
 from dlas.systems.tuning_store import Shelf, TuningStore, whole_lines
+
+logger = logging.getLogger(__name__)
+
+NO_GAIN = 0.01
+"""Of all layers' time: less is within what measurements differ by."""
 
 NOT_MEASURED = "no candidate of it was measured with success"
 """Why a task has no schedule, if nothing more is known."""
@@ -36,9 +44,11 @@ class SearchSettings(config.Tuner):
     """Candidates that the cost model ranks in each generation."""
     generations: int = 2
     """Generations of the evolutionary search before each round of measurements."""
+    patience: int = 256
+    """The search ends after so many trials in which the layers' time fell by less than 1 %."""
 
     def __post_init__(self) -> None:
-        for name in ("trials", "population", "generations"):
+        for name in ("trials", "population", "generations", "patience"):
             if getattr(self, name) < 1:
                 raise UserError(
                     f"{getattr(self, name)} is too few",
@@ -60,8 +70,7 @@ class Searcher:
     measure: Callable[[Sequence[TuningTask], int, Path], Any]
     """(tasks, trials, log): a generator that measures until the log holds as many records of these tasks.
 
-    After every batch, its records written, it yields {"trials": those records, "estimated": seconds of all
-    layers together or None}.
+    After every batch, its records written, it yields {"trials": how many these are}.
     """
 
 
@@ -72,15 +81,18 @@ def search(
     trials: int,
     log: Path,
     store: TuningStore,
+    patience: float = math.inf,
 ) -> Tuning:
-    """Search until `trials` candidates of these tasks are measured, those in `store` with them.
+    """Search until `trials` candidates of these tasks are measured, those in `store` with them, or until
+    `patience` trials in a row gained next to nothing.
 
     `log` ends with every record of these tasks, and none of others. Records are in the store as soon as
     they are measured. On any exception, KeyboardInterrupt with it, both hold whole records only, and the
     next search goes on with them. Measuring holds the board alone: a second search of the same layers waits,
     and finds what the first measured. UserError where the target is not this machine.
     """
-    return _searched(searcher, tasks, target, log, store, lambda kept: _rounds(kept, trials))
+    budget = partial(_rounds, trials=trials)
+    return _searched(searcher, tasks, target, log, store, budget, patience)
 
 
 def measure_new(
@@ -97,7 +109,7 @@ def measure_new(
         new = kept.unmeasured()
         return [_Round(new, candidates * len(new))] if new else []
 
-    return _searched(searcher, tasks, target, log, store, rounds)
+    return _searched(searcher, tasks, target, log, store, rounds, patience=math.inf)
 
 
 def _searched(
@@ -107,6 +119,7 @@ def _searched(
     log: Path,
     store: TuningStore,
     rounds: Callable[[_Kept], list[_Round]],
+    patience: float,
 ) -> Tuning:
     """Measure in the rounds that are left, given what is kept."""
     if reasons := misfits(target, this_machine()):
@@ -119,15 +132,17 @@ def _searched(
     tasks = searchable(tasks)
     if not tasks:
         return Tuning()
-    seconds = 0.0
+    seconds, stopped = 0.0, ""
     with _kept(searcher, tasks, log, store.shelf(searcher.version, target)) as kept:
         if rounds(kept):
             with exclusive_board(target):
                 start = time.monotonic()
                 kept.restock()  # with what another process measured while it held the board
-                _measure(searcher, rounds(kept), kept)
+                stopped = _measure(searcher, rounds(kept), kept, patience)
                 seconds = time.monotonic() - start
-    return Tuning(kept.measured.total(), kept.failed, seconds, kept.best)
+                for line in (*gains.table(kept.layers()).splitlines(), *filter(None, [stopped])):
+                    logger.info(line)
+    return Tuning(kept.measured.total(), kept.failed, seconds, kept.best, kept.layers(), stopped)
 
 
 def searchable(tasks: Sequence[TuningTask]) -> list[TuningTask]:
@@ -154,6 +169,21 @@ def foreign_log(log: Path, measured_for: str, target: Target) -> UserError:
     )
 
 
+def require_records(log: Path, name: str, read: Callable[[str], Record]) -> None:
+    """UserError unless every line of `log`, where there is one, is a record of the tuner called `name`."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    for number, line in enumerate(lines, 1):
+        _record(log, number, line, name, read)
+
+
+def _record(log: Path, number: int, line: str, name: str, read: Callable[[str], Record]) -> Record:
+    try:
+        return read(line)
+    except (ValueError, TypeError, LookupError, ArithmeticError):
+        problem = f"line {number} of the tuning log is no record of {name}, or was cut off"
+        raise UserError(problem, key=str(log)) from None
+
+
 def _rounds(kept: _Kept, trials: int) -> list[_Round]:
     """What is left to measure, one round after the other.
 
@@ -169,8 +199,10 @@ def _rounds(kept: _Kept, trials: int) -> list[_Round]:
     return [*first, *last]
 
 
-def _measure(searcher: Searcher, rounds: Sequence[_Round], kept: _Kept) -> None:
+def _measure(searcher: Searcher, rounds: Sequence[_Round], kept: _Kept, patience: float) -> str:
+    """Why it ended before the rounds did; "" where it did not."""
     measured = kept.measured.total()
+    hope = _Hope(patience, measured, len(kept.best), kept.estimate())
     aim = max((measured - kept.of(one.tasks) + one.trials for one in rounds), default=measured)
     with _progress_bar(searcher.name, aim, measured) as show:
         for one in rounds:
@@ -178,7 +210,14 @@ def _measure(searcher: Searcher, rounds: Sequence[_Round], kept: _Kept) -> None:
                 for progress in reports:
                     kept.file()
                     kept.require(one.tasks, progress["trials"])
-                    show(kept.measured.total(), progress["estimated"])
+                    show(kept.measured.total(), kept.standing())
+                    measured = kept.measured.total()
+                    if measured < aim and not hope.lasts(kept):
+                        return (
+                            f"stopped after {measured} of {aim} trials: "
+                            f"the last {patience} gained less than {NO_GAIN:.0%} of the layers' time"
+                        )
+    return ""
 
 
 @dataclass(frozen=True)
@@ -187,6 +226,27 @@ class _Round:
 
     tasks: Sequence[TuningTask]
     trials: int
+
+
+@dataclass
+class _Hope:
+    """That further trials are of use."""
+
+    patience: float
+    gained_at: int
+    """The trial of the last gain."""
+    served: int
+    """Layers with a time."""
+    estimate: float
+    """Of their time."""
+
+    def lasts(self, kept: _Kept) -> bool:
+        """Whether one of the last `patience` trials gave a layer its first time, or the gain is large enough
+        since the last one that did."""
+        measured, served, estimate = kept.measured.total(), len(kept.best), kept.estimate()
+        if served > self.served or estimate < (1 - NO_GAIN) * self.estimate:
+            self.gained_at, self.served, self.estimate = measured, served, estimate
+        return measured - self.gained_at < self.patience
 
 
 @dataclass
@@ -204,7 +264,10 @@ class _Kept:
     """Bytes of these lines."""
     measured: Counter[str] = field(default_factory=Counter)
     failed: int = 0
+    first: dict[str, float] = field(default_factory=dict)
+    """Seconds of a task's first candidate that ran, by its key."""
     best: dict[str, float] = field(default_factory=dict)
+    """Likewise of its fastest."""
 
     def file(self) -> None:
         """Put what the log has gained into the store."""
@@ -218,6 +281,7 @@ class _Kept:
             self.measured[record.task] += 1
             self.failed += record.seconds is None
             if record.seconds is not None:
+                self.first.setdefault(record.task, record.seconds)
                 self.best[record.task] = min(record.seconds, self.best.get(record.task, math.inf))
         for task, records in gained.items():
             self.shelf.add(self.tasks[task], records)
@@ -236,6 +300,26 @@ class _Kept:
         """Records of these tasks."""
         return sum(self.measured[task.key] for task in tasks)
 
+    def estimate(self) -> float:
+        """Seconds of all layers that have a time."""
+        return sum(self.tasks[key].count * seconds for key, seconds in self.best.items())
+
+    def standing(self) -> str:
+        """For the progress bar."""
+        timed, all_layers = len(self.best), len(self.tasks)
+        if timed < all_layers:
+            return f"{timed} of {all_layers} layers have a time"
+        return f"convolutions {self.estimate() * 1e3:.3g} ms"
+
+    def layers(self) -> tuple[LayerTuning, ...]:
+        """How the search went for each."""
+        return tuple(
+            LayerTuning(
+                key, task.count, self.measured[key], _ms(self.first.get(key)), _ms(self.best.get(key))
+            )
+            for key, task in self.tasks.items()
+        )
+
     def unmeasured(self) -> list[TuningTask]:
         """The tasks without any record."""
         return [task for key, task in self.tasks.items() if not self.measured[key]]
@@ -250,15 +334,11 @@ class _Kept:
             )
 
     def _record(self, line: str, number: int) -> Record:
-        try:
-            record = self.searcher.read(line)
-        except (ValueError, TypeError, LookupError):
-            problem = f"is no record of {self.searcher.name}"
-        else:
-            if record.task in self.tasks:
-                return record
-            problem = "is a record of another network's layer"
-        raise UserError(f"line {number} of the tuning log {problem}", key=str(self.log))
+        record = _record(self.log, number, line, self.searcher.name, self.searcher.read)
+        if record.task not in self.tasks:
+            problem = f"line {number} of the tuning log is a record of another network's layer"
+            raise UserError(problem, key=str(self.log))
+        return record
 
 
 @contextmanager
@@ -288,15 +368,18 @@ def _cut_partial_record(log: Path) -> None:
 
 
 @contextmanager
-def _progress_bar(name: str, trials: int, measured: int) -> Iterator[Callable[[int, float | None], None]]:
+def _progress_bar(name: str, trials: int, measured: int) -> Iterator[Callable[[int, str], None]]:
     from tqdm import tqdm
 
     with tqdm(total=trials, initial=measured, desc=name, unit="trial") as bar:
 
-        def show(measured: int, estimated: float | None) -> None:
+        def show(measured: int, standing: str) -> None:
             bar.n = measured
-            if estimated is not None:
-                bar.set_postfix_str(f"convolutions {estimated * 1e3:.3g} ms", refresh=False)
+            bar.set_postfix_str(standing, refresh=False)
             bar.refresh()
 
         yield show
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1e3

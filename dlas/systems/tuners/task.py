@@ -47,6 +47,27 @@ class Record:
 
 
 @dataclass(frozen=True)
+class LayerTuning:
+    """How a search went for one task. Times are those that the tuner measured, of one call."""
+
+    task: str
+    """Its key."""
+    count: int
+    trials: int
+    first_ms: float | None = None
+    """Of the first candidate that ran; None where none did."""
+    best_ms: float | None = None
+
+    def total_first(self) -> float:
+        """Milliseconds of all layers that share the task, by its first candidate."""
+        return self.count * (self.first_ms or 0.0)
+
+    def total_best(self) -> float:
+        """Likewise by its best."""
+        return self.count * (self.best_ms or 0.0)
+
+
+@dataclass(frozen=True)
 class Tuning:
     """How a search went."""
 
@@ -58,6 +79,9 @@ class Tuning:
     """What this search took, without earlier ones."""
     best: Mapping[str, float] = field(default_factory=dict)
     """Task key -> seconds of its fastest candidate, as the tuner measured it."""
+    layers: tuple[LayerTuning, ...] = ()
+    stopped: str = ""
+    """Why it ended before its budget did."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,97 @@
+"""What all searches have in common, by a searcher that has its times from a list."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from test_ansor import TASKS
+
+from dlas import config
+from dlas.hardware import target
+from dlas.hardware.target import Target
+from dlas.systems.tuners.search import Searcher, SearchSettings, search
+from dlas.systems.tuners.task import Record, Tuning, TuningTask
+from dlas.systems.tuning_store import TuningStore
+
+FAILED = None
+FIRST, SECOND = TASKS
+"""The first stands for three layers."""
+
+
+@pytest.fixture(scope="module")
+def host() -> Target:
+    return target.resolve(config.Target("host"))
+
+
+def listed(times: Sequence[tuple[TuningTask, float | None]]) -> Searcher:
+    """A searcher whose candidates take what `times` says, one after the other."""
+
+    def read(line: str) -> Record:
+        task, seconds, _ = json.loads(line)
+        return Record(task, seconds)
+
+    def measure(tasks: Sequence[TuningTask], trials: int, log: Path) -> Iterator[dict[str, int]]:
+        for number in range(len(log.read_text().splitlines()), trials):
+            task, seconds = times[number]
+            with log.open("a") as file:
+                file.write(json.dumps([task.key, seconds, number]) + "\n")
+            yield {"trials": number + 1}
+
+    return Searcher("A list", "list-1", read, measure)
+
+
+def searched(
+    times: Sequence[tuple[TuningTask, float | None]], host: Target, folder: Path, patience: float = math.inf
+) -> Tuning:
+    log, store = folder / "log.json", TuningStore(folder / "store")
+    return search(listed(times), TASKS, host, len(times), log, store, patience)
+
+
+def test_what_each_layer_gained_is_told(
+    host: Target, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    times = [(FIRST, FAILED), (FIRST, 0.004), (SECOND, FAILED), (FIRST, 0.002), (FIRST, 0.003)]
+    tuning = searched(times, host, tmp_path)
+    first, second = tuning.layers
+    assert (first.task, first.count, first.trials) == (FIRST.key, 3, 4)
+    assert (first.first_ms, first.best_ms) == pytest.approx((4, 2))
+    assert (second.trials, second.first_ms, second.best_ms) == (1, None, None)
+    assert (tuning.trials, tuning.failed, tuning.stopped) == (5, 2, "")
+    told = [line.split() for line in caplog.messages]
+    assert ["4", "12.000", "6.000", "2.0x"] in [words[:4] for words in told]
+    assert caplog.messages[-1].endswith("all 2, 1 without a time")
+
+
+def test_a_search_ends_when_nothing_gets_better_and_says_so(
+    host: Target, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    times = [(FIRST, 0.1), (SECOND, 0.1), (FIRST, 0.05), *[(FIRST, 0.0499)] * 9]
+    tuning = searched(times, host, tmp_path, patience=4)
+    assert tuning.trials == 7
+    assert tuning.stopped.startswith("stopped after 7 of 12 trials")
+    assert caplog.messages[-1] == tuning.stopped
+
+
+def test_slow_gains_and_new_layers_keep_a_search_going(host: Target, tmp_path: Path) -> None:
+    falling = [(FIRST, 0.1 * 0.996**step) for step in range(20)]
+    assert searched([*falling, (SECOND, 5.0)], host, tmp_path, patience=4).trials == 21
+
+
+def test_a_search_that_goes_on_has_its_patience_again(host: Target, tmp_path: Path) -> None:
+    times = [(SECOND, 0.1), *[(FIRST, 0.1)] * 20]
+    assert searched(times, host, tmp_path, patience=4).trials == 6
+    assert searched(times, host, tmp_path, patience=4).trials == 10
+
+
+def test_no_patience_is_refused() -> None:
+    settings = SearchSettings("any", "dlas.systems.tuners.metaschedule")
+    with pytest.raises(Exception, match=r"tuner\.patience: 0 is too few"):
+        replace(settings, patience=0)
