@@ -85,6 +85,26 @@ def test_the_best_schedules_equal_pytorch(log: Path, host: Target) -> None:
         assert largest_error(function, task.workload, task.algorithm) < 1e-5
 
 
+def test_a_schedule_that_no_longer_applies_is_told(log: Path, host: Target, tmp_path: Path) -> None:
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    spoiled = [record for record in records if SMALL.key in record["i"][0][0]]
+    for record in spoiled:
+        for step in record["i"][1][1]:
+            step[1] = 99  # the stage that it is about
+    path = tmp_path / "ansor.json"
+    path.write_text("".join(json.dumps(record) + "\n" for record in spoiled))
+    schedules = ansor.best_schedules(path, TASKS, host)
+    assert not schedules.found
+    assert schedules.missing[TASKS[0].key].startswith("its schedule no longer applies: ")
+
+
+def test_a_truncated_log_is_refused(log: Path, host: Target, tmp_path: Path) -> None:
+    path = tmp_path / "ansor.json"
+    path.write_text(log.read_text()[:-40])
+    with pytest.raises(UserError, match="line 5 of the tuning log is no record of Ansor, or was cut off"):
+        ansor.best_schedules(path, TASKS, host)
+
+
 def test_a_finished_search_is_not_done_again_and_a_larger_one_goes_on(
     log: Path, host: Target, tmp_path: Path
 ) -> None:

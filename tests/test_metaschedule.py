@@ -119,6 +119,18 @@ def test_a_schedule_that_no_longer_applies_is_told(log: Path, host: Target, tmp_
     assert schedules.missing[TASKS[1].key] == "no candidate of it was measured with success"
 
 
+def test_a_truncated_and_a_foreign_log_are_refused(log: Path, host: Target, tmp_path: Path) -> None:
+    path, whole = tmp_path / "log.json", log.read_text()
+    for content, line in (
+        (whole[:-40], 3),
+        (whole + '{"i": [["[]"]], "r": [[0.1], 0]}\n', 4),
+        ("no JSON", 1),
+    ):
+        path.write_text(content)
+        with pytest.raises(UserError, match=f"line {line} of the tuning log is no record of MetaSchedule"):
+            metaschedule.best_schedules(path, TASKS, host)
+
+
 @pytest.mark.slow
 def test_a_candidate_that_crashes_is_a_failure_of_its_own(host: Target, tmp_path: Path) -> None:
     path = tmp_path / "log.json"

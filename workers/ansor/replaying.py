@@ -21,7 +21,8 @@ Report = Callable[[dict[str, Any]], None]
 
 
 def replay(request: Mapping[str, Any], report: Report) -> None:
-    """Report the `best` fastest schedules in `log` of each task, fastest first, as text.
+    """Report the `best` fastest schedules in `log` of each task, fastest first, as text, or why one does not
+    apply.
 
     Or, of a log that was measured for another target and is not asked for as `foreign`, that target.
     """
@@ -39,7 +40,10 @@ def replay(request: Mapping[str, Any], report: Report) -> None:
     for index, task in enumerate(tasks):
         fastest = sorted(measured[task.workload_key], key=lambda timed: timed[0])[: request["best"]]
         for seconds, state in fastest:
-            report({"task": index, "seconds": seconds, "script": lowered(task, state)})
+            try:
+                report({"task": index, "seconds": seconds, "script": lowered(task, state)})
+            except Exception as error:  # TVM's errors have no class of their own
+                report({"task": index, "refused": last_line(error)})
 
 
 def sample(request: Mapping[str, Any], report: Report) -> None:
@@ -56,6 +60,10 @@ def sample(request: Mapping[str, Any], report: Report) -> None:
         evolved = list(policy.evolutionary_search(sampled, request["samples"] // 2))
         for state in (evolved + sampled)[: request["samples"]]:
             report({"task": index, "script": lowered(task, state)})
+
+
+def last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
 
 
 def lowered(task: SearchTask, state: Any) -> str:
