@@ -1,0 +1,104 @@
+"""What schedules of other networks' layers are worth, as a share of what a search of the network gains.
+
+    python benchmarks/transfer.py [--networks resnet18 vgg16] [--algorithm spatial_pack] [--trials 256]
+
+Each network is searched by MetaSchedule first, unless the store holds as many trials. Then each is left out
+in turn: tuner=transfer finds only what the store has of the other networks, and of no layer that this one
+has too. The untuned, the transferred and the searched network take turns in one process; figures are medians.
+`--search-only` ends before the comparison.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from statistics import mean
+from tempfile import TemporaryDirectory
+
+import tuned
+from tuned import NETWORKS
+
+from dlas import config
+from dlas.hardware.target import Target, resolve
+from dlas.systems.program import LoweredProgram
+from dlas.systems.tuners import metaschedule, transfer
+from dlas.systems.tuning_store import TuningStore
+
+
+def main() -> None:
+    options = _options()
+    target = resolve(config.Target(name="host"))
+    store = TuningStore(options.store)
+    programs = {name: tuned.program(name, options.algorithm) for name in options.networks}
+    with TemporaryDirectory() as scratch:
+        for name, lowered in programs.items():
+            search(name, lowered, options.trials, target, store, Path(scratch))
+        if options.search_only:
+            return
+        shares = [compare(name, lowered, target, store, Path(scratch)) for name, lowered in programs.items()]
+    print(f"share of the search's gain: mean {mean(shares):.0%}, {min(shares):.0%} to {max(shares):.0%}")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--networks", nargs="+", choices=[*NETWORKS], default=[*NETWORKS])
+    parser.add_argument("--algorithm", default="spatial_pack")
+    parser.add_argument("--trials", type=int, default=256, help="of each network's search")
+    parser.add_argument("--store", type=Path, default=Path(config.default_artifacts()) / "tuning")
+    parser.add_argument("--search-only", action="store_true")
+    return parser.parse_args()
+
+
+def search(
+    name: str, lowered: LoweredProgram, trials: int, target: Target, store: TuningStore, folder: Path
+) -> None:
+    """Search the network into the store; its log is left in `folder`."""
+    settings = metaschedule.Settings("metaschedule", metaschedule.__name__, trials=trials, patience=trials)
+    found = metaschedule.tune(tuned.tasks(lowered), target, settings, folder / f"{name}.json", store)
+    print(f"{name}: {found.trials} trials, {found.seconds:.0f} s of them now", flush=True)
+
+
+def without(store: TuningStore, lowered: LoweredProgram, target: Target, root: Path) -> TuningStore:
+    """A copy in the new folder `root`, less the network's own layers."""
+    own = [f"-{task.workload.key}-" for task in tuned.tasks(lowered)]
+
+    def left_out(_: str, names: list[str]) -> list[str]:
+        return [name for name in names if any(key in name for key in own)]
+
+    copy = TuningStore(root)
+    there, here = (one.shelf(metaschedule.VERSION, target).folder for one in (store, copy))
+    shutil.copytree(there, here, ignore=left_out)
+    return copy
+
+
+def compare(name: str, lowered: LoweredProgram, target: Target, store: TuningStore, scratch: Path) -> float:
+    """The transferred schedules' share of the search's gain."""
+    tasks, folder = tuned.tasks(lowered), scratch / name
+    folder.mkdir()
+    others = without(store, lowered, target, folder / "store")
+    settings = transfer.Settings("transfer", transfer.__name__)
+    found = transfer.tune(tasks, target, settings, folder / "transfer.json", others)
+    transferred = transfer.best_schedules(folder / "transfer.json", tasks, target)
+    searched = metaschedule.best_schedules(scratch / f"{name}.json", tasks, target)
+    untuned, by_transfer, by_search = tuned.medians(
+        [
+            tuned.untuned(lowered, target, folder),
+            tuned.library(lowered, transferred, target, folder / "transferred"),
+            tuned.library(lowered, searched, target, folder / "searched"),
+        ],
+        name,
+        target,
+    )
+    share = (untuned - by_transfer) / (untuned - by_search) if by_search < untuned else 1.0
+    print(
+        f"{name}: latency / untuned: transfer {by_transfer / untuned:.2f} ({found.trials} trials, "
+        f"{found.seconds:.0f} s, {len(transferred.found)} of {len(tasks)} layers), "
+        f"search {by_search / untuned:.2f}; share of the gain {share:.0%}",
+        flush=True,
+    )
+    return share
+
+
+if __name__ == "__main__":
+    main()
