@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from importlib.metadata import version
@@ -30,6 +31,8 @@ from dlas.systems.program import LoweredProgram
 from dlas.systems.selection import KernelChoice
 from dlas.systems.sites import conv_sites
 from dlas.systems.tuning_store import TuningStore
+
+log = logging.getLogger(__name__)
 
 TUNING_LOG = "log.json"
 TUNING = "tuning.json"
@@ -244,6 +247,9 @@ def choose_kernels(
     def make(folder: Path) -> None:
         tuner = import_module(stack.tuner.module)
         schedules = tuner.best_schedules(tuned.folder / TUNING_LOG, tasks, target)
+        if stack.tuner.name != "none":
+            for reason, layers in selection.without_schedule(lowered.program, schedules).items():
+                log.info("no tuned schedule for %s: %s", ", ".join(layers), reason)
         with TemporaryDirectory(prefix="dlas-") as scratch:
             choices, kernels = selection.choose(
                 lowered.program, schedules, target, stack.compiler.opt_level, Path(scratch)

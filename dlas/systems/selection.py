@@ -50,6 +50,16 @@ def kernel_tasks(program: LoweredProgram) -> dict[str, TuningTask]:
     }
 
 
+def without_schedule(program: LoweredProgram, schedules: Schedules) -> dict[str, list[str]]:
+    """The names of the layers that a tuner found no schedule for, by the reason."""
+    keys = {name: task.key for name, task in kernel_tasks(program).items()}
+    found: dict[str, list[str]] = defaultdict(list)
+    for layer in program.layers:
+        if reason := schedules.missing.get(keys[layer.kernel]):
+            found[reason].append(layer.name)
+    return dict(found)
+
+
 def choose(
     program: LoweredProgram, schedules: Schedules, target: Target, opt_level: int, scratch: Path
 ) -> tuple[list[KernelChoice], dict[str, tvm.tirx.PrimFunc]]:
