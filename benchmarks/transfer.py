@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
 from tempfile import TemporaryDirectory
@@ -23,6 +24,7 @@ from dlas import config
 from dlas.hardware.target import Target, resolve
 from dlas.systems.program import LoweredProgram
 from dlas.systems.tuners import metaschedule, transfer
+from dlas.systems.tuners.task import TuningTask
 from dlas.systems.tuning_store import TuningStore
 
 
@@ -32,12 +34,18 @@ def main() -> None:
     store = TuningStore(options.store)
     programs = {name: tuned.program(name, options.algorithm) for name in options.networks}
     with TemporaryDirectory() as scratch:
-        for name, lowered in programs.items():
-            search(name, lowered, options.trials, target, store, Path(scratch))
+        best = {
+            name: search(name, lowered, options.trials, target, store, Path(scratch))
+            for name, lowered in programs.items()
+        }
         if options.search_only:
             return
-        shares = [compare(name, lowered, target, store, Path(scratch)) for name, lowered in programs.items()]
-    print(f"share of the search's gain: mean {mean(shares):.0%}, {min(shares):.0%} to {max(shares):.0%}")
+        compared = [
+            compare(name, lowered, best[name], target, store, Path(scratch))
+            for name, lowered in programs.items()
+        ]
+    if shares := [share for share in compared if share is not None]:
+        print(f"share of the search's gain: mean {mean(shares):.0%}, {min(shares):.0%} to {max(shares):.0%}")
 
 
 def _options() -> argparse.Namespace:
@@ -52,11 +60,12 @@ def _options() -> argparse.Namespace:
 
 def search(
     name: str, lowered: LoweredProgram, trials: int, target: Target, store: TuningStore, folder: Path
-) -> None:
-    """Search the network into the store; its log is left in `folder`."""
+) -> Mapping[str, float]:
+    """Search the network into the store, its log into `folder`: the seconds of the fastest by task."""
     settings = metaschedule.Settings("metaschedule", metaschedule.__name__, trials=trials, patience=trials)
     found = metaschedule.tune(tuned.tasks(lowered), target, settings, folder / f"{name}.json", store)
     print(f"{name}: {found.trials} trials, {found.seconds:.0f} s of them now", flush=True)
+    return found.best
 
 
 def without(store: TuningStore, lowered: LoweredProgram, target: Target, root: Path) -> TuningStore:
@@ -72,8 +81,23 @@ def without(store: TuningStore, lowered: LoweredProgram, target: Target, root: P
     return copy
 
 
-def compare(name: str, lowered: LoweredProgram, target: Target, store: TuningStore, scratch: Path) -> float:
-    """The transferred schedules' share of the search's gain."""
+def total(tasks: Sequence[TuningTask], best: Mapping[str, float], others: Mapping[str, float]) -> float:
+    """Seconds of the layers that both have a time for."""
+    return sum(task.count * best[task.key] for task in tasks if task.key in best and task.key in others)
+
+
+def compare(
+    name: str,
+    lowered: LoweredProgram,
+    best: Mapping[str, float],
+    target: Target,
+    store: TuningStore,
+    scratch: Path,
+) -> float | None:
+    """The transferred schedules' share of the gain of the search, whose seconds by task are `best`.
+
+    None where the search gained nothing.
+    """
     tasks, folder = tuned.tasks(lowered), scratch / name
     folder.mkdir()
     others = without(store, lowered, target, folder / "store")
@@ -90,14 +114,14 @@ def compare(name: str, lowered: LoweredProgram, target: Target, store: TuningSto
         name,
         target,
     )
-    share = (untuned - by_transfer) / (untuned - by_search) if by_search < untuned else 1.0
+    alone = total(tasks, found.best, best) / total(tasks, best, found.best) if found.best else float("nan")
     print(
-        f"{name}: latency / untuned: transfer {by_transfer / untuned:.2f} ({found.trials} trials, "
-        f"{found.seconds:.0f} s, {len(transferred.found)} of {len(tasks)} layers), "
-        f"search {by_search / untuned:.2f}; share of the gain {share:.0%}",
+        f"{name}: latency / untuned: transfer {by_transfer / untuned:.2f}, search {by_search / untuned:.2f}\n"
+        f"  {found.trials} transferred candidates of {len(transferred.found)} of {len(tasks)} layers took "
+        f"{found.seconds:.0f} s; each kernel alone, transfer / search {alone:.2f}",
         flush=True,
     )
-    return share
+    return (untuned - by_transfer) / (untuned - by_search) if by_search < untuned else None
 
 
 if __name__ == "__main__":

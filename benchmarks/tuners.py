@@ -3,14 +3,17 @@
     python benchmarks/tuners.py [--networks resnet18] [--algorithms direct gemm spatial_pack]
                                 [--trials 256] [--minutes 5]
 
-Every search starts from nothing. The untuned network and those by the schedules of each search take turns in
-one process; figures are medians, as latency over the untuned network's.
+Every search starts from nothing; one of so many minutes has the trials that, by the pace of the one before,
+fit into them. The untuned network and those by the schedules of each search take turns in one process; figures
+are medians, as latency over the untuned network's.
 """
 
 from __future__ import annotations
 
 import argparse
+import math
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -29,48 +32,26 @@ from dlas.systems.tuners import ansor, metaschedule
 from dlas.systems.tuning_store import TuningStore, whole_lines
 
 TUNERS = {"ansor": ansor, "metaschedule": metaschedule}
-UNLIMITED = 1_000_000
-"""Trials, where minutes are what is limited."""
 
 
 @dataclass(frozen=True)
-class Search:
-    """What one tuner was given."""
+class Searched:
+    """A network by the schedules of one search."""
 
-    tuner: str
+    name: str
     trials: int
     seconds: float
-
-    @property
-    def name(self) -> str:
-        limit = f"{self.seconds / 60:g} min" if self.trials == UNLIMITED else f"{self.trials} trials"
-        return f"{self.tuner}, {limit}"
-
-    def run(self, lowered: LoweredProgram, target: Target, folder: Path) -> tuple[str, Path]:
-        """What became of it, and the network by its schedules, in the new `folder`."""
-        folder.mkdir()
-        tuner: ModuleType = TUNERS[self.tuner]
-        settings = tuner.Settings(self.tuner, tuner.__name__, trials=self.trials, patience=self.trials)
-        tasks, log = tuned.tasks(lowered), folder / "log.json"
-        taken = self.seconds
-        with suppress(_TimeIsUp), _alarm(self.seconds):
-            taken = tuner.tune(tasks, target, settings, log, TuningStore(folder / "store")).seconds
-        measured = len(whole_lines(log.read_text()))
-        schedules = tuner.best_schedules(log, tasks, target)
-        told = f"{measured} trials, {taken:.0f} s, {len(schedules.found)} of {len(tasks)} layers"
-        return told, tuned.library(lowered, schedules, target, folder / "built")
+    layers: int
+    library: Path
 
 
 def main() -> None:
     options = _options()
     target = resolve(config.Target(name="host"))
     print(f"{target.cores} threads, {target.cpu}; latency / untuned:")
-    searches = [Search(name, options.trials, 24 * 3600) for name in TUNERS]
-    if options.minutes:
-        searches += [Search(name, UNLIMITED, options.minutes * 60) for name in TUNERS]
     for network in options.networks:
         for algorithm in options.algorithms:
-            compare(network, algorithm, searches, target)
+            compare(network, algorithm, options.trials, options.minutes * 60, target)
 
 
 def _options() -> argparse.Namespace:
@@ -82,18 +63,43 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def compare(network: str, algorithm: str, searches: list[Search], target: Target) -> None:
+def compare(network: str, algorithm: str, trials: int, seconds: float, target: Target) -> None:
     """Print how each search did for the network."""
     lowered = tuned.program(network, algorithm)
     with TemporaryDirectory() as scratch:
-        found = [
-            search.run(lowered, target, Path(scratch) / str(index)) for index, search in enumerate(searches)
-        ]
-        libraries = [tuned.untuned(lowered, target, Path(scratch)), *(library for _, library in found)]
+        found = []
+        for tuner in TUNERS:
+            limited = searched(tuner, lowered, trials, math.inf, target, Path(scratch) / tuner)
+            found.append(limited)
+            if seconds:
+                fitting = round(seconds * limited.trials / limited.seconds)
+                timed = Path(scratch) / f"{tuner}-timed"
+                found.append(searched(tuner, lowered, fitting, seconds, target, timed))
+        libraries = [tuned.untuned(lowered, target, Path(scratch)), *(one.library for one in found)]
         untuned, *latencies = tuned.medians(libraries, network, target)
     print(f"\n{network} by {algorithm}: untuned {untuned:.2f} ms")
-    for search, (told, _), latency in zip(searches, found, latencies, strict=True):
-        print(f"  {search.name:28} {latency / untuned:.2f}  ({told})", flush=True)
+    for one, latency in zip(found, latencies, strict=True):
+        told = (
+            f"{one.trials} trials in {one.seconds:.0f} s, {one.layers} of {len(tuned.tasks(lowered))} layers"
+        )
+        print(f"  {one.name:13} {latency / untuned:.2f}  {told}", flush=True)
+
+
+def searched(
+    tuner: str, lowered: LoweredProgram, trials: int, seconds: float, target: Target, folder: Path
+) -> Searched:
+    """Search until there are so many trials or so much time is gone, in the new `folder`."""
+    folder.mkdir()
+    module: ModuleType = TUNERS[tuner]
+    settings = module.Settings(tuner, module.__name__, trials=trials, patience=trials)
+    tasks, log = tuned.tasks(lowered), folder / "log.json"
+    start = time.monotonic()
+    with suppress(_TimeIsUp), _alarm(seconds):
+        module.tune(tasks, target, settings, log, TuningStore(folder / "store"))
+    taken = time.monotonic() - start
+    schedules = module.best_schedules(log, tasks, target)
+    library = tuned.library(lowered, schedules, target, folder / "built")
+    return Searched(tuner, len(whole_lines(log.read_text())), taken, len(schedules.found), library)
 
 
 class _TimeIsUp(Exception):
@@ -108,7 +114,7 @@ def _alarm(seconds: float) -> Iterator[None]:
         raise _TimeIsUp
 
     before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    signal.setitimer(signal.ITIMER_REAL, seconds if math.isfinite(seconds) else 0)
     try:
         yield
     finally:

@@ -16,7 +16,8 @@ import re
 import zipfile
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 from filelock import FileLock
@@ -72,7 +73,7 @@ class Shelf:
 
     def file(self, task: TuningTask) -> Path:
         """Where the records of `task` are."""
-        parts = (task.algorithm, task.workload.key, _digest(definition(task).script()))
+        parts = (task.algorithm, task.workload.key, _definition_digest(replace(task, count=1)))
         return self.folder / f"{SEPARATOR.join(parts)}{SUFFIX}"
 
 
@@ -129,6 +130,11 @@ def _add(file: Path, records: Sequence[str]) -> int:
                 opened.flush()
                 os.fsync(opened.fileno())
     return len(further)
+
+
+@cache
+def _definition_digest(task: TuningTask) -> str:
+    return _digest(definition(task).script())
 
 
 def _digest(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,7 @@ def target(request: Mapping[str, Any]) -> Target:
     return Target(**{**described, "features": tuple(described["features"])})
 
 
+@cache
 def workload_of(task: TuningTask) -> ms.database.Workload:
     """What the task computes, as MetaSchedule's databases know it."""
     return ms.database.Workload(tvm.IRModule({"main": definition(task)}))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import islice
 
 from dlas.algorithms.workload import ConvWorkload
 from dlas.systems.tuners.task import Record, TuningTask
@@ -60,12 +61,12 @@ def _relatives(task: TuningTask, shelf: Shelf) -> Iterator[tuple[float, ConvWork
     """The nearest workloads that have records, with their distances, nearest first."""
     found = ((distance(task.workload, other), other) for other in shelf.workloads(task.algorithm))
     near = sorted((pair for pair in found if math.isfinite(pair[0])), key=lambda pair: pair[0])
-    left = RELATIVES
-    for far, workload in near:
-        records = shelf.records(replace(task, workload=workload))
-        if records and workload != task.workload and left:
-            left -= 1
-            yield far, workload, records
+    kept = (
+        (far, workload, shelf.records(replace(task, workload=workload)))
+        for far, workload in near
+        if workload != task.workload
+    )
+    return islice((relative for relative in kept if relative[2]), RELATIVES)
 
 
 def _extents(workload: ConvWorkload) -> tuple[int, ...]:
