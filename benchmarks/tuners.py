@@ -4,8 +4,8 @@
                                 [--trials 256] [--minutes 5]
 
 Every search starts from nothing; one of so many minutes has the trials that, by the pace of the one before,
-fit into them. The untuned network and those by the schedules of each search take turns in one process; figures
-are medians, as latency over the untuned network's.
+fit into them. The untuned network and those by the schedules of each search take turns in one process;
+figures are medians, as latency over the untuned network's.
 """
 
 from __future__ import annotations

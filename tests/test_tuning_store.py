@@ -120,6 +120,20 @@ def test_two_processes_may_write_at_once(host: Target, tmp_path: Path) -> None:
     assert set(found) == expected | {f"both{index}" for index in range(60)}
 
 
+def test_a_full_disk_is_told_and_loses_nothing_that_was_there(host: Target, tmp_path: Path) -> None:
+    """A limit on a file's size cuts a write off as a full disk does."""
+    target.write(host, tmp_path / "target.json")
+    shelf = TuningStore(tmp_path).shelf("ansor-0.19", host)
+    shelf.add(TASKS[0], ["first"])
+    limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))\n{ADD}"
+    command = [sys.executable, "-c", limited, Path(__file__).parent, tmp_path, tmp_path / "target.json", "a"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert "UserError: artifacts: the tuning store can't be written: File too large" in ended.stderr
+    assert shelf.records(TASKS[0]) == ["first", "a0" + "x" * 5000, "both0"]
+    shelf.add(TASKS[0], ["more"])
+    assert shelf.records(TASKS[0])[-1] == "more"
+
+
 def test_a_record_that_was_cut_off_is_written_over(host: Target, tmp_path: Path) -> None:
     shelf = TuningStore(tmp_path).shelf("ansor-0.19", host)
     shelf.add(TASKS[0], ["first", "second"])

@@ -116,19 +116,30 @@ def _records(file: Path) -> list[str]:
 
 
 def _add(file: Path, records: Sequence[str]) -> int:
-    """Append the records that `file` lacks; returns how many."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(file.parent / "store.lock"):
-        present = _records(file)
-        known = set(present)
-        further = [record for record in dict.fromkeys(records) if record not in known]
-        if further:
-            with file.open("a+b") as opened:
-                # A write that was cut off ends without a newline.
-                opened.truncate(sum(len(line.encode()) + 1 for line in present))
-                opened.write("".join(f"{record}\n" for record in further).encode())
-                opened.flush()
-                os.fsync(opened.fileno())
+    """Append the records that `file` lacks; returns how many. UserError where it can't be written."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(file.parent / "store.lock"):
+            return _append(file, records)
+    except OSError as error:
+        raise UserError(
+            f"the tuning store can't be written: {error.strerror or error}",
+            key="artifacts",
+            remedy=f"Make {file.parent} writable, with room on its disk, and start again.",
+        ) from None
+
+
+def _append(file: Path, records: Sequence[str]) -> int:
+    present = _records(file)
+    known = set(present)
+    further = [record for record in dict.fromkeys(records) if record not in known]
+    if further:
+        with file.open("a+b") as opened:
+            # A write that was cut off ends without a newline.
+            opened.truncate(sum(len(line.encode()) + 1 for line in present))
+            opened.write("".join(f"{record}\n" for record in further).encode())
+            opened.flush()
+            os.fsync(opened.fileno())
     return len(further)
 
 

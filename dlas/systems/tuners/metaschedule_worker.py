@@ -29,7 +29,11 @@ def main() -> None:
     from dlas.systems.tuners.metaschedule_search import tune
     from dlas.systems.tuners.metaschedule_transfer import transfer
 
-    {"tune": tune, "transfer": transfer, "replay": replay}[request["command"]](request, report)
+    try:
+        {"tune": tune, "transfer": transfer, "replay": replay}[request["command"]](request, report)
+    except OSError as error:  # a full disk, say
+        print(error, file=sys.stderr, flush=True)
+        os._exit(1)
     answers.close()
     sys.stderr.flush()
     os._exit(0)  # nothing is left to save, and idle measuring processes would take a second each to join
