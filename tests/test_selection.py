@@ -18,7 +18,7 @@ from dlas.systems import kernels
 from dlas.systems.building import build_library
 from dlas.systems.lowering import lower
 from dlas.systems.program import ConvLayer, LoweredProgram
-from dlas.systems.selection import KernelChoice, choose, kernel_tasks
+from dlas.systems.selection import KernelChoice, choose, kernel_tasks, without_schedule
 from dlas.systems.tuners.task import Schedules
 
 IMAGE = (1, 16, 24, 24)
@@ -51,6 +51,13 @@ def chosen(
         missing={key: "not found" for index, key in enumerate(keys) if index not in found},
     )
     return choose(program, schedules, host, 3, folder)
+
+
+def test_layers_without_a_schedule_are_named_by_the_reason(network: nn.Module) -> None:
+    program = lower(network, IMAGE, "dlas.algorithms.direct")
+    first, second, third = (task.key for task in kernel_tasks(program).values())
+    schedules = Schedules(missing={first: "no relative", second: "wrong", third: "no relative"})
+    assert without_schedule(program, schedules) == {"no relative": ["0", "4"], "wrong": ["2"]}
 
 
 def test_kernels_that_are_right_and_faster_are_kept(network: nn.Module, host: Target, tmp_path: Path) -> None:

@@ -6,5 +6,6 @@
 
 `store` (dlas.systems.tuning_store) keeps what was measured for all networks; `log` is what the bundle gets of
 it. `best_schedules` needs nothing but its arguments: a bundle's log gives the same schedules again.
-`search` is what tuners that measure candidates have in common.
+`search` is what tuners that measure candidates have in common; `relatives` tells whose schedules a layer
+without records may start from.
 """

@@ -29,8 +29,10 @@ class Settings(config.Tuner):
     candidates: int = 4
 
     def __post_init__(self) -> None:
-        few = self.candidates >= 1
-        config.require(few, "tuner.candidates", f"{self.candidates} is too few", "1 or more; or tuner=none")
+        enough = self.candidates >= 1
+        config.require(
+            enough, "tuner.candidates", f"{self.candidates} is too few", "1 or more; or tuner=none"
+        )
 
 
 def tune(
