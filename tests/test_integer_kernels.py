@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from importlib import import_module
+from random import Random
 from types import ModuleType
 
 import numpy as np
@@ -16,7 +17,7 @@ from test_integer_convolution import by_numpy, integer_grid, random_operands
 
 from dlas import config
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.target import Target, misfits, resolve, this_machine
+from dlas.hardware.target import Target, misfits, resolve, this_machine, tvm_target
 
 ALGORITHMS = [import_module(f"dlas.algorithms.{name}_int8") for name in ("direct", "gemm", "spatial_pack")]
 
@@ -26,6 +27,9 @@ by_name = pytest.mark.parametrize(
 
 LAYER = ConvWorkload(1, 32, 12, 12, 48, (3, 3), padding=(1, 1, 1, 1), dtype="int8", bias=True, output_zero=3)
 DEPTHWISE = replace(LAYER, out_channels=32, groups=32)
+
+PARAMETERS = 4
+"""Of those that a tuner may choose, tried at random."""
 
 INSTRUCTIONS = [  # triple, CPU, what sums products
     ("x86_64-linux-gnu", "znver4", "vpdpbusd"),
@@ -95,6 +99,28 @@ def test_kernels_equal_numpy_bit_for_bit(algorithm: ModuleType) -> None:
 @by_name
 def test_kernels_without_dot_products_equal_numpy_bit_for_bit(algorithm: ModuleType) -> None:
     assert_equal_to_numpy(algorithm, integer_grid()[1::5], target_of("znver3"))
+
+
+@by_name
+@pytest.mark.parametrize("layer", [LAYER, DEPTHWISE], ids=["convolution", "depthwise"])
+@pytest.mark.parametrize("cpu", [None, "znver3"])
+def test_kernels_with_any_parameters_equal_numpy_bit_for_bit(
+    algorithm: ModuleType, layer: ConvWorkload, cpu: str | None
+) -> None:
+    if algorithm.unsupported(layer):
+        pytest.skip(algorithm.unsupported(layer))
+    target, placed, operands = target_of(cpu), laid_out(algorithm, layer), random_operands(layer)
+    expected = physical(by_numpy(layer, operands), placed.output_block)
+    offered = algorithm.parameters(placed, target)
+    assert (
+        algorithm.kernel_with(placed, target, offered[0]).script()
+        == algorithm.kernel(placed, target).script()
+    )
+    for chosen in Random(0).sample(offered, min(PARAMETERS, len(offered))):
+        main = algorithm.kernel_with(placed, target, chosen).with_attr("global_symbol", layer.key)
+        built = tvm.compile(tvm.IRModule({layer.key: main}), tvm_target(target))
+        output = run(built, algorithm, layer, operands)
+        np.testing.assert_array_equal(output, expected, err_msg=str(chosen))
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib import import_module
 from itertools import pairwise
+from random import Random
 from types import ModuleType
 
 import numpy as np
@@ -37,6 +38,9 @@ ALGORITHMS = [
 BLOCKS = ("bsr8x1", "bsr4x1", "bsr1x4", "bsr2x2")
 
 SPARSITIES = (0.0, 0.5, 0.99, 1.0)
+
+PARAMETERS = 6
+"""Of those that a tuner may choose, tried at random."""
 
 TINY_PLANES = [(1, 1), (2, 2), (4, 4)]
 
@@ -172,6 +176,22 @@ def test_planes_of_many_runs_equal_pytorch(algorithm: ModuleType) -> None:
     registers = sorted(REGISTERS)[(index + index // 3) % 3]
     many = [wide, high, strided, pointwise]
     assert_equal_to_pytorch(algorithm, served(algorithm, many), tiled_for(registers))
+
+
+@by_name
+def test_kernels_with_any_parameters_equal_pytorch(algorithm: ModuleType) -> None:
+    convolution = ConvWorkload(2, 24, 13, 18, 32, (3, 3), padding=(1, 1, 1, 1), bias=True, residual=True)
+    (layer,) = served(algorithm, [convolution])
+    index = ALGORITHMS.index(algorithm)
+    target = tiled_for(sorted(REGISTERS)[index % 3])
+    offered = algorithm.parameters(layer, target)
+    assert (
+        algorithm.kernel_with(layer, target, offered[0]).script() == algorithm.kernel(layer, target).script()
+    )
+    for chosen in Random(index).sample(offered, PARAMETERS):
+        main = algorithm.kernel_with(layer, target, chosen).with_attr("global_symbol", layer.key)
+        kernels = tvm.compile(tvm.IRModule({layer.key: main}), tvm_target(target))
+        assert largest_error(kernels, algorithm, layer, 0.8) < 1e-5, chosen
 
 
 @pytest.mark.slow

@@ -15,6 +15,12 @@ search its schedules; or in TensorIR,
 
     kernel(workload, target) -> PrimFunc            of the same arguments, scheduled for the target
 
+whose parameters can be tuned where there are two more:
+
+    parameters(workload, target) -> (dataclass, …)  what may be chosen, first what `kernel` chooses; after it
+                                                    the most promising; its fields are plain JSON values
+    kernel_with(workload, target, one) -> PrimFunc  the kernel with one of these
+
 `workload` has the blocks that `layouts` answered, except where it is asked of `unsupported` and `layouts`.
 
 What algorithms share is in `dense`, `sparse` and `integer`, and here what a layer is (`workload`), how its

@@ -9,6 +9,7 @@ import numpy as np
 from dlas.algorithms import gemm
 from dlas.algorithms.sparse import rows as sparse_rows
 from dlas.algorithms.sparse.formats import pack_block_sparse_rows, unsupported_weights
+from dlas.algorithms.sparse.tiling import Tiling, tiling, tilings
 from dlas.algorithms.sparse.views import im2col
 from dlas.algorithms.sparse.weights import declare_block_sparse_rows
 from dlas.algorithms.workload import ConvWorkload
@@ -36,4 +37,14 @@ def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray,
 
 def kernel(workload: ConvWorkload, target: Target) -> tvm.tirx.PrimFunc:
     """Of (data, *packed weight, bias?, residual?, output)."""
-    return sparse_rows.kernel(im2col(workload), declare_block_sparse_rows, target)
+    return kernel_with(workload, target, tiling(im2col(workload), target))
+
+
+def parameters(workload: ConvWorkload, target: Target) -> tuple[Tiling, ...]:
+    """What a tuner may try, the kernel's own choice first."""
+    return tilings(im2col(workload), target)
+
+
+def kernel_with(workload: ConvWorkload, target: Target, chosen: Tiling) -> tvm.tirx.PrimFunc:
+    """The kernel with one of its `parameters`."""
+    return sparse_rows.kernel(im2col(workload), declare_block_sparse_rows, chosen)

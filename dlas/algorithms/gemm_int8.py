@@ -3,6 +3,7 @@ pixels of the plane, whatever its width."""
 
 from __future__ import annotations
 
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from dlas.algorithms.integer import packing as integer_packing
 from dlas.algorithms.integer.convolution import Convolution, Plane
 from dlas.algorithms.integer.dot_products import DotProduct, dot_product
 from dlas.algorithms.integer.kernel import integer_kernel
+from dlas.algorithms.integer.packing import group_words
+from dlas.algorithms.integer.tile import Tile, tiles
 from dlas.algorithms.integer.words import Words, words_of
 from dlas.algorithms.tir_arrays import each_vector, load, store, tasks
 from dlas.algorithms.workload import ConvWorkload
@@ -39,6 +42,18 @@ def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray,
 
 def kernel(workload: ConvWorkload, target: Target) -> Any:
     """The kernel in TensorIR."""
+    return kernel_with(workload, target, parameters(workload, target)[0])
+
+
+def parameters(workload: ConvWorkload, target: Target) -> tuple[Tile, ...]:
+    """What a tuner may try, the kernel's own choice first."""
+    pixels = workload.out_height * workload.out_width
+    words = workload.groups * group_words(workload) * prod(workload.kernel) * pixels
+    return tiles(workload, (pixels, 1), words, dot_product(target, workload.weight_limit), target)
+
+
+def kernel_with(workload: ConvWorkload, target: Target, chosen: Tile) -> Any:
+    """The kernel in TensorIR with one of its `parameters`."""
     dot = dot_product(target, workload.weight_limit)
     height, width = workload.kernel
     with integer_kernel(workload, plane_columns=1) as (builder, arguments):
@@ -50,7 +65,7 @@ def kernel(workload: ConvWorkload, target: Target) -> Any:
 
         pixels = workload.out_height * workload.out_width
         plane = Plane(rows=pixels, columns=1, stride=(1, 1), words=matrix, offset=offset)
-        Convolution(workload, plane, dot, arguments).write(target)
+        Convolution(workload, plane, dot, arguments).write(chosen)
     return builder.get()
 
 

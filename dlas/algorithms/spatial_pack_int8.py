@@ -34,4 +34,7 @@ def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray,
 
 def kernel(workload: ConvWorkload, target: Target) -> Any:
     """The kernel in TensorIR."""
-    return integer_direct.kernel(workload, target)
+    return kernel_with(workload, target, parameters(workload, target)[0])
+
+
+kernel_with, parameters = integer_direct.kernel_with, integer_direct.parameters

@@ -8,22 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
 from dlas.algorithms.integer.dot_products import BYTES, DotProduct, everywhere
 from dlas.algorithms.integer.kernel import Arguments
 from dlas.algorithms.integer.output import Place
-from dlas.algorithms.integer.packing import LANES, group_blocks, group_words, packed_shape, steps
-from dlas.algorithms.integer.tile import choose_tile
+from dlas.algorithms.integer.packing import LANES, group_blocks, group_words, steps
+from dlas.algorithms.integer.tile import Tile
 from dlas.algorithms.integer.words import Words
 from dlas.algorithms.tir_arrays import load, store, tasks
 from dlas.algorithms.workload import ConvWorkload
-
-if TYPE_CHECKING:
-    from dlas.hardware.target import Target
 
 END = -1
 """After the last offset."""
@@ -51,21 +47,18 @@ class Convolution:
     dot: DotProduct
     arguments: Arguments
 
-    def write(self, target: Target) -> None:
-        """Bands of tiles in parallel: where the weights are larger than the input, a core keeps to its part
-        of them; else to its part of the plane."""
+    def write(self, tile: Tile) -> None:
+        """Bands of tiles in parallel."""
         workload, plane, dot = self.workload, self.plane, self.dot
-        tile = choose_tile(workload, (plane.rows, plane.columns), dot, target)
         vectors = -(-workload.group_out_channels // dot.lanes)
         channel_tiles, row_tiles = -(-vectors // tile.vectors), -(-plane.rows // tile.rows)
         tiles = channel_tiles * row_tiles
-        weights_stay = prod(packed_shape(workload)) // BYTES > plane.words.size
         offsets = self._offsets()
         instructions = workload.macs * dot.cost / (dot.lanes * BYTES)
         with tasks(workload.batch * workload.groups * tiles, instructions) as band:
             n, group = band // tiles // workload.groups, band // tiles % workload.groups
-            channel_tile = band % tiles // row_tiles if weights_stay else band % channel_tiles
-            row_tile = band % row_tiles if weights_stay else band % tiles // channel_tiles
+            channel_tile = band % tiles // row_tiles if tile.weights_stay else band % channel_tiles
+            row_tile = band % row_tiles if tile.weights_stay else band % tiles // channel_tiles
             channel = T.bind(_first(channel_tile, tile.vectors, vectors) * dot.lanes)
             y = T.bind(_first(row_tile, tile.rows, plane.rows))
             with T.serial(-(-plane.columns // tile.columns)) as column_tile:

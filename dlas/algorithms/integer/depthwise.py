@@ -25,6 +25,16 @@ TILE = 8
 """Registers of sums in a tile of a row: enough to hide the latency of one multiply-add, and to leave others
 for the weights."""
 
+MOST_REGISTERS = 16
+"""Of sums, of those that are tried."""
+
+
+@dataclass(frozen=True)
+class RowTile:
+    """What is summed at once: so many vectors of an output row."""
+
+    vectors: int
+
 
 @dataclass(frozen=True)
 class _Plane:
@@ -69,6 +79,18 @@ class _Plane:
     def row_size(self) -> int:
         return self.columns * self.block
 
+    @property
+    def lanes(self) -> int:
+        """Of a vector of sums."""
+        if self.block > 1:
+            return min(self.block, self.product.lanes)
+        return _power_of_two(min(self.workload.out_width, self.product.lanes))
+
+    @property
+    def row_vectors(self) -> int:
+        """Vectors of sums of an output row, of the channels that they hold."""
+        return self.workload.out_width if self.block > 1 else -(-self.workload.out_width // self.lanes)
+
     def word_index(self, y: Any, x: Any) -> Any:
         if self.phases == 1:
             return (y * self.columns + x) * self.block
@@ -76,7 +98,14 @@ class _Plane:
         return (y * self.phases + x % self.phases) * run + x // self.phases
 
 
-def depthwise(workload: ConvWorkload, target: Target) -> Any:
+def row_tiles(workload: ConvWorkload, target: Target) -> tuple[RowTile, ...]:
+    """What a tuner may try, the cost rule's choice first: tiles of equal size, those next to `TILE` first."""
+    vectors = _Plane(workload, column_product(target)).row_vectors
+    limits = sorted(range(1, MOST_REGISTERS + 1), key=lambda limit: abs(limit - TILE))
+    return tuple(dict.fromkeys(RowTile(-(-vectors // -(-vectors // limit))) for limit in limits))
+
+
+def depthwise(workload: ConvWorkload, target: Target, tile: RowTile) -> Any:
     """The kernel; its weights are packed by `integer_packing`."""
     product = column_product(target)
     plane = _Plane(workload, product)
@@ -90,7 +119,7 @@ def depthwise(workload: ConvWorkload, target: Target) -> Any:
         words = T.alloc_buffer((plane.word_rows * plane.row_size,), product.dtype)
         _write_border(plane, arguments, task, image)
         _write_words(plane, image, words)
-        _write_output(plane, arguments, task, words)
+        _write_output(plane, arguments, task, words, tile.vectors)
     return builder.get()
 
 
@@ -134,13 +163,11 @@ def _write_words(plane: _Plane, image: Any, words: Any) -> None:
         store(words, (y * plane.phases + phase) * run + start, product.word(inputs, lanes), lanes)
 
 
-def _write_output(plane: _Plane, arguments: Arguments, task: Any, words: Any) -> None:
+def _write_output(plane: _Plane, arguments: Arguments, task: Any, words: Any, tile: int) -> None:
     """Rows of tiles, for each vector of a block's channels."""
     workload, product, block = plane.workload, plane.product, plane.block
     planes = workload.in_channels // block
-    lanes = min(block, product.lanes) if block > 1 else _power_of_two(min(workload.out_width, product.lanes))
-    pixels = workload.out_width if block > 1 else -(-workload.out_width // lanes)
-    tile = -(-pixels // -(-pixels // TILE))
+    lanes, pixels = plane.lanes, plane.row_vectors
     with T.serial(max(block // lanes, 1)) as part:
         channel = T.bind(task % planes * block + part * lanes)
         weights = _weights(plane, arguments, channel, lanes)

@@ -1,13 +1,14 @@
-"""Which tile of sums an integer convolution keeps in registers: the cost rule."""
+"""Which tile of sums an integer convolution keeps in registers: the cost rule, and what a tuner may try."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
+from math import prod
 from typing import TYPE_CHECKING
 
-from dlas.algorithms.integer.dot_products import DotProduct
-from dlas.algorithms.integer.packing import steps
+from dlas.algorithms.integer.dot_products import BYTES, DotProduct
+from dlas.algorithms.integer.packing import packed_shape, steps
 from dlas.algorithms.workload import ConvWorkload
 
 if TYPE_CHECKING:
@@ -27,14 +28,19 @@ class Tile:
     rows: int
     columns: int
     vectors: int
+    weights_stay: bool
+    """Whether a core keeps to its part of the weights; else to its part of the plane."""
 
     @property
     def pixels(self) -> int:
         return self.rows * self.columns
 
 
-def choose_tile(workload: ConvWorkload, plane: tuple[int, int], dot: DotProduct, target: Target) -> Tile:
-    """The tile that fits the registers and takes the fewest instructions over a plane of (rows, columns).
+def tiles(
+    workload: ConvWorkload, plane: tuple[int, int], words: int, dot: DotProduct, target: Target
+) -> tuple[Tile, ...]:
+    """Those that fit the registers, by the instructions that they take over a plane of (rows, columns) with
+    so many `words` of data behind it: the fewest first. Of weights and data, the larger stays with a core.
 
     A step of a tile broadcasts a word per pixel, loads a register of weights per vector, and multiplies every
     pair of them. Tiles at the border of the plane overlap with their neighbours, so that all have one shape:
@@ -54,5 +60,11 @@ def choose_tile(workload: ConvWorkload, plane: tuple[int, int], dot: DotProduct,
         return tiles * (steps(workload) * step + registers * STORE_COST), -tile.columns
 
     extents = (min(extent, target.vector_registers) for extent in (*plane, vectors))
-    tiles = (Tile(*tile) for tile in product(*(range(1, extent + 1) for extent in extents)))
-    return min(filter(fits, tiles), key=cost)
+    weights_stay = prod(packed_shape(workload)) // BYTES > words
+    sizes = product(*(range(1, extent + 1) for extent in extents))
+    every = [Tile(rows, columns, vectors, weights_stay) for rows, columns, vectors in sizes]
+    return tuple(
+        replace(tile, weights_stay=stay)
+        for tile in sorted(filter(fits, every), key=cost)
+        for stay in (weights_stay, not weights_stay)
+    )

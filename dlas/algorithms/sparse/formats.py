@@ -27,6 +27,38 @@ def block_of(workload: ConvWorkload) -> tuple[int, int]:
     return int(rows), int(columns)
 
 
+def summed_together(workload: ConvWorkload) -> tuple[int, int]:
+    """How many output channels share the runs that they read, and how often there are so many."""
+    rows = KEPT_ROWS if workload.format == "channel_index" else block_of(workload)[0]
+    return rows, math.ceil(workload.out_channels / rows)
+
+
+def stored_fraction(workload: ConvWorkload, weight: np.ndarray) -> float:
+    """Of an OIHW weight, what its format stores; blocks with a weight that is not zero are stored whole."""
+    if workload.format == "channel_index":
+        kept = (np.any(weight != 0, axis=axes).mean() for axes in ((1, 2, 3), (0, 2, 3)))
+        return float(math.prod(kept))
+    return float(np.any(_blocks(workload, weight) != 0, axis=(1, 3)).mean())
+
+
+def random_weight(workload: ConvWorkload, fraction: float, random: np.random.Generator) -> np.ndarray:
+    """An OIHW weight of which the workload's format stores about so much: blocks, or channels, at random."""
+    weight: np.ndarray = random.standard_normal(workload.weight_shape, np.float32)
+    if workload.format == "channel_index":
+        outputs, inputs = (random.random(count) < math.sqrt(fraction) for count in weight.shape[:2])
+        weight[~outputs], weight[:, ~inputs] = 0, 0
+        return weight
+    blocks = _blocks(workload, weight)
+    kept = random.random((blocks.shape[0], 1, blocks.shape[2], 1)) < fraction
+    return (blocks * kept).astype(np.float32).reshape(workload.weight_shape)
+
+
+def _blocks(workload: ConvWorkload, weight: np.ndarray) -> np.ndarray:
+    """The weight matrix as (block rows, rows, block columns, columns)."""
+    rows, columns = block_of(workload)
+    return weight.reshape(workload.out_channels // rows, rows, -1, columns)
+
+
 def unsupported_weights(workload: ConvWorkload) -> str:
     """Why the workload's format cannot hold its weights, or ""."""
     if workload.dtype != "float32":
@@ -52,7 +84,7 @@ def pack_block_sparse_rows(views: Views, weight: np.ndarray) -> tuple[np.ndarray
     """
     workload = views.workload
     rows, columns = block_of(workload)
-    blocks = weight.reshape(workload.out_channels // rows, rows, -1, columns).transpose(0, 2, 3, 1)
+    blocks = _blocks(workload, weight).transpose(0, 2, 3, 1)
     row, column = np.nonzero(np.any(blocks != 0, axis=(2, 3)))
     segments = segment_count(views, len(row))
     segment = column * segments // blocks.shape[1]

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import tvm
 from tvm.script.ir_builder import IRBuilder
@@ -21,19 +21,16 @@ from tvm.script.ir_builder import tirx as T
 
 from dlas.algorithms.activation import activated
 from dlas.algorithms.layout import physical_shape
-from dlas.algorithms.sparse.tiling import Tiling, tiling
+from dlas.algorithms.sparse.tiling import Tiling
 from dlas.algorithms.sparse.views import KEPT_WEIGHTS, Views, fill
 from dlas.algorithms.sparse.weights import Term, Weights
 from dlas.algorithms.tir_arrays import tasks, vectors
-
-if TYPE_CHECKING:
-    from dlas.hardware.target import Target
 
 Sums = list[list[Any]]
 """Vectors in registers: of each row, one after the other."""
 
 
-def kernel(views: Views, declare: Callable[[Views], Weights], target: Target) -> tvm.tirx.PrimFunc:
+def kernel(views: Views, declare: Callable[[Views], Weights], tiles: Tiling) -> tvm.tirx.PrimFunc:
     """(data, *weights, bias?, residual?, output); `declare` makes the arguments of the weights' format."""
     workload = views.workload
     with IRBuilder() as builder:
@@ -45,7 +42,6 @@ def kernel(views: Views, declare: Callable[[Views], Weights], target: Target) ->
             bias = _argument("bias", (workload.out_channels,)) if workload.bias else None
             residual = _argument("residual", output_shape) if workload.residual else None
             output = _argument("output", output_shape)
-            tiles = tiling(views, target, weights.rows, weights.blocks)
             store = _Output(views, tiles, bias, _flat(residual) if workload.residual else None, _flat(output))
             _Product(views, tiles, weights, _viewed_input(views, data), store).emit()
         return builder.get()
@@ -168,12 +164,13 @@ class _Product:
     def _add_steps(self, sums: Sums, segment: Any, block: Any, start: Any) -> None:
         count, terms = self.weights.steps(segment, block)
         parts = [sums, *[self._zeros() for _ in range(self.tiles.parts - 1)]]
-        with T.serial(count // len(parts)) as step:
-            for index, part in enumerate(parts):
-                self._add(part, terms(step * len(parts) + index), start)
-        if len(parts) > 1:
-            with T.serial(count % len(parts)) as step:
-                self._add(sums, terms(count // len(parts) * len(parts) + step), start)
+        turn = parts * self.tiles.unroll
+        with T.serial(count // len(turn)) as step:
+            for index, part in enumerate(turn):
+                self._add(part, terms(step * len(turn) + index), start)
+        if len(turn) > 1:
+            with T.serial(count % len(turn)) as step:
+                self._add(sums, terms(count // len(turn) * len(turn) + step), start)
         for part in parts[1:]:
             for row, other in zip(sums, part, strict=True):
                 for vector, addend in zip(row, other, strict=True):

@@ -1,13 +1,15 @@
-"""How many output pixels a sparse kernel sums at once: the cost rule of its untuned schedule."""
+"""How a sparse kernel cuts its work: the cost rule of its untuned schedule, and what a tuner may try."""
 
 from __future__ import annotations
 
+import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
 from tvm.script.ir_builder import tirx as T
 
+from dlas.algorithms.sparse.formats import summed_together
 from dlas.algorithms.sparse.views import Views
 
 if TYPE_CHECKING:
@@ -22,6 +24,20 @@ the first-level cache."""
 INDEPENDENT_SUMS = 8
 """Multiply-adds in flight that keep a core busy: a latency of four cycles on two units."""
 
+NARROWEST = 4
+"""Floats of the smallest vector registers."""
+
+BESIDE_SUMS = 2
+"""Registers for a weight and a vector of the input."""
+
+RUNS, PARTS, UNROLLS = (1, 2, 3, 4, 6, 8, 12, 16), (1, 2, 4, 8), (1, 2, 4)
+"""Vectors, parts and unrolled steps that are tried."""
+
+GROUPS, SHARES = (2, 4), (1, 2, 4)
+"""Groups of a plane that are tried, and multiples of the shares that keep every core busy."""
+
+LAST_TO_FIRST = ("lanes", "vectors", "parts", "shares", "group", "unroll")
+
 
 @dataclass(frozen=True)
 class Tiling:
@@ -34,6 +50,8 @@ class Tiling:
     """Of one run."""
     parts: int
     """Sums of one output that are kept apart, for enough multiply-adds in flight."""
+    unroll: int
+    """Stored steps that each part adds in one turn of the loop over them."""
     shares: int
     """Tasks that share the output channels of a group of runs."""
     group: int
@@ -67,14 +85,14 @@ class Tiling:
         )
 
 
-def tiling(views: Views, target: Target, rows: int, blocks: int) -> Tiling:
+def tiling(views: Views, target: Target) -> Tiling:
     """The fewest vectors that cover the plane, in the longest runs; as many tasks as keep every core busy.
 
-    `rows` output channels are summed at once, `blocks` times in all: their sums, one run and a weight fit the
-    registers.
+    The sums of the rows that are summed together, one run and a weight fit the registers.
     """
+    rows, blocks = summed_together(views.workload)
     pixels = views.pixels
-    lanes = min(target.vector_bytes // BYTES_PER_VALUE, 1 << (pixels.bit_length() - 1))
+    lanes = _widest(views, target)
     whole = math.ceil(pixels / lanes)
     most = min(whole, LONGEST_RUN, max(1, (target.vector_registers - 1) // (rows + 1)))
     vectors = min(
@@ -82,12 +100,50 @@ def tiling(views: Views, target: Target, rows: int, blocks: int) -> Tiling:
     )
     runs = math.ceil(whole / vectors)
     groups = math.ceil(runs / max(1, views.group_pixels // (vectors * lanes)))
-    tasks = views.workload.batch * groups
     return Tiling(
         pixels=pixels,
         lanes=lanes,
         vectors=vectors,
         parts=max(1, INDEPENDENT_SUMS // (rows * vectors)),
-        shares=min(blocks, target.cores // math.gcd(tasks, target.cores)),
+        unroll=1,
+        shares=_fewest_shares(views, target, groups, blocks),
         group=math.ceil(runs / groups),
     )
+
+
+def tilings(views: Views, target: Target) -> tuple[Tiling, ...]:
+    """What a tuner may try: the cost rule's choice, then every other whose sums fit the registers; those
+    that differ in what has been seen to gain the most first."""
+    rows, blocks = summed_together(views.workload)
+    chosen = tiling(views, target)
+    found = {chosen}
+    for lanes, parts, unroll in itertools.product(_widths(views, target), PARTS, UNROLLS):
+        whole = math.ceil(views.pixels / lanes)
+        for vectors in {min(whole, count) for count in (*RUNS, chosen.vectors)}:
+            if rows * vectors * parts + BESIDE_SUMS > target.vector_registers:
+                continue
+            runs = math.ceil(whole / vectors)
+            for group in {math.ceil(runs / groups) for groups in (1, *GROUPS, runs) if groups <= runs}:
+                least = _fewest_shares(views, target, math.ceil(runs / group), blocks)
+                for shares in {min(blocks, least * times) for times in SHARES}:
+                    found.add(Tiling(views.pixels, lanes, vectors, parts, unroll, shares, group))
+    return tuple(sorted(found, key=lambda tiles: (_changes(chosen, tiles), astuple(tiles))))
+
+
+def _changes(chosen: Tiling, other: Tiling) -> tuple[bool, ...]:
+    """Which parameters differ: from those that are the last to try to the first."""
+    return tuple(getattr(chosen, name) != getattr(other, name) for name in LAST_TO_FIRST)
+
+
+def _widest(views: Views, target: Target) -> int:
+    return min(target.vector_bytes // BYTES_PER_VALUE, 1 << (views.pixels.bit_length() - 1))
+
+
+def _widths(views: Views, target: Target) -> list[int]:
+    widest = _widest(views, target)
+    return [widest, widest // 2] if widest > NARROWEST else [widest]
+
+
+def _fewest_shares(views: Views, target: Target, groups: int, blocks: int) -> int:
+    tasks = views.workload.batch * groups
+    return min(blocks, target.cores // math.gcd(tasks, target.cores))
