@@ -19,6 +19,7 @@ from dlas.hardware.reference import Reference
 from dlas.hardware.target import Target
 from dlas.layer_table import LayerRow, layer_rows, write_layers
 from dlas.models import counting, precision
+from dlas.systems import tuning
 
 REFERENCE_IMAGES = 16
 """Test images kept in the bundle with their expected outputs."""
@@ -59,9 +60,9 @@ def fill(folder: Path, found: Results) -> None:
     candidates = found.lowered.folder / stages.CANDIDATES
     if candidates.exists():
         shutil.copy(candidates, folder)
-    log = found.tuned.folder / stages.TUNING_LOG
-    if log.exists():
-        shutil.copy(log, bundle.tuning / stages.TUNING_LOG)
+    for log in (found.tuned.folder / name for name in tuning.LOGS):
+        if log.exists():
+            shutil.copy(log, bundle.tuning)
     shutil.copy(found.tuned.summary, bundle.tuning)
     choices = json.loads((found.kernels.folder / "choices.json").read_text())
     schedules = {"tuner": found.stack.tuner.module, "opt_level": found.stack.compiler.opt_level}

@@ -22,7 +22,7 @@ from dlas.hardware.reference import Reference
 from dlas.hardware.target import Target, decisive
 from dlas.models import checkpoint, evaluation, precision, training, weights, weights_file
 from dlas.stage import StageStore, source_digest
-from dlas.systems import building, choosing, program, selection, yardstick
+from dlas.systems import building, choosing, program, selection, tuning, yardstick
 from dlas.systems.assigning import assigned
 from dlas.systems.choosing import Kind
 from dlas.systems.importing import import_network
@@ -34,11 +34,9 @@ from dlas.systems.tuning_store import TuningStore
 
 log = logging.getLogger(__name__)
 
-TUNING_LOG = "log.json"
 TUNING = "tuning.json"
 WEIGHTS = "model.safetensors"
 CANDIDATES = "candidates.csv"
-SEARCH = "dlas.systems.tuners.search"
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class Lowered:
 
 @dataclass(frozen=True)
 class Tuned:
-    """What the tuner searched, and its log where it kept one."""
+    """What the tuner searched, and its logs where it kept any."""
 
     key: str
     folder: Path
@@ -215,14 +213,13 @@ def tune(stack: config.Stack, lowered: Lowered, target: Target, store: StageStor
         "tuner": asdict(stack.tuner),
         "target": decisive(target),
         "code": source_digest(
-            "dlas.algorithms", SEARCH, stack.tuner.module, *{task.algorithm for task in tasks}
+            "dlas.algorithms", "dlas.systems.tuners", stack.tuner.module, *{task.algorithm for task in tasks}
         ),
     }
 
     def make(folder: Path) -> None:
         measured = TuningStore(Path(stack.artifacts) / "tuning")
-        tuner = import_module(stack.tuner.module)
-        found = tuner.tune(tasks, target, stack.tuner, folder / TUNING_LOG, measured)
+        found = tuning.tune(tasks, target, stack.tuner, folder, measured)
         kept = asdict(found)
         del kept["best"]
         _write(folder / TUNING, kept)
@@ -245,8 +242,7 @@ def choose_kernels(
     }
 
     def make(folder: Path) -> None:
-        tuner = import_module(stack.tuner.module)
-        schedules = tuner.best_schedules(tuned.folder / TUNING_LOG, tasks, target)
+        schedules = tuning.best_schedules(stack.tuner.module, tuned.folder, tasks, target)
         if stack.tuner.name != "none":
             for reason, layers in selection.without_schedule(lowered.program, schedules).items():
                 log.info("no tuned schedule for %s: %s", ", ".join(layers), reason)

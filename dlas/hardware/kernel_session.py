@@ -20,11 +20,28 @@ SMALL_INTEGERS = 100
 
 
 def compared(library: Path, pairs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Both kernels of each pair on the same random input, in turn."""
+    """Both kernels of each pair on the same arguments, in turn."""
     import tvm
 
     kernels = tvm.runtime.load_module(str(library))
-    return [_compared(kernels[pair["first"]], kernels[pair["second"]], pair["arguments"]) for pair in pairs]
+    return [
+        _compared(kernels[pair["first"]], kernels[pair["second"]], tensors(Path(pair["arguments"])))
+        for pair in pairs
+    ]
+
+
+def tensors(arguments: Path) -> list[Any]:
+    """The arrays of an .npz, in order."""
+    import tvm
+
+    with np.load(arguments, allow_pickle=False) as arrays:
+        return [tvm.runtime.tensor(arrays[name]) for name in arrays.files]
+
+
+def relative_error(output: np.ndarray, expected: np.ndarray) -> float:
+    """Their largest difference, over the largest that is expected."""
+    scale = float(np.abs(expected).max()) or 1.0
+    return float(np.abs(output - expected).max()) / scale
 
 
 def profiled(library: Path, inputs: np.ndarray, runs: int) -> list[dict[str, Any]]:
@@ -95,12 +112,8 @@ class Network:
 
 
 def _compared(
-    first: Callable[..., None], second: Callable[..., None], declared: Iterable[Mapping[str, Any]]
+    first: Callable[..., None], second: Callable[..., None], arguments: list[Any]
 ) -> dict[str, Any]:
-    import tvm
-
-    random = np.random.default_rng(0)
-    arguments = [tvm.runtime.tensor(_random(random, **argument)) for argument in declared]
     outputs = []
     for kernel in (first, second):
         kernel(*arguments)
@@ -111,8 +124,7 @@ def _compared(
             start = time.perf_counter_ns()
             kernel(*arguments)
             taken.append(time.perf_counter_ns() - start)
-    scale = float(np.abs(outputs[0]).max()) or 1.0
-    error = float(np.abs(outputs[1] - outputs[0]).max()) / scale
+    error = relative_error(outputs[1], outputs[0])
     return {"first_ns": samples[0], "second_ns": samples[1], "relative_error": error}
 
 

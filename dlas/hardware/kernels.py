@@ -8,6 +8,7 @@ profile(library, inputs, target, runs) -> [KernelTime]      a network's library,
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -36,7 +37,7 @@ class KernelPair:
 
     first: str
     second: str
-    arguments: tuple[KernelArgument, ...]
+    arguments: Sequence[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,9 @@ class KernelTime:
 
 
 def compare_kernels(library: Path, pairs: Sequence[KernelPair], target: Target) -> list[Comparison]:
-    """Run and time both kernels of each pair in turn; UserError where one of them crashes."""
-    order = {"command": "compare", "pairs": [asdict(pair) for pair in pairs]}
+    """Run and time both kernels of each pair in turn, on this machine; UserError where one crashes."""
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder, exclusive_board(target):
+        order = {"command": "compare", "pairs": [_order(pair, Path(folder)) for pair in pairs]}
         result = session_result(Path(folder), "compared.json", target, library, np.zeros(0), order)
         return [
             Comparison(
@@ -78,6 +79,13 @@ def compare_kernels(library: Path, pairs: Sequence[KernelPair], target: Target) 
             )
             for found in json.loads(result.read_text())
         ]
+
+
+def _order(pair: KernelPair, folder: Path) -> dict[str, str]:
+    """The pair as the fresh process is told of it, its arguments in a file."""
+    arguments = folder / f"{pair.first}.npz"
+    np.savez(arguments, *pair.arguments)
+    return {"first": pair.first, "second": pair.second, "arguments": os.fspath(arguments)}
 
 
 def time_kernels(library: Path, kernels: Sequence[KernelRun], target: Target) -> list[float]:

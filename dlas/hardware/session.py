@@ -8,9 +8,12 @@ It needs NumPy, psutil and TVM's runtime, and nothing else that this project nee
     {"command": "race", "library": …, "inputs": …, "result": race.json, "libraries": […], "runs": …}
     {"command": "compare", "library": …, "inputs": …, "result": compared.json, "pairs": […]}
     {"command": "kernels", "library": …, "inputs": …, "result": kernels.json, "kernels": […]}
+    {"command": "candidates", "library": …, "inputs": …, "result": candidates.json, "libraries": […],
+     "arguments": ….npz, "tolerance": …, "running": …}
 
 `inputs` is an .npy of shape (N, C, H, W), run one at a time; "time", "profile" and "race" run the first of
-them, "compare" and "kernels" make their own. `affinity` lists the cores to run on, or none.
+them, "kernels" makes its own, "compare" and "candidates" read theirs. `affinity` lists the cores to run on,
+or none.
 """
 
 from __future__ import annotations
@@ -30,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlas.hardware import energy, kernel_session, machine, race_session
+from dlas.hardware import candidate_session, energy, kernel_session, machine, race_session
 
 if TYPE_CHECKING:
     import tvm
@@ -139,6 +142,11 @@ def serve(request: Mapping[str, Any]) -> None:
         result.write_text(json.dumps(kernel_session.compared(library, request["pairs"])))
     elif request["command"] == "kernels":
         result.write_text(json.dumps(kernel_session.timed(library, request["kernels"])))
+    elif request["command"] == "candidates":
+        libraries = [Path(path) for path in request["libraries"]]
+        arguments, running = Path(request["arguments"]), Path(request["running"])
+        found = candidate_session.checked_and_timed(libraries, arguments, request["tolerance"], running)
+        result.write_text(json.dumps(found))
     elif request["command"] == "race":
         libraries = [Path(path) for path in request["libraries"]]
         result.write_text(json.dumps(race_session.raced(libraries, inputs, request["runs"])))

@@ -37,6 +37,11 @@ def untuned(layer: ConvLayer, target: Target) -> tvm.tirx.PrimFunc:
     return sch.mod["main"]
 
 
+def has_parameters(algorithm: str) -> bool:
+    """Whether the algorithm is written in TensorIR with parameters, which a tuner can choose."""
+    return hasattr(importlib.import_module(algorithm), "parameters")
+
+
 def is_searchable(algorithm: str) -> bool:
     """Whether the algorithm (a dotted module name) is written in TE, whose schedules a tuner can search."""
     return hasattr(importlib.import_module(algorithm), "compute")

@@ -12,7 +12,6 @@ import tvm
 from safetensors.numpy import load_file, save_file
 
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.kernels import KernelArgument
 
 
 @dataclass(frozen=True)
@@ -40,15 +39,6 @@ class ConvLayer:
         )
         return arrays
 
-    @property
-    def arguments(self) -> tuple[KernelArgument, ...]:
-        """Of the kernel: input, packed weight, what its epilogue reads, output."""
-        tensors = importlib.import_module(self.algorithm).compute(self.workload)
-        return tuple(
-            KernelArgument(tuple(int(extent) for extent in tensor.shape), str(tensor.dtype))
-            for tensor in tensors
-        )
-
 
 @dataclass(frozen=True)
 class Parameter:
@@ -70,6 +60,10 @@ class LoweredProgram:
     layers: tuple[ConvLayer, ...]
     parameters: tuple[Parameter, ...]
     arrays: dict[str, np.ndarray]
+
+    def weight(self, layer: ConvLayer) -> np.ndarray:
+        """OIHW weights of a layer."""
+        return next(self.arrays[one.array] for one in self.parameters if one.packed_for == layer.name)
 
     def packed_arrays(self) -> list[np.ndarray]:
         """The parameters' values, in order, each as its kernel reads it."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ from dlas.bundle import Bundle
 from dlas.errors import UserError
 from dlas.hardware import target as targets
 from dlas.hardware.target import Target
-from dlas.systems import program, selection, yardstick
+from dlas.systems import program, selection, tuning, yardstick
 from dlas.systems.building import build_library
 from dlas.systems.selection import KernelChoice, kernel_tasks
 from dlas.systems.tuners.task import Schedules, TuningTask
@@ -67,13 +66,13 @@ def rebuilt(bundle: Bundle, target: Target, destination: Path) -> Rebuilt:
         if choice.tuned
     }
     destination.mkdir(parents=True)
-    opt_level, log = chosen["opt_level"], bundle.tuning / "log.json"
+    opt_level = chosen["opt_level"]
     made_for = targets.read(bundle.target)
     if _code(target) == _code(made_for):
-        tuned = _replayed(log, chosen["tuner"], kept, target)
+        tuned = _replayed(bundle.tuning, chosen["tuner"], kept, target)
         carried = [Carried(name, carried=True, reason="it was measured for this target") for name in kept]
     else:
-        schedules = _schedules(log, chosen["tuner"], kept, target, foreign=True)
+        schedules = _schedules(bundle.tuning, chosen["tuner"], kept, target, foreign=True)
         carried, tuned = _tried(lowered, kept, schedules, target, opt_level, destination)
     library = destination / "model.so"
     build_library(lowered, tuned, target, opt_level, library)
@@ -90,7 +89,7 @@ def _code(target: Target) -> dict[str, Any]:
 
 
 def _schedules(
-    log: Path, tuner: str, kept: Mapping[str, TuningTask], target: Target, *, foreign: bool
+    folder: Path, tuner: str, kept: Mapping[str, TuningTask], target: Target, *, foreign: bool
 ) -> Schedules:
     if not kept:
         return Schedules()
@@ -99,12 +98,13 @@ def _schedules(
             f"the bundle was tuned by {tuner}, which is not part of dlas and is not run from a bundle",
             key="bundle",
         )
-    found: Schedules = import_module(tuner).best_schedules(log, list(kept.values()), target, foreign=foreign)
-    return found
+    return tuning.best_schedules(tuner, folder, list(kept.values()), target, foreign=foreign)
 
 
-def _replayed(log: Path, tuner: str, kept: Mapping[str, TuningTask], target: Target) -> dict[str, PrimFunc]:
-    schedules = _schedules(log, tuner, kept, target, foreign=False)
+def _replayed(
+    folder: Path, tuner: str, kept: Mapping[str, TuningTask], target: Target
+) -> dict[str, PrimFunc]:
+    schedules = _schedules(folder, tuner, kept, target, foreign=False)
     for kernel, task in kept.items():
         if task.key not in schedules.found:
             raise UserError(

@@ -8,24 +8,23 @@ no kernel is tuned: a tuned network is never slower than the untuned one was bes
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import tvm
 
+from dlas.algorithms.sparse.formats import stored_fraction
 from dlas.hardware.kernels import KernelPair, KernelTime, compare_kernels
 from dlas.hardware.race import race
 from dlas.hardware.target import Target, tvm_target
 from dlas.systems import kernels, linking
 from dlas.systems.building import build_library
-from dlas.systems.program import LoweredProgram
-from dlas.systems.tuners.task import Schedules, TuningTask
-
-LARGEST_ERROR = 1e-3
-"""Of a tuned kernel, relative to its largest output: sums in another order differ by about 1e-6."""
+from dlas.systems.operands import arguments, tolerance
+from dlas.systems.program import ConvLayer, LoweredProgram
+from dlas.systems.tuners.task import DENSE, Schedules, TuningTask, rounded_density
 
 
 @dataclass(frozen=True)
@@ -43,10 +42,12 @@ class KernelChoice:
 
 def kernel_tasks(program: LoweredProgram) -> dict[str, TuningTask]:
     """One task per kernel, in the order of the network, with the number of layers that share it."""
-    shared = Counter(layer.kernel for layer in program.layers)
+    sharing: dict[str, list[ConvLayer]] = defaultdict(list)
+    for layer in program.layers:
+        sharing[layer.kernel].append(layer)
     return {
-        layer.kernel: TuningTask(layer.workload, layer.algorithm, shared[layer.kernel])
-        for layer in program.layers
+        kernel: TuningTask(layers[0].workload, layers[0].algorithm, len(layers), _density(program, layers))
+        for kernel, layers in sharing.items()
     }
 
 
@@ -60,15 +61,24 @@ def without_schedule(program: LoweredProgram, schedules: Schedules) -> dict[str,
     return dict(found)
 
 
+def _density(program: LoweredProgram, layers: Sequence[ConvLayer]) -> int:
+    """Of the layers that share a kernel, how dense their weights are on average: see `TuningTask`."""
+    if layers[0].workload.format == "dense":
+        return DENSE
+    stored = [stored_fraction(layer.workload, program.weight(layer)) for layer in layers]
+    return rounded_density(float(np.mean(stored)))
+
+
 def choose(
     program: LoweredProgram, schedules: Schedules, target: Target, opt_level: int, scratch: Path
 ) -> tuple[list[KernelChoice], dict[str, tvm.tirx.PrimFunc]]:
     """The choice for every kernel, and the tuned PrimFuncs that were chosen, by kernel name.
 
-    A tuned kernel is compared with the untuned one on a random input, then timed in the network, in fresh
-    processes that hold the board alone. The libraries are left in `scratch`.
+    A tuned kernel is compared with the untuned one on the layer's weight and a random input, then timed in
+    the network, in fresh processes that hold the board alone. The libraries are left in `scratch`.
     """
-    keys = {name: task.key for name, task in kernel_tasks(program).items()}
+    tasks = kernel_tasks(program)
+    keys = {name: task.key for name, task in tasks.items()}
     tuned = {name: schedules.found[key] for name, key in keys.items() if key in schedules.found}
     choices = {
         name: KernelChoice(name, tuned=False, reason=schedules.missing[key])
@@ -76,7 +86,7 @@ def choose(
         if name not in tuned
     }
     errors = _errors(program, tuned, target, scratch) if tuned else {}
-    wrong = {name: error for name, error in errors.items() if not error <= LARGEST_ERROR}
+    wrong = {name: error for name, error in errors.items() if not error <= tolerance(tasks[name].workload)}
     for name, error in wrong.items():
         reason = f"the tuned kernel is wrong by {error:.1g} of its largest output"
         choices[name] = KernelChoice(name, tuned=False, reason=reason)
@@ -92,7 +102,11 @@ def _errors(
 ) -> dict[str, float]:
     """How far each tuned kernel's output is from the untuned one's, relative to its largest."""
     layers = {layer.kernel: layer for layer in program.layers}
-    pairs = [KernelPair(f"{name}_untuned", f"{name}_tuned", layers[name].arguments) for name in tuned]
+    pairs = []
+    for name in tuned:
+        layer = layers[name]
+        operands = arguments(layer.workload, layer.algorithm, program.weight(layer))
+        pairs.append(KernelPair(f"{name}_untuned", f"{name}_tuned", operands))
     functions = {f"{name}_untuned": kernels.untuned(layers[name], target) for name in tuned}
     functions |= {f"{name}_tuned": function for name, function in tuned.items()}
     named = {name: function.with_attr("global_symbol", name) for name, function in functions.items()}

@@ -25,7 +25,7 @@ from filelock import FileLock
 from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
 from dlas.hardware.target import Target
-from dlas.systems.tuners.task import TuningTask, definition
+from dlas.systems.tuners.task import TuningTask, computed
 
 SUFFIX = ".json"
 
@@ -48,7 +48,7 @@ class TuningStore:
     def shelf(self, tuner: str, target: Target) -> Shelf:
         """The records of one tuner for one target, whatever the target is called."""
         decisive = [target.triple, target.cpu, *target.features, target.cores, *target.affinity]
-        return Shelf(self.root / tuner / _digest(json.dumps(decisive)))
+        return Shelf(self.root / tuner / _digest(json.dumps(decisive)), target)
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Shelf:
     """A folder with one file of records a task."""
 
     folder: Path
+    target: Target
 
     def records(self, task: TuningTask) -> list[str]:
         """What the store holds for `task`, in the order of the measuring."""
@@ -73,8 +74,8 @@ class Shelf:
 
     def file(self, task: TuningTask) -> Path:
         """Where the records of `task` are."""
-        parts = (task.algorithm, task.workload.key, _definition_digest(replace(task, count=1)))
-        return self.folder / f"{SEPARATOR.join(parts)}{SUFFIX}"
+        digest = _computed_digest(replace(task, count=1), self.target)
+        return self.folder / f"{task.key.replace(':', SEPARATOR)}{SEPARATOR}{digest}{SUFFIX}"
 
 
 def export(root: Path, archive: Path) -> int:
@@ -144,8 +145,8 @@ def _append(file: Path, records: Sequence[str]) -> int:
 
 
 @cache
-def _definition_digest(task: TuningTask) -> str:
-    return _digest(definition(task).script())
+def _computed_digest(task: TuningTask, target: Target) -> str:
+    return _digest(computed(task, target).script())
 
 
 def _digest(text: str) -> str:

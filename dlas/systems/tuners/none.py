@@ -24,6 +24,8 @@ def tune(
     return Tuning()
 
 
-def best_schedules(log: Path, tasks: Sequence[TuningTask], target: Target) -> Schedules:
+def best_schedules(
+    log: Path, tasks: Sequence[TuningTask], target: Target, *, foreign: bool = False
+) -> Schedules:
     """None for any task."""
     return Schedules(missing={task.key: "not tuned" for task in tasks})

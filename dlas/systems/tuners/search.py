@@ -57,6 +57,13 @@ class SearchSettings(config.Tuner):
                 )
 
 
+def is_searchable(task: TuningTask) -> bool:
+    """Whether the task's algorithm is written in TE."""
+    from dlas.systems import kernels
+
+    return kernels.is_searchable(task.algorithm)
+
+
 @dataclass(frozen=True)
 class Searcher:
     """A tuner that searches."""
@@ -72,6 +79,8 @@ class Searcher:
 
     After every batch, its records written, it yields {"trials": how many these are}.
     """
+    serves: Callable[[TuningTask], bool] = is_searchable
+    """Whether it can search a task; others are left out."""
 
 
 def search(
@@ -129,7 +138,7 @@ def _searched(
             key="tuner",
             remedy="Tune on a machine of the target's kind, or use tuner=none.",
         )
-    tasks = searchable(tasks)
+    tasks = [task for task in tasks if searcher.serves(task)]
     if not tasks:
         return Tuning()
     seconds, stopped = 0.0, ""
@@ -147,9 +156,7 @@ def _searched(
 
 def searchable(tasks: Sequence[TuningTask]) -> list[TuningTask]:
     """Those whose algorithm is written in TE."""
-    from dlas.systems.kernels import is_searchable
-
-    return [task for task in tasks if is_searchable(task.algorithm)]
+    return [task for task in tasks if is_searchable(task)]
 
 
 def not_searchable(tasks: Sequence[TuningTask], tuner: str) -> dict[str, str]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,14 @@ from dlas.algorithms.workload import ConvWorkload
 
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
+
+    from dlas.hardware.target import Target
+
+
+DENSE = 100
+
+DENSITIES_PER_OCTAVE = 2
+"""Steps between a density and the half of it: what is fast at one is not far from the fastest at the next."""
 
 
 @dataclass(frozen=True)
@@ -21,11 +30,35 @@ class TuningTask:
     algorithm: str
     """Dotted name of a module of `dlas.algorithms`' kind."""
     count: int = 1
+    density: int = DENSE
+    """Percent of the weights that a sparse format stores, in the steps of `rounded_density`: the time of such
+    a kernel is that of the weights that are left."""
 
     @property
     def key(self) -> str:
         """A stable text that names the task, whatever its count."""
-        return f"{self.algorithm}:{self.workload.key}"
+        density = "" if self.density == DENSE else f"_density{self.density}"
+        return f"{self.algorithm}:{self.workload.key}{density}"
+
+
+def rounded_density(fraction: float) -> int:
+    """Percent for a fraction of the weights, in steps: 100, 71, 50, 35, 25, 18, …, 1."""
+    if fraction == 0:
+        return 1
+    steps = round(math.log2(fraction) * DENSITIES_PER_OCTAVE)
+    return max(1, round(DENSE * 2 ** (steps / DENSITIES_PER_OCTAVE)))
+
+
+def computed(task: TuningTask, target: Target) -> PrimFunc:
+    """What tells the task's kernel from one that is written anew: its definition or, in TensorIR, the kernel
+    with the smallest of its parameters, whatever its cost rule prefers."""
+    algorithm = import_module(task.algorithm)
+    if hasattr(algorithm, "compute"):
+        return definition(task)
+    if not hasattr(algorithm, "parameters"):
+        return algorithm.kernel(task.workload, target)
+    smallest = min(algorithm.parameters(task.workload, target), key=astuple)
+    return algorithm.kernel_with(task.workload, target, smallest)
 
 
 def definition(task: TuningTask) -> PrimFunc:

@@ -1,0 +1,105 @@
+"""Candidates for one kernel against the kernel that they would replace, in a fresh process.
+
+A candidate that crashes or hangs takes its process with it, and the others are run again without it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dlas.errors import UserError
+from dlas.hardware import statistics
+from dlas.hardware.deployment import session_result
+from dlas.hardware.target import Target
+
+TIME_LIMIT_SECONDS = 60.0
+"""For all candidates together, with the start of the process; after it, the one in turn is taken to hang."""
+
+NS_PER_SECOND = 1e9
+
+
+@dataclass(frozen=True)
+class Timed:
+    """Medians of a candidate and of the kernel that it would replace, run in turn."""
+
+    seconds: float
+    replaced_seconds: float
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A candidate that crashed, did not end in time, or gave other outputs."""
+
+    reason: str
+
+
+def time_candidates(
+    replaced: Path,
+    candidates: Sequence[Path],
+    arguments: Sequence[np.ndarray],
+    tolerance: float,
+    target: Target,
+) -> list[Timed | Failed]:
+    """How each candidate did, on this machine; the caller holds the board.
+
+    All are libraries with a function `main` of `arguments`, of which the last is the output; that of a
+    candidate may be off by `tolerance` of the largest output. UserError where the replaced kernel fails.
+    """
+    failed: dict[Path, Failed] = {}
+    with tempfile.TemporaryDirectory(prefix="dlas-") as scratch:
+        folder = Path(scratch)
+        np.savez(folder / "arguments.npz", *arguments)
+        order = {
+            "command": "candidates",
+            "arguments": os.fspath(folder / "arguments.npz"),
+            "running": os.fspath(folder / "running"),
+            "tolerance": tolerance,
+        }
+        while True:
+            libraries = [replaced, *(path for path in candidates if path not in failed)]
+            found = _run(folder, libraries, order, target)
+            if not isinstance(found, _Stopped):
+                break
+            if found.library == replaced:
+                raise UserError(found.reason, key=os.fspath(replaced))
+            failed[found.library] = Failed(found.reason)
+    return [failed[path] if path in failed else found[path] for path in candidates]
+
+
+@dataclass(frozen=True)
+class _Stopped:
+    """What ended the process."""
+
+    library: Path
+    reason: str
+
+
+def _run(
+    folder: Path, libraries: Sequence[Path], order: Mapping[str, object], target: Target
+) -> dict[Path, Timed | Failed] | _Stopped:
+    running = folder / "running"
+    running.write_text("0")
+    order = {**order, "libraries": [os.fspath(path.absolute()) for path in libraries]}
+    try:
+        path = session_result(
+            folder, "candidates.json", target, libraries[0], np.zeros(0), order, TIME_LIMIT_SECONDS
+        )
+    except UserError as error:
+        return _Stopped(libraries[int(running.read_text())], error.problem)
+    results = json.loads(path.read_text())
+    medians = [
+        statistics.median(one["samples_ns"]) / NS_PER_SECOND if one["samples_ns"] else None for one in results
+    ]
+    return {
+        library: Failed(f"its output is wrong by {one['relative_error']:.1g} of the largest")
+        if median is None or medians[0] is None
+        else Timed(median, medians[0])
+        for library, one, median in zip(libraries, results, medians, strict=True)
+    }

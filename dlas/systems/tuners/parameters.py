@@ -1,0 +1,148 @@
+"""Search over the parameters of kernels that are written in TensorIR: for sparse and for integer weights.
+
+Their algorithms offer `parameters(workload, target)`, a small space of plain dataclasses with the cost rule's
+choice first, and `kernel_with(workload, target, parameters)`. A log is lines of
+
+    {"task": …, "target": …, "parameters": {…}, "seconds": …, "rule_seconds": …, "error": …}
+
+`rule_seconds` is the time of the cost rule's own kernel, which took turns with the candidate: candidates are
+ranked by the ratio. Where one failed, its `error` says how and both times are null.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlas.hardware.target import Target, tvm_target
+from dlas.systems.tuners.search import Searcher, foreign_log, search
+from dlas.systems.tuners.task import Record, Schedules, Tuning, TuningTask
+from dlas.systems.tuning_store import TuningStore
+
+if TYPE_CHECKING:
+    from tvm.tirx import PrimFunc
+
+NAME = "the search over parameters"
+
+GAIN = 0.98
+"""Of the cost rule's time: what is closer to it is noise, and the rule's own kernel stays."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A line of a log."""
+
+    task: str
+    target: str
+    parameters: dict[str, Any]
+    seconds: float | None
+    rule_seconds: float | None
+    error: str
+
+    @property
+    def ratio(self) -> float | None:
+        """Of its time to that of the cost rule's kernel."""
+        if self.seconds is None or self.rule_seconds is None:
+            return None
+        return self.seconds / self.rule_seconds
+
+
+def tune(tasks: Sequence[TuningTask], target: Target, trials: int, log: Path, store: TuningStore) -> Tuning:
+    """Search until `trials` candidates are measured, or every layer is done.
+
+    UserError where the target is not this machine: see dlas.systems.tuners.search.
+    """
+
+    def measure(tasks: Sequence[TuningTask], trials: int, log: Path) -> Generator[dict[str, Any], None, None]:
+        from dlas.systems.tuners.parameter_search import measure
+
+        return measure(tasks, target, trials, log)
+
+    searcher = Searcher(NAME, version_in_store(), read, measure, lambda task: has_choice(task, target))
+    return search(searcher, tasks, target, trials, log, store)
+
+
+def version_in_store() -> str:
+    """The shelf's name: what is fast depends on the code that this TVM generates."""
+    return f"parameters-{version('apache-tvm')}"
+
+
+def read(line: str) -> Record:
+    """What a line of a log says; an exception where it is none."""
+    measured = Measured(**json.loads(line))
+    return Record(measured.task, measured.seconds)
+
+
+def best_schedules(
+    log: Path, tasks: Sequence[TuningTask], target: Target, *, foreign: bool = False
+) -> Schedules:
+    """The kernel with the fastest parameters in `log`, of each task for which they gain anything.
+
+    Parameters that the algorithm no longer offers give way to the next fastest, and the reason is told.
+    UserError where the log was measured for another target, unless a `foreign` one is asked for.
+    """
+    found: dict[str, PrimFunc] = {}
+    missing: dict[str, str] = {}
+    refused: dict[str, tuple[str, ...]] = {}
+    measured = of_tasks(log, tasks)
+    ours = str(tvm_target(target))
+    for one in (one for records in measured.values() for one in records):
+        if one.target != ours and not foreign:
+            raise foreign_log(log, one.target, target)
+    for task in tasks:
+        ranked = _ranked(measured[task.key])
+        for one in (one for ratio, one in ranked if ratio <= GAIN):
+            chosen = offered(task, target, one.parameters)
+            if chosen is None:
+                refused[task.key] = (*refused.get(task.key, ()), f"it has no parameters {one.parameters} now")
+                continue
+            found[task.key] = import_module(task.algorithm).kernel_with(task.workload, target, chosen)
+            break
+        else:
+            missing[task.key] = "; ".join(refused.get(task.key, ())) or _reason(task, target, len(ranked))
+    return Schedules(found, missing, refused)
+
+
+def _ranked(measured: Sequence[Measured]) -> list[tuple[float, Measured]]:
+    """Those that ran, with their ratios, the fastest first."""
+    ran = [(one.ratio, one) for one in measured if one.ratio is not None]
+    return sorted(ran, key=lambda pair: pair[0])
+
+
+def space(task: TuningTask, target: Target) -> tuple[Any, ...]:
+    """What may be tried, the cost rule's choice first."""
+    choices: tuple[Any, ...] = import_module(task.algorithm).parameters(task.workload, target)
+    return choices
+
+
+def has_choice(task: TuningTask, target: Target) -> bool:
+    """Whether there is anything to try beside the cost rule's choice."""
+    return len(space(task, target)) > 1
+
+
+def offered(task: TuningTask, target: Target, described: dict[str, Any]) -> Any | None:
+    """The parameters that are so described in a log, or None where the algorithm offers none such."""
+    return next((one for one in space(task, target) if asdict(one) == described), None)
+
+
+def of_tasks(log: Path, tasks: Sequence[TuningTask]) -> dict[str, list[Measured]]:
+    """By task, what the log holds of these."""
+    measured: dict[str, list[Measured]] = {task.key: [] for task in tasks}
+    for line in log.read_text().splitlines() if log.exists() else ():
+        one = Measured(**json.loads(line))
+        if one.task in measured:
+            measured[one.task].append(one)
+    return measured
+
+
+def _reason(task: TuningTask, target: Target, measured: int) -> str:
+    if not has_choice(task, target):
+        return "its kernel leaves no parameters to choose"
+    if not measured:
+        return "no candidate of it was measured with success"
+    return f"none of {measured} other parameters was faster than those of the cost rule"

@@ -1,0 +1,88 @@
+"""All kernels of a network tuned: schedules by the declared tuner, parameters where a kernel has some.
+
+Tuners search the schedules of kernels in TE. Those in TensorIR are searched by `tuners.parameters` beside
+every tuner that searches, out of the same budget and into the same store; each keeps a log of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
+
+from dlas import config
+from dlas.hardware.target import Target
+from dlas.systems.kernels import has_parameters
+from dlas.systems.tuners import parameters
+from dlas.systems.tuners.search import SearchSettings
+from dlas.systems.tuners.task import Schedules, Tuning, TuningTask
+from dlas.systems.tuning_store import TuningStore
+
+SCHEDULES, PARAMETERS = "log.json", "parameters.json"
+"""The logs in a folder: the tuner's own, and that of parameters where the network has kernels with some."""
+
+LOGS = (SCHEDULES, PARAMETERS)
+
+
+def tune(
+    tasks: Sequence[TuningTask], target: Target, settings: config.Tuner, folder: Path, store: TuningStore
+) -> Tuning:
+    """Search as `settings` say; what both searches keep of it is in `folder`.
+
+    Each search has its layers' share of the trials. That over parameters comes first: where it needs fewer,
+    the other has the rest.
+    """
+    tuner = import_module(settings.module)
+    mine, others = _split(tasks)
+    if not mine or not isinstance(settings, SearchSettings):
+        tuning: Tuning = tuner.tune(tasks, target, settings, folder / SCHEDULES, store)
+        return tuning
+    share = math.ceil(settings.trials * len(mine) / len(tasks))
+    found = parameters.tune(mine, target, share, folder / PARAMETERS, store)
+    rest = settings.trials - min(found.trials, share)
+    if not others or not rest:
+        return found
+    further = tuner.tune(others, target, replace(settings, trials=rest), folder / SCHEDULES, store)
+    return _together(found, further)
+
+
+def best_schedules(
+    tuner: str, folder: Path, tasks: Sequence[TuningTask], target: Target, *, foreign: bool = False
+) -> Schedules:
+    """The best kernel of each task that `folder`'s logs hold one for; `tuner` is a dotted module name.
+
+    UserError where they were measured for another target, unless `foreign` ones are asked for.
+    """
+    module = import_module(tuner)
+    if not (folder / PARAMETERS).exists():
+        schedules: Schedules = module.best_schedules(folder / SCHEDULES, tasks, target, foreign=foreign)
+        return schedules
+    mine, others = _split(tasks)
+    by_parameters = parameters.best_schedules(folder / PARAMETERS, mine, target, foreign=foreign)
+    by_schedule: Schedules = module.best_schedules(folder / SCHEDULES, others, target, foreign=foreign)
+    return Schedules(
+        {**by_parameters.found, **by_schedule.found},
+        {**by_parameters.missing, **by_schedule.missing},
+        {**by_parameters.refused, **by_schedule.refused},
+    )
+
+
+def _split(tasks: Sequence[TuningTask]) -> tuple[list[TuningTask], list[TuningTask]]:
+    """Those whose kernels have parameters, and the others."""
+    return (
+        [task for task in tasks if has_parameters(task.algorithm)],
+        [task for task in tasks if not has_parameters(task.algorithm)],
+    )
+
+
+def _together(one: Tuning, other: Tuning) -> Tuning:
+    return Tuning(
+        trials=one.trials + other.trials,
+        failed=one.failed + other.failed,
+        seconds=one.seconds + other.seconds,
+        best={**one.best, **other.best},
+        layers=(*one.layers, *other.layers),
+        stopped="; ".join(dict.fromkeys(filter(None, (one.stopped, other.stopped)))),
+    )

@@ -1,0 +1,150 @@
+"""The search over parameters: its log, what becomes of failures, going on, and the kernel at its end."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from dlas import config
+from dlas.algorithms.workload import ConvWorkload
+from dlas.errors import UserError
+from dlas.hardware import candidates, target
+from dlas.hardware.target import Target
+from dlas.systems.tuners import parameters
+from dlas.systems.tuners.task import Tuning, TuningTask, rounded_density
+from dlas.systems.tuning_store import TuningStore
+
+LAYER = ConvWorkload(1, 32, 10, 10, 32, (3, 3), padding=(1, 1, 1, 1), bias=True)
+SPARSE = TuningTask(replace(LAYER, format="csr"), "dlas.algorithms.direct_csr", count=2, density=18)
+INTEGER = TuningTask(replace(LAYER, dtype="int8", output_zero=3), "dlas.algorithms.direct_int8")
+TASKS = [SPARSE, INTEGER]
+FAILING = TuningTask(ConvWorkload(1, 4, 8, 8, 4, (1, 1)), "failing_parameters")
+
+
+def tune(tasks: list[TuningTask], host: Target, trials: int, log: Path) -> Tuning:
+    """With the store beside the log."""
+    return parameters.tune(tasks, host, trials, log, TuningStore(log.parent / "store"))
+
+
+def lines(log: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def host() -> Target:
+    return target.resolve(config.Target("host"))
+
+
+@pytest.fixture(scope="module")
+def log(host: Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four candidates of each layer."""
+    path = tmp_path_factory.mktemp("tuning") / "parameters.json"
+    tuning = tune(TASKS, host, 8, path)
+    assert (tuning.trials, tuning.failed) == (8, 0)
+    assert tuning.best.keys() == {task.key for task in TASKS}
+    return path
+
+
+def test_every_line_tells_a_candidate_and_the_kernel_beside_it(log: Path) -> None:
+    for one in lines(log):
+        assert 0 < one["seconds"] < 0.1
+        assert 0 < one["rule_seconds"] < 0.1
+        assert not one["error"]
+    described = [(one["task"], json.dumps(one["parameters"])) for one in lines(log)]
+    assert len(set(described)) == 8
+
+
+def test_a_larger_search_goes_on_from_the_store(log: Path, host: Target, tmp_path: Path) -> None:
+    copy = tmp_path / "parameters.json"
+    store = TuningStore(log.parent / "store")
+    assert parameters.tune(TASKS, host, 10, copy, store).trials == 10
+    assert set(log.read_text().splitlines()) < set(copy.read_text().splitlines())
+
+
+def test_a_search_that_was_cut_off_goes_on(log: Path, host: Target, tmp_path: Path) -> None:
+    copy = tmp_path / "parameters.json"
+    kept = log.read_text().splitlines(keepends=True)[:3]
+    copy.write_text("".join(kept) + '{"task": "dlas.algo')
+    assert tune(TASKS, host, 5, copy).trials == 5
+    assert copy.read_text().startswith("".join(kept))
+
+
+def test_sparse_layers_are_kept_apart_by_density(log: Path, host: Target) -> None:
+    shelf = TuningStore(log.parent / "store").shelf(parameters.version_in_store(), host)
+    assert shelf.records(SPARSE)
+    assert not shelf.records(replace(SPARSE, density=50))
+    assert [rounded_density(fraction) for fraction in (0.2, 0.17, 1.0, 0.0)] == [18, 18, 100, 1]
+
+
+def test_the_log_alone_gives_the_fastest_kernel(log: Path, host: Target, tmp_path: Path) -> None:
+    """The same TensorIR each time, with the parameters that were fastest beside the cost rule's."""
+    copy = tmp_path / "parameters.json"
+    spoiled = lines(log)
+    for task in TASKS:
+        of_task = [one for one in spoiled if one["task"] == task.key]
+        of_task[2]["seconds"] = of_task[2]["rule_seconds"] / 2
+    copy.write_text("".join(json.dumps(one) + "\n" for one in spoiled))
+    found = parameters.best_schedules(copy, TASKS, host).found
+    again = parameters.best_schedules(copy, TASKS, host).found
+    for task in TASKS:
+        chosen = [one for one in spoiled if one["task"] == task.key][2]["parameters"]
+        algorithm = import_module(task.algorithm)
+        (offered,) = (one for one in algorithm.parameters(task.workload, host) if asdict(one) == chosen)
+        expected = algorithm.kernel_with(task.workload, host, offered).script()
+        assert found[task.key].script() == again[task.key].script() == expected
+        assert expected != algorithm.kernel(task.workload, host).script()
+
+
+def test_parameters_that_gain_nothing_are_not_taken(log: Path, host: Target, tmp_path: Path) -> None:
+    copy = tmp_path / "parameters.json"
+    slow = [one | {"seconds": one["rule_seconds"]} for one in lines(log)]
+    copy.write_text("".join(json.dumps(one) + "\n" for one in slow))
+    schedules = parameters.best_schedules(copy, TASKS, host)
+    assert not schedules.found
+    assert set(schedules.missing.values()) == {
+        "none of 4 other parameters was faster than those of the cost rule"
+    }
+
+
+def test_parameters_that_no_kernel_takes_are_told(log: Path, host: Target, tmp_path: Path) -> None:
+    copy = tmp_path / "parameters.json"
+    one = next(one for one in lines(log) if one["task"] == SPARSE.key)
+    strange = one | {"parameters": one["parameters"] | {"vectors": 1000}, "seconds": 1e-9}
+    copy.write_text(json.dumps(strange) + "\n")
+    schedules = parameters.best_schedules(copy, TASKS, host)
+    assert "'vectors': 1000" in schedules.missing[SPARSE.key]
+    assert schedules.missing[INTEGER.key] == "no candidate of it was measured with success"
+
+
+def test_a_log_of_another_target_is_refused_unless_asked_for(log: Path, host: Target) -> None:
+    other = replace(host, cores=host.cores + 6)
+    with pytest.raises(UserError, match="the tuning log was measured for"):
+        parameters.best_schedules(log, TASKS, other)
+    parameters.best_schedules(log, TASKS, other, foreign=True)
+
+
+def test_candidates_that_fail_are_recorded_as_failures(
+    host: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "TIME_LIMIT_SECONDS", 15)
+    path = tmp_path / "parameters.json"
+    tuning = tune([FAILING], host, 5, path)
+    assert (tuning.trials, tuning.failed) == (5, 4)
+    errors = {one["parameters"]["name"]: one["error"] for one in lines(path)}
+    assert "SIGABRT" in errors["crash"]
+    assert "did not finish within 15 s" in errors["hang"]
+    assert errors["wrong"] == "its output is wrong by 0.5 of the largest"
+    assert "dlas_no_such_function" in errors["unlinked"]
+    assert errors["added"] == ""
+    assert tuning.best.keys() == {FAILING.key}
+
+
+def test_a_search_with_nothing_left_to_try_ends(host: Target, tmp_path: Path, log: Path) -> None:
+    one_pixel = ConvWorkload(1, 16, 1, 1, 16, (1, 1), bias=True, dtype="int8", output_zero=3)
+    only = TuningTask(one_pixel, "dlas.algorithms.gemm_int8")
+    assert len(import_module(only.algorithm).parameters(one_pixel, host)) <= 2
+    assert tune([only], host, 50, tmp_path / "parameters.json").trials <= 1
