@@ -127,6 +127,26 @@ def test_a_log_of_another_target_is_refused_unless_asked_for(log: Path, host: Ta
     parameters.best_schedules(log, TASKS, other, foreign=True)
 
 
+@pytest.mark.parametrize("last", ['{"task": "dlas.algo', '{"v": "v0.6"}', "[1, 2]"])
+def test_a_line_that_is_no_record_is_named(log: Path, host: Target, tmp_path: Path, last: str) -> None:
+    copy = tmp_path / "parameters.json"
+    copy.write_text(log.read_text() + last)
+    with pytest.raises(
+        UserError, match="line 9 of the tuning log is no record of the search over parameters"
+    ):
+        parameters.best_schedules(copy, TASKS, host)
+
+
+def test_what_the_cost_rule_prefers_by_now_is_not_called_tuned(
+    log: Path, host: Target, tmp_path: Path
+) -> None:
+    copy = tmp_path / "parameters.json"
+    one = next(one for one in lines(log) if one["task"] == SPARSE.key)
+    rule = asdict(import_module(SPARSE.algorithm).parameters(SPARSE.workload, host)[0])
+    copy.write_text(json.dumps(one | {"parameters": rule, "seconds": 1e-9}) + "\n")
+    assert not parameters.best_schedules(copy, [SPARSE], host).found
+
+
 def test_candidates_that_fail_are_recorded_as_failures(
     host: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -44,31 +44,34 @@ class Layer:
 
     def __init__(self, task: TuningTask, target: Target, measured: Sequence[Measured]) -> None:
         self.task = task
-        self.rule, *self.others = space(task, target)
+        self.rule, *others = space(task, target)
+        self.left = {_description(asdict(other)): other for other in others}
         self.fastest, self.ratio = self.rule, 1.0
         self.rule_seconds: float | None = None
-        self.tried: list[dict[str, Any]] = []
-        self.since_faster = 0
+        self.tried = self.since_faster = 0
         for one in measured:
             self.count(one)
 
     def count(self, one: Measured) -> None:
         """Take in one measurement."""
-        self.tried.append(one.parameters)
+        candidate = self.left.pop(_description(one.parameters), None)
+        self.tried += 1
         self.since_faster += 1
         if one.ratio is None:
             return
         self.rule_seconds = one.rule_seconds
-        candidate = next((other for other in self.others if asdict(other) == one.parameters), None)
         if candidate is not None and one.ratio < self.ratio * FASTER:
             self.fastest, self.ratio, self.since_faster = candidate, one.ratio, 0
 
     def candidates(self, most: int) -> list[Any]:
-        """What to try next; nothing where the layer is done."""
-        most = min(most, ROUND, PATIENCE - self.since_faster)
-        left = [other for other in self.others if asdict(other) not in self.tried]
-        left.sort(key=lambda other: _differences(other, self.fastest))
-        return left[: max(0, most)]
+        """What to try next."""
+        left = sorted(self.left.values(), key=lambda other: _differences(other, self.fastest))
+        return left[: min(most, ROUND, PATIENCE - self.since_faster)]
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to try, or too many in a row were no faster."""
+        return not self.left or self.since_faster >= PATIENCE
 
     @property
     def seconds(self) -> float | None:
@@ -80,7 +83,7 @@ class Layer:
         """Of searching it next: what was never measured first, by its work, then by time per measurement."""
         if not self.tried:
             return True, self.task.count * self.task.workload.macs
-        return False, (self.seconds or 0.0) / len(self.tried)
+        return False, (self.seconds or 0.0) / self.tried
 
 
 def measure(
@@ -92,8 +95,8 @@ def measure(
     layers = [Layer(task, target, measured[task.key]) for task in tasks]
     builder = PopenPoolExecutor(target.cores, BUILD_SECONDS, _finder_of_modules())
     try:
-        while (remaining := trials - sum(len(layer.tried) for layer in layers)) > 0:
-            ready = [layer for layer in layers if layer.candidates(remaining)]
+        while (remaining := trials - sum(layer.tried for layer in layers)) > 0:
+            ready = [layer for layer in layers if not layer.done]
             if not ready:
                 return
             layer = max(ready, key=lambda one: one.worth)
@@ -169,6 +172,10 @@ def _record(task: TuningTask, target: Target, chosen: Any, outcome: Timed | Fail
     return Measured(task.key, measured_for, described, outcome.seconds, outcome.replaced_seconds, "")
 
 
+def _description(parameters: dict[str, Any]) -> str:
+    return json.dumps(parameters, sort_keys=True)
+
+
 def _differences(one: Any, other: Any) -> int:
     return sum(getattr(one, field.name) != getattr(other, field.name) for field in fields(one))
 
@@ -177,4 +184,4 @@ def _standing(layers: Sequence[Layer]) -> dict[str, Any]:
     times = [layer.seconds for layer in layers]
     known = [time for time in times if time is not None]
     estimated = sum(known) if len(known) == len(times) else None
-    return {"trials": sum(len(layer.tried) for layer in layers), "estimated": estimated}
+    return {"trials": sum(layer.tried for layer in layers), "estimated": estimated}

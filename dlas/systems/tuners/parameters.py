@@ -19,6 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlas.errors import UserError
 from dlas.hardware.target import Target, tvm_target
 from dlas.systems.tuners.search import Searcher, foreign_log, search
 from dlas.systems.tuners.task import Record, Schedules, Tuning, TuningTask
@@ -96,15 +97,13 @@ def best_schedules(
             raise foreign_log(log, one.target, target)
     for task in tasks:
         ranked = _ranked(measured[task.key])
-        for one in (one for ratio, one in ranked if ratio <= GAIN):
-            chosen = offered(task, target, one.parameters)
-            if chosen is None:
-                refused[task.key] = (*refused.get(task.key, ()), f"it has no parameters {one.parameters} now")
-                continue
+        chosen, gone = _fastest(task, target, [one for ratio, one in ranked if ratio <= GAIN])
+        if chosen is not None:
             found[task.key] = import_module(task.algorithm).kernel_with(task.workload, target, chosen)
-            break
         else:
-            missing[task.key] = "; ".join(refused.get(task.key, ())) or _reason(task, target, len(ranked))
+            missing[task.key] = "; ".join(gone) or _reason(task, target, len(ranked))
+        if gone:
+            refused[task.key] = gone
     return Schedules(found, missing, refused)
 
 
@@ -112,6 +111,20 @@ def _ranked(measured: Sequence[Measured]) -> list[tuple[float, Measured]]:
     """Those that ran, with their ratios, the fastest first."""
     ran = [(one.ratio, one) for one in measured if one.ratio is not None]
     return sorted(ran, key=lambda pair: pair[0])
+
+
+def _fastest(
+    task: TuningTask, target: Target, ranked: Sequence[Measured]
+) -> tuple[Any | None, tuple[str, ...]]:
+    """The first parameters that the algorithm still offers, None where these are what its cost rule prefers
+    by now; and what was wrong with those before."""
+    gone: list[str] = []
+    for one in ranked:
+        chosen = offered(task, target, one.parameters)
+        if chosen is not None:
+            return (None if chosen == space(task, target)[0] else chosen), tuple(gone)
+        gone.append(f"it has no parameters {one.parameters} now")
+    return None, tuple(gone)
 
 
 def space(task: TuningTask, target: Target) -> tuple[Any, ...]:
@@ -133,8 +146,12 @@ def offered(task: TuningTask, target: Target, described: dict[str, Any]) -> Any 
 def of_tasks(log: Path, tasks: Sequence[TuningTask]) -> dict[str, list[Measured]]:
     """By task, what the log holds of these."""
     measured: dict[str, list[Measured]] = {task.key: [] for task in tasks}
-    for line in log.read_text().splitlines() if log.exists() else ():
-        one = Measured(**json.loads(line))
+    for number, line in enumerate(log.read_text(errors="replace").splitlines() if log.exists() else (), 1):
+        try:
+            one = Measured(**json.loads(line))
+        except (ValueError, TypeError):
+            problem = f"line {number} of the tuning log is no record of {NAME}, or was cut off"
+            raise UserError(problem, key=str(log)) from None
         if one.task in measured:
             measured[one.task].append(one)
     return measured
