@@ -11,6 +11,8 @@ from dlas.errors import UserError
 from dlas.hardware import deployment, kernels, target
 from dlas.stage import StageStore
 
+TUNERS_OF_BOARDS = ("dlas.systems.tuners.metaschedule", "dlas.systems.tuners.none")
+
 PROFILED_RUNS = 30
 """Of the per-layer table: each layer's time is a median over as many runs."""
 
@@ -67,10 +69,10 @@ def run_point(stack: config.Stack, bundle: Path) -> Point:
 
 
 def _require_tunable(stack: config.Stack) -> None:
-    """Tuners measure on this machine, whatever the board is."""
-    if stack.target.reach != "local" and stack.tuner.name != "none":
+    """Not every tuner can measure on another machine."""
+    if stack.target.reach != "local" and stack.tuner.module not in TUNERS_OF_BOARDS:
         raise UserError(
             f"{stack.tuner.name} measures its candidates on this machine, and {stack.target.name} is another",
             key="tuner",
-            remedy="tuner=none; or tune on the board itself, with target=host there",
+            remedy="tuner=metaschedule measures there, tuner=none nowhere",
         )

@@ -20,9 +20,13 @@ import tiny_library
 from command import dlas, environment
 
 from dlas import config
+from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
-from dlas.hardware import deployment, kernels, measurement, target
+from dlas.hardware import deployment, kernels, measurement, remote, target
 from dlas.hardware.target import Target
+from dlas.systems.tuners import metaschedule
+from dlas.systems.tuners.task import TuningTask
+from dlas.systems.tuning_store import TuningStore
 
 PROTOCOL = config.Timing(name="test", runs=20, warmup=1)
 
@@ -210,17 +214,40 @@ def test_boards_are_had_through_a_tracker(matmul: Path) -> None:
             deployment.require_board(asked)
         assert refusal.value.key == "target.rpc.key"
         with boards.served(port, f"tracker=127.0.0.1:{address}"):
-            deadline = time.monotonic() + 30
-            while True:
-                try:
-                    deployment.require_board(asked)
-                    break
-                except UserError:
-                    assert time.monotonic() < deadline
-                    time.sleep(0.5)
+            registered(asked)
             assert_serves(asked, matmul)
             found = deployment.measure(matmul, tiny_library.images(1), asked, PROTOCOL)
             assert len(found.samples_ms) == PROTOCOL.runs
+
+
+def test_a_tracker_without_a_free_board_is_waited_for_and_not_for_ever(
+    matmul: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    address, port = boards.free_port(), boards.free_port()
+    with boards.tracked(address), boards.served(port, f"tracker=127.0.0.1:{address}"):
+        asked = replace(boards.here(address), reach="tracker")
+        registered(asked)
+        client = start_client(calling(asked, tmp_path, "pause"), asked, tmp_path / "timing.json")
+        time.sleep(6)
+        monkeypatch.setattr(remote, "BUSY_SECONDS", 5.0)
+        with pytest.raises(UserError, match=r"has no free board, for more than 5 s"):
+            deployment.require_board(asked)
+        assert "waiting: the board bench through the tracker" in caplog.text
+        client.kill()
+        client.communicate()
+        monkeypatch.setattr(remote, "BUSY_SECONDS", 60.0)
+        assert_serves(asked, matmul)
+
+
+def registered(asked: Target) -> None:
+    """Wait until a board has registered with the tracker."""
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            return deployment.require_board(asked)
+        except UserError:
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
 
 
 def test_a_server_that_is_no_board_is_told(tmp_path: Path) -> None:
@@ -237,6 +264,24 @@ def test_a_server_that_is_no_board_is_told(tmp_path: Path) -> None:
             boards.end(stock)
 
 
+@pytest.mark.slow
+def test_metaschedule_measures_its_candidates_on_the_board(tmp_path: Path) -> None:
+    task = TuningTask(ConvWorkload(1, 8, 16, 16, 16, (3, 3)), "dlas.algorithms.direct")
+    settings = metaschedule.Settings("metaschedule", metaschedule.__name__, trials=4)
+    port, log = boards.free_port(), tmp_path / "log.json"
+    with boards.served(port) as server:
+        board = boards.here(port)
+        found = metaschedule.tune([task], board, settings, log, TuningStore(tmp_path / "store"))
+        boards.end(server)
+        assert server.stderr is not None
+        assert server.stderr.read().count("serving") >= settings.trials
+    assert (found.trials, found.failed) == (4, 0)
+    assert 0 < found.best[task.key] < 1
+    assert task.key in metaschedule.best_schedules(log, [task], board).found
+    with pytest.raises(UserError, match="no board is listening"):
+        metaschedule.tune([task], board, replace(settings, trials=6), log, TuningStore(tmp_path / "store"))
+
+
 def test_serving_a_network_warns_and_loopback_does_not() -> None:
     for listen, warned in (("0.0.0.0", True), ("127.0.0.1", False)):
         with boards.served(boards.free_port(), f"listen={listen}") as server:
@@ -248,7 +293,7 @@ def test_serving_a_network_warns_and_loopback_does_not() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["fly"], "start, stop, list, serve"),
+        (["fly"], "start, stop, list, check, serve"),
         (["serve", "port=0"], "port"),
         (["serve", "prot=9090"], "prot"),
         (["serve", "tracker=nowhere"], "tracker=<host>:<port>"),

@@ -8,7 +8,6 @@ profile(library, inputs, target, runs) -> [KernelTime]      a network's library,
 from __future__ import annotations
 
 import json
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from dlas.hardware import statistics
-from dlas.hardware.deployment import exclusive_board, session_result
+from dlas.hardware.deployment import TIME_LIMIT_SECONDS, exclusive_board, session_result
 from dlas.hardware.target import Target
 
 NS_PER_MS = 1e6
@@ -85,14 +84,21 @@ def _order(pair: KernelPair, folder: Path) -> dict[str, str]:
     """The pair as the fresh process is told of it, its arguments in a file."""
     arguments = folder / f"{pair.first}.npz"
     np.savez(arguments, *pair.arguments)
-    return {"first": pair.first, "second": pair.second, "arguments": os.fspath(arguments)}
+    return {"first": pair.first, "second": pair.second, "arguments": arguments.name}
 
 
-def time_kernels(library: Path, kernels: Sequence[KernelRun], target: Target) -> list[float]:
-    """The median milliseconds of each kernel, alone."""
+def time_kernels(
+    library: Path,
+    kernels: Sequence[KernelRun],
+    target: Target,
+    *,
+    time_limit: float = TIME_LIMIT_SECONDS,
+) -> list[float]:
+    """The median milliseconds of each kernel, alone; UserError where one crashes, or all take longer than
+    `time_limit` seconds."""
     order = {"command": "kernels", "kernels": [asdict(kernel) for kernel in kernels]}
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder, exclusive_board(target):
-        result = session_result(Path(folder), "kernels.json", target, library, np.zeros(0), order)
+        result = session_result(Path(folder), "kernels.json", target, library, np.zeros(0), order, time_limit)
         return [statistics.median(samples) / NS_PER_MS for samples in json.loads(result.read_text())]
 
 

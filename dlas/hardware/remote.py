@@ -94,6 +94,7 @@ def session_result(
     with _session(target, limit + UPLOAD_SECONDS) as board:
         _require_fit(board, target)
         files = {"library.so": library, "inputs.npy": folder / "inputs.npy"}
+        files |= {file.name: file for file in folder.glob("*.npz")}
         others = {f"library_{index}.so": Path(path) for index, path in enumerate(order.get("libraries", []))}
         for name, file in {**files, **others}.items():
             _answer(target, UPLOAD_SECONDS, partial(board.upload, file, name))

@@ -11,6 +11,8 @@ It needs NumPy, psutil and TVM's runtime, and nothing else that this project nee
     {"command": "candidates", "library": …, "inputs": …, "result": candidates.json, "libraries": […],
      "arguments": ….npz, "tolerance": …, "running": …}
 
+Files that are not named in full lie in the folder of the request, which is the process's own.
+
 `inputs` is an .npy of shape (N, C, H, W), run one at a time; "time", "profile" and "race" run the first of
 them, "kernels" makes its own, "compare" and "candidates" read theirs. `affinity` lists the cores to run on,
 or none.

@@ -46,6 +46,7 @@ def run_session(request: Mapping[str, Any], folder: Path, time_limit: float) -> 
     try:
         ended = subprocess.run(
             command,
+            cwd=folder,
             env=_environment(request["cores"], affinity),
             capture_output=True,
             text=True,

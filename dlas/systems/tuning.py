@@ -36,7 +36,8 @@ def tune(
     """
     tuner = import_module(settings.module)
     mine, others = _split(tasks)
-    if not mine or not isinstance(settings, SearchSettings):
+    here = target.reach == "local"  # candidates of parameters are timed on this machine only
+    if not (mine and here and isinstance(settings, SearchSettings)):
         tuning: Tuning = tuner.tune(tasks, target, settings, folder / SCHEDULES, store)
         return tuning
     share = math.ceil(settings.trials * len(mine) / len(tasks))

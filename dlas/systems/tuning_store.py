@@ -48,6 +48,7 @@ class TuningStore:
     def shelf(self, tuner: str, target: Target) -> Shelf:
         """The records of one tuner for one target, whatever the target is called."""
         decisive = [target.triple, target.cpu, *target.features, target.cores, *target.affinity]
+        decisive += ["emulated"] * target.emulated + ["no smt"] * (not target.smt)
         return Shelf(self.root / tuner / _digest(json.dumps(decisive)), target)
 
 

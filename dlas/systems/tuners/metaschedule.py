@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,9 +50,6 @@ SPARE = 3
 TRIED_AT_MOST = 4
 """How far down from the fastest schedule to look for one that still applies."""
 
-TARGET_FIELDS = ("name", "triple", "cpu", "cores", "vector_bytes", "vector_registers", "features")
-"""Of a target, what the worker is told."""
-
 FAILED_SECONDS = 1e9
 """MetaSchedule records 1e10 seconds for a candidate that did not run."""
 
@@ -61,7 +59,8 @@ def tune(
 ) -> Tuning:
     """Search until `settings.trials` candidates are measured: see dlas.systems.tuners.search.
 
-    UserError where the target is not this machine, or the worker dies.
+    On a board elsewhere each candidate runs there. UserError where the target is neither this machine nor
+    such a board, or the worker dies.
     """
 
     shelf = store.shelf(VERSION, target)
@@ -139,7 +138,7 @@ def request(
             {"workload": task.workload.key, "algorithm": task.algorithm, "count": task.count}
             for task in tasks
         ],
-        "target": {name: getattr(target, name) for name in TARGET_FIELDS},
+        "target": asdict(target),
         "log": str(log.resolve()),
         **more,
     }

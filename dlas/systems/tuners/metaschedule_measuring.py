@@ -15,8 +15,8 @@ from tvm.support.popen_pool import PopenPoolExecutor, StatusKind
 
 from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.instruction_sets import architecture
-from dlas.hardware.target import Target, tvm_target
-from dlas.systems.tuners import metaschedule_intrinsics
+from dlas.hardware.target import Target, of_values, tvm_target
+from dlas.systems.tuners import metaschedule_board, metaschedule_intrinsics
 from dlas.systems.tuners.metaschedule import FAILED_SECONDS
 from dlas.systems.tuners.task import TuningTask, definition
 
@@ -86,6 +86,8 @@ class Bench:
         path, error = artifact
         if path is None:
             return ms.runner.RunnerResult(None, error)
+        if self.target.reach != "local":
+            return metaschedule_board.timed(path, candidate.args_info, self.target)
         (future,) = self.runner.run([ms.runner.RunnerInput(path, "cpu", candidate.args_info)])
         return future.result()
 
@@ -107,9 +109,9 @@ def tasks(request: Mapping[str, Any]) -> list[TuningTask]:
 
 def target(request: Mapping[str, Any]) -> Target:
     """What it is asked for on; the intrinsics that its schedules may call are there when this returns."""
-    described: dict[str, Any] = request["target"]
-    metaschedule_intrinsics.register(architecture(described["triple"]))
-    return Target(**{**described, "features": tuple(described["features"])})
+    asked = of_values(request["target"])
+    metaschedule_intrinsics.register(architecture(asked.triple))
+    return asked
 
 
 @cache
@@ -145,7 +147,10 @@ def _prepare(machine: str) -> None:
 
 def _build(module: tvm.IRModule, target: Target) -> str:
     """The path of the candidate's library; in a process that builds."""
-    return str(ms.builder.local_builder.default_export(tvm.driver.build(module, target=tvm_target(target))))
+    built = tvm.driver.build(module, target=tvm_target(target))
+    if target.reach != "local":
+        return metaschedule_board.exported(built, target)
+    return str(ms.builder.local_builder.default_export(built))
 
 
 def _record(

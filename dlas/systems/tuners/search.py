@@ -98,7 +98,8 @@ def search(
     `log` ends with every record of these tasks, and none of others. Records are in the store as soon as
     they are measured. On any exception, KeyboardInterrupt with it, both hold whole records only, and the
     next search goes on with them. Measuring holds the board alone: a second search of the same layers waits,
-    and finds what the first measured. UserError where the target is not this machine.
+    and finds what the first measured. UserError where a target that is here is
+    not this machine.
     """
     budget = partial(_rounds, trials=trials)
     return _searched(searcher, tasks, target, log, store, budget, patience)
@@ -131,7 +132,7 @@ def _searched(
     patience: float,
 ) -> Tuning:
     """Measure in the rounds that are left, given what is kept."""
-    if reasons := misfits(target, this_machine()):
+    if target.reach == "local" and (reasons := misfits(target, this_machine())):
         raise UserError(
             f"{searcher.name} measures its candidates on this machine, which does not run them: "
             f"{'; '.join(reasons)}",

@@ -1,0 +1,46 @@
+"""MetaSchedule's candidates on a board: linked here, each run by a fresh process of the board.
+
+    exported(module, target) -> library; timed(library, arguments, target) -> RunnerResult
+
+A candidate that crashes or hangs there costs that candidate; a board that is lost ends the search.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tvm.s_tir import meta_schedule as ms
+
+from dlas.errors import UserError
+from dlas.hardware.kernels import KernelArgument, KernelRun, time_kernels
+from dlas.hardware.target import Target
+from dlas.systems import linking
+
+RUN_SECONDS = 120.0
+"""With the start of a process on a slow board in it."""
+
+MS_PER_SECOND = 1e3
+
+
+def exported(module: Any, target: Target) -> str:
+    """The path of the compiled candidate's library."""
+    library = Path(tempfile.mkdtemp(prefix="candidate-")) / "candidate.so"
+    linking.export(module, target, library)
+    return str(library)
+
+
+def timed(library: str, arguments: Sequence[Any], target: Target) -> ms.runner.RunnerResult:
+    """The candidate's median time; UserError where the board is lost."""
+    described = tuple(KernelArgument(tuple(map(int, each.shape)), str(each.dtype)) for each in arguments)
+    try:
+        (milliseconds,) = time_kernels(
+            Path(library), [KernelRun("main", described)], target, time_limit=RUN_SECONDS
+        )
+    except UserError as error:
+        if error.key != library:
+            raise
+        return ms.runner.RunnerResult(None, error.problem)
+    return ms.runner.RunnerResult([milliseconds / MS_PER_SECOND], None)
