@@ -39,7 +39,7 @@ BLOCKS = ("bsr8x1", "bsr4x1", "bsr1x4", "bsr2x2")
 
 SPARSITIES = (0.0, 0.5, 0.99, 1.0)
 
-PARAMETERS = 6
+PARAMETERS = 4
 """Of those that a tuner may choose, tried at random."""
 
 TINY_PLANES = [(1, 1), (2, 2), (4, 4)]

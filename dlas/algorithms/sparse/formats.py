@@ -33,6 +33,11 @@ def summed_together(workload: ConvWorkload) -> tuple[int, int]:
     return rows, math.ceil(workload.out_channels / rows)
 
 
+def terms_of_step(workload: ConvWorkload) -> int:
+    """Runs of the input that the sums of one stored block, or kept channel, are made of."""
+    return math.prod(workload.kernel) if workload.format == "channel_index" else block_of(workload)[1]
+
+
 def stored_fraction(workload: ConvWorkload, weight: np.ndarray) -> float:
     """Of an OIHW weight, what its format stores; blocks with a weight that is not zero are stored whole."""
     if workload.format == "channel_index":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvm.script.ir_builder import tirx as T
 
-from dlas.algorithms.sparse.formats import summed_together
+from dlas.algorithms.sparse.formats import summed_together, terms_of_step
 from dlas.algorithms.sparse.views import Views
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ NARROWEST = 4
 BESIDE_SUMS = 2
 """Registers for a weight and a vector of the input."""
 
+MOST_WRITTEN_OUT = 256
+"""Multiply-adds in one turn of the loop over what is stored: with more, compiling takes seconds."""
+
 RUNS, PARTS, UNROLLS = (1, 2, 3, 4, 6, 8, 12, 16), (1, 2, 4, 8), (1, 2, 4)
 """Vectors, parts and unrolled steps that are tried."""
 
@@ -37,6 +40,7 @@ GROUPS, SHARES = (2, 4), (1, 2, 4)
 """Groups of a plane that are tried, and multiples of the shares that keep every core busy."""
 
 LAST_TO_FIRST = ("lanes", "vectors", "parts", "shares", "group", "unroll")
+"""Parameters, from what has been seen to gain the least to the most."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,9 @@ def tilings(views: Views, target: Target) -> tuple[Tiling, ...]:
     for lanes, parts, unroll in itertools.product(_widths(views, target), PARTS, UNROLLS):
         whole = math.ceil(views.pixels / lanes)
         for vectors in {min(whole, count) for count in (*RUNS, chosen.vectors)}:
-            if rows * vectors * parts + BESIDE_SUMS > target.vector_registers:
+            sums = rows * vectors * parts
+            written_out = sums * unroll * terms_of_step(views.workload)
+            if sums + BESIDE_SUMS > target.vector_registers or written_out > MOST_WRITTEN_OUT:
                 continue
             runs = math.ceil(whole / vectors)
             for group in {math.ceil(runs / groups) for groups in (1, *GROUPS, runs) if groups <= runs}:
