@@ -32,6 +32,7 @@ from dlas.hardware.target import Target, resolve, tvm_target
 from dlas.systems import linking
 from dlas.systems.operands import arguments, representative_weight, tolerance
 from dlas.systems.tuners import parameters
+from dlas.systems.tuners.parameter_space import of_tasks, space
 from dlas.systems.tuners.task import DENSE, TuningTask, rounded_density
 from dlas.systems.tuning_store import TuningStore
 
@@ -132,8 +133,8 @@ def in_turn(
 
 def changes_of(log: Path, task: TuningTask, target: Target) -> Mapping[str, tuple[Any, Any]]:
     """What the fastest parameters of the log change of the cost rule's."""
-    rule = asdict(parameters.space(task, target)[0])
-    ran = [one for one in parameters.of_tasks(log, [task])[task.key] if one.ratio is not None]
+    rule = asdict(space(task, target)[0])
+    ran = [one for one in of_tasks(log, [task])[task.key] if one.ratio is not None]
     best = min(ran, key=lambda one: one.ratio or 0.0).parameters
     return {name: (rule[name], value) for name, value in best.items() if rule[name] != value}
 

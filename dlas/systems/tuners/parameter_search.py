@@ -24,7 +24,7 @@ from dlas.hardware.candidates import Failed, Timed, time_candidates
 from dlas.hardware.target import Target, tvm_target
 from dlas.systems import linking
 from dlas.systems.operands import arguments, representative_weight, tolerance
-from dlas.systems.tuners.parameters import Measured, of_tasks, space
+from dlas.systems.tuners.parameter_space import Measured, of_tasks, space
 from dlas.systems.tuners.task import TuningTask
 
 ROUND = 6
