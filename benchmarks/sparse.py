@@ -20,7 +20,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
-from math import ceil, nan, sqrt
+from math import ceil, nan
 from statistics import geometric_mean, median
 
 import numpy as np
@@ -29,7 +29,7 @@ from layers import NETWORKS, RANDOM, layers_of, short
 
 from dlas import config
 from dlas.algorithms.layout import physical_shape
-from dlas.algorithms.sparse.formats import block_of
+from dlas.algorithms.sparse.formats import random_weight
 from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.target import Target, resolve, tvm_target
 from dlas.systems import kernels
@@ -132,7 +132,9 @@ def built(
         main = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
         module = tvm.compile(main, tvm_target(target)).mod
         for sparsity, of_sparsity in zip(sparsities, found, strict=True):
-            packed = algorithm.pack_weight(placed, pruned(workload, sparsity))
+            packed = algorithm.pack_weight(
+                placed, random_weight(workload, 1 - sparsity, np.random.default_rng(0))
+            )
             of_sparsity.append(Kernel(name, module, arguments(placed, packed)))
     return found
 
@@ -143,18 +145,6 @@ def arguments(workload: ConvWorkload, packed: Sequence[np.ndarray]) -> tuple[tvm
     bias = random.standard_normal(workload.out_channels, np.float32)
     output = np.empty(physical_shape(workload.output_shape, workload.output_block), np.float32)
     return tuple(tvm.runtime.tensor(array) for array in (data, *packed, bias, output))
-
-
-def pruned(workload: ConvWorkload, sparsity: float) -> np.ndarray:
-    """Random OIHW weights, every block of the format zero with probability `sparsity`."""
-    random = np.random.default_rng(0)
-    rows, columns = block_of(workload)
-    weight = random.standard_normal(workload.weight_shape, np.float32) / sqrt(workload.in_channels)
-    if workload.out_channels % rows:
-        return weight
-    blocks = weight.reshape(workload.out_channels // rows, rows, -1, columns)
-    kept = random.random((blocks.shape[0], 1, blocks.shape[2], 1)) >= sparsity
-    return (blocks * kept).astype(np.float32).reshape(workload.weight_shape)
 
 
 def fastest(candidates: Sequence[Kernel]) -> Kernel | None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from command import dlas
+from finished_points import fetched_bundles, runs_by_compression
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from safetensors.numpy import load_file
@@ -18,7 +19,7 @@ from torch import nn
 from user_models import residual
 
 from dlas import config, datasets
-from dlas.bundle import Bundle, verify
+from dlas.bundle import Bundle
 from dlas.datasets.dataset import ImageDataset
 from dlas.hardware import deployment, target
 
@@ -54,25 +55,14 @@ def client(artifacts: Path) -> MlflowClient:
 @pytest.fixture(scope="module")
 def runs(client: MlflowClient) -> dict[str, Run]:
     """The finished points by their steps of compression."""
-    experiment = client.get_experiment_by_name("dlas").experiment_id
-    finished = "tags.`dlas.kind` = 'point' and attributes.status = 'FINISHED'"
-    return {run.data.params["compression"]: run for run in client.search_runs([experiment], finished)}
+    return runs_by_compression(client)
 
 
 @pytest.fixture(scope="module")
 def bundles(
     client: MlflowClient, runs: dict[str, Run], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Bundle]:
-    fetched = tmp_path_factory.mktemp("fetched")
-    return {
-        steps: verify(Path(client.download_artifacts(run.info.run_id, "bundle", _folder(fetched, steps))))
-        for steps, run in runs.items()
-    }
-
-
-def _folder(parent: Path, name: str) -> str:
-    (parent / name).mkdir()
-    return str(parent / name)
+    return fetched_bundles(client, runs, tmp_path_factory.mktemp("fetched"))
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ import tiny_library
 import torch
 from command import dlas
 from filelock import FileLock
+from finished_points import fetched_bundles, runs_by_compression
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from safetensors.torch import load_file
@@ -24,7 +25,7 @@ from test_target import elf_machine
 from user_models import residual
 
 from dlas import config, datasets
-from dlas.bundle import Bundle, verify
+from dlas.bundle import Bundle
 from dlas.errors import UserError
 from dlas.hardware import deployment, target
 from dlas.hardware.target import Target
@@ -90,20 +91,14 @@ def client(artifacts: Path) -> MlflowClient:
 @pytest.fixture(scope="module")
 def runs(client: MlflowClient) -> dict[str, Run]:
     """The finished points by their compression."""
-    experiment = client.get_experiment_by_name("dlas").experiment_id
-    finished = "tags.`dlas.kind` = 'point' and attributes.status = 'FINISHED'"
-    return {run.data.params["compression"]: run for run in client.search_runs([experiment], finished)}
+    return runs_by_compression(client)
 
 
 @pytest.fixture(scope="module")
 def bundles(
     client: MlflowClient, runs: dict[str, Run], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Bundle]:
-    found = {}
-    for steps, run in runs.items():
-        destination = tmp_path_factory.mktemp("fetched")
-        found[steps] = verify(Path(client.download_artifacts(run.info.run_id, "bundle", str(destination))))
-    return found
+    return fetched_bundles(client, runs, tmp_path_factory.mktemp("fetched"))
 
 
 @pytest.mark.parametrize("steps", NETWORKS.values(), ids=NETWORKS.keys())
