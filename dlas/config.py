@@ -24,10 +24,10 @@ from typing import Any, TypeVar, cast, get_type_hints
 from omegaconf import DictConfig, OmegaConf
 from yaml import YAMLError
 
+from dlas import weights_file
 from dlas.errors import UserError
 from dlas.finding import module_exists
 from dlas.merging import merged
-from dlas.models import weights_file
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")

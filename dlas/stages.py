@@ -14,13 +14,13 @@ import numpy as np
 import tvm
 from torch import nn
 
-from dlas import config, models
+from dlas import config, models, weights_file
 from dlas.datasets.dataset import ImageDataset
 from dlas.hardware import deployment, reference
 from dlas.hardware.deployment import Yardstick
 from dlas.hardware.reference import Reference
 from dlas.hardware.target import Target, decisive
-from dlas.models import checkpoint, evaluation, precision, training, weights, weights_file
+from dlas.models import checkpoint, evaluation, precision, training, weights
 from dlas.stage import StageStore, source_digest
 from dlas.systems import building, choosing, program, selection, tuning, yardstick
 from dlas.systems.assigning import assigned

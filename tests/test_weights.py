@@ -20,10 +20,10 @@ from mlflow import MlflowClient
 from safetensors.torch import save_file
 from torch import nn
 
-from dlas import config, datasets, stages
+from dlas import config, datasets, stages, weights_file
 from dlas.datasets.dataset import ImageDataset
 from dlas.errors import UserError
-from dlas.models import evaluation, weights, weights_file
+from dlas.models import evaluation, weights
 from dlas.models.densenet import densenet161
 from dlas.models.resnet import resnet18, resnet20
 from dlas.stage import StageStore

@@ -18,12 +18,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from dlas import config, models
+from dlas import config, models, weights_file
 from dlas.datasets.dataset import ImageDataset
 from dlas.errors import UserError
-from dlas.models import weights_file
 from dlas.models.checkpoint import require_same_names
-from dlas.models.weights_file import KEY
+from dlas.weights_file import KEY
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 PREFIXES = ("module.", "_orig_mod.")
