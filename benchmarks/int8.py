@@ -18,6 +18,7 @@ from statistics import geometric_mean
 import numpy as np
 import tvm
 from layers import NETWORKS, RANDOM, kernel_call, layers_of, short
+from threads import use_threads
 from turns import in_turn
 
 from dlas import config
@@ -34,7 +35,7 @@ ROUNDS, PAUSE_SECONDS, BLOCK_MILLISECONDS = 7, 0.0, 10
 def main() -> None:
     options = _options()
     target = resolve(config.Target(name="host", cpu=options.cpu, cores=options.threads))
-    tvm.get_global_func("runtime.config_threadpool")(1, target.cores)
+    use_threads(target.cores)
     print(f"{target.cores} threads, {target.cpu}")
     sums, every = [], []
     for network in options.networks:

@@ -13,7 +13,6 @@ Figures are our time over PyTorch's: below 1 is faster.
 from __future__ import annotations
 
 import argparse
-import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -25,6 +24,7 @@ from statistics import geometric_mean
 import numpy as np
 import torch
 import tvm
+from threads import use_threads
 from torch import nn
 from turns import in_turn
 
@@ -54,9 +54,7 @@ def main() -> None:
     options = _options()
     declared = config.Target(name="host", cpu=options.cpu, cores=options.threads)
     target = resolve(declared)
-    os.environ["TVM_BIND_THREADS"] = "0"  # else PyTorch's threads inherit the one core of the calling thread
-    torch.set_num_threads(target.cores)
-    tvm.get_global_func("runtime.config_threadpool")(1, target.cores)
+    use_threads(target.cores)
     print(f"{target.cores} threads, {target.cpu}, PyTorch {torch.backends.cpu.get_cpu_capability()}")
     best = []
     for network in options.networks:

@@ -9,7 +9,6 @@ PyTorch eager and the libraries take turns in one process with as many threads e
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,6 +18,7 @@ from tempfile import TemporaryDirectory
 import torch
 import tvm
 from layers import NETWORKS
+from threads import use_threads
 from torch import nn
 from turns import in_turn
 
@@ -33,8 +33,6 @@ from dlas.systems.importing import import_network
 from dlas.systems.lowering import lowered
 from dlas.systems.sites import conv_sites
 
-os.environ["TVM_BIND_THREADS"] = "0"  # or PyTorch's threads would inherit the one core of the calling thread
-
 FLOAT32 = ("direct", "gemm", "spatial_pack", "winograd_f2", "winograd_f4")
 INT8 = ("direct", "gemm", "spatial_pack")
 OPT_LEVEL = 3
@@ -48,7 +46,7 @@ def main() -> None:
     parser.add_argument("--weight-bits", type=int, choices=[7, 8], default=8, help="of int8")
     options = parser.parse_args()
     target = resolve(config.Target(name="host", cpu=options.cpu))
-    torch.set_num_threads(target.cores)
+    use_threads(target.cores)
     print(f"{target.cores} threads, {target.cpu}, PyTorch {torch.backends.cpu.get_cpu_capability()}")
     found = [compare(name, target, options.weight_bits) for name in options.networks]
     for label, ratios in zip(

@@ -26,6 +26,7 @@ from statistics import geometric_mean, median
 import numpy as np
 import tvm
 from layers import NETWORKS, RANDOM, layers_of, short
+from threads import use_threads
 
 from dlas import config
 from dlas.algorithms.layout import physical_shape
@@ -48,7 +49,7 @@ TURN_SECONDS = 0.005
 def main() -> None:
     options = _options()
     target = resolve(config.Target(name="host", cpu=options.cpu, cores=options.threads))
-    tvm.get_global_func("runtime.config_threadpool")(1, target.cores)
+    use_threads(target.cores)
     print(f"{target.cores} threads, {target.cpu}")
     columns = [(name, sparsity) for name in SPARSE for sparsity in options.sparsities]
     title = "speedup over the best dense kernel of all"

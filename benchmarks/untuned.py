@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 
 import tvm
+from threads import use_threads
 from turns import in_turn
 from tvm import te
 
@@ -21,6 +22,7 @@ LAYER = ConvWorkload(1, 64, 32, 32, 64, (3, 3), padding=(1, 1, 1, 1))
 
 def main() -> None:
     target = resolve(config.Target(name="host"))
+    use_threads(target.cores)
     print(f"{target.cores} threads, {target.cpu}")
     print(f"\n{LAYER.key}")
     for algorithm in ALGORITHMS:
