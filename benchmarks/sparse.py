@@ -41,7 +41,7 @@ WINOGRAD = ("winograd_f2", "winograd_f4")
 SPARSE = {"csr": ("direct_csr", "gemm_csr"), "bsr8x1": ("direct_bsr", "gemm_bsr")}
 SPARSITIES = (0.5, 0.6, 0.8, 0.9, 0.95)
 KERNELS = ((3, 3), (1, 1))
-ROUNDS, PAUSE_SECONDS = 7, 0.01
+ROUNDS, PAUSE_SECONDS = 11, 0.01
 TURN_SECONDS = 0.005
 """A turn repeats a kernel for about so long."""
 

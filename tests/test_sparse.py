@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from importlib import import_module
-from itertools import pairwise
 from random import Random
 from types import ModuleType
 
@@ -23,6 +22,7 @@ from dlas.algorithms.sparse.formats import (
     pack_block_sparse_rows,
     pack_compressed_sparse_rows,
     pack_kept_channels,
+    segment_channels,
     segment_count,
 )
 from dlas.algorithms.sparse.views import Views, im2col, row_copies
@@ -215,22 +215,31 @@ def test_random_workloads_equal_pytorch(algorithm: ModuleType, data: st.DataObje
     assert largest_error(compiled(algorithm, [workload], target), algorithm, workload, sparsity) < 1e-5
 
 
-def test_weights_in_many_segments_equal_pytorch() -> None:
+@pytest.mark.parametrize("groups", [1, 2])
+def test_weights_in_many_segments_equal_pytorch(groups: int) -> None:
     algorithm = import_module("dlas.algorithms.gemm_csr")
-    workload = ConvWorkload(1, 128, 9, 9, 48, (3, 3), padding=(1, 1, 1, 1), bias=True, format="csr")
+    one = ConvWorkload(1, 130, 9, 9, 48, (3, 3), padding=(1, 1, 1, 1), bias=True, format="csr")
+    workload = replace(one, in_channels=one.in_channels * groups, groups=groups)
     _, _, pointers = algorithm.pack_weight(workload, pruned(workload, 0.5))
     assert len(pointers) > 2 * workload.out_channels + 1
+    assert_equal_to_pytorch(algorithm, [workload], tiled_for("avx512"))
+
+
+def test_few_weights_of_more_channels_than_an_offset_reaches_equal_pytorch() -> None:
+    algorithm = import_module("dlas.algorithms.direct_csr")
+    workload = ConvWorkload(1, 512, 30, 30, 8, (3, 3), padding=(1, 1, 1, 1), bias=True, format="csr")
+    assert row_copies(workload).channel_size * workload.in_channels > np.iinfo(np.uint16).max
     assert_equal_to_pytorch(algorithm, [workload], tiled_for("avx512"))
 
 
 by_views = pytest.mark.parametrize("view", [row_copies, im2col])
 
 
-def first_column(views: Views, offsets: np.ndarray, row: int) -> np.ndarray:
-    """The columns of the matrix (O, I * H * W) whose inputs start at `offsets`, for one of its rows."""
-    group = row // views.workload.group_out_channels
-    columns = {offset: column for column, offset in enumerate(views.offsets[group].tolist())}
-    return np.array([columns[offset] for offset in offsets.tolist()], dtype=np.int64)
+def columns_of(views: Views, offsets: np.ndarray, segment: int, segments: int) -> np.ndarray:
+    """The columns of the matrix (O, I * H * W) whose inputs start at `offsets` of a segment."""
+    columns = {offset: column for column, offset in enumerate(views.offsets.tolist())}
+    first = segment * segment_channels(views.workload, segments) * views.channel_size
+    return np.array([columns[first + offset] for offset in offsets.tolist()], dtype=np.int64)
 
 
 def matrix_of(views: Views, values: np.ndarray, offsets: np.ndarray, pointers: np.ndarray) -> np.ndarray:
@@ -239,16 +248,13 @@ def matrix_of(views: Views, values: np.ndarray, offsets: np.ndarray, pointers: n
     rows, columns = block_of(workload)
     shape = (workload.out_channels, int(np.prod(workload.weight_shape[1:])))
     block_rows = workload.out_channels // rows
+    segments = (len(pointers) - 1) // block_rows
     total = np.zeros(shape, np.float32)
-    for start in range(0, len(pointers) - 1, block_rows):
-        indptr = pointers[start : start + block_rows + 1]
+    for segment in range(segments):
+        indptr = pointers[segment * block_rows : (segment + 1) * block_rows + 1]
         first, last = indptr[0], indptr[-1]
-        starts = [
-            first_column(views, offsets[low:high, 0], row * rows)
-            for row, (low, high) in enumerate(pairwise(indptr))
-        ]
         blocks = values[first:last].transpose(0, 2, 1)
-        indices = np.concatenate(starts) // columns
+        indices = columns_of(views, offsets[first:last, 0], segment, segments) // columns
         total += scipy.sparse.bsr_array((blocks, indices, indptr - first), shape=shape).toarray()
     return total
 
@@ -288,8 +294,7 @@ def test_one_segment_is_the_csr_array_of_scipy(
     assume(segment_count(views, expected.nnz) == 1)
     np.testing.assert_array_equal(values, expected.data)
     np.testing.assert_array_equal(pointers, expected.indptr)
-    group = np.repeat(np.arange(workload.out_channels), np.diff(pointers)) // workload.group_out_channels
-    np.testing.assert_array_equal(offsets, views.offsets[group, expected.indices])
+    np.testing.assert_array_equal(offsets, views.offsets[expected.indices])
 
 
 @settings(deadline=None, max_examples=40)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
-from dlas.algorithms.sparse.views import CACHE_BYTES, Views
+from dlas.algorithms.sparse.views import OFFSETS, Views
 from dlas.algorithms.workload import ConvWorkload
 
 CSR_BLOCK = (1, 1)
@@ -16,7 +17,7 @@ KEPT_ROWS = 8
 """Output channels that channel_index stores together: each run of the input serves so many sums."""
 
 FEWEST_BLOCKS = 8
-"""Per row and segment, on average: with fewer, picking up a row's sums again costs more than it gains."""
+"""Per row and segment, on average: with fewer, taking up a row's sums again costs more than it gains."""
 
 
 def block_of(workload: ConvWorkload) -> tuple[int, int]:
@@ -82,26 +83,27 @@ def unsupported_weights(workload: ConvWorkload) -> str:
 def pack_block_sparse_rows(views: Views, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The blocks of an OIHW weight that are not all zero, as (values, offsets, pointers).
 
-    The weight is the matrix (O, I * H * W). Its columns fall into equal segments, whose inputs fit the cache
-    together; each segment is stored as SciPy's `bsr_array` stores it, one after the other. Values are
-    (stored, columns, rows), each block transposed; offsets (stored, columns) int32 into the views of the
-    input, in the place of the columns; row pointers (segments * O / rows + 1,) int32.
+    The weight is the matrix (O, I * H * W). Its input channels fall into segments (see `segment_channels`),
+    of which each is stored as SciPy's `bsr_array` stores it, one after the other. Values are
+    (stored, columns, rows), each block transposed; offsets (stored, columns) uint16 into the views of the
+    segment's channels, or of a group's, in the place of the columns; row pointers
+    (segments * O / rows + 1,) int32.
     """
     workload = views.workload
-    rows, columns = block_of(workload)
+    _, columns = block_of(workload)
     blocks = _blocks(workload, weight).transpose(0, 2, 3, 1)
     row, column = np.nonzero(np.any(blocks != 0, axis=(2, 3)))
     segments = segment_count(views, len(row))
-    segment = column * segments // blocks.shape[1]
+    channels = segment_channels(workload, segments)
+    segment = column * columns // (channels * math.prod(workload.kernel))
     order = np.lexsort((column, row, segment))
     row, column, segment = row[order], column[order], segment[order]
-    offsets = views.offsets.reshape(workload.groups, -1, columns)
-    group = row * rows // workload.group_out_channels
+    offsets = views.offsets.reshape(-1, columns)[column] - segment[:, None] * channels * views.channel_size
     counts = np.bincount(segment * len(blocks) + row, minlength=segments * len(blocks))
     pointers = np.concatenate([[0], np.cumsum(counts)])
     return (
         np.ascontiguousarray(blocks[row, column]),
-        np.ascontiguousarray(offsets[group, column]),
+        np.ascontiguousarray(offsets.astype(np.uint16)),
         pointers.astype(np.int32),
     )
 
@@ -136,9 +138,21 @@ def pack_kept_channels(
 
 
 def segment_count(views: Views, stored: int) -> int:
-    """Into how many segments of columns a weight of `stored` blocks falls."""
+    """Into how many segments a group's input channels fall, for a weight of `stored` blocks: those of one fit
+    the cache, and more where a row's sums share what they read; offsets reach all of them."""
     workload = views.workload
     rows, _ = block_of(workload)
-    footprint = workload.group_in_channels * views.channel_footprint(views.group_pixels) * np.float32().nbytes
+    fitting = math.ceil(workload.group_in_channels / (views.channels_in_cache * rows))
     filled = stored * rows // (workload.out_channels * FEWEST_BLOCKS)
-    return max(1, min(math.ceil(footprint / (CACHE_BYTES * rows)), filled))
+    reached = math.ceil(workload.group_in_channels / (OFFSETS // views.channel_size))
+    channels: int = segment_channels(workload, max(1, reached, min(fitting, filled)))
+    return math.ceil(workload.group_in_channels / channels)
+
+
+def segment_channels(workload: ConvWorkload, segments: Any) -> Any:
+    """A group's input channels of each of so many segments, the last one maybe less; no block lies in two of
+    them."""
+    columns = block_of(workload)[1]
+    whole = columns // math.gcd(columns, math.prod(workload.kernel))
+    each = -(-workload.group_in_channels // segments)
+    return -(-each // whole) * whole

@@ -4,6 +4,9 @@ The sums of a run of pixels and of some output channels stay in registers. Each 
 one multiply-add of a broadcast value with a run of the input, so that the work is that of the weights that
 are left, whatever their pattern: the arrays of the weights are arguments, and their number is symbolic, so
 layers of one shape share a kernel.
+
+A task sums a band of output rows, for all output channels or a share of them. It copies what it reads itself,
+so many input channels at a time as fit the cache: no core waits for what another one has copied.
 """
 
 from __future__ import annotations
@@ -22,7 +25,7 @@ from tvm.script.ir_builder import tirx as T
 from dlas.algorithms.activation import activated
 from dlas.algorithms.layout import physical_shape
 from dlas.algorithms.sparse.tiling import Tiling
-from dlas.algorithms.sparse.views import KEPT_WEIGHTS, Views, fill
+from dlas.algorithms.sparse.views import WIDEST_VECTOR, Views, fill, in_planes
 from dlas.algorithms.sparse.weights import Term, Weights
 from dlas.algorithms.tir_arrays import tasks, vectors
 
@@ -43,16 +46,9 @@ def kernel(views: Views, declare: Callable[[Views], Weights], tiles: Tiling) -> 
             residual = _argument("residual", output_shape) if workload.residual else None
             output = _argument("output", output_shape)
             store = _Output(views, tiles, bias, _flat(residual) if workload.residual else None, _flat(output))
-            _Product(views, tiles, weights, _viewed_input(views, data), store).emit()
+            planes = _flat(data) if workload.input_block == 1 else in_planes(workload, _flat(data))
+            _Product(views, tiles, weights, planes, store).emit()
         return builder.get()
-
-
-def _viewed_input(views: Views, data: Any) -> Any:
-    if views.is_the_input:
-        return _flat(data)
-    viewed = _buffer(views.size)
-    fill(views, _flat(data), viewed)
-    return viewed
 
 
 @dataclass(frozen=True)
@@ -65,19 +61,20 @@ class _Output:
     residual: Any
     output: Any
 
-    def store(self, row: list[Any], n: Any, o: Any, run: Any) -> None:
-        """A row's sums of a run, as output channel `o`."""
+    def store(self, row: list[Any], n: Any, o: Any, top: Any, run: Any) -> None:
+        """A row's sums of a run of the band at output row `top`, as output channel `o`."""
+        width = self.views.workload.out_width
         first = T.bind(self.tiles.run_start(run))
         for start, vector in zip(self.tiles.vector_starts, row, strict=True):
-            if self.views.columns == self.views.workload.out_width:
-                self._store_lanes(vector, 0, self.tiles.lanes, n, o, first + start)
+            if self.views.columns == width:
+                self._store_lanes(vector, 0, self.tiles.lanes, n, o, top * width + first + start)
             else:
-                self._store_rows(vector, n, o, T.bind(first + start))
+                self._store_rows(vector, n, o, top, T.bind(first + start))
 
-    def _store_rows(self, vector: Any, n: Any, o: Any, first: Any) -> None:
-        """Of a vector that starts at the view's pixel `first`, the pixels that the output has."""
+    def _store_rows(self, vector: Any, n: Any, o: Any, top: Any, first: Any) -> None:
+        """Of a vector that starts at the band's pixel `first`, the pixels that the output has."""
         columns, width, lanes = self.views.columns, self.views.workload.out_width, self.tiles.lanes
-        row = T.bind(first // columns)
+        row = T.bind(top + first // columns)
         for column in range(0, width, lanes):
             with _only_if(first % columns == column, needed=columns > lanes):
                 for index in range(max(1, lanes // columns)):
@@ -106,43 +103,48 @@ class _Output:
 
 @dataclass(frozen=True)
 class _Product:
-    """Emits the sums: runs by shares of the output channels, in parallel."""
+    """Emits the sums: bands by shares of the output channels, in parallel."""
 
     views: Views
     tiles: Tiling
     weights: Weights
-    viewed: Any
+    planes: Any
     output: _Output
 
     def emit(self) -> None:
-        tiles, shares, blocks = self.tiles, self.tiles.shares, self.weights.blocks
-        image = self.views.workload.in_channels * self.views.channel_size
+        views, tiles, shares, blocks = self.views, self.tiles, self.tiles.shares, self.weights.blocks
         share_blocks = math.ceil(blocks / shares)
         block_size = self.weights.rows * tiles.run
-        count = self.views.workload.batch * tiles.groups * shares
-        with tasks(count, self.views.workload.macs * KEPT_WEIGHTS / tiles.lanes) as task:
-            n, group, share = task // (tiles.groups * shares), task // shares % tiles.groups, task % shares
-            kept = _buffer(share_blocks * tiles.group * block_size)
-            with (
-                T.serial(self.weights.segments) as segment,
-                T.serial(share_blocks) as index,
-                T.serial(tiles.group) as member,
-            ):
-                block, run = index * shares + share, group * tiles.group + member
-                with (
-                    _only_if(block < blocks, needed=blocks % shares != 0),
-                    _only_if(run < tiles.runs, needed=tiles.runs % tiles.group != 0),
-                ):
-                    place = (index * tiles.group + member) * block_size
-                    sums = self._zeros()
-                    with T.If(segment > 0), T.Then():
-                        self._set_each(sums, lambda at: kept[place + at])
-                    self._add_steps(sums, segment, block, n * image + tiles.run_start(run))
-                    with T.If(segment < self.weights.segments - 1):
-                        with T.Then():
-                            self._keep(sums, kept, place)
-                        with T.Else():
-                            self._store(sums, n, block, run)
+        count = views.workload.batch * views.bands * shares
+        with tasks(count, views.cost * WIDEST_VECTOR / tiles.lanes) as task:
+            n, share, band = task // (shares * views.bands), task // views.bands % shares, task % views.bands
+            top = T.bind(views.band_start(band))
+            viewed = _buffer(self.weights.most_inputs * views.channel_size)
+            kept = _buffer(share_blocks * tiles.runs * block_size)
+            with T.serial(self.weights.segments) as segment:
+                self._fill(viewed, n, top, segment)
+                with T.serial(share_blocks) as index, T.serial(tiles.runs) as run:
+                    block = share * share_blocks + index
+                    with _only_if(block < blocks, needed=blocks % shares != 0):
+                        place = (index * tiles.runs + run) * block_size
+                        sums = self._zeros()
+                        with T.If(segment > 0), T.Then():
+                            self._set_each(sums, lambda at: kept[place + at])
+                        start = self.weights.first_input(block) * views.channel_size + tiles.run_start(run)
+                        self._add_steps(sums, segment, block, viewed, start)
+                        with T.If(segment < self.weights.segments - 1):
+                            with T.Then():
+                                self._keep(sums, kept, place)
+                            with T.Else():
+                                self._store(sums, n, block, top, run)
+
+    def _fill(self, viewed: Any, n: Any, top: Any, segment: Any) -> None:
+        workload = self.views.workload
+        plane = workload.height * workload.width
+        count, channel = self.weights.inputs_of(segment)
+        with T.serial(count) as place:
+            source = T.bind((n * workload.in_channels + channel(place)) * plane)
+            fill(self.views, self.planes, source, top, viewed, place * self.views.channel_size)
 
     def _zeros(self) -> Sums:
         sums = [
@@ -161,36 +163,36 @@ class _Product:
             with T.vectorized(self.tiles.lanes) as v:
                 kept[start + index * self.tiles.lanes + v] = vector[v]
 
-    def _add_steps(self, sums: Sums, segment: Any, block: Any, start: Any) -> None:
+    def _add_steps(self, sums: Sums, segment: Any, block: Any, viewed: Any, start: Any) -> None:
         count, terms = self.weights.steps(segment, block)
         parts = [sums, *[self._zeros() for _ in range(self.tiles.parts - 1)]]
         turn = parts * self.tiles.unroll
         with T.serial(count // len(turn)) as step:
             for index, part in enumerate(turn):
-                self._add(part, terms(step * len(turn) + index), start)
+                self._add(part, terms(step * len(turn) + index), viewed, start)
         if len(turn) > 1:
             with T.serial(count % len(turn)) as step:
-                self._add(sums, terms(count // len(turn) * len(turn) + step), start)
+                self._add(sums, terms(count // len(turn) * len(turn) + step), viewed, start)
         for part in parts[1:]:
             for row, other in zip(sums, part, strict=True):
                 for vector, addend in zip(row, other, strict=True):
                     with T.vectorized(self.tiles.lanes) as v:
                         vector[v] = vector[v] + addend[v]
 
-    def _add(self, sums: Sums, terms: Sequence[Term], start: Any) -> None:
+    def _add(self, sums: Sums, terms: Sequence[Term], viewed: Any, start: Any) -> None:
         for offset, values in terms:
             first = T.bind(offset + start)
             for row, value in zip(sums, values, strict=True):
                 for place, vector in zip(self.tiles.vector_starts, row, strict=True):
                     with T.vectorized(self.tiles.lanes) as v:
-                        vector[v] = vector[v] + value * self.viewed[first + place + v]
+                        vector[v] = vector[v] + value * viewed[first + place + v]
 
-    def _store(self, sums: Sums, n: Any, block: Any, run: Any) -> None:
+    def _store(self, sums: Sums, n: Any, block: Any, top: Any, run: Any) -> None:
         channels = self.views.workload.out_channels
         for index, row in enumerate(sums):
             place = block * self.weights.rows + index
             with _only_if(place < channels, needed=channels % self.weights.rows != 0):
-                self.output.store(row, n, T.bind(self.weights.channel(block, index)), run)
+                self.output.store(row, n, T.bind(self.weights.channel(block, index)), top, run)
 
 
 def _argument(name: str, shape: tuple[int, ...]) -> Any:

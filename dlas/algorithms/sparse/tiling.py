@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 from tvm.script.ir_builder import tirx as T
 
 from dlas.algorithms.sparse.formats import summed_together, terms_of_step
-from dlas.algorithms.sparse.views import Views
+from dlas.algorithms.sparse.views import RUN_VECTORS, Views
 
 if TYPE_CHECKING:
     from dlas.hardware.target import Target
 
 BYTES_PER_VALUE = 4
 
-LONGEST_RUN = 8
+LONGEST_RUN = RUN_VECTORS
 """Vectors. A longer run spends fewer instructions on anything but multiply-adds, but less of its input fits
 the first-level cache."""
 
@@ -36,19 +36,22 @@ MOST_WRITTEN_OUT = 256
 RUNS, PARTS, UNROLLS = (1, 2, 3, 4, 6, 8, 12, 16), (1, 2, 4, 8), (1, 2, 4)
 """Vectors, parts and unrolled steps that are tried."""
 
-GROUPS, SHARES = (2, 4), (1, 2, 4)
-"""Groups of a plane that are tried, and multiples of the shares that keep every core busy."""
+SHARED_COPIES = 0.2
+"""Of the cost of all sums, what the copies may cost where every core makes its own."""
 
-LAST_TO_FIRST = ("lanes", "vectors", "parts", "shares", "group", "unroll")
+SHARES = (1, 2, 4)
+"""Multiples of the shares that keep every core busy, that are tried."""
+
+LAST_TO_FIRST = ("lanes", "vectors", "parts", "shares", "unroll")
 """Parameters, from what has been seen to gain the least to the most."""
 
 
 @dataclass(frozen=True)
 class Tiling:
-    """How the pixels of an output plane fall into runs, and the work into tasks."""
+    """How the pixels of a band of output rows fall into runs, and the work into tasks."""
 
     pixels: int
-    """Of the plane as the views have it, row after row."""
+    """Of a band as the views have it, row after row."""
     lanes: int
     vectors: int
     """Of one run."""
@@ -57,9 +60,7 @@ class Tiling:
     unroll: int
     """Stored steps that each part adds in one turn of the loop over them."""
     shares: int
-    """Tasks that share the output channels of a group of runs."""
-    group: int
-    """Runs that a task sums side by side."""
+    """Tasks that share the output channels of a band."""
 
     @property
     def run(self) -> int:
@@ -68,21 +69,16 @@ class Tiling:
 
     @property
     def runs(self) -> int:
-        """In a plane."""
+        """In a band."""
         return math.ceil(self.pixels / self.run)
 
     @property
-    def groups(self) -> int:
-        """In a plane."""
-        return math.ceil(self.runs / self.group)
-
-    @property
     def vector_starts(self) -> list[int]:
-        """Of each vector in a run: where a plane is less than a run, the last ones overlap."""
+        """Of each vector in a run: where a band is less than a run, the last ones overlap."""
         return [min(index * self.lanes, self.pixels - self.lanes) for index in range(self.vectors)]
 
     def run_start(self, run: Any) -> Any:
-        """The run's first pixel: where runs do not divide a plane, the last two overlap."""
+        """The run's first pixel: where runs do not divide a band, the last two overlap."""
         start = run * self.run
         return (
             start if self.runs == 1 or self.pixels % self.run == 0 else T.min(start, self.pixels - self.run)
@@ -90,29 +86,27 @@ class Tiling:
 
 
 def tiling(views: Views, target: Target) -> Tiling:
-    """The fewest vectors that cover the plane, in the longest runs; as many tasks as keep every core busy.
-
-    The sums of the rows that are summed together, one run and a weight fit the registers.
-    """
+    """The fewest vectors that cover a band, in the longest runs; as many tasks as keep every core busy."""
     rows, blocks = summed_together(views.workload)
-    pixels = views.pixels
     lanes = _widest(views, target)
-    whole = math.ceil(pixels / lanes)
-    most = min(whole, LONGEST_RUN, max(1, (target.vector_registers - 1) // (rows + 1)))
+    whole = math.ceil(views.pixels / lanes)
+    most = min(whole, LONGEST_RUN, _most_vectors(rows, target))
     vectors = min(
         range(math.ceil(most / 2), most + 1), key=lambda count: (math.ceil(whole / count) * count, -count)
     )
-    runs = math.ceil(whole / vectors)
-    groups = math.ceil(runs / max(1, views.group_pixels // (vectors * lanes)))
     return Tiling(
-        pixels=pixels,
+        pixels=views.pixels,
         lanes=lanes,
         vectors=vectors,
         parts=max(1, INDEPENDENT_SUMS // (rows * vectors)),
         unroll=1,
-        shares=_fewest_shares(views, target, groups, blocks),
-        group=math.ceil(runs / groups),
+        shares=_shares(views, target, blocks),
     )
+
+
+def _most_vectors(rows: int, target: Target) -> int:
+    """Of a run whose sums fit the registers: beside them a weight, and the run where several rows read it."""
+    return max(1, target.vector_registers - 2 if rows == 1 else (target.vector_registers - 1) // (rows + 1))
 
 
 def tilings(views: Views, target: Target) -> tuple[Tiling, ...]:
@@ -128,11 +122,8 @@ def tilings(views: Views, target: Target) -> tuple[Tiling, ...]:
             written_out = sums * unroll * terms_of_step(views.workload)
             if sums + BESIDE_SUMS > target.vector_registers or written_out > MOST_WRITTEN_OUT:
                 continue
-            runs = math.ceil(whole / vectors)
-            for group in {math.ceil(runs / groups) for groups in (1, *GROUPS, runs) if groups <= runs}:
-                least = _fewest_shares(views, target, math.ceil(runs / group), blocks)
-                for shares in {min(blocks, least * times) for times in SHARES}:
-                    found.add(Tiling(views.pixels, lanes, vectors, parts, unroll, shares, group))
+            for shares in {min(blocks, chosen.shares * times) for times in SHARES}:
+                found.add(Tiling(views.pixels, lanes, vectors, parts, unroll, shares))
     return tuple(sorted(found, key=lambda tiles: (_changes(chosen, tiles), astuple(tiles))))
 
 
@@ -150,6 +141,10 @@ def _widths(views: Views, target: Target) -> list[int]:
     return [widest, widest // 2] if widest > NARROWEST else [widest]
 
 
-def _fewest_shares(views: Views, target: Target, groups: int, blocks: int) -> int:
-    tasks = views.workload.batch * groups
+def _shares(views: Views, target: Target, blocks: int) -> int:
+    """One for each core where the copies cost little, since cores then write far from each other; else so
+    few that no core waits for the last one."""
+    tasks, sums = views.workload.batch * views.bands, views.sums_cost * views.workload.out_channels
+    if views.copies_cost * target.cores <= sums * SHARED_COPIES:
+        return min(blocks, target.cores)
     return min(blocks, target.cores // math.gcd(tasks, target.cores))

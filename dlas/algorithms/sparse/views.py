@@ -2,11 +2,13 @@
 
 A view of a channel is every stride-th row and column of its zero-bordered plane, from one row and column on,
 as wide as the output. The inputs that one weight meets for a run of output pixels, from row to row, are then
-a run of one view, whatever the stride, and one offset per weight says where it starts.
+a run of one view, whatever the stride, and one offset per weight says where it starts. A task copies the
+views that it reads: those of a band of output rows, and of so many channels as its core's cache holds.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -28,21 +30,27 @@ ALIGNMENT = 8
 UNALIGNED_COST = 0.45
 """Of a multiply-add with an unaligned run, over one with an aligned run: one CPU, in 512 and in 256 bits."""
 
-COPY_COST = 5
-"""Of a vector to an aligned place, in multiply-adds: measured on AVX-512, more where the cache is small."""
+COPY_COST = 4
+"""Of a vector into a view, in multiply-adds with a vector in the first-level cache."""
+
+STEP_COST = 2
+"""Of a stored weight and its offset loaded for a run, in multiply-adds."""
+
+PASS_COST = 40
+"""Of the sums of one run taken up, in multiply-adds: they are loaded and stored, and the end of the loop over
+the stored weights is guessed wrong."""
+
+RUN_VECTORS = 8
+"""Vectors that are summed together, where the cost of a band is estimated."""
 
 KEPT_WEIGHTS = 0.2
 """The share of weights that is assumed to be left where it counts before it is known."""
 
+OFFSETS = 1 << 16
+"""Floats that an offset of two bytes reaches."""
+
 CACHE_BYTES = 32 * 1024
 """Of input that a kernel comes back to: the first-level cache of common CPUs."""
-
-PLANE_BYTES = 64 * 1024
-"""Of input that is still read anew for each output channel, so that outputs are written plane by plane."""
-
-GROUP_FOOTPRINT = 1024
-"""Floats of one channel to read before the next output channel: with less the weights are read, and outputs
-written, in too small pieces; with more the inputs of too few channels fit the cache."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +58,10 @@ class Views:
     """The views of one channel, all of the same shape, and where each position of the kernel reads them."""
 
     workload: ConvWorkload
+    band: int
+    """Output rows that the views serve."""
     starts: tuple[tuple[int, int], ...]
-    """Of each view: the first row and column in the zero-bordered plane."""
+    """Of each view: the first row and column in the zero-bordered plane, for the band at output row 0."""
     rows: int
     """Of each view."""
     columns: int
@@ -61,21 +71,25 @@ class Views:
 
     @property
     def pixels(self) -> int:
-        """To sum for one output channel."""
-        return self.workload.out_height * self.columns
+        """To sum for one output channel of a band."""
+        return self.band * self.columns
 
     @property
-    def alignment(self) -> int:
-        """Floats: of the start of a view; one that is smaller starts at a multiple of its size, and one that
-        is as good in place, in few multiply-adds per pixel, where it lies."""
-        if self._covers_the_input and self._multiply_adds * UNALIGNED_COST < COPY_COST:
-            return 1
-        return min(ALIGNMENT, 1 << (self.rows * self.columns - 1).bit_length())
+    def bands(self) -> int:
+        """In a plane."""
+        return math.ceil(self.workload.out_height / self.band)
+
+    def band_start(self, band: Any) -> Any:
+        """The band's first output row: where bands do not divide a plane, the last two overlap."""
+        start, height = band * self.band, self.workload.out_height
+        return start if height % self.band == 0 else T.min(start, height - self.band)
 
     @property
     def view_size(self) -> int:
         """Floats from one view to the next."""
-        return -(-self.rows * self.columns // self.alignment) * self.alignment
+        size = self.rows * self.columns
+        alignment = min(ALIGNMENT, 1 << (size - 1).bit_length())
+        return math.ceil(size / alignment) * alignment
 
     @property
     def channel_size(self) -> int:
@@ -83,54 +97,44 @@ class Views:
         return len(self.starts) * self.view_size
 
     @property
-    def size(self) -> int:
-        """Floats of all channels of the batch."""
-        return self.workload.batch * self.workload.in_channels * self.channel_size
-
-    @property
-    def is_the_input(self) -> bool:
-        """Whether the only view is the input as it lies in memory."""
-        return self._covers_the_input and self.view_size == self.rows * self.columns
-
-    @property
-    def _covers_the_input(self) -> bool:
-        """Whether the only view is a channel of the input."""
-        workload = self.workload
-        return (
-            self.starts == ((0, 0),)
-            and workload.stride == (1, 1)
-            and not any(workload.padding)
-            and workload.input_block == 1
-            and self.rows * self.columns == workload.height * workload.width
-        )
-
-    @property
-    def _multiply_adds(self) -> float:
-        """With each pixel of a view."""
-        return self.workload.group_out_channels * KEPT_WEIGHTS
-
-    @property
-    def group_pixels(self) -> int:
-        """Output pixels to sum before the next output channel."""
-        whole = self.workload.group_in_channels * self.channel_size * np.float32().nbytes
-        return self.rows * self.columns if whole <= PLANE_BYTES else GROUP_FOOTPRINT // len(self.starts)
-
-    def channel_footprint(self, pixels: int) -> int:
-        """Floats of one channel that a run of so many output pixels reads, over all kernel positions."""
-        reach = max(displacement for _, displacement in self.positions)
-        return len(self.starts) * min(self.view_size, pixels + reach)
+    def channels_in_cache(self) -> int:
+        """At least one."""
+        return max(1, CACHE_BYTES // (self.channel_size * np.float32().nbytes))
 
     @property
     def position_offsets(self) -> list[int]:
         """Of each kernel position, from the start of its channel."""
         return [view * self.view_size + displacement for view, displacement in self.positions]
 
+    @property
+    def copies_cost(self) -> float:
+        """Of filling the views of a band, in multiply-adds with a vector."""
+        vectors = len(self.starts) * math.ceil(self.rows * self.columns / WIDEST_VECTOR)
+        return self.workload.in_channels * vectors * COPY_COST
+
+    @property
+    def sums_cost(self) -> float:
+        """Of an output channel of a band, in multiply-adds with a vector: the sums, and taking them up again
+        for every share of the input channels that the cache holds."""
+        vectors = math.ceil(self.pixels / WIDEST_VECTOR)
+        runs = math.ceil(vectors / RUN_VECTORS)
+        steps = math.prod(self.workload.weight_shape[1:]) * KEPT_WEIGHTS
+        passes = math.ceil(self.workload.group_in_channels / self.channels_in_cache)
+        return (vectors + runs * STEP_COST) * steps + runs * passes * PASS_COST
+
+    @property
+    def cost(self) -> float:
+        """Of the whole layer, in multiply-adds with a vector."""
+        workload = self.workload
+        return workload.batch * self.bands * (self.sums_cost * workload.out_channels + self.copies_cost)
+
     @cached_property
     def offsets(self) -> np.ndarray:
-        """int32 (groups, I * H * W): where the run of each column of a group's weight matrix starts."""
-        channels = np.arange(self.workload.in_channels, dtype=np.int32) * self.channel_size
-        offsets: np.ndarray = channels[:, None] + np.array(self.position_offsets, np.int32)
-        return offsets.reshape(self.workload.groups, -1)
+        """(I * H * W,): where the run of each column of a group's weight matrix starts, from the views of the
+        group's first channel on."""
+        channels = np.arange(self.workload.group_in_channels) * self.channel_size
+        offsets: np.ndarray = (channels[:, None] + np.array(self.position_offsets)).reshape(-1)
+        return offsets
 
 
 def row_copies(workload: ConvWorkload) -> Views:
@@ -161,35 +165,25 @@ def _places(workload: ConvWorkload, axis: int) -> tuple[int, ...]:
 
 
 def _views(workload: ConvWorkload, row_starts: tuple[int, ...], rows: tuple[int, ...], columns: int) -> Views:
-    """The views that start at `row_starts` of the bordered plane, of which output row 0 reads rows `rows`."""
+    """The views that start at `row_starts` of the bordered plane, of which output row 0 reads rows `rows`;
+    of the band that costs the least."""
     positions = [
         ((start, column), row * columns)
         for start, row in zip(row_starts, rows, strict=True)
         for column in _places(workload, 1)
     ]
     starts = tuple(dict.fromkeys(start for start, _ in positions))
-    return Views(
-        workload=workload,
-        starts=starts,
-        rows=workload.out_height + max(rows),
-        columns=columns,
-        positions=tuple((starts.index(start), displacement) for start, displacement in positions),
-    )
+    reads = tuple((starts.index(start), displacement) for start, displacement in positions)
+    bands = [
+        Views(workload, band, starts, band + max(rows), columns, reads)
+        for band in range(1, workload.out_height + 1)
+    ]
+    fitting = [views for views in bands if views.channel_size <= OFFSETS] or bands[:1]
+    return min(fitting, key=lambda views: views.cost)
 
 
-def fill(views: Views, data: Any, viewed: Any) -> None:
-    """Emit the copy of the input into `viewed`, channels in parallel where it pays; both buffers are flat."""
-    workload = views.workload
-    planes = data if workload.input_block == 1 else _in_planes(workload, data)
-    with tasks(workload.batch * workload.in_channels, views.size / ALIGNMENT) as channel:
-        source = channel * (workload.height * workload.width)
-        for view, start in enumerate(views.starts):
-            target = channel * views.channel_size + view * views.view_size
-            _fill_view(views, start, planes, source, viewed, target)
-
-
-def _in_planes(workload: ConvWorkload, data: Any) -> Any:
-    """Emit the copy of an input in NCHWc to NCHW, a block of channels per task."""
+def in_planes(workload: ConvWorkload, data: Any) -> Any:
+    """Emit the copy of an input in NCHWc to NCHW, a block of channels per task; both buffers are flat."""
     plane, block = workload.height * workload.width, workload.input_block
     blocks = workload.batch * workload.in_channels // block
     planes = T.buffer_proxy(T.alloc_buffer((blocks * block * plane,), "float32", layout=None))
@@ -198,34 +192,42 @@ def _in_planes(workload: ConvWorkload, data: Any) -> Any:
     return planes
 
 
-def _fill_view(
-    views: Views, start: tuple[int, int], planes: Any, source: Any, viewed: Any, target: Any
-) -> None:
-    """Emit the copy of the plane at `source` to the view at `target`, zero outside of the plane."""
+def fill(views: Views, planes: Any, plane: Any, first: Any, viewed: Any, target: Any) -> None:
+    """Emit the copy of the input plane that starts at `plane` to the views at `target`, for the band of
+    output rows from `first` on; both buffers are flat."""
     workload = views.workload
     top, left, _, _ = workload.padding
-    first_row, last_row = _inside(views.rows, start[0] - top, workload.stride[0], workload.height)
-    first, last = _inside(views.columns, start[1] - left, workload.stride[1], workload.width)
-    rows, columns = last_row - first_row, last - first
-    if rows * columns < views.rows * views.columns:
-        lanes = views.alignment
-        with T.serial(views.view_size // lanes) as vector, T.vectorized(lanes) as lane:
-            viewed[target + vector * lanes + lane] = T.float32(0)
-    if rows == 0 or columns == 0:
-        return
-    y = first_row * workload.stride[0] + start[0] - top
-    x = first * workload.stride[1] + start[1] - left
-    source, target = source + y * workload.width + x, target + first_row * views.columns + first
-    if workload.stride == (1, 1) and columns == views.columns == workload.width:
-        _copy(rows * columns, planes, source, 1, viewed, target)
-        return
-    with T.serial(rows) as row:
-        from_row = source + row * (workload.stride[0] * workload.width)
-        _copy(columns, planes, from_row, workload.stride[1], viewed, target + row * views.columns)
+    down, across = workload.stride
+    for view, (start_row, start_column) in enumerate(views.starts):
+        left_end, right_end = _inside(views.columns, start_column - left, across, workload.width)
+        with T.serial(views.rows) as row:
+            y = T.bind((first + row) * down + (start_row - top))
+            to = T.bind(target + view * views.view_size + row * views.columns)
+            with T.If(T.And(y >= 0, y < workload.height)):
+                with T.Then():
+                    at = plane + y * workload.width + left_end * across + start_column - left
+                    _copy(right_end - left_end, planes, at, across, viewed, to + left_end)
+                    _clear(left_end, viewed, to)
+                    _clear(views.columns - right_end, viewed, to + right_end)
+                with T.Else():
+                    _clear(views.columns, viewed, to)
+
+
+def _clear(count: int, viewed: Any, target: Any) -> None:
+    """Emit the zeros of `count` pixels."""
+    lanes = min(WIDEST_VECTOR, 1 << (count.bit_length() - 1)) if count else 1
+    for first in sorted({min(start, count - lanes) for start in range(0, count, lanes)}):
+        viewed[T.Ramp(target + first, 1, lanes) if lanes > 1 else target + first] = _zeros(lanes)
+
+
+def _zeros(lanes: int) -> Any:
+    return T.Broadcast(T.float32(0), lanes) if lanes > 1 else T.float32(0)
 
 
 def _copy(count: int, planes: Any, source: Any, stride: int, viewed: Any, target: Any) -> None:
     """Emit the copy of `count` pixels, `stride` apart: vectors, of which the last two may overlap."""
+    if count == 0:
+        return
     lanes = min(WIDEST_VECTOR, 1 << (count.bit_length() - 1))
 
     def copy(first: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 from tvm.script.ir_builder import tirx as T
 
-from dlas.algorithms.sparse.formats import CSR_BLOCK, KEPT_ROWS, block_of
+from dlas.algorithms.sparse.formats import CSR_BLOCK, KEPT_ROWS, block_of, segment_channels
 from dlas.algorithms.sparse.views import Views
 
 Term = tuple[Any, Sequence[Any]]
@@ -29,10 +29,20 @@ class Weights(Protocol):
 
     @property
     def segments(self) -> Any:
-        """Passes over the output channels; each adds its share of the terms."""
+        """Passes over the output channels; each adds the terms of its share of the input channels."""
+
+    @property
+    def most_inputs(self) -> int:
+        """Input channels of a segment, at most."""
+
+    def inputs_of(self, segment: Any) -> tuple[Any, Callable[[Any], Any]]:
+        """How many input channels a segment reads, and which one is the first, second, and so on."""
 
     def steps(self, segment: Any, block: Any) -> tuple[Any, Callable[[Any], Sequence[Term]]]:
         """How many steps the sums of a block take in a segment, and the terms of each step."""
+
+    def first_input(self, block: Any) -> Any:
+        """Of those that a segment reads, the one from which the runs of a block's terms are counted."""
 
     def channel(self, block: Any, row: int) -> Any:
         """The output channel of a row of a block."""
@@ -53,17 +63,43 @@ class BlockSparseRows:
     def blocks(self) -> int:
         return self.views.workload.out_channels // self.rows
 
+    @property
+    def most_inputs(self) -> int:
+        most: int = segment_channels(self.views.workload, 1)
+        return self.views.workload.groups * most
+
+    def inputs_of(self, segment: Any) -> tuple[Any, Callable[[Any], Any]]:
+        groups, most = self.views.workload.groups, self.views.workload.group_in_channels
+        channels = T.bind(segment_channels(self.views.workload, self.segments))
+        first = segment * channels
+        if groups == 1:
+            return T.bind(T.min(channels, most - first)), lambda place: first + place
+        return (
+            groups * channels,
+            lambda place: place // channels * most + T.min(first + place % channels, most - 1),
+        )
+
     def steps(self, segment: Any, block: Any) -> tuple[Any, Callable[[Any], Sequence[Term]]]:
         pointer = segment * self.blocks + block
         first = T.bind(self.pointers[pointer])
         return T.bind(self.pointers[pointer + 1] - first), lambda step: self._terms(first + step)
 
+    def first_input(self, block: Any) -> Any:
+        workload = self.views.workload
+        if workload.groups == 1:
+            return 0
+        group = block * self.rows // workload.group_out_channels
+        return group * segment_channels(workload, self.segments)
+
     def _terms(self, stored: Any) -> Sequence[Term]:
         block = block_of(self.views.workload)
         if block == CSR_BLOCK:
-            return [(self.offsets[stored], [self.values[stored]])]
+            return [(T.int32(self.offsets[stored]), [self.values[stored]])]
         return [
-            (self.offsets[stored, column], [self.values[stored, column, row] for row in range(self.rows)])
+            (
+                T.int32(self.offsets[stored, column]),
+                [self.values[stored, column, row] for row in range(self.rows)],
+            )
             for column in range(block[1])
         ]
 
@@ -81,21 +117,38 @@ class KeptChannels:
     outputs: Any
     kept_inputs: Any
     kept_blocks: Any
-    segments: Any = 1
     rows: int = KEPT_ROWS
 
     @property
     def blocks(self) -> int:
         return math.ceil(self.views.workload.out_channels / self.rows)
 
-    def steps(self, segment: Any, block: Any) -> tuple[Any, Callable[[Any], Sequence[Term]]]:
-        count = T.bind(T.Select(block < self.kept_blocks, self.kept_inputs, 0))
-        return count, lambda step: self._terms(block, step)
+    @property
+    def segments(self) -> Any:
+        return T.max(1, -(-self.kept_inputs // self.most_inputs))
 
-    def _terms(self, block: Any, kept: Any) -> Sequence[Term]:
-        start = self.inputs[kept] * self.views.channel_size
+    @property
+    def most_inputs(self) -> int:
+        return self.views.channels_in_cache * self.rows
+
+    def inputs_of(self, segment: Any) -> tuple[Any, Callable[[Any], Any]]:
+        first = segment * self.most_inputs
+        count = T.bind(T.min(self.most_inputs, self.kept_inputs - first))
+        return count, lambda place: self.inputs[first + place]
+
+    def steps(self, segment: Any, block: Any) -> tuple[Any, Callable[[Any], Sequence[Term]]]:
+        count, _ = self.inputs_of(segment)
+        first = segment * self.most_inputs
+        kept = T.bind(T.Select(block < self.kept_blocks, count, 0))
+        return kept, lambda step: self._terms(block, first, step)
+
+    def first_input(self, block: Any) -> Any:
+        return 0
+
+    def _terms(self, block: Any, first: Any, step: Any) -> Sequence[Term]:
+        start = step * self.views.channel_size
         return [
-            (start + offset, [self.values[block, kept, position, row] for row in range(self.rows)])
+            (start + offset, [self.values[block, first + step, position, row] for row in range(self.rows)])
             for position, offset in enumerate(self.views.position_offsets)
         ]
 
@@ -109,7 +162,7 @@ def declare_block_sparse_rows(views: Views) -> BlockSparseRows:
     stored, pointers = T.int32(), T.int32()
     values, offsets, bounds = _arguments(
         values=((stored,) if block == CSR_BLOCK else (stored, columns, rows), "float32"),
-        offsets=((stored,) if block == CSR_BLOCK else (stored, columns), "int32"),
+        offsets=((stored,) if block == CSR_BLOCK else (stored, columns), "uint16"),
         pointers=((pointers,), "int32"),
     )
     segments = T.truncdiv(pointers - 1, views.workload.out_channels // rows)
