@@ -13,12 +13,16 @@ PAUSE_SECONDS = 0.3
 def in_turn(
     functions: Sequence[Callable[[], object]], runs: int, rounds: int = 7, pause: float = PAUSE_SECONDS
 ) -> list[float]:
-    """The median milliseconds of each, over `rounds` blocks of `runs` taken in turn, a pause before each."""
+    """The median milliseconds of each, over `rounds` blocks of `runs` taken in turn; before each block a
+    pause, and calls that are not timed for as long, as a core that idled takes its time to be fast again."""
     samples: list[list[float]] = [[] for _ in functions]
     for _ in range(rounds):
         for function, taken in zip(functions, samples, strict=True):
             time.sleep(pause)
+            warm = time.perf_counter() + pause
             function()
+            while time.perf_counter() < warm:
+                function()
             for _ in range(runs):
                 start = time.perf_counter()
                 function()
