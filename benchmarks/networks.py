@@ -31,6 +31,7 @@ from dlas.systems.building import build_library
 from dlas.systems.choosing import Kind
 from dlas.systems.importing import import_network
 from dlas.systems.lowering import lowered
+from dlas.systems.program import LoweredProgram
 from dlas.systems.sites import conv_sites
 
 FLOAT32 = ("direct", "gemm", "spatial_pack", "winograd_f2", "winograd_f4")
@@ -83,15 +84,22 @@ def deployed(
     network: nn.Module, image: torch.Tensor, algorithms: Sequence[str], target: Target, scratch: Path
 ) -> dict[str, Callable[..., object]]:
     """The network by each algorithm, and as `auto` by the fastest for each layer."""
+    program = by_fastest(network, image, algorithms, target, scratch)
+    start = time.perf_counter()
+    build_library(program, {}, target, OPT_LEVEL, scratch / "auto.so")
+    print(f"  a library of {len(program.layers)} layers was built in {time.perf_counter() - start:.1f} s")
+    return {name: entry(scratch / f"{name}.so") for name in (*algorithms, "auto")}
+
+
+def by_fastest(
+    network: nn.Module, image: torch.Tensor, algorithms: Sequence[str], target: Target, scratch: Path
+) -> LoweredProgram:
+    """The network by the fastest algorithm for each layer; its library by each is left in `scratch`."""
     imported = import_network(network, image.shape)
     sites = conv_sites(imported)
     kinds = [Kind(f"dlas.algorithms.{algorithm}", "dense") for algorithm in algorithms]
     chosen = choosing.choose(imported, sites, kinds, target, OPT_LEVEL, image.numpy(), scratch)
-    start = time.perf_counter()
-    program = lowered(imported, sites, chosen.layers)
-    build_library(program, {}, target, OPT_LEVEL, scratch / "auto.so")
-    print(f"  a library of {len(sites)} layers was built in {time.perf_counter() - start:.1f} s")
-    return {name: _main(scratch / f"{name}.so") for name in (*algorithms, "auto")}
+    return lowered(imported, sites, chosen.layers)
 
 
 def quantized(network: nn.Module, image: torch.Tensor, weight_bits: int) -> nn.Module:
@@ -102,7 +110,8 @@ def quantized(network: nn.Module, image: torch.Tensor, weight_bits: int) -> nn.M
     return Quantized(network, (channels, height, width), observing, weight_bits).exportable()
 
 
-def _main(library: Path) -> Callable[..., object]:
+def entry(library: Path) -> Callable[..., object]:
+    """The network that a library holds."""
     machine = tvm.runtime.vm.VirtualMachine(tvm.runtime.load_module(str(library)), tvm.cpu())
     return machine["main"]  # type: ignore[no-any-return]
 

@@ -12,16 +12,14 @@ from __future__ import annotations
 
 import argparse
 import math
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType
 
 import tuned
+from alarm import ended_after
 from layers import ALGORITHMS
 from tuned import NETWORKS
 
@@ -94,32 +92,12 @@ def searched(
     settings = module.Settings(tuner, module.__name__, trials=trials, patience=trials)
     tasks, log = tuned.tasks(lowered), folder / "log.json"
     start = time.monotonic()
-    with suppress(_TimeIsUp), _alarm(seconds):
+    with ended_after(seconds):
         module.tune(tasks, target, settings, log, TuningStore(folder / "store"))
     taken = time.monotonic() - start
     schedules = module.best_schedules(log, tasks, target)
     library = tuned.library(lowered, schedules, target, folder / "built")
     return Searched(tuner, len(whole_lines(log.read_text())), taken, len(schedules.found), library)
-
-
-class _TimeIsUp(Exception):
-    """As Ctrl-C would, it ends a search that leaves what it measured."""
-
-
-@contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
-    """_TimeIsUp after so long."""
-
-    def ring(*_: object) -> None:
-        raise _TimeIsUp
-
-    before = signal.signal(signal.SIGALRM, ring)
-    signal.setitimer(signal.ITIMER_REAL, seconds if math.isfinite(seconds) else 0)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 if __name__ == "__main__":

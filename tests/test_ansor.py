@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -157,6 +160,44 @@ def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it did not happen"
         time.sleep(0.05)
+
+
+def test_a_layer_starts_from_the_schedules_of_its_relative(
+    log: Path, host: Target, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = TuningStore(shutil.copytree(log.parent / "store", tmp_path / "store"))
+    wider = replace(SMALL, in_channels=12, out_channels=48, height=7, width=7, residual=True)
+    unlike = replace(SMALL, kernel=(1, 1), padding=(0, 0, 0, 0))
+    tasks = [TuningTask(wider, TASKS[0].algorithm), TuningTask(unlike, TASKS[0].algorithm)]
+    path = tmp_path / "ansor.json"
+    with caplog.at_level("INFO"):
+        tuning = ansor.tune(tasks, host, settings(6), path, store)
+    assert (tuning.trials, tuning.failed) == (6, 0)
+    theirs = [kinds(record) for record in steps(log, TASKS[0])]
+    first, *others = steps(path, tasks[0])
+    assert kinds(first) in theirs
+    splits = [step for step in first if step[0] == "SP"]
+    assert {wider.in_channels, wider.height} <= {extent for _, _, _, extent, _, _ in splits}
+    assert all(extent % math.prod(lengths) == 0 for _, _, _, extent, lengths, _ in splits)
+    seeded = ansor.read(path.read_text().splitlines()[0])
+    assert seeded.task == tasks[0].key
+    assert tuning.best[tasks[0].key] <= seeded.seconds
+    assert f"a schedule of {SMALL.key} does not fit {tasks[1].key}: it has the stages padded" in caplog.text
+    assert others, "the search went on"
+    (function,) = compiled([ansor.best_schedules(path, tasks, host).found[tasks[0].key]], host)
+    assert largest_error(function, wider, tasks[0].algorithm) < 1e-5
+
+
+def steps(log: Path, task: TuningTask) -> list[list[list[Any]]]:
+    """Of every record of the task, in order."""
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    return [record["i"][1][1] for record in records if task.workload.key in record["i"][0][0]]
+
+
+def kinds(steps: list[list[Any]]) -> list[list[Any]]:
+    """A schedule without its tile sizes and its stages, whose numbers a further argument shifts."""
+    loop_only = {"SP": slice(1), "CA": slice(1, 2)}
+    return [[kind, *more[loop_only.get(kind, slice(None))]] for kind, _, *more in steps]
 
 
 @pytest.mark.slow

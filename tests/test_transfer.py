@@ -117,6 +117,21 @@ def test_a_layer_gets_its_relatives_schedules_and_one_without_any_is_named(
     assert again.trials == 2  # it has records of its own by now
 
 
+def test_a_layer_of_which_only_failures_are_known_gets_its_relatives_schedules_once(
+    store: TuningStore, host: Target, tmp_path: Path
+) -> None:
+    shelf = store.shelf(metaschedule.VERSION, host)
+    transfer.tune([WIDER], host, settings(1), tmp_path / "first.json", store)
+    (record,) = shelf.records(WIDER)
+    key, (trace, _, *more) = json.loads(record)
+    shelf.file(WIDER).write_text(json.dumps([key, [trace, [1e10], *more]]) + "\n")
+
+    again = transfer.tune([WIDER], host, settings(2), tmp_path / "again.json", store)
+    assert (again.trials, again.failed) == (1 + 2, 1)
+    assert again.best.keys() == {WIDER.key}
+    assert len({json.dumps(trace) for trace in traces(tmp_path / "again.json")}) == 3
+
+
 @pytest.mark.slow
 def test_a_search_starts_from_the_same_schedules(store: TuningStore, host: Target, tmp_path: Path) -> None:
     theirs = TuningStore(shutil.copytree(store.root, tmp_path / "theirs"))

@@ -8,7 +8,7 @@ from typing import Any
 
 import tvm
 from layers import search_task
-from searching import mean_seconds
+from results import last_line, mean_seconds
 from tvm.auto_scheduler import RandomModel, RecordReader, SearchTask, SketchPolicy
 
 KEEP_LOOPS = ["tir.VectorizeLoop", "tir.UnrollLoop", "tir.StorageRewrite", "tir.CommonSubexprElimTIR"]
@@ -60,10 +60,6 @@ def sample(request: Mapping[str, Any], report: Report) -> None:
         evolved = list(policy.evolutionary_search(sampled, request["samples"] // 2))
         for state in (evolved + sampled)[: request["samples"]]:
             report({"task": index, "script": lowered(task, state)})
-
-
-def last_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
 
 
 def lowered(task: SearchTask, state: Any) -> str:

@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from layers import search_task
 from processes import BUILD_SECONDS, keep_processes
+from results import mean_seconds
+from seeding import seeds, steps_in
 from tvm import TVMError, auto_scheduler
 from tvm.auto_scheduler import (
     LocalBuilder,
@@ -25,6 +26,7 @@ from tvm.auto_scheduler import (
     XGBModel,
 )
 from tvm.auto_scheduler.measure import PythonBasedMeasureCallback
+from tvm.auto_scheduler.measure_record import save_records
 
 Report = Callable[[dict[str, Any]], None]
 
@@ -39,18 +41,32 @@ NOTHING_TO_MEASURE = "All states are invalid"
 
 
 def tune(request: Mapping[str, Any], report: Report) -> None:
-    """Measure candidates until the log holds `trials` records of these tasks, each reported as it comes."""
+    """Measure candidates until the log holds `trials` records of these tasks, each reported as it comes.
+
+    A layer that has `relatives` starts from them, before any search.
+    """
     log, trials = Path(request["log"]), request["trials"]
     tasks = [search_task(task, request["target"]) for task in request["tasks"]]
     weights = {task.workload_key: asked["count"] for task, asked in zip(tasks, request["tasks"], strict=True)}
     progress = Progress(tasks, weights, report)
     progress.restore(log)
+    if progress.trials >= trials:
+        return
+    keep_processes(request["cores"], request["import_roots"])
+    search = request["search"]
+    builder = LocalBuilder(timeout=BUILD_SECONDS, n_parallel=request["cores"])
+    runner = LocalRunner(timeout=10, number=1, repeat=3, min_repeat_ms=search["repeat_ms"])
+    for task, asked in sorted(
+        zip(tasks, request["tasks"], strict=True), key=lambda pair: progress.rank(pair[0])
+    ):
+        if inputs := first_candidates(task, asked, request, progress.trials, report):
+            results = runner.run(inputs, builder.build(inputs, verbose=0), verbose=0)
+            save_records(str(log), inputs, results)
+            progress.callback(None, inputs, results)
     remaining = trials - progress.trials
     if remaining <= 0:
         return
-    keep_processes(request["cores"], request["import_roots"])
     chosen = most_promising(tasks, progress, remaining)
-    search = request["search"]
     per_round = max(1, min(LARGEST_ROUND, trials // (ROUNDS_PER_TASK * len(tasks))))
     model = XGBModel(num_warmup_sample=search["model_from"], verbose_eval=0)
     resumed = [PreloadMeasuredStates(str(log))] if progress.trials else []
@@ -81,13 +97,39 @@ def tune(request: Mapping[str, Any], report: Report) -> None:
         TuningOptions(
             num_measure_trials=remaining,
             num_measures_per_round=per_round,
-            builder=LocalBuilder(timeout=BUILD_SECONDS, n_parallel=request["cores"]),
-            runner=LocalRunner(timeout=10, number=1, repeat=3, min_repeat_ms=search["repeat_ms"]),
+            builder=builder,
+            runner=runner,
             measure_callbacks=[RecordToFile(str(log)), progress],
             verbose=0,
         ),
         search_policy=policies,
     )
+
+
+def first_candidates(
+    task: SearchTask, asked: Mapping[str, Any], request: Mapping[str, Any], measured: int, report: Report
+) -> list[auto_scheduler.MeasureInput]:
+    """What fits the task of its relatives' schedules, within its share of the trials and those left.
+
+    Why others do not fit is reported, once for all of a workload.
+    """
+    told: set[str] = set()
+    key = f"{asked['algorithm']}:{asked['workload']}"
+    share = max(1, request["trials"] // len(request["tasks"]))
+
+    def refuse(relative: str, reason: str) -> None:
+        told.add(f"a schedule of {relative} does not fit {key}: {reason}")
+
+    found = seeds(
+        task,
+        request["relatives"].get(key, []),
+        min(request["search"]["seeds"], share, request["trials"] - measured),
+        steps_in(Path(request["log"]), task),
+        refuse,
+    )
+    for refusal in sorted(told):
+        report({"trials": measured, "refused": refusal})
+    return found
 
 
 class BudgetedScheduler(TaskScheduler):
@@ -127,7 +169,7 @@ class Progress(PythonBasedMeasureCallback):
     def concerns(self, record: auto_scheduler.MeasureInput) -> bool:
         return record.task.workload_key in self.weights and str(record.task.target) == self.target
 
-    def callback(self, policy: SketchPolicy, inputs: Sequence[Any], results: Sequence[Any]) -> None:
+    def callback(self, policy: SketchPolicy | None, inputs: Sequence[Any], results: Sequence[Any]) -> None:
         self.count(inputs, results)
         self.tell()
 
@@ -138,20 +180,16 @@ class Progress(PythonBasedMeasureCallback):
             if not result.error_no:
                 self.best[key] = min(self.best[key], mean_seconds(result))
 
+    def rank(self, task: SearchTask) -> tuple[bool, float]:
+        """Sorts tasks: first those that have no time, by their work, then those where most time is."""
+        measured = self.best[task.workload_key]
+        cost = task.compute_dag.flop_ct if math.isinf(measured) else measured
+        return not math.isinf(measured), -self.weights[task.workload_key] * cost
+
     def tell(self) -> None:
         self.report({"trials": self.trials})
 
 
 def most_promising(tasks: list[SearchTask], progress: Progress, trials: int) -> list[SearchTask]:
-    """As many tasks as there are trials: first those never measured, then those where most time is."""
-
-    def rank(task: SearchTask) -> tuple[bool, float]:
-        measured = progress.best[task.workload_key]
-        cost = task.compute_dag.flop_ct if math.isinf(measured) else measured
-        return not math.isinf(measured), -progress.weights[task.workload_key] * cost
-
-    return sorted(tasks, key=rank)[:trials] if trials < len(tasks) else tasks
-
-
-def mean_seconds(result: auto_scheduler.MeasureResult) -> float:
-    return float(np.mean([cost.value for cost in result.costs]))
+    """As many tasks as there are trials."""
+    return sorted(tasks, key=progress.rank)[:trials] if trials < len(tasks) else tasks

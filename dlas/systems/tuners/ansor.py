@@ -8,6 +8,7 @@ Programs for Deep Learning", OSDI 2020.
 from __future__ import annotations
 
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from dlas.hardware.target import Target
 from dlas.systems.carry_over import CannotCarry, carry_over
 from dlas.systems.tuners.ansor_worker import answers
+from dlas.systems.tuners.relatives import SEEDS, relatives_of
 from dlas.systems.tuners.search import (
     NOT_MEASURED,
     Searcher,
@@ -32,6 +34,8 @@ from dlas.systems.tuning_store import TuningStore
 
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
+
+logger = logging.getLogger(__name__)
 
 Settings = SearchSettings
 
@@ -67,10 +71,18 @@ def tune(
         "generations": settings.generations,
         "model_from": MODEL_FROM,
         "repeat_ms": REPEAT_MS,
+        "seeds": SEEDS,
     }
+    shelf = store.shelf(VERSION, target)
 
     def measure(tasks: Sequence[TuningTask], trials: int, log: Path) -> Generator[dict[str, Any], None, None]:
-        return answers(_request("tune", tasks, target, log, trials=trials, search=options, seed=SEED))
+        relatives = relatives_of(tasks, shelf, read, SEEDS)
+        asked = {"trials": trials, "relatives": relatives, "search": options, "seed": SEED}
+        with closing(answers(_request("tune", tasks, target, log, **asked))) as told:
+            for answer in told:
+                if "refused" in answer:
+                    logger.info(answer["refused"])
+                yield answer
 
     searcher = Searcher("Ansor", VERSION, read, measure)
     return search(searcher, tasks, target, settings.trials, log, store, settings.patience)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import dlas
 from dlas.hardware.target import Target
 from dlas.systems.tuners import worker_process
-from dlas.systems.tuners.relatives import records_of_relatives
+from dlas.systems.tuners.relatives import SEEDS, relatives_of
 from dlas.systems.tuners.search import (
     NOT_MEASURED,
     Searcher,
@@ -31,7 +31,7 @@ from dlas.systems.tuners.search import (
     searchable,
 )
 from dlas.systems.tuners.task import Record, Schedules, Tuning, TuningTask
-from dlas.systems.tuning_store import Shelf, TuningStore
+from dlas.systems.tuning_store import TuningStore
 
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
@@ -40,12 +40,6 @@ Settings = SearchSettings
 
 VERSION = f"metaschedule-{version('apache-tvm')}"
 """In the store."""
-
-SEEDS = 4
-"""Schedules of relatives that a layer's search starts from, at most."""
-
-SPARE = 3
-"""Times as many records of relatives are looked at as are wanted: some do not apply, or give the same."""
 
 TRIED_AT_MOST = 4
 """How far down from the fastest schedule to look for one that still applies."""
@@ -67,24 +61,11 @@ def tune(
 
     def measure(tasks: Sequence[TuningTask], trials: int, log: Path) -> Generator[dict[str, Any], None, None]:
         options = {"population": settings.population, "generations": settings.generations}
-        relatives = relatives_of(tasks, shelf, SEEDS)
+        relatives = relatives_of(tasks, shelf, read, SEEDS)
         return answers(request("tune", tasks, target, log, trials=trials, relatives=relatives, **options))
 
     searcher = Searcher("MetaSchedule", VERSION, read, measure)
     return search(searcher, tasks, target, settings.trials, log, store, settings.patience)
-
-
-def relatives_of(
-    tasks: Sequence[TuningTask], shelf: Shelf, candidates: int
-) -> dict[str, list[tuple[str, str]]]:
-    """For each task that `shelf` has no record of, records of its relatives with their workloads' keys: more
-    than `candidates`, for some may not fit the task."""
-    found = {}
-    for task in tasks:
-        if not shelf.records(task):
-            records = records_of_relatives(task, shelf, read, SPARE * candidates)
-            found[task.key] = [(workload.key, record) for workload, record in records]
-    return {key: records for key, records in found.items() if records}
 
 
 def read(line: str) -> Record:

@@ -26,8 +26,8 @@ BUILD_SECONDS = 30
 RUN_SECONDS = 30
 """With the start of a process in it, where the one before crashed."""
 
-SECONDS = 1
-"""Where a record has its times, as JSON; before it its trace, after it its target, its arguments."""
+TRACE, SECONDS = 0, 1
+"""Where a record has its trace and its times, as JSON; after them its target, its arguments."""
 
 REPEAT_MS = 20
 """The least time that one of a candidate's three timings covers, milliseconds."""

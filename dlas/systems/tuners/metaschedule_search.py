@@ -11,9 +11,9 @@ from tvm.s_tir import meta_schedule as ms
 
 from dlas.hardware.target import Target, tvm_target
 from dlas.systems.tuners import metaschedule_measuring as measuring
-from dlas.systems.tuners.metaschedule import SEEDS
 from dlas.systems.tuners.metaschedule_measuring import Bench, Layer, Report, tell
 from dlas.systems.tuners.metaschedule_transfer import adapted
+from dlas.systems.tuners.relatives import SEEDS
 from dlas.systems.tuners.task import TuningTask
 
 LARGEST_ROUND = 16
@@ -80,7 +80,7 @@ def tune(request: Mapping[str, Any], report: Report) -> None:
 
     for layer in sorted(layers, key=worth, reverse=True):
         relatives = request["relatives"].get(layer.task.key, [])
-        if seeds := adapted(layer, relatives, min(SEEDS, per_layer, remaining())):
+        if seeds := adapted(layer, relatives, min(SEEDS, per_layer, remaining()), log):
             measure(layer, seeds)
     while remaining() > 0:
         alive = [layer for layer in layers if not layer.exhausted]

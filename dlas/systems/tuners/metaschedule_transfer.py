@@ -37,12 +37,15 @@ def transfer(request: Mapping[str, Any], report: Report) -> None:
     bench = Bench(target, Path(request["log"]))
     for layer in layers:
         relatives = request["relatives"].get(layer.task.key, [])
-        bench.measure(layer, adapted(layer, relatives, request["candidates"]))
+        bench.measure(layer, adapted(layer, relatives, request["candidates"], bench.log))
         tell(layers, report)
 
 
-def adapted(layer: Layer, relatives: Relatives, count: int) -> list[ms.search_strategy.MeasureCandidate]:
-    """At most `count` candidates for the layer, no two of them the same kernel."""
+def adapted(
+    layer: Layer, relatives: Relatives, count: int, log: Path
+) -> list[ms.search_strategy.MeasureCandidate]:
+    """At most `count` candidates for the layer, no two of them the same kernel, and none that `log` has."""
+    measured = [record[measuring.TRACE] for _, record in measuring.records(log, [layer.task.key])]
     found: list[ms.search_strategy.MeasureCandidate] = []
     for workload, line in relatives:
         if len(found) >= count:
@@ -51,6 +54,8 @@ def adapted(layer: Layer, relatives: Relatives, count: int) -> list[ms.search_st
         _, record = json.loads(line)
         schedule = _applied(record, relative, layer)
         if schedule is None or any(_same(schedule, one.sch) for one in found):
+            continue
+        if ms.database.TuningRecord(schedule.trace, layer.workload).as_json()[measuring.TRACE] in measured:
             continue
         arguments = ms.arg_info.ArgInfo.from_entry_func(schedule.mod, remove_preproc=True)
         found.append(ms.search_strategy.MeasureCandidate(schedule, arguments))

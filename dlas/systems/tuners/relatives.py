@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 
@@ -24,6 +24,12 @@ NEXT_FASTEST = 1.0
 RELATIVES = 6
 """Workloads whose records are looked at for one layer."""
 
+SEEDS = 4
+"""Schedules of relatives that a layer's search starts from, at most."""
+
+SPARE = 3
+"""Times as many records of relatives are looked at as are wanted: some do not apply, or give the same."""
+
 
 def distance(one: ConvWorkload, other: ConvWorkload) -> float:
     """0 for equals, the same both ways, infinite where data types or weight formats differ.
@@ -39,6 +45,19 @@ def distance(one: ConvWorkload, other: ConvWorkload) -> float:
         + OTHER_LOOPS * _differing(_loops(one), _loops(other))
         + OTHER_EPILOGUE * _differing(_epilogue(one), _epilogue(other))
     )
+
+
+def relatives_of(
+    tasks: Sequence[TuningTask], shelf: Shelf, read: Callable[[str], Record], candidates: int
+) -> dict[str, list[tuple[str, str]]]:
+    """For each task that `shelf` has no time of, records of its relatives with their workloads' keys: more
+    than `candidates`, for some may not fit the task."""
+    found = {}
+    for task in tasks:
+        if all(read(record).seconds is None for record in shelf.records(task)):
+            records = records_of_relatives(task, shelf, read, SPARE * candidates)
+            found[task.key] = [(workload.key, record) for workload, record in records]
+    return {key: records for key, records in found.items() if records}
 
 
 def records_of_relatives(

@@ -113,10 +113,10 @@ def measure_new(
     log: Path,
     store: TuningStore,
 ) -> Tuning:
-    """Measure at most so many candidates of each task that `store` has none of; for the rest see `search`."""
+    """Measure at most so many candidates of each task that `store` has no time of; else see `search`."""
 
     def rounds(kept: _Kept) -> list[_Round]:
-        new = kept.unmeasured()
+        new = [task for key, task in kept.tasks.items() if key not in kept.best]
         return [_Round(new, candidates * len(new))] if new else []
 
     return _searched(searcher, tasks, target, log, store, rounds, patience=math.inf)

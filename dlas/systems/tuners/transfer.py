@@ -1,7 +1,7 @@
 """Schedules of similar layers, adapted and measured: no search, so seconds a layer.
 
-A layer of which the store has no record of MetaSchedule's gets those of its nearest relatives there. Records
-and logs are MetaSchedule's own: each tuner's are of use to the other.
+A layer of which the store has no time by MetaSchedule gets the records of its nearest relatives there.
+Records and logs are MetaSchedule's own: each tuner's are of use to the other.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import Any
 from dlas import config
 from dlas.hardware.target import Target
 from dlas.systems.tuners import metaschedule
-from dlas.systems.tuners.metaschedule import VERSION, answers, read, relatives_of, request
+from dlas.systems.tuners.metaschedule import VERSION, answers, read, request
+from dlas.systems.tuners.relatives import relatives_of
 from dlas.systems.tuners.search import NOT_MEASURED, Searcher, measure_new
 from dlas.systems.tuners.task import Schedules, Tuning, TuningTask
 from dlas.systems.tuning_store import TuningStore, whole_lines
@@ -38,7 +39,7 @@ class Settings(config.Tuner):
 def tune(
     tasks: Sequence[TuningTask], target: Target, settings: Settings, log: Path, store: TuningStore
 ) -> Tuning:
-    """Measure `settings.candidates` of each task that the store has no record of: see
+    """Measure `settings.candidates` of each task that the store has no time of: see
     dlas.systems.tuners.search.
 
     UserError where the target is not this machine, or the worker dies.
@@ -46,7 +47,7 @@ def tune(
     shelf = store.shelf(VERSION, target)
 
     def measure(tasks: Sequence[TuningTask], trials: int, log: Path) -> Generator[dict[str, Any], None, None]:
-        relatives = relatives_of(tasks, shelf, settings.candidates)
+        relatives = relatives_of(tasks, shelf, read, settings.candidates)
         served = [task for task in tasks if task.key in relatives]
         if served:
             asked = {"relatives": relatives, "candidates": settings.candidates}
