@@ -26,6 +26,7 @@ from dlas.systems import building, choosing, program, selection, tuning, yardsti
 from dlas.systems.assigning import assigned
 from dlas.systems.choosing import Kind
 from dlas.systems.importing import import_network
+from dlas.systems.integer_convolutions import warn_of_wide_weights
 from dlas.systems.lowering import lowered
 from dlas.systems.program import LoweredProgram
 from dlas.systems.selection import KernelChoice
@@ -202,7 +203,9 @@ def lower_network(
         program.save(lowered(imported, sites, layers), folder)
 
     folder = store.obtain("lower", inputs, make)
-    return Lowered(folder.name, folder, program.load(folder))
+    found = program.load(folder)
+    warn_of_wide_weights(found.layers, target)
+    return Lowered(folder.name, folder, found)
 
 
 def tune(stack: config.Stack, lowered: Lowered, target: Target, store: StageStore) -> Tuned:

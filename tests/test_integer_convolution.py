@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import ModuleType
 
 import numpy as np
+import pytest
 import torch
 import tvm
 from test_algorithms import ACTIVATIONS, by_name, compiled, grid, laid_out, logical, physical
@@ -14,6 +16,8 @@ from dlas.algorithms.integer import requantization
 from dlas.algorithms.layout import physical_shape
 from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.target import resolve
+from dlas.systems.integer_convolutions import warn_of_wide_weights
+from dlas.systems.program import ConvLayer
 
 ZEROS = [(0, 0, 0), (128, 3, 128), (7, 255, None)]
 
@@ -29,6 +33,18 @@ def integer_grid() -> list[ConvWorkload]:
             ConvWorkload(**{**vars(workload), **integer, "residual_zero": residual, "output_limit": limit})
         )
     return found
+
+
+@pytest.mark.parametrize(
+    ("cpu", "limit", "told"), [("skylake", 127, True), ("skylake", 64, False), ("icelake-server", 127, False)]
+)
+def test_weights_of_a_bit_too_many_are_told_of(
+    cpu: str, limit: int, told: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    workload = replace(integer_grid()[0], weight_limit=limit)
+    target = resolve(config.Target(name="host", cpu=cpu))
+    warn_of_wide_weights([ConvLayer("conv1", workload, "direct_int8", "direct_int8")], target)
+    assert ("compression.int8.weight_bits" in caplog.text) == told
 
 
 def random_operands(workload: ConvWorkload) -> dict[str, np.ndarray]:

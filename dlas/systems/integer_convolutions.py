@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,9 +11,13 @@ from tvm import relax
 
 from dlas.algorithms.activation import RELU6_LIMIT
 from dlas.algorithms.integer import requantization
-from dlas.algorithms.integer.dot_products import NARROW_WEIGHTS
+from dlas.algorithms.integer.dot_products import NARROW_WEIGHTS, gains_by_narrow_weights
 from dlas.algorithms.workload import INT8_MAX, UINT8_MAX
+from dlas.hardware.target import Target
 from dlas.systems.epilogues import FusedConv, Uses, is_op
+from dlas.systems.program import ConvLayer
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,21 @@ def integer_convolution(
             requantization.multipliers(residual.scale, np.ones(1), output_scale) if residual else None
         ),
     )
+
+
+def warn_of_wide_weights(layers: Sequence[ConvLayer], target: Target) -> None:
+    """Where int8 is hardly faster than float32 on the target, as the weights have a bit too many."""
+    wide = [
+        layer
+        for layer in layers
+        if layer.workload.dtype == "int8" and layer.workload.weight_limit == INT8_MAX
+    ]
+    if wide and gains_by_narrow_weights(target):
+        log.warning(
+            "compression.int8.weight_bits: %s has no dot products of bytes: int8 with weights of 8 bits is"
+            " hardly faster than float32 there, with 7 it is",
+            target.cpu,
+        )
 
 
 def _dequantized(var: relax.Var, uses: Uses) -> _Quantized | None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvm.script.ir_builder import tirx as T
 
-from dlas.algorithms.workload import UINT8_MAX
+from dlas.algorithms.workload import INT8_MAX, UINT8_MAX
 from dlas.hardware.instruction_sets import architecture
 
 if TYPE_CHECKING:
@@ -32,8 +32,6 @@ NARROW_WEIGHTS = 64
 
 SIGN_BITS = -0x7F7F7F80
 """0x80808080 as an int32."""
-
-INT8_MAX = 127
 
 SIGN_OFFSET = 128
 """What unsigned data loses where the instructions take signed data."""
@@ -178,6 +176,12 @@ def dot_product(target: Target, weight_limit: int) -> DotProduct:
     if has("avxvnni") or (has("avx512vnni") and has("avx512vl")):
         return _four_bytes("vpdpbusd", 8, partial(_vpdpbusd, 8))
     return _byte_pairs(target) if weight_limit <= NARROW_WEIGHTS and has("ssse3") else _int16_pairs(target)
+
+
+def gains_by_narrow_weights(target: Target) -> bool:
+    """Whether the target has faster instructions for weights of 7 bits than for those of 8."""
+    wide, narrow = (dot_product(target, limit).instruction for limit in (INT8_MAX, NARROW_WEIGHTS))
+    return narrow != wide
 
 
 def _four_bytes(
