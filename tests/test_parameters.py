@@ -30,8 +30,10 @@ def tune(tasks: list[TuningTask], host: Target, trials: int, log: Path) -> Tunin
     return parameters.tune(tasks, host, trials, log, TuningStore(log.parent / "store"))
 
 
-def lines(log: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in log.read_text().splitlines()]
+def lines(log: Path, *, again: bool = False) -> list[dict[str, object]]:
+    """What a log tells of every candidate, or of those that were timed again in the end."""
+    told = [json.loads(line) for line in log.read_text().splitlines()]
+    return [one for one in told if one["again"] == again]
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +73,22 @@ def test_a_search_that_was_cut_off_goes_on(log: Path, host: Target, tmp_path: Pa
     copy.write_text("".join(kept) + '{"task": "dlas.algo')
     assert tune(TASKS, host, 5, copy).trials == 5
     assert copy.read_text().startswith("".join(kept))
+
+
+def test_a_winner_is_timed_again_and_that_time_counts(log: Path, host: Target, tmp_path: Path) -> None:
+    copy = tmp_path / "parameters.json"
+    told = [one for one in lines(log) if one["task"] == SPARSE.key]
+    lucky = told[0]["parameters"]
+    told[0]["seconds"] = told[0]["rule_seconds"] / 1000
+    copy.write_text("".join(json.dumps(one) + "\n" for one in told))
+    tuning = tune([SPARSE], host, len(told) + 1, copy)
+    assert tuning.trials == len(told) + 1  # it is no further trial
+    assert tuning.best[SPARSE.key] > told[0]["seconds"]
+    (again,) = (one for one in lines(copy, again=True) if one["parameters"] == lucky)
+    assert again["seconds"] > again["rule_seconds"] / 100
+    slower = [again | {"seconds": 2 * again["rule_seconds"]}]
+    copy.write_text("".join(json.dumps(one) + "\n" for one in [told[0], *slower]))
+    assert not parameters.best_schedules(copy, [SPARSE], host).found
 
 
 def test_sparse_layers_are_kept_apart_by_density(log: Path, host: Target) -> None:
@@ -130,9 +148,11 @@ def test_a_log_of_another_target_is_refused_unless_asked_for(log: Path, host: Ta
 @pytest.mark.parametrize("last", ['{"task": "dlas.algo', '{"v": "v0.6"}', "[1, 2]"])
 def test_a_line_that_is_no_record_is_named(log: Path, host: Target, tmp_path: Path, last: str) -> None:
     copy = tmp_path / "parameters.json"
-    copy.write_text(log.read_text() + last)
+    whole = log.read_text()
+    copy.write_text(whole + last)
+    number = whole.count("\n") + 1
     with pytest.raises(
-        UserError, match="line 9 of the tuning log is no record of the search over parameters"
+        UserError, match=f"line {number} of the tuning log is no record of the search over parameters"
     ):
         parameters.best_schedules(copy, TASKS, host)
 

@@ -15,9 +15,6 @@ import numpy as np
 
 from dlas.hardware.kernel_session import relative_error, tensors
 
-TURNS = 4
-"""Rounds over the candidates: they take turns, since what else the machine does comes and goes."""
-
 TURN_NS = 8_000_000
 """Of one candidate in one round, at least …"""
 
@@ -26,7 +23,7 @@ TURN_RUNS = 3
 
 
 def checked_and_timed(
-    libraries: Sequence[Path], arguments: Path, tolerance: float, running: Path
+    libraries: Sequence[Path], arguments: Path, tolerance: float, turns: int, running: Path
 ) -> list[dict[str, Any]]:
     """Of every candidate its `relative_error`, the largest difference from the first one's output over the
     largest output, and its `samples_ns`, of which those that are further off than `tolerance` have none.
@@ -47,7 +44,7 @@ def checked_and_timed(
         error = relative_error(outputs[-1], outputs[0])
         found.append({"relative_error": error, "samples_ns": []})
     right = [number for number, one in enumerate(found) if one["relative_error"] <= tolerance]
-    for _ in range(TURNS):
+    for _ in range(turns):
         for number in right:
             running.write_text(str(number))
             found[number]["samples_ns"] += _turn(kernels[number], given)

@@ -19,6 +19,9 @@ from dlas.hardware import statistics
 from dlas.hardware.deployment import session_result
 from dlas.hardware.target import Target
 
+TURNS = 4
+"""Rounds over the candidates: they take turns, since what else the machine does comes and goes."""
+
 TIME_LIMIT_SECONDS = 60.0
 """For all candidates together, with the start of the process; after it, the one in turn is taken to hang."""
 
@@ -46,8 +49,9 @@ def time_candidates(
     arguments: Sequence[np.ndarray],
     tolerance: float,
     target: Target,
+    turns: int = TURNS,
 ) -> list[Timed | Failed]:
-    """How each candidate did, on this machine; the caller holds the board.
+    """How each candidate did in so many `turns`, on this machine; the caller holds the board.
 
     All are libraries with a function `main` of `arguments`, of which the last is the output; that of a
     candidate may be off by `tolerance` of the largest output. UserError where the replaced kernel fails.
@@ -61,6 +65,7 @@ def time_candidates(
             "arguments": os.fspath(folder / "arguments.npz"),
             "running": os.fspath(folder / "running"),
             "tolerance": tolerance,
+            "turns": turns,
         }
         while True:
             libraries = [replaced, *(path for path in candidates if path not in failed)]

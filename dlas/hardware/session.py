@@ -9,7 +9,7 @@ It needs NumPy, psutil and TVM's runtime, and nothing else that this project nee
     {"command": "compare", "library": …, "inputs": …, "result": compared.json, "pairs": […]}
     {"command": "kernels", "library": …, "inputs": …, "result": kernels.json, "kernels": […]}
     {"command": "candidates", "library": …, "inputs": …, "result": candidates.json, "libraries": […],
-     "arguments": ….npz, "tolerance": …, "running": …}
+     "arguments": ….npz, "tolerance": …, "turns": …, "running": …}
 
 Files that are not named in full lie in the folder of the request, which is the process's own.
 
@@ -147,7 +147,9 @@ def serve(request: Mapping[str, Any]) -> None:
     elif request["command"] == "candidates":
         libraries = [Path(path) for path in request["libraries"]]
         arguments, running = Path(request["arguments"]), Path(request["running"])
-        found = candidate_session.checked_and_timed(libraries, arguments, request["tolerance"], running)
+        found = candidate_session.checked_and_timed(
+            libraries, arguments, request["tolerance"], request["turns"], running
+        )
         result.write_text(json.dumps(found))
     elif request["command"] == "race":
         libraries = [Path(path) for path in request["libraries"]]

@@ -2,7 +2,7 @@
 
 Of what is left to try, the candidates that differ from the fastest one so far in the fewest parameters come
 first, and among those the most promising by the algorithm's order. A layer is done when several in a row were
-no faster.
+no faster. In the end the fastest are timed again, at length.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import sys
 import tempfile
 from collections.abc import Callable, Generator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,11 @@ import tvm
 from tvm.support.popen_pool import PopenPoolExecutor, StatusKind
 
 from dlas.errors import UserError
-from dlas.hardware.candidates import Failed, Timed, time_candidates
+from dlas.hardware.candidates import TURNS, Failed, Timed, time_candidates
 from dlas.hardware.target import Target, tvm_target
 from dlas.systems import linking
 from dlas.systems.operands import arguments, representative_weight, tolerance
-from dlas.systems.tuners.parameter_space import Measured, of_tasks, space
+from dlas.systems.tuners.parameter_space import GAIN, Measured, description, of_tasks, space
 from dlas.systems.tuners.task import TuningTask
 
 ROUND = 6
@@ -36,6 +36,12 @@ PATIENCE = 18
 FASTER = 0.99
 """Of the fastest ratio so far: a smaller gain is noise."""
 
+FINALISTS = 3
+"""Of a layer, timed again when the search ends: the fastest of many is so by chance, too."""
+
+FINAL_TURNS = 12
+"""Of each of them, in turn with the cost rule's kernel, in a process of their own."""
+
 BUILD_SECONDS = 60
 
 
@@ -45,33 +51,58 @@ class Layer:
     def __init__(self, task: TuningTask, target: Target, measured: Sequence[Measured]) -> None:
         self.task = task
         self.rule, *others = space(task, target)
-        self.left = {_description(asdict(other)): other for other in others}
+        self.offered = {_described(other): other for other in others}
+        self.known: dict[str, Measured] = {}
         self.fastest, self.ratio = self.rule, 1.0
         self.rule_seconds: float | None = None
-        self.tried = self.since_faster = 0
+        self.since_faster = 0
         for one in measured:
             self.count(one)
 
     def count(self, one: Measured) -> None:
         """Take in one measurement."""
-        candidate = self.left.pop(_description(one.parameters), None)
-        self.tried += 1
-        self.since_faster += 1
-        if one.ratio is None:
+        self.known[one.candidate] = one
+        self.rule_seconds = one.rule_seconds or self.rule_seconds
+        if one.again:
+            ranked = self._gaining()
+            self.fastest, self.ratio = ranked[0] if ranked else (self.rule, 1.0)
             return
-        self.rule_seconds = one.rule_seconds
-        if candidate is not None and one.ratio < self.ratio * FASTER:
-            self.fastest, self.ratio, self.since_faster = candidate, one.ratio, 0
+        self.since_faster += 1
+        if one.ratio is not None and one.candidate in self.offered and one.ratio < self.ratio * FASTER:
+            self.fastest, self.ratio, self.since_faster = self.offered[one.candidate], one.ratio, 0
 
     def candidates(self, most: int) -> list[Any]:
         """What to try next."""
-        left = sorted(self.left.values(), key=lambda other: _differences(other, self.fastest))
+        left = [other for described, other in self.offered.items() if described not in self.known]
+        left.sort(key=lambda other: _differences(other, self.fastest))
         return left[: min(most, ROUND, PATIENCE - self.since_faster)]
 
     @property
     def done(self) -> bool:
         """Whether nothing is left to try, or too many in a row were no faster."""
-        return not self.left or self.since_faster >= PATIENCE
+        return self.offered.keys() <= self.known.keys() or self.since_faster >= PATIENCE
+
+    @property
+    def tried(self) -> int:
+        """Candidates that were measured."""
+        return len(self.known)
+
+    def finalists(self) -> list[Any]:
+        """What to time again: the fastest that gain anything, unless the very fastest of them was."""
+        gaining = [candidate for candidate, _ in self._gaining()]
+        again = [self.known[_described(candidate)].again for candidate in gaining]
+        if not gaining or again[0]:
+            return []
+        return [candidate for candidate, done in zip(gaining, again, strict=True) if not done][:FINALISTS]
+
+    def _gaining(self) -> list[tuple[Any, float]]:
+        """What is faster than the cost rule's kernel, with its ratio, the fastest first."""
+        found = [
+            (self.offered[described], one.ratio)
+            for described, one in self.known.items()
+            if described in self.offered and one.ratio is not None and one.ratio <= GAIN
+        ]
+        return sorted(found, key=lambda pair: pair[1])
 
     @property
     def seconds(self) -> float | None:
@@ -89,8 +120,8 @@ class Layer:
 def measure(
     tasks: Sequence[TuningTask], target: Target, trials: int, log: Path
 ) -> Generator[dict[str, Any], None, None]:
-    """Measure until the log holds `trials` records of these tasks or all are done; the caller holds the
-    board. Yields how it stands after every round."""
+    """Measure until the log holds `trials` candidates of these tasks or all are done, then time the fastest
+    again; the caller holds the board. Yields how it stands after every round."""
     measured, per_layer = of_tasks(log, tasks), max(1, trials // len(tasks))
     layers = [Layer(task, target, measured[task.key]) for task in tasks]
     builder = PopenPoolExecutor(target.cores, BUILD_SECONDS, _finder_of_modules())
@@ -98,13 +129,20 @@ def measure(
         while (remaining := trials - sum(layer.tried for layer in layers)) > 0:
             ready = [layer for layer in layers if not layer.done]
             if not ready:
-                return
+                break
             layer = max(ready, key=lambda one: one.worth)
             candidates = layer.candidates(min(remaining, per_layer))
-            for one in _round(layer, candidates, target, builder):
+            for one in _round(layer, candidates, target, builder, TURNS):
                 _append(log, one)
                 layer.count(one)
             yield _standing(layers)
+        for layer in layers:
+            while finalists := layer.finalists():
+                for one in _round(layer, finalists, target, builder, FINAL_TURNS):
+                    again = replace(one, again=True)
+                    _append(log, again)
+                    layer.count(again)
+                yield _standing(layers)
     finally:
         builder.shutdown()
 
@@ -128,7 +166,7 @@ def _append(log: Path, measured: Measured) -> None:
 
 
 def _round(
-    layer: Layer, candidates: Sequence[Any], target: Target, builder: PopenPoolExecutor
+    layer: Layer, candidates: Sequence[Any], target: Target, builder: PopenPoolExecutor, turns: int
 ) -> list[Measured]:
     """The candidates built in parallel with nothing being timed, then checked and timed beside the rule's."""
     task = layer.task
@@ -142,7 +180,7 @@ def _round(
         weight = representative_weight(task.workload, task.density)
         operands = arguments(task.workload, task.algorithm, weight)
         libraries = [path for path, one in zip(paths[1:], built, strict=True) if _is_built(one)]
-        timed = iter(time_candidates(paths[0], libraries, operands, tolerance(task.workload), target))
+        timed = iter(time_candidates(paths[0], libraries, operands, tolerance(task.workload), target, turns))
     outcomes = [next(timed) if _is_built(one) else Failed(_why(one)) for one in built]
     return [_record(task, target, one, outcome) for one, outcome in zip(candidates, outcomes, strict=True)]
 
@@ -172,8 +210,8 @@ def _record(task: TuningTask, target: Target, chosen: Any, outcome: Timed | Fail
     return Measured(task.key, measured_for, described, outcome.seconds, outcome.replaced_seconds, "")
 
 
-def _description(parameters: dict[str, Any]) -> str:
-    return json.dumps(parameters, sort_keys=True)
+def _described(chosen: Any) -> str:
+    return description(asdict(chosen))
 
 
 def _differences(one: Any, other: Any) -> int:

@@ -15,6 +15,9 @@ from dlas.systems.tuners.task import TuningTask
 
 NAME = "the search over parameters"
 
+GAIN = 0.98
+"""Of the cost rule's time: what is closer to it is noise, and the rule's own kernel stays."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -26,6 +29,13 @@ class Measured:
     seconds: float | None
     rule_seconds: float | None
     error: str
+    again: bool = False
+    """Whether it was timed before: this time counts."""
+
+    @property
+    def candidate(self) -> str:
+        """The same for the same parameters."""
+        return description(self.parameters)
 
     @property
     def ratio(self) -> float | None:
@@ -33,6 +43,11 @@ class Measured:
         if self.seconds is None or self.rule_seconds is None:
             return None
         return self.seconds / self.rule_seconds
+
+
+def description(parameters: dict[str, Any]) -> str:
+    """The same text for the same parameters."""
+    return json.dumps(parameters, sort_keys=True)
 
 
 def space(task: TuningTask, target: Target) -> tuple[Any, ...]:
@@ -52,8 +67,8 @@ def offered(task: TuningTask, target: Target, described: dict[str, Any]) -> Any 
 
 
 def of_tasks(log: Path, tasks: Sequence[TuningTask]) -> dict[str, list[Measured]]:
-    """By task, what the log holds of these."""
-    measured: dict[str, list[Measured]] = {task.key: [] for task in tasks}
+    """By task, what the log holds of these: of each candidate its last measurement."""
+    measured: dict[str, dict[str, Measured]] = {task.key: {} for task in tasks}
     for number, line in enumerate(log.read_text(errors="replace").splitlines() if log.exists() else (), 1):
         try:
             one = Measured(**json.loads(line))
@@ -61,5 +76,5 @@ def of_tasks(log: Path, tasks: Sequence[TuningTask]) -> dict[str, list[Measured]
             problem = f"line {number} of the tuning log is no record of {NAME}, or was cut off"
             raise UserError(problem, key=str(log)) from None
         if one.task in measured:
-            measured[one.task].append(one)
-    return measured
+            measured[one.task][one.candidate] = one
+    return {task: [*last.values()] for task, last in measured.items()}

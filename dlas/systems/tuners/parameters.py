@@ -3,10 +3,11 @@
 Their algorithms offer `parameters(workload, target)`, a small space of plain dataclasses with the cost rule's
 choice first, and `kernel_with(workload, target, parameters)`. A log is lines of
 
-    {"task": …, "target": …, "parameters": {…}, "seconds": …, "rule_seconds": …, "error": …}
+    {"task": …, "target": …, "parameters": {…}, "seconds": …, "rule_seconds": …, "error": …, "again": …}
 
 `rule_seconds` is the time of the cost rule's own kernel, which took turns with the candidate: candidates are
-ranked by the ratio. Where one failed, its `error` says how and both times are null.
+ranked by the ratio. Where one failed, its `error` says how and both times are null. The fastest are measured
+again when a search ends, at length: that line counts then, and is no further trial.
 """
 
 from __future__ import annotations
@@ -19,16 +20,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlas.hardware.target import Target, tvm_target
-from dlas.systems.tuners.parameter_space import NAME, Measured, has_choice, of_tasks, offered, space
+from dlas.systems.tuners.parameter_space import GAIN, NAME, Measured, has_choice, of_tasks, offered, space
 from dlas.systems.tuners.search import Searcher, foreign_log, search
 from dlas.systems.tuners.task import Record, Schedules, Tuning, TuningTask
 from dlas.systems.tuning_store import TuningStore
 
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
-
-GAIN = 0.98
-"""Of the cost rule's time: what is closer to it is noise, and the rule's own kernel stays."""
 
 
 def tune(tasks: Sequence[TuningTask], target: Target, trials: int, log: Path, store: TuningStore) -> Tuning:
@@ -54,7 +52,7 @@ def version_in_store() -> str:
 def read(line: str) -> Record:
     """What a line of a log says; an exception where it is none."""
     measured = Measured(**json.loads(line))
-    return Record(measured.task, measured.seconds)
+    return Record(measured.task, measured.seconds, measured.candidate)
 
 
 def best_schedules(

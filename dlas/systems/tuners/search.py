@@ -270,12 +270,26 @@ class _Kept:
     lines: int = 0
     size: int = 0
     """Bytes of these lines."""
-    measured: Counter[str] = field(default_factory=Counter)
-    failed: int = 0
+    times: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    """Seconds of a task's candidates, None where one failed, by its key and the candidate's name."""
     first: dict[str, float] = field(default_factory=dict)
     """Seconds of a task's first candidate that ran, by its key."""
-    best: dict[str, float] = field(default_factory=dict)
-    """Likewise of its fastest."""
+
+    @property
+    def best(self) -> dict[str, float]:
+        """Seconds of a task's fastest candidate, by its key."""
+        ran = {key: [one for one in times.values() if one is not None] for key, times in self.times.items()}
+        return {key: min(seconds) for key, seconds in ran.items() if seconds}
+
+    @property
+    def measured(self) -> Counter[str]:
+        """How many candidates, by the key of their task."""
+        return Counter({key: len(times) for key, times in self.times.items()})
+
+    @property
+    def failed(self) -> int:
+        """How many of them."""
+        return sum(one is None for times in self.times.values() for one in times.values())
 
     def file(self) -> None:
         """Put what the log has gained into the store."""
@@ -286,11 +300,9 @@ class _Kept:
         for number, line in enumerate(lines, self.lines + 1):
             record = self._record(line, number)
             gained.setdefault(record.task, []).append(line)
-            self.measured[record.task] += 1
-            self.failed += record.seconds is None
+            self.times.setdefault(record.task, {})[record.candidate or str(number)] = record.seconds
             if record.seconds is not None:
                 self.first.setdefault(record.task, record.seconds)
-                self.best[record.task] = min(record.seconds, self.best.get(record.task, math.inf))
         for task, records in gained.items():
             self.shelf.add(self.tasks[task], records)
         self.lines += len(lines)
@@ -306,7 +318,8 @@ class _Kept:
 
     def of(self, tasks: Sequence[TuningTask]) -> int:
         """Records of these tasks."""
-        return sum(self.measured[task.key] for task in tasks)
+        measured = self.measured
+        return sum(measured[task.key] for task in tasks)
 
     def estimate(self) -> float:
         """Seconds of all layers that have a time."""
@@ -321,16 +334,15 @@ class _Kept:
 
     def layers(self) -> tuple[LayerTuning, ...]:
         """How the search went for each."""
+        measured, first, best = self.measured, self.first, self.best
         return tuple(
-            LayerTuning(
-                key, task.count, self.measured[key], _ms(self.first.get(key)), _ms(self.best.get(key))
-            )
+            LayerTuning(key, task.count, measured[key], _ms(first.get(key)), _ms(best.get(key)))
             for key, task in self.tasks.items()
         )
 
     def unmeasured(self) -> list[TuningTask]:
         """The tasks without any record."""
-        return [task for key, task in self.tasks.items() if not self.measured[key]]
+        return [task for key, task in self.tasks.items() if not self.times.get(key)]
 
     def require(self, tasks: Sequence[TuningTask], trials: int) -> None:
         """UserError where records were lost: tuners do not look whether their writing succeeds."""

@@ -77,6 +77,8 @@ class Record:
     """The key of its task."""
     seconds: float | None
     """Its time; None where it did not build, ran too long or crashed."""
+    candidate: str = ""
+    """Names it where it may be measured again, which is no further trial, and then counts."""
 
 
 @dataclass(frozen=True)
