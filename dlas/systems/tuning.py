@@ -37,11 +37,10 @@ def tune(
     """
     tuner = import_module(settings.module)
     mine, others = _split(tasks)
-    here = target.reach == "local"  # candidates of parameters are timed on this machine only
-    if mine and here and isinstance(settings, transfer.Settings):
+    if mine and isinstance(settings, transfer.Settings):
         found = parameters.transfer(mine, target, settings.candidates, folder / PARAMETERS, store)
         return _together(found, tuner.tune(others, target, settings, folder / SCHEDULES, store))
-    if not (mine and here and isinstance(settings, SearchSettings)):
+    if not (mine and isinstance(settings, SearchSettings)):
         tuning: Tuning = tuner.tune(tasks, target, settings, folder / SCHEDULES, store)
         return tuning
     share = math.ceil(settings.trials * len(mine) / len(tasks))
