@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -18,13 +19,14 @@ import psutil
 import pytest
 import tiny_library
 from command import dlas, environment
+from test_parameters import FAILING, INTEGER
 
 from dlas import config
 from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
 from dlas.hardware import deployment, kernels, measurement, remote, target
 from dlas.hardware.target import Target
-from dlas.systems.tuners import metaschedule
+from dlas.systems.tuners import metaschedule, parameters
 from dlas.systems.tuners.task import TuningTask
 from dlas.systems.tuning_store import TuningStore
 
@@ -280,6 +282,19 @@ def test_metaschedule_measures_its_candidates_on_the_board(tmp_path: Path) -> No
     assert task.key in metaschedule.best_schedules(log, [task], board).found
     with pytest.raises(UserError, match="no board is listening"):
         metaschedule.tune([task], board, replace(settings, trials=6), log, TuningStore(tmp_path / "store"))
+
+
+def test_parameters_are_measured_on_the_board_and_what_crashes_there_is_a_failure(
+    board: Target, tmp_path: Path
+) -> None:
+    log, trials = tmp_path / "parameters.json", 3
+    found = parameters.tune([INTEGER, FAILING], board, trials, log, TuningStore(tmp_path / "store"))
+    assert (found.trials, found.failed) == (trials, 1)
+    assert 0 < found.best[INTEGER.key] < 1
+    told = [json.loads(line) for line in log.read_text().splitlines()]
+    (crashed,) = (one for one in told if one["error"])
+    assert crashed["parameters"] == {"name": "crash"}
+    assert "SIGABRT" in crashed["error"]
 
 
 def test_serving_a_network_warns_and_loopback_does_not() -> None:

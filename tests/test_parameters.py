@@ -14,7 +14,8 @@ from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
 from dlas.hardware import candidates, target
 from dlas.hardware.target import Target
-from dlas.systems.tuners import parameters
+from dlas.systems import tuning as systems_tuning
+from dlas.systems.tuners import parameters, transfer
 from dlas.systems.tuners.task import Tuning, TuningTask, rounded_density
 from dlas.systems.tuning_store import TuningStore
 
@@ -89,6 +90,26 @@ def test_a_winner_is_timed_again_and_that_time_counts(log: Path, host: Target, t
     slower = [again | {"seconds": 2 * again["rule_seconds"]}]
     copy.write_text("".join(json.dumps(one) + "\n" for one in [told[0], *slower]))
     assert not parameters.best_schedules(copy, [SPARSE], host).found
+
+
+def test_a_layer_gets_the_parameters_of_similar_ones_and_one_without_any_is_named(
+    log: Path, host: Target, tmp_path: Path
+) -> None:
+    """With `tuner=transfer`: those that gained something, where its kernel offers them."""
+    of_integer = [one for one in lines(log) if one["task"] == INTEGER.key]
+    for one, gain in zip(of_integer, (1.0, 0.9, 0.5, 1.1), strict=True):
+        one["seconds"] = gain * one["rule_seconds"]
+    store = TuningStore(tmp_path / "store")
+    shelf = store.shelf(parameters.version_in_store(), host)
+    shelf.add(INTEGER, [json.dumps(one) for one in of_integer])
+    similar = replace(INTEGER, workload=replace(INTEGER.workload, height=12, output_zero=5))
+    declared = transfer.Settings("transfer", transfer.__name__, candidates=2)
+    tuning = systems_tuning.tune([similar, SPARSE], host, declared, tmp_path, store)
+    assert tuning.best.keys() == {similar.key}
+    measured = [one["parameters"] for one in lines(tmp_path / systems_tuning.PARAMETERS)]
+    assert measured == [of_integer[2]["parameters"], of_integer[1]["parameters"]]
+    schedules = systems_tuning.best_schedules(transfer.__name__, tmp_path, [similar, SPARSE], host)
+    assert schedules.missing[SPARSE.key] == "the store has no schedule of a similar layer that fits"
 
 
 def test_sparse_layers_are_kept_apart_by_density(log: Path, host: Target) -> None:

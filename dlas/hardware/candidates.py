@@ -1,4 +1,4 @@
-"""Candidates for one kernel against the kernel that they would replace, in a fresh process.
+"""Candidates for one kernel against the kernel that they would replace, in a fresh process of their board.
 
 A candidate that crashes or hangs takes its process with it, and the others are run again without it.
 """
@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,9 @@ TIME_LIMIT_SECONDS = 60.0
 """For all candidates together, with the start of the process; after it, the one in turn is taken to hang."""
 
 NS_PER_SECOND = 1e9
+
+ARGUMENTS, RUNNING = "arguments.npz", "running"
+"""In the folder where the process works: what it is given, and what it tells of the candidate in turn."""
 
 
 @dataclass(frozen=True)
@@ -51,19 +55,20 @@ def time_candidates(
     target: Target,
     turns: int = TURNS,
 ) -> list[Timed | Failed]:
-    """How each candidate did in so many `turns`, on this machine; the caller holds the board.
+    """How each candidate did in so many `turns`; the caller holds the board where it is this machine.
 
     All are libraries with a function `main` of `arguments`, of which the last is the output; that of a
-    candidate may be off by `tolerance` of the largest output. UserError where the replaced kernel fails.
+    candidate may be off by `tolerance` of the largest output. UserError where the replaced kernel fails, or a
+    board elsewhere is lost.
     """
     failed: dict[Path, Failed] = {}
     with tempfile.TemporaryDirectory(prefix="dlas-") as scratch:
         folder = Path(scratch)
-        np.savez(folder / "arguments.npz", *arguments)
+        np.savez(folder / ARGUMENTS, *arguments)
         order = {
             "command": "candidates",
-            "arguments": os.fspath(folder / "arguments.npz"),
-            "running": os.fspath(folder / "running"),
+            "arguments": ARGUMENTS,
+            "running": RUNNING,
             "tolerance": tolerance,
             "turns": turns,
         }
@@ -89,16 +94,14 @@ class _Stopped:
 def _run(
     folder: Path, libraries: Sequence[Path], order: Mapping[str, object], target: Target
 ) -> dict[Path, Timed | Failed] | _Stopped:
-    running = folder / "running"
+    running = folder / RUNNING
     running.write_text("0")
-    order = {**order, "libraries": [os.fspath(path.absolute()) for path in libraries]}
     try:
-        path = session_result(
-            folder, "candidates.json", target, libraries[0], np.zeros(0), order, TIME_LIMIT_SECONDS
-        )
+        results = _session(folder, libraries, order, target)
     except UserError as error:
-        return _Stopped(libraries[int(running.read_text())], error.problem)
-    results = json.loads(path.read_text())
+        if target.reach == "local":
+            return _Stopped(libraries[int(running.read_text())], error.problem)
+        return _Stopped(_guilty(folder, libraries, order, target), error.problem)
     medians = [
         statistics.median(one["samples_ns"]) / NS_PER_SECOND if one["samples_ns"] else None for one in results
     ]
@@ -108,3 +111,29 @@ def _run(
         else Timed(median, medians[0])
         for library, one, median in zip(libraries, results, medians, strict=True)
     }
+
+
+def _session(
+    folder: Path, libraries: Sequence[Path], order: Mapping[str, object], target: Target
+) -> list[dict[str, Any]]:
+    """What the process tells of each; UserError where it stops."""
+    order = {**order, "libraries": [os.fspath(path.absolute()) for path in libraries]}
+    path = session_result(
+        folder, "candidates.json", target, libraries[0], np.zeros(0), order, TIME_LIMIT_SECONDS
+    )
+    results: list[dict[str, Any]] = json.loads(path.read_text())
+    return results
+
+
+def _guilty(folder: Path, libraries: Sequence[Path], order: Mapping[str, object], target: Target) -> Path:
+    """Which of these made the process stop, on a board that does not tell: the first that does so again
+    beside the replaced one. UserError where the board is lost."""
+    replaced, *candidates = libraries
+    for tried in ([replaced], *([replaced, candidate] for candidate in candidates)):
+        try:
+            _session(folder, tried, order, target)
+        except UserError as error:
+            if error.key != os.fspath(replaced):
+                raise
+            return tried[-1]
+    return libraries[-1]

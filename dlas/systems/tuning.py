@@ -1,7 +1,8 @@
 """All kernels of a network tuned: schedules by the declared tuner, parameters where a kernel has some.
 
 Tuners search the schedules of kernels in TE. Those in TensorIR are searched by `tuners.parameters` beside
-every tuner that searches, out of the same budget and into the same store; each keeps a log of its own.
+every tuner that searches, out of the same budget and into the same store, and get the parameters of similar
+layers beside `transfer`; each keeps a log of its own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from pathlib import Path
 from dlas import config
 from dlas.hardware.target import Target
 from dlas.systems.kernels import has_parameters
-from dlas.systems.tuners import parameters
+from dlas.systems.tuners import parameters, transfer
 from dlas.systems.tuners.search import SearchSettings
 from dlas.systems.tuners.task import Schedules, Tuning, TuningTask
 from dlas.systems.tuning_store import TuningStore
@@ -36,8 +37,10 @@ def tune(
     """
     tuner = import_module(settings.module)
     mine, others = _split(tasks)
-    here = target.reach == "local"  # candidates of parameters are timed on this machine only
-    if not (mine and here and isinstance(settings, SearchSettings)):
+    if mine and isinstance(settings, transfer.Settings):
+        found = parameters.transfer(mine, target, settings.candidates, folder / PARAMETERS, store)
+        return _together(found, tuner.tune(others, target, settings, folder / SCHEDULES, store))
+    if not (mine and isinstance(settings, SearchSettings)):
         tuning: Tuning = tuner.tune(tasks, target, settings, folder / SCHEDULES, store)
         return tuning
     share = math.ceil(settings.trials * len(mine) / len(tasks))
@@ -62,6 +65,8 @@ def best_schedules(
         return schedules
     mine, others = _split(tasks)
     by_parameters = parameters.best_schedules(folder / PARAMETERS, mine, target, foreign=foreign)
+    if module is transfer:
+        by_parameters = transfer.without_relatives(by_parameters, folder / PARAMETERS, parameters.read)
     by_schedule: Schedules = module.best_schedules(folder / SCHEDULES, others, target, foreign=foreign)
     return Schedules(
         {**by_parameters.found, **by_schedule.found},

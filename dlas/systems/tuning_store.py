@@ -22,7 +22,6 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
 from dlas.hardware.target import Target
 from dlas.systems.tuners.task import TuningTask, computed
@@ -67,11 +66,11 @@ class Shelf:
         """Append the records that are not there yet; they are on the disk when this returns."""
         _add(self.file(task), records)
 
-    def workloads(self, algorithm: str) -> list[ConvWorkload]:
+    def tasks(self, algorithm: str) -> list[TuningTask]:
         """Those that it has records of by `algorithm`, as the algorithm is now or once was."""
         files = self.folder.glob(f"{algorithm}{SEPARATOR}*{SUFFIX}")
-        keys = {file.name.split(SEPARATOR)[1] for file in files}
-        return [ConvWorkload.from_key(key) for key in sorted(keys)]
+        keys = {file.name.rpartition(SEPARATOR)[0].replace(SEPARATOR, ":") for file in files}
+        return [TuningTask.from_key(key) for key in sorted(keys)]
 
     def file(self, task: TuningTask) -> Path:
         """Where the records of `task` are."""

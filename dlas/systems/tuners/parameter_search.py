@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from importlib import import_module
 from pathlib import Path
@@ -73,9 +73,14 @@ class Layer:
 
     def candidates(self, most: int) -> list[Any]:
         """What to try next."""
-        left = [other for described, other in self.offered.items() if described not in self.known]
+        left = self.untried(self.offered)
         left.sort(key=lambda other: _differences(other, self.fastest))
         return left[: min(most, ROUND, PATIENCE - self.since_faster)]
+
+    def untried(self, described: Iterable[str]) -> list[Any]:
+        """What is offered of these, and was not measured."""
+        ones = [one for one in dict.fromkeys(described) if one in self.offered and one not in self.known]
+        return [self.offered[one] for one in ones]
 
     @property
     def done(self) -> bool:
@@ -122,29 +127,68 @@ def measure(
 ) -> Generator[dict[str, Any], None, None]:
     """Measure until the log holds `trials` candidates of these tasks or all are done, then time the fastest
     again; the caller holds the board. Yields how it stands after every round."""
-    measured, per_layer = of_tasks(log, tasks), max(1, trials // len(tasks))
-    layers = [Layer(task, target, measured[task.key]) for task in tasks]
-    builder = PopenPoolExecutor(target.cores, BUILD_SECONDS, _finder_of_modules())
-    try:
+    layers, per_layer = _layers(tasks, target, log), max(1, trials // len(tasks))
+    with _Bench(target, log) as bench:
         while (remaining := trials - sum(layer.tried for layer in layers)) > 0:
             ready = [layer for layer in layers if not layer.done]
             if not ready:
                 break
             layer = max(ready, key=lambda one: one.worth)
-            candidates = layer.candidates(min(remaining, per_layer))
-            for one in _round(layer, candidates, target, builder, TURNS):
-                _append(log, one)
-                layer.count(one)
+            bench.measure(layer, layer.candidates(min(remaining, per_layer)))
             yield _standing(layers)
         for layer in layers:
-            while finalists := layer.finalists():
-                for one in _round(layer, finalists, target, builder, FINAL_TURNS):
-                    again = replace(one, again=True)
-                    _append(log, again)
-                    layer.count(again)
-                yield _standing(layers)
-    finally:
-        builder.shutdown()
+            bench.confirm(layer)
+            yield _standing(layers)
+
+
+def transfer(
+    tasks: Sequence[TuningTask], target: Target, relatives: Mapping[str, Sequence[str]], most: int, log: Path
+) -> Generator[dict[str, Any], None, None]:
+    """Measure at most so many parameters of each task's `relatives`, lines of a log, the most promising
+    first; what is left out is what its algorithm does not offer there. Else as `measure`."""
+    layers = _layers(tasks, target, log)
+    with _Bench(target, log) as bench:
+        for layer in layers:
+            theirs = [Measured(**json.loads(line)).candidate for line in relatives[layer.task.key]]
+            if fitting := layer.untried(theirs)[:most]:
+                bench.measure(layer, fitting)
+                bench.confirm(layer)
+            yield _standing(layers)
+
+
+def _layers(tasks: Sequence[TuningTask], target: Target, log: Path) -> list[Layer]:
+    measured = of_tasks(log, tasks)
+    return [Layer(task, target, measured[task.key]) for task in tasks]
+
+
+class _Bench:
+    """What builds candidates, times them, and writes down how they did."""
+
+    def __init__(self, target: Target, log: Path) -> None:
+        self.target = target
+        self.log = log
+        self.builder = PopenPoolExecutor(target.cores, BUILD_SECONDS, _finder_of_modules())
+
+    def __enter__(self) -> _Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.builder.shutdown()
+
+    def measure(self, layer: Layer, candidates: Sequence[Any]) -> None:
+        """Each for the first time."""
+        for one in _round(layer, candidates, self.target, self.builder, TURNS):
+            self._take(layer, one)
+
+    def confirm(self, layer: Layer) -> None:
+        """Those that seem fastest once more, until the fastest is one that was."""
+        while finalists := layer.finalists():
+            for one in _round(layer, finalists, self.target, self.builder, FINAL_TURNS):
+                self._take(layer, replace(one, again=True))
+
+    def _take(self, layer: Layer, one: Measured) -> None:
+        _append(self.log, one)
+        layer.count(one)
 
 
 def _finder_of_modules() -> Callable[[], None]:

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from dlas.hardware.target import Target, tvm_target
 from dlas.systems.tuners.parameter_space import GAIN, NAME, Measured, has_choice, of_tasks, offered, space
-from dlas.systems.tuners.search import Searcher, foreign_log, search
+from dlas.systems.tuners.relatives import relatives_of
+from dlas.systems.tuners.search import NOT_MEASURED, Searcher, foreign_log, measure_new, search
 from dlas.systems.tuners.task import Record, Schedules, Tuning, TuningTask
 from dlas.systems.tuning_store import TuningStore
 
@@ -44,6 +45,25 @@ def tune(tasks: Sequence[TuningTask], target: Target, trials: int, log: Path, st
     return search(searcher, tasks, target, trials, log, store)
 
 
+def transfer(
+    tasks: Sequence[TuningTask], target: Target, candidates: int, log: Path, store: TuningStore
+) -> Tuning:
+    """Measure the parameters that served similar layers best, at most so many of each layer that `store` has
+    no time of."""
+    shelf = store.shelf(version_in_store(), target)
+
+    def measure(tasks: Sequence[TuningTask], trials: int, log: Path) -> Generator[dict[str, Any], None, None]:
+        from dlas.systems.tuners.parameter_search import transfer
+
+        found = relatives_of(tasks, shelf, _read_gain, candidates)
+        relatives = {task: [line for _, line in lines] for task, lines in found.items()}
+        served = [task for task in tasks if task.key in relatives]
+        return transfer(served, target, relatives, candidates, log)
+
+    searcher = Searcher(NAME, version_in_store(), read, measure, lambda task: has_choice(task, target))
+    return measure_new(searcher, tasks, target, candidates, log, store)
+
+
 def version_in_store() -> str:
     """The shelf's name: what is fast depends on the code that this TVM generates."""
     return f"parameters-{version('apache-tvm')}"
@@ -53,6 +73,13 @@ def read(line: str) -> Record:
     """What a line of a log says; an exception where it is none."""
     measured = Measured(**json.loads(line))
     return Record(measured.task, measured.seconds, measured.candidate)
+
+
+def _read_gain(line: str) -> Record:
+    """As `read`, with the ratio for the time, of what gained anything: what similar layers are asked for."""
+    measured = Measured(**json.loads(line))
+    gained = measured.ratio is not None and measured.ratio <= GAIN
+    return Record(measured.task, measured.ratio if gained else None, measured.candidate)
 
 
 def best_schedules(
@@ -107,5 +134,5 @@ def _reason(task: TuningTask, target: Target, measured: int) -> str:
     if not has_choice(task, target):
         return "its kernel leaves no parameters to choose"
     if not measured:
-        return "no candidate of it was measured with success"
+        return NOT_MEASURED
     return f"none of {measured} other parameters was faster than those of the cost rule"

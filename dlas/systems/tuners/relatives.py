@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from itertools import islice
 
 from dlas.algorithms.workload import ConvWorkload
@@ -66,26 +65,29 @@ def records_of_relatives(
     """At most `count` records that `shelf` has of the task's relatives by the same algorithm, each with its
     workload: those of near and fast schedules first."""
     ranked: list[tuple[float, ConvWorkload, str]] = []
-    for far, workload, records in _relatives(task, shelf):
-        timed = [(read(record).seconds, record) for record in records]
-        fastest = sorted((seconds, record) for seconds, record in timed if seconds is not None)
+    for far, relative, records in _relatives(task, shelf):
+        read_once = ((read(record), record) for record in records)
+        last = {one.candidate or record: (one.seconds, record) for one, record in read_once}
+        fastest = sorted((seconds, record) for seconds, record in last.values() if seconds is not None)
         ranked += [
-            (far + NEXT_FASTEST * rank, workload, record) for rank, (_, record) in enumerate(fastest[:count])
+            (far + NEXT_FASTEST * rank, relative.workload, record)
+            for rank, (_, record) in enumerate(fastest[:count])
         ]
     ranked.sort(key=lambda one: one[0])
     return [(workload, record) for _, workload, record in ranked[:count]]
 
 
-def _relatives(task: TuningTask, shelf: Shelf) -> Iterator[tuple[float, ConvWorkload, list[str]]]:
-    """The nearest workloads that have records, with their distances, nearest first."""
-    found = ((distance(task.workload, other), other) for other in shelf.workloads(task.algorithm))
+def _relatives(task: TuningTask, shelf: Shelf) -> Iterator[tuple[float, TuningTask, list[str]]]:
+    """The nearest tasks that have records, with their distances, nearest first."""
+    found = ((_apart(task, other), other) for other in shelf.tasks(task.algorithm) if other.key != task.key)
     near = sorted((pair for pair in found if math.isfinite(pair[0])), key=lambda pair: pair[0])
-    kept = (
-        (far, workload, shelf.records(replace(task, workload=workload)))
-        for far, workload in near
-        if workload != task.workload
-    )
+    kept = ((far, other, shelf.records(other)) for far, other in near)
     return islice((relative for relative in kept if relative[2]), RELATIVES)
+
+
+def _apart(one: TuningTask, other: TuningTask) -> float:
+    """Half the weights are as far as half the channels."""
+    return distance(one.workload, other.workload) + abs(math.log2(one.density / other.density))
 
 
 def _extents(workload: ConvWorkload) -> tuple[int, ...]:

@@ -40,6 +40,13 @@ class TuningTask:
         density = "" if self.density == DENSE else f"_density{self.density}"
         return f"{self.algorithm}:{self.workload.key}{density}"
 
+    @staticmethod
+    def from_key(key: str) -> TuningTask:
+        """The task of that key, for one layer."""
+        algorithm, _, described = key.partition(":")
+        workload, _, density = described.partition("_density")
+        return TuningTask(ConvWorkload.from_key(workload), algorithm, density=int(density or DENSE))
+
 
 def rounded_density(fraction: float) -> int:
     """Percent for a fraction of the weights, in steps: 100, 71, 50, 35, 25, 18, …, 1."""

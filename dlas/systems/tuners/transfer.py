@@ -6,7 +6,7 @@ Records and logs are MetaSchedule's own: each tuner's are of use to the other.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from dlas.systems.tuners import metaschedule
 from dlas.systems.tuners.metaschedule import VERSION, answers, read, request
 from dlas.systems.tuners.relatives import relatives_of
 from dlas.systems.tuners.search import NOT_MEASURED, Searcher, measure_new
-from dlas.systems.tuners.task import Schedules, Tuning, TuningTask
+from dlas.systems.tuners.task import Record, Schedules, Tuning, TuningTask
 from dlas.systems.tuning_store import TuningStore, whole_lines
 
 NO_RELATIVE = "the store has no schedule of a similar layer that fits"
@@ -61,7 +61,11 @@ def best_schedules(
     log: Path, tasks: Sequence[TuningTask], target: Target, *, foreign: bool = False
 ) -> Schedules:
     """As MetaSchedule's; of a task that the log has nothing of, that it had no relative."""
-    schedules = metaschedule.best_schedules(log, tasks, target, foreign=foreign)
+    return without_relatives(metaschedule.best_schedules(log, tasks, target, foreign=foreign), log, read)
+
+
+def without_relatives(schedules: Schedules, log: Path, read: Callable[[str], Record]) -> Schedules:
+    """The same, with the reason for tasks that the log has nothing of: that they had no relative."""
     measured = {read(line).task for line in whole_lines(log.read_text())} if log.exists() else set()
     named = {
         key: NO_RELATIVE if reason == NOT_MEASURED and key not in measured else reason
