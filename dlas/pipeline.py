@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlas import bundling, config, datasets, stages
-from dlas.errors import UserError
 from dlas.hardware import deployment, kernels, target
 from dlas.stage import StageStore
-
-TUNERS_OF_BOARDS = ("dlas.systems.tuners.metaschedule", "dlas.systems.tuners.none")
 
 PROFILED_RUNS = 30
 """Of the per-layer table: each layer's time is a median over as many runs."""
@@ -32,7 +29,6 @@ def run_point(stack: config.Stack, bundle: Path) -> Point:
     """
     store = StageStore(Path(stack.artifacts) / "stages")
     board = target.resolve(stack.target)
-    _require_tunable(stack)
     deployment.require_board(board)
     dataset = datasets.normalized_for(stack.model, datasets.load(stack.dataset))
 
@@ -66,13 +62,3 @@ def run_point(stack: config.Stack, bundle: Path) -> Point:
     )
     bundling.fill(bundle, found)
     return Point(bundling.metrics(found), bundling.tags(found))
-
-
-def _require_tunable(stack: config.Stack) -> None:
-    """Not every tuner can measure on another machine."""
-    if stack.target.reach != "local" and stack.tuner.module not in TUNERS_OF_BOARDS:
-        raise UserError(
-            f"{stack.tuner.name} measures its candidates on this machine, and {stack.target.name} is another",
-            key="tuner",
-            remedy="tuner=metaschedule measures there, tuner=none nowhere",
-        )

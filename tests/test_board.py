@@ -20,13 +20,9 @@ import tiny_library
 from command import dlas, environment
 
 from dlas import config
-from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
 from dlas.hardware import deployment, kernels, measurement, remote, target
 from dlas.hardware.target import Target
-from dlas.systems.tuners import metaschedule
-from dlas.systems.tuners.task import TuningTask
-from dlas.systems.tuning_store import TuningStore
 
 PROTOCOL = config.Timing(name="test", runs=20, warmup=1)
 
@@ -262,24 +258,6 @@ def test_a_server_that_is_no_board_is_told(tmp_path: Path) -> None:
                 deployment.require_board(boards.here(port))
         finally:
             boards.end(stock)
-
-
-@pytest.mark.slow
-def test_metaschedule_measures_its_candidates_on_the_board(tmp_path: Path) -> None:
-    task = TuningTask(ConvWorkload(1, 8, 16, 16, 16, (3, 3)), "dlas.algorithms.direct")
-    settings = metaschedule.Settings("metaschedule", metaschedule.__name__, trials=4)
-    port, log = boards.free_port(), tmp_path / "log.json"
-    with boards.served(port) as server:
-        board = boards.here(port)
-        found = metaschedule.tune([task], board, settings, log, TuningStore(tmp_path / "store"))
-        boards.end(server)
-        assert server.stderr is not None
-        assert server.stderr.read().count("serving") >= settings.trials
-    assert (found.trials, found.failed) == (4, 0)
-    assert 0 < found.best[task.key] < 1
-    assert task.key in metaschedule.best_schedules(log, [task], board).found
-    with pytest.raises(UserError, match="no board is listening"):
-        metaschedule.tune([task], board, replace(settings, trials=6), log, TuningStore(tmp_path / "store"))
 
 
 def test_serving_a_network_warns_and_loopback_does_not() -> None:

@@ -9,15 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from elsewhere import Ask
 from layers import search_task
-from processes import BUILD_SECONDS, keep_processes
+from measuring import measuring
 from tvm import TVMError, auto_scheduler
 from tvm.auto_scheduler import (
-    LocalBuilder,
-    LocalRunner,
     PreloadMeasuredStates,
     RecordReader,
-    RecordToFile,
     SearchTask,
     SketchPolicy,
     TaskScheduler,
@@ -38,7 +36,7 @@ NOTHING_TO_MEASURE = "All states are invalid"
 """Ansor's error when no schedule that it sampled for a layer can be lowered."""
 
 
-def tune(request: Mapping[str, Any], report: Report) -> None:
+def tune(request: Mapping[str, Any], report: Report, ask: Ask) -> None:
     """Measure candidates until the log holds `trials` records of these tasks, each reported as it comes."""
     log, trials = Path(request["log"]), request["trials"]
     tasks = [search_task(task, request["target"]) for task in request["tasks"]]
@@ -48,7 +46,7 @@ def tune(request: Mapping[str, Any], report: Report) -> None:
     remaining = trials - progress.trials
     if remaining <= 0:
         return
-    keep_processes(request["cores"], request["import_roots"])
+    means = measuring(request, ask)
     chosen = most_promising(tasks, progress, remaining)
     search = request["search"]
     per_round = max(1, min(LARGEST_ROUND, trials // (ROUNDS_PER_TASK * len(tasks))))
@@ -81,9 +79,9 @@ def tune(request: Mapping[str, Any], report: Report) -> None:
         TuningOptions(
             num_measure_trials=remaining,
             num_measures_per_round=per_round,
-            builder=LocalBuilder(timeout=BUILD_SECONDS, n_parallel=request["cores"]),
-            runner=LocalRunner(timeout=10, number=1, repeat=3, min_repeat_ms=search["repeat_ms"]),
-            measure_callbacks=[RecordToFile(str(log)), progress],
+            builder=means.builder,
+            runner=means.runner,
+            measure_callbacks=[*means.recorders, progress],
             verbose=0,
         ),
         search_policy=policies,

@@ -8,22 +8,21 @@ no faster.
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import asdict, fields
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import tvm
-from tvm.support.popen_pool import PopenPoolExecutor, StatusKind
 
 from dlas.errors import UserError
 from dlas.hardware.candidates import Failed, Timed, time_candidates
 from dlas.hardware.target import Target, tvm_target
 from dlas.systems import linking
 from dlas.systems.operands import arguments, representative_weight, tolerance
+from dlas.systems.tuners.building_processes import Builders
 from dlas.systems.tuners.parameter_space import Measured, of_tasks, space
 from dlas.systems.tuners.task import TuningTask
 
@@ -35,8 +34,6 @@ PATIENCE = 18
 
 FASTER = 0.99
 """Of the fastest ratio so far: a smaller gain is noise."""
-
-BUILD_SECONDS = 60
 
 
 class Layer:
@@ -93,7 +90,7 @@ def measure(
     board. Yields how it stands after every round."""
     measured, per_layer = of_tasks(log, tasks), max(1, trials // len(tasks))
     layers = [Layer(task, target, measured[task.key]) for task in tasks]
-    builder = PopenPoolExecutor(target.cores, BUILD_SECONDS, _finder_of_modules())
+    builders = Builders(target.cores)
     try:
         while (remaining := trials - sum(layer.tried for layer in layers)) > 0:
             ready = [layer for layer in layers if not layer.done]
@@ -101,22 +98,12 @@ def measure(
                 return
             layer = max(ready, key=lambda one: one.worth)
             candidates = layer.candidates(min(remaining, per_layer))
-            for one in _round(layer, candidates, target, builder):
+            for one in _round(layer, candidates, target, builders):
                 _append(log, one)
                 layer.count(one)
             yield _standing(layers)
     finally:
-        builder.shutdown()
-
-
-def _finder_of_modules() -> Callable[[], None]:
-    """What makes a process that builds find the modules that this one finds."""
-    path = list(sys.path)
-
-    def find() -> None:
-        sys.path[:] = path
-
-    return find
+        builders.shutdown()
 
 
 def _append(log: Path, measured: Measured) -> None:
@@ -127,23 +114,21 @@ def _append(log: Path, measured: Measured) -> None:
         raise UserError(f"the tuning log can't be written: {error}", key="tuner") from None
 
 
-def _round(
-    layer: Layer, candidates: Sequence[Any], target: Target, builder: PopenPoolExecutor
-) -> list[Measured]:
+def _round(layer: Layer, candidates: Sequence[Any], target: Target, builders: Builders) -> list[Measured]:
     """The candidates built in parallel with nothing being timed, then checked and timed beside the rule's."""
     task = layer.task
     with tempfile.TemporaryDirectory(prefix="dlas-") as scratch:
         paths = [Path(scratch) / f"{number}.so" for number in range(len(candidates) + 1)]
         pairs = zip([layer.rule, *candidates], paths, strict=True)
         asked = [(task, target, chosen, path) for chosen, path in pairs]
-        rule, *built = builder.map_with_error_catching(lambda one: build(*one), asked)
-        if not _is_built(rule):
-            raise UserError(f"the untuned kernel of {task.key}: {_why(rule)}", key="tuner")
+        rule, *failures = builders.build(lambda one: build(*one), asked)
+        if rule is not None:
+            raise UserError(f"the untuned kernel of {task.key}: {rule.reason}", key="tuner")
         weight = representative_weight(task.workload, task.density)
         operands = arguments(task.workload, task.algorithm, weight)
-        libraries = [path for path, one in zip(paths[1:], built, strict=True) if _is_built(one)]
+        libraries = [path for path, failure in zip(paths[1:], failures, strict=True) if failure is None]
         timed = iter(time_candidates(paths[0], libraries, operands, tolerance(task.workload), target))
-    outcomes = [next(timed) if _is_built(one) else Failed(_why(one)) for one in built]
+    outcomes = [next(timed) if failure is None else failure for failure in failures]
     return [_record(task, target, one, outcome) for one, outcome in zip(candidates, outcomes, strict=True)]
 
 
@@ -152,17 +137,6 @@ def build(task: TuningTask, target: Target, chosen: Any, path: Path) -> None:
     function = import_module(task.algorithm).kernel_with(task.workload, target, chosen)
     module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
     linking.export(tvm.compile(module, tvm_target(target)), target, path)
-
-
-def _is_built(result: Any) -> bool:
-    return bool(result.status == StatusKind.COMPLETE)
-
-
-def _why(built: Any) -> str:
-    if built.status == StatusKind.TIMEOUT:
-        return f"it was not built within {BUILD_SECONDS} s"
-    lines = str(built.value).strip().splitlines() or [type(built.value).__name__]
-    return f"it could not be built: {lines[-1].strip()}"
 
 
 def _record(task: TuningTask, target: Target, chosen: Any, outcome: Timed | Failed) -> Measured:
