@@ -78,8 +78,9 @@ def test_a_search_ends_with_its_board_and_goes_on_with_it(tuner: ModuleType, tmp
     board = boards.here(port)
     with boards.served(port) as server:
         threading.Thread(target=end_after, args=(server, log, 2), daemon=True).start()
-        with pytest.raises(UserError, match=r"was lost|no board is listening"):
+        with pytest.raises(UserError, match=r"was lost|no board is listening") as ended:
             tune(tuner, [TASK], board, 24, log)
+    assert ended.value.key == "target.rpc"
     measured = log.read_text().splitlines()
     assert 2 <= len(measured) < 24
     assert all(tuner.read(line).seconds is not None for line in measured)

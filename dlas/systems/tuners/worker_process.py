@@ -35,9 +35,10 @@ def ask(
 ) -> Generator[dict[str, Any], None, None]:
     """Start `command`, write `request` to it as a line of JSON, and yield each line of its answer.
 
-    A line {"question": …} is the worker's own question, and gets its reply. Its standard input stays open for
-    as long as answers are wanted. When the iteration ends, however it ends, the worker and every process that
-    it started are gone. UserError where it dies; `name` is the worker's, for a person to read.
+    A line {"question": …} is the worker's own question, and gets its reply; {"problem": …, "key": …,
+    "remedy": …} is a UserError of it. Its standard input stays open for as long as answers are wanted. When
+    the iteration ends, however it ends, the worker and every process that it started are gone. UserError
+    where it dies; `name` is the worker's, for a person to read.
     """
     with tempfile.TemporaryDirectory(prefix="tuner-", ignore_cleanup_errors=True) as scratch:
         log = Path(scratch) / "worker.txt"
@@ -48,6 +49,8 @@ def ask(
                 answer = json.loads(line)
                 if "question" in answer:
                     _write(worker, reply(answer["question"]))
+                elif "problem" in answer:
+                    raise UserError(**answer)
                 else:
                     yield answer
             if worker.wait() != 0:
