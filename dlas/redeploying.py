@@ -80,7 +80,7 @@ def report(found: Redeployed) -> str:
         f"now        {_latency(comparison.new)}",
         f"ratio      {_ratio(comparison)}{comparison.verdict}",
         *_beside(comparison),
-        *(f"unsteady   {reason}" for reason in comparison.unsteady),
+        *([f"unsteady   {'; '.join(comparison.unsteady)}"] if comparison.unsteady else []),
         *(f"differs    {name}: {old} then, {new} now" for name, (old, new) in found.differences.items()),
     ]
     return "\n".join(lines)

@@ -45,8 +45,8 @@ class Session:
         return statistics.median(self.samples_ns) / NS_PER_MS
 
     @property
-    def unsteady(self) -> tuple[str, ...]:
-        """The reasons not to trust this session."""
+    def unsteadiness(self) -> tuple[machine.Unsteadiness, ...]:
+        """What makes this session doubtful."""
         return machine.unsteadiness(self.before, self.after)
 
 
@@ -125,9 +125,10 @@ class Measurement:
 
     @property
     def unsteady(self) -> tuple[str, ...]:
-        """The reasons not to trust this measurement; none when the board held still."""
+        """The reasons not to trust this measurement, the worst session's of each kind; none when the board
+        held still."""
         timed = (*self.yardstick, *self.sessions)
-        return tuple(dict.fromkeys(reason for session in timed for reason in session.unsteady))
+        return machine.worst(one for session in timed for one in session.unsteadiness)
 
     def summary(self) -> dict[str, Any]:
         """What a reader wants first, in milliseconds."""
