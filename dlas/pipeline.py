@@ -41,8 +41,12 @@ def run_point(stack: config.Stack, bundle: Path) -> Point:
     chosen = stages.choose_kernels(stack, lowered, tuned, board, store)
     library = stages.build(stack, lowered, chosen, board, store)
     deployed = stages.deploy(dataset, compressed, library, board, store)
+    batches = stages.larger_batches(stack, dataset, compressed, lowered, deployed, board, store)
     yardstick = stages.make_yardstick(stack, board, store)
-    timing = deployment.measure(library.path, deployed.reference.inputs, board, stack.timing, yardstick)
+    larger = {batch.size: batch.library.path for batch in batches}
+    timing = deployment.measure(
+        library.path, deployed.reference.inputs, board, stack.timing, yardstick, larger
+    )
     profile = kernels.profile(library.path, deployed.reference.inputs, board, PROFILED_RUNS)
 
     found = bundling.Results(
@@ -56,6 +60,7 @@ def run_point(stack: config.Stack, bundle: Path) -> Point:
         chosen,
         library,
         deployed,
+        batches,
         yardstick,
         timing,
         profile,
