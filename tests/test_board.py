@@ -300,12 +300,3 @@ def test_a_run_without_its_board_ends_before_anything_is_trained(tmp_path: Path)
     assert "no board is listening" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
     assert not (tmp_path / "stages").exists()
-
-
-def test_a_tuner_that_would_measure_elsewhere_is_refused(tmp_path: Path) -> None:
-    """The board is of this machine's kind, so nothing else would tell."""
-    ended = dlas("run", "target=i7", "tuner=ansor", f"artifacts={tmp_path}")
-    assert "tuner: ansor measures its candidates on this machine, and i7 is another" in (
-        ended.stdout + ended.stderr
-    )
-    assert not (tmp_path / "stages").exists()
