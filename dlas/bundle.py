@@ -61,6 +61,14 @@ class Bundle:
     def library(self) -> Path:
         return self.root / "library" / "model.so"
 
+    def library_of(self, batch: int) -> Path:
+        """The library for runs of `batch` images."""
+        return self.library if batch == 1 else self.library.with_name(f"model-b{batch}.so")
+
+    def program_of(self, batch: int) -> Path:
+        """Folder of the program lowered for a batch larger than 1; its weights lie in `model`."""
+        return self.model / f"batch{batch}"
+
     @property
     def yardstick(self) -> Path:
         """The library of the network that is always the same, where the timing used it."""

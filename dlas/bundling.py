@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -15,11 +15,10 @@ from dlas.hardware import machine, measurement, reference, target
 from dlas.hardware.deployment import Yardstick
 from dlas.hardware.kernels import KernelTime
 from dlas.hardware.measurement import Measurement
-from dlas.hardware.reference import Reference
 from dlas.hardware.target import Target
 from dlas.layer_table import LayerRow, layer_rows, write_layers
 from dlas.models import counting, precision
-from dlas.systems import tuning
+from dlas.systems import program, tuning
 
 REFERENCE_IMAGES = 16
 """Test images kept in the bundle with their expected outputs."""
@@ -39,6 +38,7 @@ class Results:
     kernels: stages.Kernels
     library: stages.Library
     deployed: stages.Deployed
+    batches: tuple[stages.Batch, ...]
     yardstick: Yardstick | None
     timing: Measurement
     profile: list[KernelTime]
@@ -55,7 +55,7 @@ def fill(folder: Path, found: Results) -> None:
     bundle.make_folders()
     bundle.config.write_text(config.to_yaml(found.stack))
     shutil.copy(found.compressed.weights, bundle.model / "model.safetensors")
-    for part in ("program.json", "layers.json", "weights.safetensors"):
+    for part in (program.PROGRAM, program.LAYERS, program.WEIGHTS):
         shutil.copy(found.lowered.folder / part, bundle.model / part)
     candidates = found.lowered.folder / stages.CANDIDATES
     if candidates.exists():
@@ -70,10 +70,15 @@ def fill(folder: Path, found: Results) -> None:
         json.dumps({**schedules, "kernels": choices}, indent=1) + "\n"
     )
     shutil.copy(found.library.path, bundle.library)
+    for batch in found.batches:
+        shutil.copy(batch.library.path, bundle.library_of(batch.size))
+        bundle.program_of(batch.size).mkdir()
+        for part in (program.PROGRAM, program.LAYERS):
+            shutil.copy(batch.lowered.folder / part, bundle.program_of(batch.size))
     if found.yardstick is not None:
         shutil.copy(found.yardstick.library, bundle.yardstick)
     target.write(found.target, bundle.target)
-    reference.write(_first(found.deployed.reference, REFERENCE_IMAGES), bundle.reference)
+    reference.write(reference.first(found.deployed.reference, REFERENCE_IMAGES), bundle.reference)
     measurement.write(found.timing, bundle.timing)
     write_layers(found.layers, bundle.layers)
     bundle.environment.write_text(json.dumps(machine.environment(), indent=1) + "\n")
@@ -115,18 +120,17 @@ def tags(found: Results) -> dict[str, str]:
     """What a reader of the numbers has to know: fallbacks, untuned layers, an unsteady or emulated board."""
     fallbacks = [f"{row.layer}: {row.fallback_reason}" for row in found.layers if row.fallback_reason]
     untuned = [row.layer for row in found.layers if row.workload and row.schedule == "untuned"]
+    tuned = any(choice.tuned for choice in found.kernels.choices)
+    unsteady = dict.fromkeys(reason for one in found.timing.batches for reason in one.unsteady)
     noted = {
         "dlas.fallbacks": "; ".join(fallbacks),
         "dlas.untuned_layers": ", ".join(untuned),
         "dlas.tuning_stopped": found.tuned.stopped,
-        "dlas.unsteady": "; ".join(found.timing.unsteady),
+        "dlas.untuned_batches": ", ".join(str(batch.size) for batch in found.batches) if tuned else "",
+        "dlas.unsteady": "; ".join(unsteady),
         "dlas.emulated": found.timing.environment["cpu"] if found.timing.emulated else "",
     }
     return {name: text for name, text in noted.items() if text}
-
-
-def _first(whole: Reference, count: int) -> Reference:
-    return replace(whole, inputs=whole.inputs[:count], outputs=whole.outputs[:count])
 
 
 def _stage_keys(found: Results) -> dict[str, str]:

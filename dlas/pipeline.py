@@ -7,11 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlas import bundling, config, datasets, stages
-from dlas.errors import UserError
 from dlas.hardware import deployment, kernels, target
 from dlas.stage import StageStore
-
-TUNERS_OF_BOARDS = ("dlas.systems.tuners.metaschedule", "dlas.systems.tuners.none")
 
 PROFILED_RUNS = 30
 """Of the per-layer table: each layer's time is a median over as many runs."""
@@ -32,7 +29,6 @@ def run_point(stack: config.Stack, bundle: Path) -> Point:
     """
     store = StageStore(Path(stack.artifacts) / "stages")
     board = target.resolve(stack.target)
-    _require_tunable(stack)
     deployment.require_board(board)
     dataset = datasets.normalized_for(stack.model, datasets.load(stack.dataset))
 
@@ -45,8 +41,12 @@ def run_point(stack: config.Stack, bundle: Path) -> Point:
     chosen = stages.choose_kernels(stack, lowered, tuned, board, store)
     library = stages.build(stack, lowered, chosen, board, store)
     deployed = stages.deploy(dataset, compressed, library, board, store)
+    batches = stages.larger_batches(stack, dataset, compressed, lowered, deployed, board, store)
     yardstick = stages.make_yardstick(stack, board, store)
-    timing = deployment.measure(library.path, deployed.reference.inputs, board, stack.timing, yardstick)
+    larger = {batch.size: batch.library.path for batch in batches}
+    timing = deployment.measure(
+        library.path, deployed.reference.inputs, board, stack.timing, yardstick, larger
+    )
     profile = kernels.profile(library.path, deployed.reference.inputs, board, PROFILED_RUNS)
 
     found = bundling.Results(
@@ -60,19 +60,10 @@ def run_point(stack: config.Stack, bundle: Path) -> Point:
         chosen,
         library,
         deployed,
+        batches,
         yardstick,
         timing,
         profile,
     )
     bundling.fill(bundle, found)
     return Point(bundling.metrics(found), bundling.tags(found))
-
-
-def _require_tunable(stack: config.Stack) -> None:
-    """Not every tuner can measure on another machine."""
-    if stack.target.reach != "local" and stack.tuner.module not in TUNERS_OF_BOARDS:
-        raise UserError(
-            f"{stack.tuner.name} measures its candidates on this machine, and {stack.target.name} is another",
-            key="tuner",
-            remedy="tuner=metaschedule measures there, tuner=none nowhere",
-        )

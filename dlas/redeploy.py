@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING
 from dlas import bundle, config, redeploying
 from dlas.errors import UserError
 from dlas.hardware import measurement
-from dlas.hardware.comparison import Outcome
+from dlas.hardware.comparison import Comparison, Outcome
 from dlas.hardware.session import keep_torch_out
 from dlas.hardware.target import Address
 from dlas.redeploying import Redeployed, Wish
@@ -161,7 +161,7 @@ def _result(name: str, options: Options, store: Store | None) -> Result:
                 _log(store, name, found, folder)
     except (UserError, OSError) as error:
         return _failure(name, error)
-    return Result(name, found.comparison.outcome, found.comparison.verdict)
+    return Result(name, found.outcome, found.verdict)
 
 
 def _failure(name: str, error: Exception) -> Result:
@@ -194,24 +194,30 @@ def _log(store: Store, original: str, found: Redeployed, folder: Path) -> None:
     environment = json.dumps(comparison.new.environment, indent=1)
     (files / "environment.json").write_text(f"{environment}\n")
     metrics = measurement.metrics(comparison.new)
-    if comparison.comparable:
-        metrics |= {
-            "redeploy.ratio": comparison.ratio,
-            "redeploy.ratio_ci_low": comparison.interval.low,
-            "redeploy.ratio_ci_high": comparison.interval.high,
-        }
-    if comparison.comparable and comparison.p_value is not None:
-        metrics["redeploy.p_value"] = comparison.p_value
+    for one in (comparison, *found.larger):
+        metrics |= _ratio(one, "" if one.new.batch == 1 else f"_b{one.new.batch}")
     if made is not None:
         metrics["redeploy.schedules_carried"] = sum(kernel.carried for kernel in made.kernels)
         metrics["redeploy.schedules_left"] = sum(not kernel.carried for kernel in made.kernels)
-    tags = {"dlas.verdict": comparison.verdict, "dlas.rebuilt": "false" if made is None else made.target.name}
+    tags = {"dlas.verdict": found.verdict, "dlas.rebuilt": "false" if made is None else made.target.name}
     if comparison.new.emulated:
         tags["dlas.emulated"] = str(comparison.new.environment["cpu"])
-    if comparison.new.unsteady:
-        tags["dlas.unsteady"] = "; ".join(comparison.new.unsteady)
+    if unsteady := dict.fromkeys(reason for one in comparison.new.batches for reason in one.unsteady):
+        tags["dlas.unsteady"] = "; ".join(unsteady)
     run_id = tracking.log_redeploy(store, original, f"redeploy of {original}", metrics, tags, files)
     print(f"logged     run {run_id}")
+
+
+def _ratio(comparison: Comparison, size: str) -> dict[str, float]:
+    if not comparison.comparable:
+        return {}
+    interval, p_value = comparison.interval, comparison.p_value
+    return {
+        f"redeploy{size}.ratio": comparison.ratio,
+        f"redeploy{size}.ratio_ci_low": interval.low,
+        f"redeploy{size}.ratio_ci_high": interval.high,
+        **({} if p_value is None else {f"redeploy{size}.p_value": p_value}),
+    }
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ It needs neither PyTorch nor MLflow.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ from dlas import config
 from dlas.bundle import Bundle
 from dlas.errors import UserError
 from dlas.hardware import deployment, machine, measurement, reference, target
-from dlas.hardware.comparison import Comparison
+from dlas.hardware.comparison import Comparison, Outcome
 from dlas.hardware.deployment import Yardstick
 from dlas.hardware.measurement import Measurement
 from dlas.hardware.target import Address, DoesNotFit, Target
@@ -30,6 +30,9 @@ REBUILD = (
     "rebuild=true target=<name> makes the library anew for that target, from the bundle's program, weights "
     "and tuning log"
 )
+
+
+WORST_FIRST = (Outcome.SLOWER, Outcome.UNCLEAR, Outcome.SAME, Outcome.FASTER)
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,23 @@ class Redeployed:
     """What was found."""
 
     comparison: Comparison
+    larger: tuple[Comparison, ...]
+    """Likewise for every larger batch that was timed."""
     differences: Mapping[str, tuple[Any, Any]]
     """What differs in the environment: dotted key to (then, now)."""
     rebuilt: Rebuilt | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst of all batch sizes."""
+        outcomes = {one.outcome for one in (self.comparison, *self.larger)}
+        return next(one for one in WORST_FIRST if one in outcomes)
+
+    @property
+    def verdict(self) -> str:
+        """Of each batch size."""
+        larger = (f"batch {one.new.batch}: {one.verdict}" for one in self.larger)
+        return "; ".join((self.comparison.verdict, *larger))
 
 
 def redeployed(verified: Bundle, wish: Wish, scratch: Path) -> Redeployed:
@@ -62,13 +79,14 @@ def redeployed(verified: Bundle, wish: Wish, scratch: Path) -> Redeployed:
     with _rebuilding_offered():
         board = target.moved(_board(made_for, wish), wish.rpc)
         deployment.require_board(board)
-    made = _rebuilt(verified, board, scratch) if wish.rebuild else None
-    library, yardstick = (
-        (verified.library, verified.yardstick) if made is None else (made.library, made.yardstick)
-    )
-    comparison = _retimed(verified, library, yardstick, board)
-    then = comparison.old.environment or _environment(verified)
-    return Redeployed(comparison, machine.differences(then, comparison.new.environment), made)
+    old = measurement.read(verified.timing)
+    made = _rebuilt(verified, board, scratch, old.larger) if wish.rebuild else None
+    libraries = _bundled(verified, old.larger) if made is None else {1: made.library, **made.larger}
+    yardstick = verified.yardstick if made is None else made.yardstick
+    new = _retimed(verified, old, libraries, yardstick, board)
+    then = old.environment or _environment(verified)
+    comparison, *larger = map(Comparison, old.batches, new.batches)
+    return Redeployed(comparison, tuple(larger), machine.differences(then, new.environment), made)
 
 
 def report(found: Redeployed) -> str:
@@ -76,14 +94,16 @@ def report(found: Redeployed) -> str:
     comparison = found.comparison
     lines = [
         *_carried(found.rebuilt),
-        f"then       {_latency(comparison.old)}",
-        f"now        {_latency(comparison.new)}",
-        f"ratio      {_ratio(comparison)}{comparison.verdict}",
-        *_beside(comparison),
-        *(f"unsteady   {reason}" for reason in comparison.unsteady),
+        *_compared(comparison),
+        *(line for one in found.larger for line in (f"batch      {one.new.batch}", *_compared(one))),
+        *_pace(comparison),
         *(f"differs    {name}: {old} then, {new} now" for name, (old, new) in found.differences.items()),
     ]
     return "\n".join(lines)
+
+
+def _bundled(verified: Bundle, batch_sizes: Iterable[int]) -> dict[int, Path]:
+    return {size: verified.library_of(size) for size in (1, *batch_sizes)}
 
 
 def _board(made_for: Target, wish: Wish) -> Target:
@@ -106,24 +126,30 @@ def _rebuilding_offered() -> Iterator[None]:
         raise UserError(error.problem, key=error.key, remedy=REBUILD) from None
 
 
-def _rebuilt(verified: Bundle, board: Target, scratch: Path) -> Rebuilt:
+def _rebuilt(verified: Bundle, board: Target, scratch: Path, batch_sizes: Iterable[int]) -> Rebuilt:
     from dlas.systems.rebuild import rebuilt
 
     print(f"rebuilding the library for {board.name} from the bundle's program, weights and tuning log")
-    return rebuilt(verified, board, scratch / "rebuilt")
+    return rebuilt(verified, board, scratch / "rebuilt", batch_sizes)
 
 
-def _retimed(verified: Bundle, library: Path, yardstick: Path, board: Target) -> Comparison:
+def _retimed(
+    verified: Bundle, old: Measurement, libraries: Mapping[int, Path], yardstick: Path, board: Target
+) -> Measurement:
     """Checked on every reference input, then timed by the protocol of the first time."""
-    old = measurement.read(verified.timing)
     expected = reference.read(verified.reference)
-    outputs = deployment.run(library, expected.inputs, board)
-    reference.require_match(expected, outputs)
-    error = reference.largest_error(expected, outputs)
-    print(f"checked    {len(outputs)} outputs match the reference, the largest error is {error:.2g}")
+    for size, library in libraries.items():
+        outputs = deployment.run(library, expected.inputs, board, size)
+        reference.require_match(expected, outputs, "the library" if size == 1 else library.name)
+        error = reference.largest_error(expected, outputs)
+        whose = "" if size == 1 else f" of batches of {size}"
+        print(
+            f"checked    {len(outputs)} outputs{whose} match the reference, the largest error is {error:.2g}"
+        )
     protocol = config.Timing("stored", old.runs, old.warmup, len(old.sessions), old.cold, bool(old.yardstick))
     beside = _yardstick(yardstick) if protocol.yardstick else None
-    return Comparison(old, deployment.measure(library, expected.inputs, board, protocol, beside))
+    larger = {size: library for size, library in libraries.items() if size > 1}
+    return deployment.measure(libraries[1], expected.inputs, board, protocol, beside, larger)
 
 
 def _yardstick(library: Path) -> Yardstick:
@@ -148,13 +174,29 @@ def _ratio(comparison: Comparison) -> str:
     return f"{comparison.ratio:.3f} [{interval.low:.3f}, {interval.high:.3f}]  "
 
 
-def _beside(comparison: Comparison) -> list[str]:
-    """Of the board's own pace, of cold caches and of energy, where they were measured."""
-    lines = []
+def _compared(comparison: Comparison) -> list[str]:
+    """Of one batch size."""
+    return [
+        f"then       {_latency(comparison.old)}",
+        f"now        {_latency(comparison.new)}",
+        f"ratio      {_ratio(comparison)}{comparison.verdict}",
+        *_beside(comparison),
+        *([f"unsteady   {'; '.join(comparison.unsteady)}"] if comparison.unsteady else []),
+    ]
+
+
+def _pace(comparison: Comparison) -> list[str]:
+    """The board's own, where it was measured."""
     interval = comparison.board_interval
-    if comparison.comparable and interval is not None:
-        ratio = f"{comparison.board_ratio:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-        lines.append(f"yardstick  {ratio}  the time of a network that is always the same, now over then")
+    if not comparison.comparable or interval is None:
+        return []
+    ratio = f"{comparison.board_ratio:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    return [f"yardstick  {ratio}  the time of a network that is always the same, now over then"]
+
+
+def _beside(comparison: Comparison) -> list[str]:
+    """Of cold caches and of energy, where they were measured."""
+    lines = []
     cold = comparison.old.cold_ms, comparison.new.cold_ms
     if None not in cold:
         lines.append(f"cold       {cold[0]:.3f} ms then, {cold[1]:.3f} ms now, medians with cold caches")

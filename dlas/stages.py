@@ -27,7 +27,7 @@ from dlas.systems.assigning import assigned
 from dlas.systems.choosing import Kind
 from dlas.systems.importing import import_network
 from dlas.systems.integer_convolutions import warn_of_wide_weights
-from dlas.systems.lowering import lowered
+from dlas.systems.lowering import enlarged, lowered
 from dlas.systems.program import LoweredProgram
 from dlas.systems.selection import KernelChoice
 from dlas.systems.sites import conv_sites
@@ -38,6 +38,9 @@ log = logging.getLogger(__name__)
 TUNING = "tuning.json"
 WEIGHTS = "model.safetensors"
 CANDIDATES = "candidates.csv"
+
+CHECKED_IMAGES = 16
+"""That a library for larger batches is checked on: the network itself was checked on the whole test set."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,15 @@ class Library:
 
     key: str
     path: Path
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The network built for runs of several images."""
+
+    size: int
+    lowered: Lowered
+    library: Library
 
 
 @dataclass(frozen=True)
@@ -270,18 +282,28 @@ def build(
     stack: config.Stack, lowered: Lowered, kernels: Kernels, target: Target, store: StageStore
 ) -> Library:
     """The library that is deployed."""
+    return _built(stack, lowered, kernels.key, kernels.tuned, target, store)
+
+
+def _built(
+    stack: config.Stack,
+    lowered: Lowered,
+    key: str,
+    tuned: dict[str, tvm.tirx.PrimFunc],
+    target: Target,
+    store: StageStore,
+) -> Library:
+    """`key` stands for the `tuned` kernels."""
     inputs = {
         "lowered": lowered.key,
-        "kernels": kernels.key,
+        "kernels": key,
         "target": decisive(target),
         "compiler": asdict(stack.compiler),
         "tvm": version("apache-tvm"),
     }
 
     def make(folder: Path) -> None:
-        building.build_library(
-            lowered.program, kernels.tuned, target, stack.compiler.opt_level, folder / "model.so"
-        )
+        building.build_library(lowered.program, tuned, target, stack.compiler.opt_level, folder / "model.so")
 
     folder = store.obtain("build", inputs, make)
     return Library(folder.name, folder / "model.so")
@@ -320,6 +342,51 @@ def deploy(
     folder = store.obtain("deploy", inputs, make)
     expected = np.load(folder / "expected.npy", allow_pickle=False)
     return Deployed(reference.of_precision(images, expected, bits), _top1(folder))
+
+
+def larger_batches(
+    stack: config.Stack,
+    dataset: ImageDataset,
+    network: Network,
+    lowered: Lowered,
+    deployed: Deployed,
+    target: Target,
+    store: StageStore,
+) -> tuple[Batch, ...]:
+    """The network for each further batch size of the timing: every layer by the algorithm and in the format
+    that it has for one image, scheduled untuned, since a tuned schedule is for the loops of one shape.
+
+    UserError unless their libraries answer as PyTorch does.
+    """
+    batches = []
+    for size in stack.timing.batch_sizes[1:]:
+        program_of_size = _enlarged(lowered, size, dataset, network, store)
+        library = _built(stack, program_of_size, "untuned", {}, target, store)
+        known = reference.first(deployed.reference, max(CHECKED_IMAGES, size))
+        found = deployment.run(library.path, known.inputs, target, size)
+        reference.require_match(known, found, f"the library for batches of {size}")
+        batches.append(Batch(size, program_of_size, library))
+    return tuple(batches)
+
+
+def _enlarged(
+    lowered: Lowered, size: int, dataset: ImageDataset, network: Network, store: StageStore
+) -> Lowered:
+    inputs = {
+        "lowered": lowered.key,
+        "network": network.key,
+        "batch": size,
+        "code": source_digest("dlas.algorithms", "dlas.systems"),
+        "tvm": version("apache-tvm"),
+        "torch": version("torch"),
+    }
+
+    def make(folder: Path) -> None:
+        shape = (size, *dataset.image_shape)
+        program.save(enlarged(lowered.program, precision.exportable(network.module), shape), folder)
+
+    folder = store.obtain("lower-batch", inputs, make)
+    return Lowered(folder.name, folder, program.load(folder))
 
 
 def _keep_network(network: nn.Module, dataset: ImageDataset, folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -19,16 +18,11 @@ import psutil
 import pytest
 import tiny_library
 from command import dlas, environment
-from test_parameters import FAILING, INTEGER
 
 from dlas import config
-from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
 from dlas.hardware import deployment, kernels, measurement, remote, target
 from dlas.hardware.target import Target
-from dlas.systems.tuners import metaschedule, parameters
-from dlas.systems.tuners.task import TuningTask
-from dlas.systems.tuning_store import TuningStore
 
 PROTOCOL = config.Timing(name="test", runs=20, warmup=1)
 
@@ -266,37 +260,6 @@ def test_a_server_that_is_no_board_is_told(tmp_path: Path) -> None:
             boards.end(stock)
 
 
-@pytest.mark.slow
-def test_metaschedule_measures_its_candidates_on_the_board(tmp_path: Path) -> None:
-    task = TuningTask(ConvWorkload(1, 8, 16, 16, 16, (3, 3)), "dlas.algorithms.direct")
-    settings = metaschedule.Settings("metaschedule", metaschedule.__name__, trials=4)
-    port, log = boards.free_port(), tmp_path / "log.json"
-    with boards.served(port) as server:
-        board = boards.here(port)
-        found = metaschedule.tune([task], board, settings, log, TuningStore(tmp_path / "store"))
-        boards.end(server)
-        assert server.stderr is not None
-        assert server.stderr.read().count("serving") >= settings.trials
-    assert (found.trials, found.failed) == (4, 0)
-    assert 0 < found.best[task.key] < 1
-    assert task.key in metaschedule.best_schedules(log, [task], board).found
-    with pytest.raises(UserError, match="no board is listening"):
-        metaschedule.tune([task], board, replace(settings, trials=6), log, TuningStore(tmp_path / "store"))
-
-
-def test_parameters_are_measured_on_the_board_and_what_crashes_there_is_a_failure(
-    board: Target, tmp_path: Path
-) -> None:
-    log, trials = tmp_path / "parameters.json", 3
-    found = parameters.tune([INTEGER, FAILING], board, trials, log, TuningStore(tmp_path / "store"))
-    assert (found.trials, found.failed) == (trials, 1)
-    assert 0 < found.best[INTEGER.key] < 1
-    told = [json.loads(line) for line in log.read_text().splitlines()]
-    (crashed,) = (one for one in told if one["error"])
-    assert crashed["parameters"] == {"name": "crash"}
-    assert "SIGABRT" in crashed["error"]
-
-
 def test_serving_a_network_warns_and_loopback_does_not() -> None:
     for listen, warned in (("0.0.0.0", True), ("127.0.0.1", False)):
         with boards.served(boards.free_port(), f"listen={listen}") as server:
@@ -336,13 +299,4 @@ def test_a_run_without_its_board_ends_before_anything_is_trained(tmp_path: Path)
     )
     assert "no board is listening" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
-    assert not (tmp_path / "stages").exists()
-
-
-def test_a_tuner_that_would_measure_elsewhere_is_refused(tmp_path: Path) -> None:
-    """The board is of this machine's kind, so nothing else would tell."""
-    ended = dlas("run", "target=i7", "tuner=ansor", f"artifacts={tmp_path}")
-    assert "tuner: ansor measures its candidates on this machine, and i7 is another" in (
-        ended.stdout + ended.stderr
-    )
     assert not (tmp_path / "stages").exists()

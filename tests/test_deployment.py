@@ -125,6 +125,29 @@ def test_each_session_is_a_process_of_its_own(sleeping: Path, host: Target, tmp_
     assert measurement.read(tmp_path / "timing.json") == found
 
 
+def test_larger_batches_are_run_and_timed_in_turn(
+    matmul: Path, host: Target, folder: Path, tmp_path: Path
+) -> None:
+    four = tiny_library.export_matmul(target.tvm_target(host), folder / "matmul-b4.so", 4)
+    images = tiny_library.images(6)
+    answers = deployment.run(four, images, host, 4)
+    np.testing.assert_allclose(answers, tiny_library.outputs(images), rtol=1e-4, atol=1e-5)
+
+    protocol = config.Timing(name="test", runs=20, sessions=2)
+    found = deployment.measure(matmul, images, host, protocol, larger={4: four})
+    one, larger = found.batches
+    turns = [session for pair in zip(one.sessions, larger.sessions, strict=True) for session in pair]
+    for earlier, later in pairwise(turns):
+        assert earlier.after.uptime_seconds <= later.before.uptime_seconds
+    assert (one.batch, larger.batch, len(larger.samples_ms)) == (1, 4, 40)
+    told = measurement.metrics(found)
+    assert told["latency_b4.median_ms"] == pytest.approx(np.median(larger.samples_ms))
+    assert told["throughput_b4.images_per_s"] == pytest.approx(4000 / told["latency_b4.median_ms"])
+    assert told["throughput.images_per_s"] == pytest.approx(1000 / told["latency.median_ms"])
+    measurement.write(found, tmp_path / "timing.json")
+    assert measurement.read(tmp_path / "timing.json") == found
+
+
 def test_without_smt_a_library_has_one_thread_a_core(matmul: Path, host: Target) -> None:
     protocol = config.Timing(name="test", runs=5)
     alone = replace(host, smt=False, cores=len(os.sched_getaffinity(0)))

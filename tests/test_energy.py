@@ -81,7 +81,7 @@ def test_energy_is_in_the_timing_and_in_the_metrics(
     monkeypatch.setenv("TVM_NUM_THREADS", "1")
     told = session.timed(library, tiny_library.images(1), 20, 1, 0, sysfs)
     protocol = config.Timing(name="test", runs=20)
-    found = measurement.of_sessions([told], [], protocol, emulated=False)
+    found = measurement.of_sessions({1: [told]}, [], protocol, emulated=False)
     assert found.energy_mj["package-0"] == 0
     assert found.energy_mj["VDD_IN"] == pytest.approx(10.0 * found.median_ms, rel=0.2)
     measurement.write(found, tmp_path / "timing.json")

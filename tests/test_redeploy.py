@@ -217,6 +217,29 @@ def test_the_stored_protocol_is_repeated_with_its_yardstick_and_cold_runs(copy: 
     assert re.search(rf"^cold +{found.cold_ms:.3f} ms then, \d+\.\d+ ms now", ended.stdout, re.MULTILINE)
 
 
+def test_larger_batches_are_checked_and_timed_again(copy: Path) -> None:
+    made, host = Bundle(copy), target.read(copy / "library" / "target.json")
+    tiny_library.export_matmul(target.tvm_target(host), made.library_of(3), 3)
+    protocol = config.Timing(name="test", runs=20, sessions=2)
+    images, larger = tiny_library.images(4), {3: made.library_of(3)}
+    found = deployment.measure(made.library, images, host, protocol, larger=larger)
+    measurement.write(found, made.timing)
+    bundle.seal(copy, point="ab12", stages={})
+    ended = redeploy(f"bundle={copy}")
+    assert ended.returncode in (0, 4), ended.stderr
+    assert "4 outputs of batches of 3 match the reference" in ended.stdout
+    _, _, after = ended.stdout.partition("batch      3\n")
+    assert after.startswith(f"then       {found.batches[1].median_ms:.3f} ms")
+    assert ended.stdout.count("40 samples, 2 sessions") == 4
+
+    made.library_of(3).unlink()
+    shutil.copy(made.library, made.library_of(3))
+    bundle.seal(copy, point="ab12", stages={})
+    ended = redeploy(f"bundle={copy}")
+    assert ended.returncode == 1
+    assert "3" in ended.stderr
+
+
 def test_a_sweep_is_redeployed_point_by_point(original: Path, tmp_path: Path) -> None:
     from mlflow import MlflowClient
 

@@ -105,21 +105,35 @@ def measured(samples_ms: np.ndarray, after: State, sessions: int = 6) -> Measure
 def test_a_board_that_moves_is_marked(changes: dict, reason: str) -> None:
     assert machine.unsteadiness(STILL, later()) == ()
     (found,) = machine.unsteadiness(STILL, later(**changes))
-    assert reason in found
+    assert reason in found.reason
+
+
+def test_of_several_sessions_the_worst_of_each_kind_is_told() -> None:
+    ends = [
+        later(busy_seconds=405.5),
+        later(busy_seconds=408.0, stolen_seconds=1.0),
+        later(stolen_seconds=3.0),
+    ]
+    sessions = tuple(Session(9, (9, 9), STILL, after) for after in ends)
+    assert Measurement(2, 1, 2, sessions).unsteady == (
+        machine.unsteadiness(STILL, ends[1])[0].reason,
+        machine.unsteadiness(STILL, ends[2])[0].reason,
+    )
 
 
 def test_a_governor_that_changes_the_clock_is_marked() -> None:
     saving = State(**{**vars(STILL), "governor": "powersave"})
-    assert any("powersave" in reason for reason in machine.unsteadiness(saving, later(governor="powersave")))
+    (found,) = machine.unsteadiness(saving, later(governor="powersave"))
+    assert "powersave" in found.reason
 
 
 def test_work_beside_is_seen_on_this_machine() -> None:
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as beside:
         before = machine.state()
         time.sleep(1.0)
-        reasons = machine.unsteadiness(before, machine.state())
+        found = machine.unsteadiness(before, machine.state())
         beside.kill()
-    assert any("other processes used" in reason for reason in reasons)
+    assert any("other processes used" in one.reason for one in found)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import tiny_library
 import torch
+import tvm
 from command import dlas
 from filelock import FileLock
 from finished_points import fetched_bundles, runs_by_compression
@@ -25,10 +26,16 @@ from test_target import elf_machine
 from user_models import residual
 
 from dlas import config, datasets
+from dlas.algorithms.workload import ConvWorkload
 from dlas.bundle import Bundle
 from dlas.errors import UserError
 from dlas.hardware import deployment, target
+from dlas.hardware.kernels import KernelPair, compare_kernels
 from dlas.hardware.target import Target
+from dlas.systems.operands import arguments
+from dlas.systems.tuners import ansor
+from dlas.systems.tuners.task import TuningTask, definition
+from dlas.systems.tuning_store import TuningStore
 
 pytestmark = pytest.mark.slow
 
@@ -164,6 +171,25 @@ def test_a_point_is_rebuilt_for_another_architecture(
     experiment = client.get_experiment_by_name("dlas").experiment_id
     (again,) = client.search_runs([experiment], "tags.`dlas.rebuilt` = 'host'")
     assert "dlas.emulated" not in again.data.tags
+
+
+def test_ansor_measures_its_candidates_there_and_the_fastest_is_right(board: Target, tmp_path: Path) -> None:
+    task = TuningTask(ConvWorkload(1, 4, 8, 8, 8, (3, 3), bias=True), "dlas.algorithms.direct")
+    settings = ansor.Settings("ansor", ansor.__name__, trials=3, population=16, generations=1)
+    log = tmp_path / "log.json"
+    found = ansor.tune([task], board, settings, log, TuningStore(tmp_path / "store"))
+    assert (found.trials, found.failed) == (3, 0)
+    records = [json.loads(line) for line in log.read_text().splitlines()]
+    assert ["aarch64" in record["i"][0][1] for record in records] == [True] * 3
+
+    functions = {"plain": definition(task), "tuned": ansor.best_schedules(log, [task], board).found[task.key]}
+    module = tvm.IRModule(
+        {name: function.with_attr("global_symbol", name) for name, function in functions.items()}
+    )
+    library = boards.exported(tvm.compile(module, target.tvm_target(board)), board, tmp_path / "kernels.so")
+    weight = np.random.default_rng(0).standard_normal(task.workload.weight_shape, np.float32)
+    pair = KernelPair("plain", "tuned", arguments(task.workload, task.algorithm, weight))
+    assert compare_kernels(library, [pair], board)[0].relative_error < 1e-5
 
 
 def test_code_for_a_cpu_that_the_board_has_not_is_refused(board: Target, tmp_path: Path) -> None:

@@ -26,17 +26,17 @@ def outputs(inputs: np.ndarray) -> np.ndarray:
     return (inputs.reshape(len(inputs), -1).astype("float64") @ weight()).astype("float32")
 
 
-def compiled_matmul(target: tvm.target.Target) -> tvm.runtime.Executable:
+def compiled_matmul(target: tvm.target.Target, batch: int = 1) -> tvm.runtime.Executable:
     builder = relax.BlockBuilder()
-    image = relax.Var("image", relax.TensorType(INPUT_SHAPE, "float32"))
+    image = relax.Var("image", relax.TensorType((batch, *INPUT_SHAPE[1:]), "float32"))
     with builder.function("main", [image]):
-        flat = builder.emit(relax.op.reshape(image, (1, 3072)))
+        flat = builder.emit(relax.op.reshape(image, (batch, 3072)))
         builder.emit_func_output(builder.emit(relax.op.matmul(flat, relax.const(weight()))))
     return tvm.compile(builder.get(), target)
 
 
-def export_matmul(target: tvm.target.Target, library: Path) -> Path:
-    compiled_matmul(target).export_library(str(library))
+def export_matmul(target: tvm.target.Target, library: Path, batch: int = 1) -> Path:
+    compiled_matmul(target, batch).export_library(str(library))
     return library
 
 

@@ -1,4 +1,9 @@
-"""Candidates for one kernel against the kernel that they would replace, in a fresh process of their board.
+"""Candidates for one kernel: against the kernel that they would replace in a fresh process, or one by itself.
+
+    time_candidates(replaced, candidates, arguments, tolerance, target, turns) -> [Timed | Failed]
+    time_alone(library, arguments, target) -> seconds | Failed
+
+Both run on the target's board.
 
 A candidate that crashes or hangs takes its process with it, and the others are run again without it.
 """
@@ -18,6 +23,7 @@ import numpy as np
 from dlas.errors import UserError
 from dlas.hardware import statistics
 from dlas.hardware.deployment import session_result
+from dlas.hardware.kernels import KernelArgument, KernelRun, time_kernels
 from dlas.hardware.target import Target
 
 TURNS = 4
@@ -26,7 +32,11 @@ TURNS = 4
 TIME_LIMIT_SECONDS = 60.0
 """For all candidates together, with the start of the process; after it, the one in turn is taken to hang."""
 
+ALONE_SECONDS = 120.0
+"""For one candidate, with the start of a process on a slow board in it."""
+
 NS_PER_SECOND = 1e9
+MS_PER_SECOND = 1e3
 
 ARGUMENTS, RUNNING = "arguments.npz", "running"
 """In the folder where the process works: what it is given, and what it tells of the candidate in turn."""
@@ -81,6 +91,18 @@ def time_candidates(
                 raise UserError(found.reason, key=os.fspath(replaced))
             failed[found.library] = Failed(found.reason)
     return [failed[path] if path in failed else found[path] for path in candidates]
+
+
+def time_alone(library: Path, arguments: Sequence[KernelArgument], target: Target) -> float | Failed:
+    """The median seconds of the library's `main` on random arguments; UserError where the board is lost."""
+    run = KernelRun("main", tuple(arguments))
+    try:
+        (milliseconds,) = time_kernels(library, [run], target, time_limit=ALONE_SECONDS)
+    except UserError as error:
+        if error.key != os.fspath(library):
+            raise
+        return Failed(error.problem)
+    return milliseconds / MS_PER_SECOND
 
 
 @dataclass(frozen=True)

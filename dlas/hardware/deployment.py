@@ -1,9 +1,9 @@
 """A library in a fresh process of its board: what it answers, how long it takes.
 
-    run(library, inputs (N, C, H, W), target) -> outputs (N, …)
+    run(library, inputs (N, C, H, W), target, batch) -> outputs (N, …)
     measure(library, inputs, target, config.Timing, Yardstick | None) -> measurement.Measurement
 
-`library` is an exported Relax VM executable with one entry `main(tensor (1, C, H, W)) -> tensor`.
+`library` is an exported Relax VM executable with one entry `main(tensor (batch, C, H, W)) -> tensor`.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,10 @@ TIME_LIMIT_SECONDS = 3600.0
 """A process that takes longer hangs: the slowest network here, unscheduled, needs minutes for 150 runs."""
 
 
+ONLY_ONE: Mapping[int, Path] = MappingProxyType({})
+"""No larger batches."""
+
+
 @dataclass(frozen=True)
 class Yardstick:
     """A small network that is always the same, built for the target."""
@@ -39,15 +44,20 @@ class Yardstick:
 
 
 def run(
-    library: Path, inputs: np.ndarray, target: Target, *, time_limit: float = TIME_LIMIT_SECONDS
+    library: Path,
+    inputs: np.ndarray,
+    target: Target,
+    batch: int = 1,
+    *,
+    time_limit: float = TIME_LIMIT_SECONDS,
 ) -> np.ndarray:
-    """The outputs (N, …) for `inputs` (N, C, H, W), run one at a time in a fresh process.
+    """The outputs (N, …) for `inputs` (N, C, H, W), run `batch` at a time in a fresh process.
 
     Raises UserError where the library doesn't fit its board, can't be loaded, crashes, or takes longer than
     `time_limit` seconds; and where the board can't be reached, or is lost on the way.
     """
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
-        order = {"command": "compute"}
+        order = {"command": "compute", "batch": batch}
         result = session_result(Path(folder), "outputs.npy", target, library, inputs, order, time_limit)
         outputs: np.ndarray = np.load(result, allow_pickle=False)
     return outputs
@@ -59,13 +69,15 @@ def measure(
     target: Target,
     protocol: config.Timing,
     yardstick: Yardstick | None = None,
+    larger: Mapping[int, Path] = ONLY_ONE,
     *,
     time_limit: float = TIME_LIMIT_SECONDS,
 ) -> Measurement:
     """The latency of the first of `inputs` by `protocol`, in fresh processes that hold the board alone.
 
-    Sessions of `yardstick` take turns with the library's, where there is one. Waits while another process
-    times on the board. Raises UserError as `run` does.
+    `larger` holds libraries for larger batches of them, by size, timed likewise. Sessions of `yardstick`,
+    where there is one, and of all libraries take turns. Waits while another process times on the board.
+    Raises UserError as `run` does.
     """
     order = {"command": "time", "runs": protocol.runs, "warmup": protocol.warmup, "cold": protocol.cold}
 
@@ -75,12 +87,16 @@ def measure(
             found: dict[str, Any] = json.loads(result.read_text())
             return found
 
-    beside, found = [], []
+    libraries = {1: library, **larger}
+    beside: list[dict[str, Any]] = []
+    found: dict[int, list[dict[str, Any]]] = {size: [] for size in libraries}
     with exclusive_board(target):
         for _ in range(protocol.sessions):
             if yardstick is not None:
                 beside.append(session(yardstick.library, yardstick.inputs, {**order, "cold": 0}))
-            found.append(session(library, inputs[:1], order))
+            for size, built in libraries.items():
+                images = np.resize(inputs, (size, *inputs.shape[1:]))
+                found[size].append(session(built, images, order))
     return measurement.of_sessions(found, beside, protocol, emulated=target.emulated)
 
 

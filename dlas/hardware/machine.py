@@ -145,28 +145,52 @@ def state() -> State:
     )
 
 
-def unsteadiness(before: State, after: State) -> tuple[str, ...]:
-    """The reasons not to trust what was timed between the two readings; none when the board held still."""
+@dataclass(frozen=True)
+class Unsteadiness:
+    """A reason not to trust what was timed."""
+
+    kind: str
+    amount: float
+    """The more the worse, within a kind."""
+    reason: str
+
+
+def unsteadiness(before: State, after: State) -> tuple[Unsteadiness, ...]:
+    """What makes a timing between the two readings doubtful; nothing when the board held still."""
     elapsed = max(after.uptime_seconds - before.uptime_seconds, 1e-9)
     error = CLOCK_TICKS * after.cores / os.sysconf("SC_CLK_TCK")
     own = after.own_seconds - before.own_seconds
     others = (after.busy_seconds - before.busy_seconds - own - error) / elapsed
-    reasons = []
+    found = []
     if others > BUSY_CORES:
-        reasons.append(f"other processes used {others:.1f} of {after.cores} cores")
+        found.append(
+            Unsteadiness("others", others, f"other processes used {others:.1f} of {after.cores} cores")
+        )
     if before.stolen_seconds is not None and after.stolen_seconds is not None:
         stolen = (after.stolen_seconds - before.stolen_seconds - error) / elapsed
         if stolen > BUSY_CORES:
-            reasons.append(f"the hypervisor took {stolen:.1f} of {after.cores} cores away")
+            reason = f"the hypervisor took {stolen:.1f} of {after.cores} cores away"
+            found.append(Unsteadiness("stolen", stolen, reason))
     if before.throttled is not None and after.throttled is not None and after.throttled > before.throttled:
-        reasons.append("the cores were slowed down for their heat")
+        times = after.throttled - before.throttled
+        found.append(Unsteadiness("heat", times, "the cores were slowed down for their heat"))
     if before.governor not in (None, "performance"):
-        reasons.append(f"the governor {before.governor} lets the clock change")
+        found.append(Unsteadiness("governor", 0, f"the governor {before.governor} lets the clock change"))
     if before.frequency_mhz and after.frequency_mhz:
-        drift = after.frequency_mhz / before.frequency_mhz - 1
-        if abs(drift) > FREQUENCY_DRIFT:
-            reasons.append(f"the clock went from {before.frequency_mhz:.0f} to {after.frequency_mhz:.0f} MHz")
-    return tuple(reasons)
+        drift = abs(after.frequency_mhz / before.frequency_mhz - 1)
+        if drift > FREQUENCY_DRIFT:
+            reason = f"the clock went from {before.frequency_mhz:.0f} to {after.frequency_mhz:.0f} MHz"
+            found.append(Unsteadiness("clock", drift, reason))
+    return tuple(found)
+
+
+def worst(found: Iterable[Unsteadiness]) -> tuple[str, ...]:
+    """The reason of the worst of each kind, in the order in which the kinds were met."""
+    of_kind: dict[str, Unsteadiness] = {}
+    for one in found:
+        if one.kind not in of_kind or one.amount > of_kind[one.kind].amount:
+            of_kind[one.kind] = one
+    return tuple(one.reason for one in of_kind.values())
 
 
 def largest_cache_bytes() -> int:

@@ -1,6 +1,7 @@
 """What one timing found: the protocol and every raw sample, with what follows from them.
 
 measurement.median_ms, .interval_ms, .first_ms, .percentile_ms(90), .outliers, .unsteady
+measurement.batches -> one measurement for each batch size, itself the first
 write(Measurement, timing.json), read(timing.json) -> Measurement
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ SCHEMA = 1
 NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
 """What MLflow takes in no name of a metric."""
 NS_PER_MS = 1_000_000
+MS_PER_S = 1000
 MJ_PER_J = 1000
 
 
@@ -45,14 +47,14 @@ class Session:
         return statistics.median(self.samples_ns) / NS_PER_MS
 
     @property
-    def unsteady(self) -> tuple[str, ...]:
-        """The reasons not to trust this session."""
+    def unsteadiness(self) -> tuple[machine.Unsteadiness, ...]:
+        """What makes this session doubtful."""
         return machine.unsteadiness(self.before, self.after)
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """The latency of one library at batch 1."""
+    """The latency of a network, with one image in a run or as many as `batch`."""
 
     runs: int
     """Samples kept in each session."""
@@ -68,6 +70,25 @@ class Measurement:
     """Samples with cold caches in each session."""
     yardstick: tuple[Session, ...] = ()
     """Of the network that is always the same: one before each session, or none."""
+    batch: int = 1
+    larger: Mapping[int, tuple[Session, ...]] = field(default_factory=dict)
+    """By batch size, the sessions of the same network built for it, each right after the one above."""
+
+    @property
+    def batches(self) -> tuple[Measurement, ...]:
+        """This, and that of every larger batch, by the same protocol and beside the same yardstick."""
+        return (
+            self,
+            *(
+                replace(self, batch=size, sessions=sessions, larger={})
+                for size, sessions in self.larger.items()
+            ),
+        )
+
+    @property
+    def images_per_second(self) -> float:
+        """At the median."""
+        return self.batch * MS_PER_S / self.median_ms
 
     @cached_property
     def samples_ms(self) -> tuple[float, ...]:
@@ -106,7 +127,8 @@ class Measurement:
 
     @cached_property
     def energy_mj(self) -> dict[str, float]:
-        """Millijoules of a run, by each meter: measured over all samples and the moments between them."""
+        """Millijoules of a run, of the whole batch, by each meter: measured over all samples and the moments
+        between them."""
         meters = sorted({meter for session in self.sessions for meter in session.joules})
         joules = {meter: sum(one.joules.get(meter, 0.0) for one in self.sessions) for meter in meters}
         return {meter: MJ_PER_J * total / len(self.samples_ms) for meter, total in joules.items()}
@@ -125,9 +147,10 @@ class Measurement:
 
     @property
     def unsteady(self) -> tuple[str, ...]:
-        """The reasons not to trust this measurement; none when the board held still."""
+        """The reasons not to trust this measurement, the worst session's of each kind; none when the board
+        held still."""
         timed = (*self.yardstick, *self.sessions)
-        return tuple(dict.fromkeys(reason for session in timed for reason in session.unsteady))
+        return machine.worst(one for session in timed for one in session.unsteadiness)
 
     def summary(self) -> dict[str, Any]:
         """What a reader wants first, in milliseconds."""
@@ -141,9 +164,11 @@ class Measurement:
             "p90_ms": self.percentile_ms(90),
             "p99_ms": self.percentile_ms(99),
             **({"energy_mj_measured": self.energy_mj} if self.energy_mj else {}),
+            "images_per_s": self.images_per_second,
             "outliers": len(self.outliers),
             "unsteady": list(self.unsteady),
             "emulated": self.emulated,
+            **({"larger": {one.batch: one.summary() for one in self.batches[1:]}} if self.larger else {}),
         }
 
 
@@ -161,10 +186,17 @@ def read(path: Path) -> Measurement:
             raise ValueError(f"its schema is {document['schema']}, and {SCHEMA} is what this version reads")
         sessions = tuple(session(values) for values in document["sessions"])
         yardstick = tuple(session(values) for values in document.get("yardstick", ()))
-        if not sessions or not all(found.samples_ns for found in (*sessions, *yardstick)):
+        larger = {
+            int(size): tuple(session(values) for values in found)
+            for size, found in document.get("larger", {}).items()
+        }
+        every = [*sessions, *yardstick, *(one for found in larger.values() for one in found)]
+        if not sessions or not all(one.samples_ns for one in every):
             raise ValueError("it holds no samples")
         if len(yardstick) not in (0, len(sessions)):
             raise ValueError(f"it holds {len(sessions)} sessions and {len(yardstick)} of the yardstick")
+        if any(size < 2 or len(found) != len(sessions) for size, found in larger.items()):
+            raise ValueError(f"it holds other than {len(sessions)} sessions of a larger batch")
         return Measurement(
             int(document["runs"]),
             int(document["warmup"]),
@@ -174,29 +206,32 @@ def read(path: Path) -> Measurement:
             dict(document.get("environment", {})),
             int(document.get("cold", 0)),
             yardstick,
+            larger=larger,
         )
     except (ValueError, TypeError, KeyError, OSError) as error:
         raise UserError(f"{path.name} does not hold a timing: {error!r}", key=str(path)) from None
 
 
 def of_sessions(
-    found: Sequence[Mapping[str, Any]],
+    found: Mapping[int, Sequence[Mapping[str, Any]]],
     yardstick: Sequence[Mapping[str, Any]],
     protocol: config.Timing,
     *,
     emulated: bool,
 ) -> Measurement:
-    """What the sessions of one library, and of the yardstick, wrote (dlas.hardware.session)."""
-    first = found[0]
+    """What the sessions of a network, by batch size, and of the yardstick wrote (dlas.hardware.session)."""
+    sessions = {size: tuple(session(values) for values in one) for size, one in found.items()}
+    first = found[1][0]
     return Measurement(
         protocol.runs,
         protocol.warmup,
         int(first["threads"]),
-        tuple(session(values) for values in found),
+        sessions.pop(1),
         emulated or first["emulated"],
         first["environment"],
         protocol.cold,
         tuple(session(values) for values in yardstick),
+        larger=sessions,
     )
 
 
@@ -213,12 +248,20 @@ def session(values: Mapping[str, Any]) -> Session:
 
 
 def metrics(measurement: Measurement) -> dict[str, float]:
-    """The latencies, and measured energies, as a run of the store names them."""
+    """The latencies, images per second and measured energies, as a run of the store names them: those of a
+    batch of 4 are `latency_b4.median_ms`, and so on."""
+    found: dict[str, float] = {}
+    for one in measurement.batches:
+        found |= _metrics(one, "" if one.batch == 1 else f"_b{one.batch}")
+    return found
+
+
+def _metrics(measurement: Measurement, size: str) -> dict[str, float]:
     names = ("median_ms", "ci_low_ms", "ci_high_ms", "first_ms", "cold_ms", "p10_ms", "p90_ms", "p99_ms")
     summary = measurement.summary()
-    latencies = {f"latency.{name}": float(summary[name]) for name in names if name in summary}
+    latencies = {f"latency{size}.{name}": float(summary[name]) for name in names if name in summary}
     energies = {
-        f"energy.{NOT_IN_A_NAME.sub('_', meter)}_mj_measured": each
+        f"energy{size}.{NOT_IN_A_NAME.sub('_', meter)}_mj_measured": each
         for meter, each in measurement.energy_mj.items()
     }
-    return latencies | energies
+    return {**latencies, f"throughput{size}.images_per_s": measurement.images_per_second, **energies}

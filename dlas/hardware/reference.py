@@ -6,7 +6,7 @@ write(Reference(inputs, outputs), folder); read(folder) -> Reference; require_ma
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,11 @@ def of_precision(inputs: np.ndarray, outputs: np.ndarray, bits: int) -> Referenc
     if bits not in SHARE_OF_LARGEST:
         return Reference(inputs, outputs)
     return Reference(inputs, outputs, atol=SHARE_OF_LARGEST[bits] * float(np.abs(outputs).max()))
+
+
+def first(whole: Reference, count: int) -> Reference:
+    """At most `count` of its inputs."""
+    return replace(whole, inputs=whole.inputs[:count], outputs=whole.outputs[:count])
 
 
 def write(reference: Reference, folder: Path) -> None:

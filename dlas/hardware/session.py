@@ -2,7 +2,7 @@
 
 It needs NumPy, psutil and TVM's runtime, and nothing else that this project needs. The request is JSON:
 
-    {"command": "compute", "library": …, "inputs": …, "result": outputs.npy}
+    {"command": "compute", "library": …, "inputs": …, "result": outputs.npy, "batch": …}
     {"command": "time", "library": …, "inputs": …, "result": session.json, "runs": …, "warmup": …, "cold": …}
     {"command": "profile", "library": …, "inputs": …, "result": profile.json, "runs": …}
     {"command": "race", "library": …, "inputs": …, "result": race.json, "libraries": […], "runs": …}
@@ -13,9 +13,9 @@ It needs NumPy, psutil and TVM's runtime, and nothing else that this project nee
 
 Files that are not named in full lie in the folder of the request, which is the process's own.
 
-`inputs` is an .npy of shape (N, C, H, W), run one at a time; "time", "profile" and "race" run the first of
-them, "kernels" makes its own, "compare" and "candidates" read theirs. `affinity` lists the cores to run on,
-or none.
+`inputs` is an .npy of shape (N, C, H, W), run `batch` at a time; "time" runs them all at once, "profile" and
+"race" the first of them, "kernels" makes its own, "compare" and "candidates" read theirs. `affinity` lists
+the cores to run on, or none.
 """
 
 from __future__ import annotations
@@ -74,23 +74,25 @@ def load(library: Path) -> Callable[[tvm.runtime.Tensor], tvm.runtime.Tensor]:
     return entry
 
 
-def compute(library: Path, inputs: np.ndarray) -> np.ndarray:
-    """The outputs of every input, (N, …)."""
+def compute(library: Path, inputs: np.ndarray, batch: int) -> np.ndarray:
+    """The outputs of every input, (N, …), by a library for `batch` inputs; the last ones may be filled up."""
     import tvm
 
     main = load(library)
-    return np.concatenate([main(tvm.runtime.tensor(image[np.newaxis])).numpy() for image in inputs])
+    starts = range(0, len(inputs), batch)
+    filled = [np.resize(inputs[start : start + batch], (batch, *inputs.shape[1:])) for start in starts]
+    return np.concatenate([main(tvm.runtime.tensor(images)).numpy() for images in filled])[: len(inputs)]
 
 
 def timed(
     library: Path, inputs: np.ndarray, runs: int, warmup: int, cold: int, sysfs: Path = energy.SYSFS
 ) -> dict[str, Any]:
-    """One session: a first run, `warmup` runs that are not kept, `runs` samples of one run each, and `cold`
-    samples each after the caches were filled with something else."""
+    """One session of runs of all `inputs` at once: a first run, `warmup` runs that are not kept, `runs`
+    samples of one run each, and `cold` samples each after the caches were filled with something else."""
     import tvm
 
     main = load(library)
-    image = tvm.runtime.tensor(inputs[:1])
+    image = tvm.runtime.tensor(inputs)
     gc.collect()
     gc.disable()
     before = machine.state()
@@ -134,7 +136,7 @@ def serve(request: Mapping[str, Any]) -> None:
     library, result = Path(request["library"]), Path(request["result"])
     inputs = np.load(request["inputs"], allow_pickle=False)
     if request["command"] == "compute":
-        np.save(result, compute(library, inputs), allow_pickle=False)
+        np.save(result, compute(library, inputs, request["batch"]), allow_pickle=False)
     elif request["command"] == "time":
         protocol = {name: request[name] for name in ("runs", "warmup", "cold")}
         result.write_text(json.dumps(timed(library, inputs, **protocol)))

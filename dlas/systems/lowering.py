@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import tvm
 from torch import nn
@@ -47,6 +48,20 @@ def lowered(imported: Imported, sites: Sequence[ConvSite], layers: Sequence[Conv
         layers=tuple(layers),
         parameters=parameters,
         arrays={parameter.array: arrays[parameter.array] for parameter in parameters},
+    )
+
+
+def enlarged(program: LoweredProgram, model: nn.Module, input_shape: Sequence[int]) -> LoweredProgram:
+    """The network that `program` was lowered from for one image, for a larger batch: `input_shape` is
+    (N, C, H, W). Each layer keeps its algorithm, its format and its layouts."""
+    imported = import_network(model, input_shape)
+    sites, known = conv_sites(imported), {layer.name: layer for layer in program.layers}
+    layers = [known[site.name] for site in sites]
+    workloads = [replace(layer.workload, batch=input_shape[0]) for layer in layers]
+    return lowered(
+        imported,
+        sites,
+        [replace(layer, workload=workload) for layer, workload in zip(layers, workloads, strict=True)],
     )
 
 

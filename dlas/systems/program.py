@@ -13,6 +13,8 @@ from safetensors.numpy import load_file, save_file
 
 from dlas.algorithms.workload import ConvWorkload
 
+PROGRAM, LAYERS, WEIGHTS = "program.json", "layers.json", "weights.safetensors"
+
 
 @dataclass(frozen=True)
 class ConvLayer:
@@ -83,26 +85,26 @@ class LoweredProgram:
 
 def save(program: LoweredProgram, folder: Path) -> None:
     """Write `program.json` (TVM's own JSON), `layers.json` and `weights.safetensors`."""
-    (folder / "program.json").write_text(tvm.ir.save_json(program.module))
+    (folder / PROGRAM).write_text(tvm.ir.save_json(program.module))
     layers = [asdict(layer) | {"workload": layer.workload.key} for layer in program.layers]
     parameters = [asdict(parameter) for parameter in program.parameters]
-    (folder / "layers.json").write_text(json.dumps({"layers": layers, "parameters": parameters}, indent=1))
+    (folder / LAYERS).write_text(json.dumps({"layers": layers, "parameters": parameters}, indent=1))
     save_file(
         {name: np.ascontiguousarray(array) for name, array in program.arrays.items()},
-        folder / "weights.safetensors",
+        folder / WEIGHTS,
     )
 
 
-def load(folder: Path) -> LoweredProgram:
-    """Read what `save` wrote."""
-    described = json.loads((folder / "layers.json").read_text())
+def load(folder: Path, weights: Path | None = None) -> LoweredProgram:
+    """Read what `save` wrote; its arrays from the folder `weights`, where they lie elsewhere."""
+    described = json.loads((folder / LAYERS).read_text())
     layers = tuple(
         ConvLayer(**(layer | {"workload": ConvWorkload.from_key(layer["workload"])}))
         for layer in described["layers"]
     )
     return LoweredProgram(
-        module=tvm.ir.load_json((folder / "program.json").read_text()),
+        module=tvm.ir.load_json((folder / PROGRAM).read_text()),
         layers=layers,
         parameters=tuple(Parameter(**parameter) for parameter in described["parameters"]),
-        arrays=load_file(folder / "weights.safetensors"),
+        arrays=load_file((weights or folder) / WEIGHTS),
     )

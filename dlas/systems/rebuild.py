@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,14 +43,17 @@ class Rebuilt:
     """A library made again."""
 
     library: Path
+    larger: Mapping[int, Path]
+    """By batch size, the libraries for larger batches, likewise."""
     yardstick: Path
     """The network that is always the same, likewise."""
     target: Target
     kernels: tuple[Carried, ...]
 
 
-def rebuilt(bundle: Bundle, target: Target, destination: Path) -> Rebuilt:
-    """The library built for `target` from the verified bundle, in the new folder `destination`.
+def rebuilt(bundle: Bundle, target: Target, destination: Path, batch_sizes: Iterable[int] = ()) -> Rebuilt:
+    """The library built for `target` from the verified bundle, in the new folder `destination`, and those of
+    larger batches of these sizes.
 
     For the bundle's own target, kernels that its run chose to keep tuned get the log's best schedule again;
     UserError where the log does not hold one. For another, each such schedule is tried on the target's board,
@@ -76,11 +79,15 @@ def rebuilt(bundle: Bundle, target: Target, destination: Path) -> Rebuilt:
         carried, tuned = _tried(lowered, kept, schedules, target, opt_level, destination)
     library = destination / "model.so"
     build_library(lowered, tuned, target, opt_level, library)
+    larger = {size: destination / bundle.library_of(size).name for size in batch_sizes}
+    for size, path in larger.items():
+        enlarged = program.load(bundle.program_of(size), bundle.model)
+        build_library(enlarged, {}, target, opt_level, path)
     beside = bundle.yardstick
     if _code(target) != _code(made_for) and beside.exists():
         beside = destination / "yardstick.so"
         yardstick.build(target, beside)
-    return Rebuilt(library, beside, target, tuple(carried))
+    return Rebuilt(library, larger, beside, target, tuple(carried))
 
 
 def _code(target: Target) -> dict[str, Any]:

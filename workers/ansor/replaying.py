@@ -6,13 +6,10 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import tvm
 from layers import search_task
+from lowering import lowered
 from results import last_line, mean_seconds
-from tvm.auto_scheduler import RandomModel, RecordReader, SearchTask, SketchPolicy
-
-KEEP_LOOPS = ["tir.VectorizeLoop", "tir.UnrollLoop", "tir.StorageRewrite", "tir.CommonSubexprElimTIR"]
-"""Passes that another TVM shall do itself; without them the loops keep their kinds."""
+from tvm.auto_scheduler import RandomModel, RecordReader, SketchPolicy
 
 SAMPLED_AT_LEAST = 16
 """Of fewer, Ansor may find that all are invalid."""
@@ -60,10 +57,3 @@ def sample(request: Mapping[str, Any], report: Report) -> None:
         evolved = list(policy.evolutionary_search(sampled, request["samples"] // 2))
         for state in (evolved + sampled)[: request["samples"]]:
             report({"task": index, "script": lowered(task, state)})
-
-
-def lowered(task: SearchTask, state: Any) -> str:
-    """The text of the TensorIR that a schedule lowers to."""
-    schedule, arguments = task.compute_dag.apply_steps_from_state(state)
-    with tvm.transform.PassContext(disabled_pass=KEEP_LOOPS):
-        return str(tvm.lower(schedule, arguments).script())

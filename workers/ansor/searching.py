@@ -8,17 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from elsewhere import Ask
 from layers import search_task
-from processes import BUILD_SECONDS, keep_processes
+from measuring import measuring
 from results import mean_seconds
 from seeding import seeds, steps_in
 from tvm import TVMError, auto_scheduler
 from tvm.auto_scheduler import (
-    LocalBuilder,
-    LocalRunner,
     PreloadMeasuredStates,
     RecordReader,
-    RecordToFile,
     SearchTask,
     SketchPolicy,
     TaskScheduler,
@@ -40,7 +38,7 @@ NOTHING_TO_MEASURE = "All states are invalid"
 """Ansor's error when no schedule that it sampled for a layer can be lowered."""
 
 
-def tune(request: Mapping[str, Any], report: Report) -> None:
+def tune(request: Mapping[str, Any], report: Report, ask: Ask) -> None:
     """Measure candidates until the log holds `trials` records of these tasks, each reported as it comes.
 
     A layer that has `relatives` starts from them, before any search.
@@ -52,16 +50,15 @@ def tune(request: Mapping[str, Any], report: Report) -> None:
     progress.restore(log)
     if progress.trials >= trials:
         return
-    keep_processes(request["cores"], request["import_roots"])
     search = request["search"]
-    builder = LocalBuilder(timeout=BUILD_SECONDS, n_parallel=request["cores"])
-    runner = LocalRunner(timeout=10, number=1, repeat=3, min_repeat_ms=search["repeat_ms"])
+    means = measuring(request, ask)
     for task, asked in sorted(
         zip(tasks, request["tasks"], strict=True), key=lambda pair: progress.rank(pair[0])
     ):
         if inputs := first_candidates(task, asked, request, progress.trials, report):
-            results = runner.run(inputs, builder.build(inputs, verbose=0), verbose=0)
-            save_records(str(log), inputs, results)
+            results = means.runner.run(inputs, means.builder.build(inputs, verbose=0), verbose=0)
+            if means.recorders:  # else the runner has written them down
+                save_records(str(log), inputs, results)
             progress.callback(None, inputs, results)
     remaining = trials - progress.trials
     if remaining <= 0:
@@ -97,9 +94,9 @@ def tune(request: Mapping[str, Any], report: Report) -> None:
         TuningOptions(
             num_measure_trials=remaining,
             num_measures_per_round=per_round,
-            builder=builder,
-            runner=runner,
-            measure_callbacks=[RecordToFile(str(log)), progress],
+            builder=means.builder,
+            runner=means.runner,
+            measure_callbacks=[*means.recorders, progress],
             verbose=0,
         ),
         search_policy=policies,

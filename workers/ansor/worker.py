@@ -2,6 +2,7 @@
 
     {"command": "tune" | "replay" | "sample", "target": ..., "tasks": [{"workload": ...}, ...], ...}
 
+An answer {"question": ...} waits for a line of JSON on standard input; the others wait for nothing.
 Standard input stays open for as long as the answers are wanted: when it closes, this process and all that
 it started end, whatever they are doing.
 """
@@ -10,9 +11,11 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import sys
 import threading
+from functools import partial
 from typing import Any
 
 
@@ -20,11 +23,16 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what TVM prints is no answer
     request = json.loads(sys.stdin.readline())
-    threading.Thread(target=end_with_the_asker, daemon=True).start()
+    replies: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    threading.Thread(target=listen, args=(replies,), daemon=True).start()
     sys.path.extend(root for root in request["import_roots"] if root not in sys.path)
 
     def report(answer: dict[str, Any]) -> None:
         answers.write(json.dumps(answer) + "\n")
+
+    def ask(question: dict[str, Any]) -> Any:
+        report({"question": question})
+        return replies.get()
 
     import tvm
 
@@ -34,16 +42,17 @@ def main() -> None:
     from replaying import replay, sample
     from searching import tune
 
-    {"tune": tune, "replay": replay, "sample": sample}[request["command"]](request, report)
+    commands = {"tune": partial(tune, ask=ask), "replay": replay, "sample": sample}
+    commands[request["command"]](request, report)
     answers.close()
     sys.stderr.flush()
     os._exit(0)  # nothing is left to save, and idle measuring processes would take a second each to join
 
 
-def end_with_the_asker() -> None:
-    """Wait for the asker to go away, and kill this process group."""
-    while os.read(0, 4096):
-        pass
+def listen(replies: queue.SimpleQueue[Any]) -> None:
+    """Pass on what the asker replies; when the asker goes away, kill this process group."""
+    for line in sys.stdin:
+        replies.put(json.loads(line))
     os.killpg(0, signal.SIGKILL)
 
 

@@ -1,8 +1,8 @@
 """Ansor, TVM 0.19's auto-scheduler: sketches, evolutionary search and a learned cost model over TE computes.
 
 Ansor left TVM after 0.19, so it runs in an environment and a process of its own (workers/ansor); its
-schedules are carried into this TVM as text. L. Zheng et al., "Ansor: Generating High-Performance Tensor
-Programs for Deep Learning", OSDI 2020.
+schedules are carried into this TVM as text, to be measured on a board or to be built. L. Zheng et al.,
+"Ansor: Generating High-Performance Tensor Programs for Deep Learning", OSDI 2020.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlas.hardware.machine import usable_cores
 from dlas.hardware.target import Target
 from dlas.systems.carry_over import CannotCarry, carry_over
 from dlas.systems.tuners.ansor_worker import answers
@@ -63,7 +64,8 @@ def tune(
 ) -> Tuning:
     """Search until `settings.trials` candidates are measured: see dlas.systems.tuners.search.
 
-    UserError where the target is not this machine, or the worker can't be started or dies.
+    On a board elsewhere each candidate runs there. UserError where the target is neither this machine nor
+    such a board, or the worker can't be started or dies.
     """
     options = {
         "sampled": max(SAMPLED_AT_LEAST, settings.population // 8),
@@ -78,7 +80,7 @@ def tune(
     def measure(tasks: Sequence[TuningTask], trials: int, log: Path) -> Generator[dict[str, Any], None, None]:
         relatives = relatives_of(tasks, shelf, read, SEEDS)
         asked = {"trials": trials, "relatives": relatives, "search": options, "seed": SEED}
-        with closing(answers(_request("tune", tasks, target, log, **asked))) as told:
+        with closing(_measured(_request("tune", tasks, target, log, **asked), target)) as told:
             for answer in told:
                 if "refused" in answer:
                     logger.info(answer["refused"])
@@ -86,6 +88,17 @@ def tune(
 
     searcher = Searcher("Ansor", VERSION, read, measure)
     return search(searcher, tasks, target, settings.trials, log, store, settings.patience)
+
+
+def _measured(request: dict[str, Any], target: Target) -> Generator[dict[str, Any], None, None]:
+    """What the worker tells of its search, its candidates timed here or on the board elsewhere."""
+    if target.reach == "local":
+        yield from answers({**request, "elsewhere": False})
+        return
+    from dlas.systems.tuners.ansor_board import bench
+
+    with bench(target) as there:
+        yield from answers({**request, "elsewhere": True, "builders": usable_cores()}, there.reply)
 
 
 def read(line: str) -> Record:

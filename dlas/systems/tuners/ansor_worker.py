@@ -12,12 +12,13 @@ from typing import Any
 import dlas
 from dlas.errors import UserError
 from dlas.systems.tuners import worker_process
+from dlas.systems.tuners.worker_process import Reply, no_questions
 
 FOLDER = Path(dlas.__file__).parents[1] / "workers" / "ansor"
 REMEDY = "Make it with: make ansor-worker"
 
 
-def answers(request: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]:
+def answers(request: Mapping[str, Any], reply: Reply = no_questions) -> Generator[dict[str, Any], None, None]:
     """Ask a worker and yield its answers as they come: see worker_process.ask.
 
     UserError where its environment is missing or not the one it should be, or where it dies.
@@ -35,7 +36,7 @@ def answers(request: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]
     roots = {_import_root(task["algorithm"]) for task in request["tasks"]} | {_import_root("dlas")}
     request = {**request, "import_roots": sorted(roots)}
     command = [python, FOLDER / "worker.py"]
-    with closing(worker_process.ask("Ansor", command, environment, request)) as told:
+    with closing(worker_process.ask("Ansor", command, environment, request, reply)) as told:
         version = next(told)["tvm"]
         if not version.startswith("0.19."):
             raise UserError(

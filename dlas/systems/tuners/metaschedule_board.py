@@ -14,15 +14,10 @@ from typing import Any
 
 from tvm.s_tir import meta_schedule as ms
 
-from dlas.errors import UserError
-from dlas.hardware.kernels import KernelArgument, KernelRun, time_kernels
+from dlas.hardware.candidates import Failed, time_alone
+from dlas.hardware.kernels import KernelArgument
 from dlas.hardware.target import Target
 from dlas.systems import linking
-
-RUN_SECONDS = 120.0
-"""With the start of a process on a slow board in it."""
-
-MS_PER_SECOND = 1e3
 
 
 def exported(module: Any, target: Target) -> str:
@@ -34,13 +29,8 @@ def exported(module: Any, target: Target) -> str:
 
 def timed(library: str, arguments: Sequence[Any], target: Target) -> ms.runner.RunnerResult:
     """The candidate's median time; UserError where the board is lost."""
-    described = tuple(KernelArgument(tuple(map(int, each.shape)), str(each.dtype)) for each in arguments)
-    try:
-        (milliseconds,) = time_kernels(
-            Path(library), [KernelRun("main", described)], target, time_limit=RUN_SECONDS
-        )
-    except UserError as error:
-        if error.key != library:
-            raise
-        return ms.runner.RunnerResult(None, error.problem)
-    return ms.runner.RunnerResult([milliseconds / MS_PER_SECOND], None)
+    described = [KernelArgument(tuple(map(int, each.shape)), str(each.dtype)) for each in arguments]
+    found = time_alone(Path(library), described, target)
+    if isinstance(found, Failed):
+        return ms.runner.RunnerResult(None, found.reason)
+    return ms.runner.RunnerResult([found], None)

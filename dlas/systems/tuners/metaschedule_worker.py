@@ -25,12 +25,15 @@ def main() -> None:
     def report(answer: dict[str, Any]) -> None:
         answers.write(json.dumps(answer) + "\n")
 
+    from dlas.errors import UserError
     from dlas.systems.tuners.metaschedule_replay import replay
     from dlas.systems.tuners.metaschedule_search import tune
     from dlas.systems.tuners.metaschedule_transfer import transfer
 
     try:
         {"tune": tune, "transfer": transfer, "replay": replay}[request["command"]](request, report)
+    except UserError as error:  # a lost board, say
+        report({"problem": error.problem, "key": error.key, "remedy": error.remedy})
     except OSError as error:  # a full disk, say
         print(error, file=sys.stderr, flush=True)
         os._exit(1)

@@ -8,22 +8,21 @@ no faster. In the end the fastest are timed again, at length.
 from __future__ import annotations
 
 import json
-import sys
 import tempfile
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import tvm
-from tvm.support.popen_pool import PopenPoolExecutor, StatusKind
 
 from dlas.errors import UserError
 from dlas.hardware.candidates import TURNS, Failed, Timed, time_candidates
 from dlas.hardware.target import Target, tvm_target
 from dlas.systems import linking
 from dlas.systems.operands import arguments, representative_weight, tolerance
+from dlas.systems.tuners.building_processes import Builders
 from dlas.systems.tuners.parameter_space import GAIN, Measured, description, of_tasks, space
 from dlas.systems.tuners.task import TuningTask
 
@@ -41,8 +40,6 @@ FINALISTS = 3
 
 FINAL_TURNS = 12
 """Of each of them, in turn with the cost rule's kernel, in a process of their own."""
-
-BUILD_SECONDS = 60
 
 
 class Layer:
@@ -167,38 +164,28 @@ class _Bench:
     def __init__(self, target: Target, log: Path) -> None:
         self.target = target
         self.log = log
-        self.builder = PopenPoolExecutor(target.cores, BUILD_SECONDS, _finder_of_modules())
+        self.builders = Builders(target.cores)
 
     def __enter__(self) -> _Bench:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.builder.shutdown()
+        self.builders.shutdown()
 
     def measure(self, layer: Layer, candidates: Sequence[Any]) -> None:
         """Each for the first time."""
-        for one in _round(layer, candidates, self.target, self.builder, TURNS):
+        for one in _round(layer, candidates, self.target, self.builders, TURNS):
             self._take(layer, one)
 
     def confirm(self, layer: Layer) -> None:
         """Those that seem fastest once more, until the fastest is one that was."""
         while finalists := layer.finalists():
-            for one in _round(layer, finalists, self.target, self.builder, FINAL_TURNS):
+            for one in _round(layer, finalists, self.target, self.builders, FINAL_TURNS):
                 self._take(layer, replace(one, again=True))
 
     def _take(self, layer: Layer, one: Measured) -> None:
         _append(self.log, one)
         layer.count(one)
-
-
-def _finder_of_modules() -> Callable[[], None]:
-    """What makes a process that builds find the modules that this one finds."""
-    path = list(sys.path)
-
-    def find() -> None:
-        sys.path[:] = path
-
-    return find
 
 
 def _append(log: Path, measured: Measured) -> None:
@@ -210,7 +197,7 @@ def _append(log: Path, measured: Measured) -> None:
 
 
 def _round(
-    layer: Layer, candidates: Sequence[Any], target: Target, builder: PopenPoolExecutor, turns: int
+    layer: Layer, candidates: Sequence[Any], target: Target, builders: Builders, turns: int
 ) -> list[Measured]:
     """The candidates built in parallel with nothing being timed, then checked and timed beside the rule's."""
     task = layer.task
@@ -218,14 +205,14 @@ def _round(
         paths = [Path(scratch) / f"{number}.so" for number in range(len(candidates) + 1)]
         pairs = zip([layer.rule, *candidates], paths, strict=True)
         asked = [(task, target, chosen, path) for chosen, path in pairs]
-        rule, *built = builder.map_with_error_catching(lambda one: build(*one), asked)
-        if not _is_built(rule):
-            raise UserError(f"the untuned kernel of {task.key}: {_why(rule)}", key="tuner")
+        rule, *failures = builders.build(lambda one: build(*one), asked)
+        if rule is not None:
+            raise UserError(f"the untuned kernel of {task.key}: {rule.reason}", key="tuner")
         weight = representative_weight(task.workload, task.density)
         operands = arguments(task.workload, task.algorithm, weight)
-        libraries = [path for path, one in zip(paths[1:], built, strict=True) if _is_built(one)]
+        libraries = [path for path, failure in zip(paths[1:], failures, strict=True) if failure is None]
         timed = iter(time_candidates(paths[0], libraries, operands, tolerance(task.workload), target, turns))
-    outcomes = [next(timed) if _is_built(one) else Failed(_why(one)) for one in built]
+    outcomes = [next(timed) if failure is None else failure for failure in failures]
     return [_record(task, target, one, outcome) for one, outcome in zip(candidates, outcomes, strict=True)]
 
 
@@ -234,17 +221,6 @@ def build(task: TuningTask, target: Target, chosen: Any, path: Path) -> None:
     function = import_module(task.algorithm).kernel_with(task.workload, target, chosen)
     module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
     linking.export(tvm.compile(module, tvm_target(target)), target, path)
-
-
-def _is_built(result: Any) -> bool:
-    return bool(result.status == StatusKind.COMPLETE)
-
-
-def _why(built: Any) -> str:
-    if built.status == StatusKind.TIMEOUT:
-        return f"it was not built within {BUILD_SECONDS} s"
-    lines = str(built.value).strip().splitlines() or [type(built.value).__name__]
-    return f"it could not be built: {lines[-1].strip()}"
 
 
 def _record(task: TuningTask, target: Target, chosen: Any, outcome: Timed | Failed) -> Measured:

@@ -42,7 +42,7 @@ def tune(
     """Measure `settings.candidates` of each task that the store has no time of: see
     dlas.systems.tuners.search.
 
-    UserError where the target is not this machine, or the worker dies.
+    UserError where the target is neither this machine nor a board elsewhere, or the worker dies.
     """
     shelf = store.shelf(VERSION, target)
 

@@ -7,25 +7,38 @@ import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dlas.errors import UserError
 
+Reply = Callable[[Mapping[str, Any]], object]
+"""What a worker's question gets, as plain JSON values."""
+
 TAIL_LINES = 15
 """Of what a worker wrote before it died, quoted."""
 
 
+def no_questions(question: Mapping[str, Any]) -> object:
+    """The reply of whoever expects none."""
+    raise ValueError(f"the worker asked {', '.join(question)}")
+
+
 def ask(
-    name: str, command: Sequence[str | Path], environment: Mapping[str, str], request: Mapping[str, Any]
+    name: str,
+    command: Sequence[str | Path],
+    environment: Mapping[str, str],
+    request: Mapping[str, Any],
+    reply: Reply = no_questions,
 ) -> Generator[dict[str, Any], None, None]:
     """Start `command`, write `request` to it as a line of JSON, and yield each line of its answer.
 
-    Its standard input stays open for as long as answers are wanted. When the iteration ends, however it
-    ends, the worker and every process that it started are gone. UserError where it dies; `name` is the
-    worker's, for a person to read.
+    A line {"question": …} is the worker's own question, and gets its reply; {"problem": …, "key": …,
+    "remedy": …} is a UserError of it. Its standard input stays open for as long as answers are wanted. When
+    the iteration ends, however it ends, the worker and every process that it started are gone. UserError
+    where it dies; `name` is the worker's, for a person to read.
     """
     with tempfile.TemporaryDirectory(prefix="tuner-", ignore_cleanup_errors=True) as scratch:
         log = Path(scratch) / "worker.txt"
@@ -33,7 +46,13 @@ def ask(
         try:
             assert worker.stdout is not None
             for line in worker.stdout:
-                yield json.loads(line)
+                answer = json.loads(line)
+                if "question" in answer:
+                    _write(worker, reply(answer["question"]))
+                elif "problem" in answer:
+                    raise UserError(**answer)
+                else:
+                    yield answer
             if worker.wait() != 0:
                 raise _death(name, worker.returncode, log)
         finally:
@@ -54,11 +73,15 @@ def _start(
             text=True,
             start_new_session=True,
         )
-    assert worker.stdin is not None
-    with suppress(BrokenPipeError):  # it died at once: reading its answers tells how
-        worker.stdin.write(json.dumps(request) + "\n")
-        worker.stdin.flush()
+    _write(worker, request)
     return worker
+
+
+def _write(worker: subprocess.Popen[str], document: object) -> None:
+    assert worker.stdin is not None
+    with suppress(BrokenPipeError):  # it died: reading its answers tells how
+        worker.stdin.write(json.dumps(document) + "\n")
+        worker.stdin.flush()
 
 
 def _end(worker: subprocess.Popen[str]) -> None:

@@ -1,0 +1,43 @@
+"""How Ansor's candidates are built, timed and recorded: here, or on a board elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import elsewhere
+from elsewhere import Ask
+from processes import BUILD_SECONDS, keep_processes
+from tvm.auto_scheduler import LocalBuilder, LocalRunner, RecordToFile
+from tvm.auto_scheduler.measure import MeasureCallback, ProgramBuilder, ProgramRunner
+
+RUN_SECONDS = 10
+
+
+@dataclass(frozen=True)
+class Measuring:
+    """What Ansor's search is given."""
+
+    builder: ProgramBuilder
+    runner: ProgramRunner
+    recorders: tuple[MeasureCallback, ...] = ()
+    """What writes the log, where the runner does not."""
+
+
+def measuring(request: Mapping[str, Any], ask: Ask) -> Measuring:
+    """As the request says."""
+    return _elsewhere(request, ask) if request["elsewhere"] else _here(request)
+
+
+def _here(request: Mapping[str, Any]) -> Measuring:
+    keep_processes(request["cores"], request["import_roots"])
+    return Measuring(
+        LocalBuilder(timeout=BUILD_SECONDS, n_parallel=request["cores"]),
+        LocalRunner(timeout=RUN_SECONDS, number=1, repeat=3, min_repeat_ms=request["search"]["repeat_ms"]),
+        (RecordToFile(request["log"]),),
+    )
+
+
+def _elsewhere(request: Mapping[str, Any], ask: Ask) -> Measuring:
+    return Measuring(elsewhere.builder(ask, request["builders"]), elsewhere.runner(ask, request["log"]))
