@@ -10,6 +10,7 @@ from dlas import bundling, config, datasets, stages
 from dlas.errors import UserError
 from dlas.hardware import deployment, kernels, target
 from dlas.stage import StageStore
+from dlas.systems import building
 
 TUNERS_OF_BOARDS = ("dlas.systems.tuners.metaschedule", "dlas.systems.tuners.none")
 
@@ -34,6 +35,7 @@ def run_point(stack: config.Stack, bundle: Path) -> Point:
     board = target.resolve(stack.target)
     _require_tunable(stack)
     deployment.require_board(board)
+    building.require_tools(board)
     dataset = datasets.normalized_for(stack.model, datasets.load(stack.dataset))
 
     trained = stages.train(stack, dataset, store)
