@@ -5,6 +5,7 @@ device = Device(kind); device.main(loaded(library))(device.put(image)) -> output
 
 from __future__ import annotations
 
+import ctypes
 import os
 import sys
 from collections.abc import Callable
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     Entry = Callable[[tvm.runtime.Tensor], tvm.runtime.Tensor]
 
+TVM_RUNTIME = "libtvm_runtime_cuda.so"
+"""TVM loads it by itself only beside its compiler, which a session does without."""
+
 GPU_CACHE_BYTES = 128 << 20
 """No second-level cache of NVIDIA's has more."""
 
@@ -36,14 +40,11 @@ class Device:
     """That of a target's `kind`; where CUDA can't use the GPU, the process ends and says so."""
 
     def __init__(self, kind: str) -> None:
+        import tvm
+
         self._on_gpu = kind == "cuda"
         if self._on_gpu:
-            gpu.load_runtime()
-        import tvm
-        import tvm_ffi
-
-        # TVM's own would compile the source anew, and a board has no compiler.
-        tvm_ffi.register_global_func("tvm_callback_cuda_compile", gpu.machine_code, override=True)
+            _prepare_tvm(Path(tvm.__file__).parent / "lib" / TVM_RUNTIME)
         self._device = tvm.device(kind, 0)
         if not self._device.exist:
             sys.exit(f"target: TVM can use no GPU here; it takes {gpu.NEEDED}")
@@ -86,3 +87,16 @@ class Device:
     def describe(self) -> dict[str, str]:
         """What `machine.environment` doesn't tell."""
         return {"gpu": str(self._device.device_name)} if self._on_gpu else {}
+
+
+def _prepare_tvm(runtime: Path) -> None:
+    """Have TVM know GPUs, and take the machine code that is in a library."""
+    import tvm_ffi
+
+    gpu.load_runtime()
+    try:
+        ctypes.CDLL(os.fspath(runtime))
+    except OSError as error:
+        sys.exit(f"target: TVM can use no GPU here ({error}); it takes {gpu.NEEDED}")
+    # TVM's own would compile the source anew, and a board has no compiler.
+    tvm_ffi.register_global_func("tvm_callback_cuda_compile", gpu.machine_code, override=True)

@@ -1,6 +1,6 @@
 """The NVIDIA GPU of this machine, and what TVM needs to run code on it. Nothing but Python is imported.
 
-arch() -> "sm_87", or "" where there is none that can be used; load_runtime() before TVM is imported
+arch() -> "sm_87", or "" where there is none that can be used; load_runtime()
 with_machine_code(source, code) -> source; machine_code(source) -> code
 """
 
@@ -45,10 +45,7 @@ def arch() -> str:
 
 
 def load_runtime() -> bool:
-    """Have CUDA's runtime in this process, the system's or that of NVIDIA's package; whether it is there.
-
-    TVM finds it so when it is imported later on.
-    """
+    """Have CUDA's runtime in this process, the system's or that of NVIDIA's package; whether it is there."""
     folder = pip_folder()
     return any(
         _loaded(name) is not None
