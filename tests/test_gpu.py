@@ -144,6 +144,14 @@ def test_a_library_fits_a_gpu_of_its_own_compute_capability(orin: Target) -> Non
     assert "has none" in reason
 
 
+def test_a_library_for_the_cpu_is_not_taken_for_one_of_the_gpu_beside_it(orin: Target) -> None:
+    cpu = target.resolve(config.declared_target("jetson_orin"))
+    with pytest.raises(target.DoesNotFit, match="computes on the CPU"):
+        target.on_board(cpu, orin)
+    with pytest.raises(target.DoesNotFit, match="has none"):
+        target.on_board(orin, cpu)
+
+
 def test_a_gpu_target_is_read_as_it_was_written(orin: Target, tmp_path: Path) -> None:
     target.write(orin, tmp_path / "target.json")
     assert target.read(tmp_path / "target.json") == orin

@@ -151,7 +151,9 @@ def moved(target: Target, address: Address) -> Target:
 def on_board(made_for: Target, board: Target) -> Target:
     """`made_for`, run on the board of another target; UserError (target) where that can't run its code."""
     there = Machine(architecture(board.triple), system(board.triple), board.instruction_sets, board.arch)
-    require_no(misfits(made_for, there, board.name), made_for, board.name)
+    on_cpu = made_for.kind == "cpu" and board.kind != "cpu"
+    reasons = (f"it computes on the CPU, and {board.name} is a GPU",) if on_cpu else ()
+    require_no((*reasons, *misfits(made_for, there, board.name)), made_for, board.name)
     reached = ("name", "cores", "affinity", "smt", "emulated", "reach", "rpc")
     return replace(made_for, **{part: getattr(board, part) for part in reached})
 
