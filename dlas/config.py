@@ -35,7 +35,10 @@ GROUPS = ("dataset", "model", "compression", "algo", "format", "compiler", "tune
 SINGLE_FORMATS = ("dense", "csr", "bsr", "channel_index")
 FORMATS = (*SINGLE_FORMATS, "auto")
 COMPILERS = ("tvm",)
+UNTUNED = "dlas.systems.tuners.none"
 REACHES = ("local", "rpc", "tracker")
+KINDS = ("cpu", "cuda")
+GPU_ARCH = re.compile(r"sm_\d{2,3}")
 # What else decides the numbers of a point: a new version of any of these makes it another point.
 TOOLS = ("dlas", "apache-tvm", "numpy", "pillow", "torch", "torch-pruning")
 
@@ -253,12 +256,17 @@ class Target:
     rpc: Rpc = field(default_factory=Rpc)
     smt: bool = True
     """Whether several hardware threads of one core are used; else the first of each."""
+    kind: str = "cpu"
+    """cpu, or cuda: an NVIDIA GPU beside it computes."""
+    arch: str | None = None
+    """Of the GPU, its compute capability, such as sm_87; null for that of the GPU in this machine."""
 
     def __post_init__(self) -> None:
         enough = self.cores is None or self.cores >= 1
         require(enough, "target.cores", f"{self.cores} is too small", "1 or more, or null for every core")
         known = self.reach in REACHES
         require(known, "target.reach", f"'{self.reach}' is not built", f"one of: {', '.join(REACHES)}")
+        self._require_gpu()
         for name in ("triple", "cpu", "cores"):
             told = self.reach == "local" or getattr(self, name) is not None
             remedy = "what the board has, as conf/target/raspberrypi4.yaml tells"
@@ -268,6 +276,20 @@ class Target:
         named = self.reach != "tracker" or bool(self.rpc.key)
         require(named, "target.rpc.key", "is empty", "the key of the boards that the tracker is asked for")
         self._require_affinity()
+
+    def _require_gpu(self) -> None:
+        known = self.kind in KINDS
+        require(known, "target.kind", f"'{self.kind}' is not built", f"one of: {', '.join(KINDS)}")
+        gpu = self.kind == "cuda"
+        if self.arch is None:
+            problem = "null stands for the GPU of this machine, and the board's is another"
+            require(not gpu or self.reach == "local", "target.arch", problem, "such as sm_87")
+            return
+        require(
+            gpu, "target.arch", f"{self.arch} is a GPU's, and the kind is cpu", "target.kind=cuda or null"
+        )
+        right = GPU_ARCH.fullmatch(self.arch) is not None
+        require(right, "target.arch", f"'{self.arch}' is no compute capability", "such as sm_87")
 
     def _require_affinity(self) -> None:
         if self.affinity is None:
@@ -390,6 +412,8 @@ def check(stack: Stack) -> None:
     _require_data_type_last(stack)
     _require_format(stack)
     _require_image_size(stack.model, stack.dataset)
+    if stack.target.kind == "cuda":
+        _require_gpu_schedules(stack)
     if stack.model.weights is not None:
         weights_file.find(stack.model.weights)
 
@@ -416,6 +440,27 @@ def _require_format(stack: Stack) -> None:
     algorithm = stack.algo.name
     require(
         bool(made), "format", f"{algorithm} has no kernels for weights in {name}", "another algo= or format="
+    )
+
+
+def _require_gpu_schedules(stack: Stack) -> None:
+    """A GPU takes dense floating-point kernels of algorithms with a schedule for it, untuned."""
+    what = f"the GPU of '{stack.target.name}'"
+    lacking = [
+        module.rpartition(".")[2] for module in stack.algo.modules if not module_exists(f"{module}_cuda")
+    ]
+    remedy = "algo=direct or algo=gemm"
+    require(not lacking, "algo", f"GPUs have no schedule of {', '.join(lacking)}", remedy)
+    several = len(stack.algo.modules) > 1
+    require(not several, "algo", f"'{stack.algo.name}' measures layers on CPUs, not on {what}", remedy)
+    name = stack.format.name
+    require(name == "dense", "format", f"no kernel of {what} takes weights in {name}", "format=dense")
+    integer = any(step.data_type == "int8" for step in stack.compression.values())
+    remedy = "compression=float16, or one that leaves float32"
+    require(not integer, "compression", f"no kernel of {what} takes int8", remedy)
+    tuned = stack.tuner.module != UNTUNED
+    require(
+        not tuned, "tuner", f"{stack.tuner.name} tunes kernels of CPUs, not those of {what}", "tuner=none"
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from dlas import bundling, config, datasets, stages
 from dlas.hardware import deployment, kernels, target
 from dlas.stage import StageStore
+from dlas.systems import building
 
 PROFILED_RUNS = 30
 """Of the per-layer table: each layer's time is a median over as many runs."""
@@ -30,6 +31,7 @@ def run_point(stack: config.Stack, bundle: Path) -> Point:
     store = StageStore(Path(stack.artifacts) / "stages")
     board = target.resolve(stack.target)
     deployment.require_board(board)
+    building.require_tools(board)
     dataset = datasets.normalized_for(stack.model, datasets.load(stack.dataset))
 
     trained = stages.train(stack, dataset, store)

@@ -55,6 +55,7 @@ def test_every_option_composes_and_lists_every_setting(group: str, option: str) 
     """What a YAML leaves out could not be overridden without Hydra's `+`."""
     fitting = ["model.image_size=null"]  # or it might not fit the default dataset
     fitting += ["compression=weight_pruning"] if group == "format" else []
+    fitting += ["tuner=none"] if group == "target" else []  # what a GPU takes
     stack = parsed(f"{group}={option}", *fitting)
     chosen, written = getattr(stack, group), composed(f"{group}={option}")[group]
     if group == "compression":
@@ -183,6 +184,32 @@ def test_a_combination_of_algorithm_and_format_that_cannot_be_is_refused(
 )
 def test_a_combination_of_algorithm_and_format_that_can_be_is_taken(overrides: list[str]) -> None:
     assert parsed(*overrides).format.formats
+
+
+@pytest.mark.parametrize(
+    ("overrides", "key", "hint"),
+    [
+        (["algo=spatial_pack", "tuner=none"], "algo", "algo=gemm"),
+        (["algo=auto", "tuner=none"], "algo", "algo=gemm"),
+        (["algo=auto", "algo.candidates=[dlas.algorithms.direct,dlas.algorithms.gemm]"], "algo", "algo=gemm"),
+        (["compression=weight_pruning", "format=csr", "tuner=none"], "format", "format=dense"),
+        (["compression=int8", "tuner=none"], "compression", "float16"),
+        (["tuner=metaschedule"], "tuner", "tuner=none"),
+        (["tuner=none", "target.arch=turing"], "target.arch", "sm_87"),
+        (["tuner=none", "target.kind=cpu", "target.arch=sm_87"], "target.arch", "target.kind=cuda"),
+        (["tuner=none", "target.kind=opencl"], "target.kind", "cuda"),
+        (["target=jetson_orin_gpu", "tuner=none", "target.arch=null"], "target.arch", "sm_87"),
+    ],
+)
+def test_what_a_gpu_does_not_take_is_refused(overrides: list[str], key: str, hint: str) -> None:
+    error = refused("target=cuda", *overrides)
+    assert error.key == key
+    assert hint in error.remedy
+
+
+@pytest.mark.parametrize("override", ["algo=direct", "algo=gemm", "compression=float16"])
+def test_what_a_gpu_takes(override: str) -> None:
+    assert parsed("target=cuda", "tuner=none", override).target.kind == "cuda"
 
 
 @pytest.mark.parametrize("override", ["train=[1]", "compression.channel_pruning.finetune=[3]"])

@@ -11,6 +11,7 @@ import tiny_library
 
 from dlas import config
 from dlas.hardware import energy, measurement, session, target
+from dlas.hardware.device import Device
 
 
 @pytest.fixture
@@ -79,7 +80,7 @@ def test_energy_is_in_the_timing_and_in_the_metrics(
     host = target.resolve(config.Target(name="host"))
     library = tiny_library.export_calling(target.tvm_target(host), tmp_path / "sleeping.so", "usleep", 4000)
     monkeypatch.setenv("TVM_NUM_THREADS", "1")
-    told = session.timed(library, tiny_library.images(1), 20, 1, 0, sysfs)
+    told = session.timed(library, tiny_library.images(1), 20, 1, 0, Device("cpu"), sysfs)
     protocol = config.Timing(name="test", runs=20)
     found = measurement.of_sessions({1: [told]}, [], protocol, emulated=False)
     assert found.energy_mj["package-0"] == 0

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_networks import IMAGE, Residual
 from torch import nn
 
 from dlas import config
@@ -18,42 +19,11 @@ from dlas.systems.building import build_library
 from dlas.systems.lowering import lower
 
 DIRECT, GEMM = "dlas.algorithms.direct", "dlas.algorithms.gemm"
-IMAGE = (1, 3, 12, 12)
-
-
-class Residual(nn.Module):
-    """Every epilogue: bias, batch norm, a residual from either side, a shared output, no activation."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, 16, 3, padding=1)
-        self.first = nn.Conv2d(16, 16, 3, padding=1, bias=False)
-        self.norm = nn.BatchNorm2d(16)
-        self.second = nn.Conv2d(16, 16, 3, padding=1, bias=False)
-        self.shortcut = nn.Conv2d(16, 32, 1, stride=2)
-        self.down = nn.Conv2d(16, 32, 3, stride=2, padding=1)
-        self.shared = nn.Conv2d(32, 32, 1)
-        self.depthwise = nn.Conv2d(32, 32, 3, padding=1, groups=32)
-        self.classifier = nn.Linear(32, 5)
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        stem = torch.relu(self.stem(image))
-        block = torch.relu(stem + self.second(torch.relu(self.norm(self.first(stem)))))
-        joined = torch.relu(self.down(block) + self.shortcut(block))
-        shared = self.shared(joined)
-        mixed = self.depthwise(torch.relu(shared)) + torch.sigmoid(shared)
-        pooled = nn.functional.adaptive_avg_pool2d(nn.functional.max_pool2d(mixed, 2), 1)
-        return self.classifier(pooled.flatten(1))
 
 
 @pytest.fixture(scope="module")
 def network() -> nn.Module:
-    torch.manual_seed(0)
-    model = Residual()
-    with torch.no_grad():
-        model.norm.running_mean.uniform_(-1, 1)
-        model.norm.running_var.uniform_(0.5, 2)
-    return model.eval()
+    return Residual().eval()
 
 
 def test_epilogues_are_taken_in(network: nn.Module) -> None:

@@ -21,8 +21,12 @@ whose parameters can be tuned where there are two more:
                                                     the most promising; its fields are plain JSON values
     kernel_with(workload, target, one) -> PrimFunc  the kernel with one of these
 
+An algorithm in TE that serves GPUs too has a module more, `direct_cuda`, with
+
+    schedule(function, workload, target) -> PrimFunc    of what `compute` defines, bound to blocks and threads
+
 `workload` has the blocks that `layouts` answered, except where it is asked of `unsupported` and `layouts`.
 
-What algorithms share is in `dense`, `sparse` and `integer`, and here what a layer is (`workload`), how its
-activations lie (`layout`) and what follows its sums (`activation`).
+What algorithms share is in `dense`, `sparse`, `integer` and `gpu`, and here what a layer is (`workload`), how
+its activations lie (`layout`) and what follows its sums (`activation`).
 """

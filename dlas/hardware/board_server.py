@@ -117,8 +117,8 @@ def _answer_to_clients() -> None:
     tvm_ffi.register_global_func("dlas.board.run", _run, override=True)
 
 
-def _about() -> str:
-    return json.dumps(asdict(machine.this_machine()))
+def _about(kind: str) -> str:
+    return json.dumps(asdict(machine.this_machine(kind)))
 
 
 def _run(text: str) -> str:

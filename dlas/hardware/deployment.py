@@ -129,6 +129,7 @@ def session_result(
     """
     np.save(folder / "inputs.npy", inputs, allow_pickle=False)
     order = {**order, "cores": target.cores, "affinity": list(target.affinity), "smt": target.smt}
+    order["device"] = target.kind
     if target.reach != "local":
         return remote.session_result(folder, result, target, library, order, time_limit)
     require_fit(target)

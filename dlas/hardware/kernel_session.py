@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from dlas.hardware.device import Device, loaded
+
 LEAST_NS = 30_000_000
 """Each kernel of a pair is run for at least this long, 30 ms …"""
 
@@ -44,9 +46,9 @@ def relative_error(output: np.ndarray, expected: np.ndarray) -> float:
     return float(np.abs(output - expected).max()) / scale
 
 
-def profiled(library: Path, inputs: np.ndarray, runs: int) -> list[dict[str, Any]]:
+def profiled(library: Path, inputs: np.ndarray, runs: int, device: Device) -> list[dict[str, Any]]:
     """Every kernel call of `main` with its samples; the first run is not kept."""
-    network = Network(library, inputs)
+    network = Network(library, inputs, device)
     network.run()
     return network.profile(runs)
 
@@ -68,14 +70,14 @@ def timed(library: Path, kernels: Iterable[Mapping[str, Any]]) -> list[list[int]
 class Network:
     """A network's library, loaded, with the input that it is timed on."""
 
-    def __init__(self, library: Path, inputs: np.ndarray) -> None:
+    def __init__(self, library: Path, inputs: np.ndarray, device: Device) -> None:
         import tvm
-        from tvm.runtime.vm import VirtualMachine
 
-        self._image = tvm.runtime.tensor(inputs)
-        executable = tvm.runtime.load_module(str(library))
-        self._plain = VirtualMachine(executable, tvm.cpu())["main"]
-        self._machine = VirtualMachine(executable, tvm.cpu())
+        self._device = device
+        self._image = device.put(inputs)
+        network = loaded(library)
+        self._plain = device.main(network)
+        self._machine = device.machine(network)
         self._main = self._machine["main"]
         self._calls: list[tuple[str, int]] = []
         self._started = 0
@@ -103,6 +105,7 @@ class Network:
     def _instrument(
         self, function: object, name: str, before: bool, result: object, *arguments: object
     ) -> int:
+        self._device.wait()
         now = time.perf_counter_ns()
         if before:
             self._started = now

@@ -18,7 +18,7 @@ from typing import Any
 
 import psutil
 
-from dlas.hardware import instruction_sets
+from dlas.hardware import gpu, instruction_sets
 from dlas.hardware.instruction_sets import architecture
 
 EMULATOR = "DLAS_EMULATOR"
@@ -60,6 +60,8 @@ class Machine:
     architecture: str
     system: str
     instruction_sets: tuple[str, ...]
+    gpu: str = ""
+    """The compute capability of its GPU, such as sm_87; "" where CUDA can use none, or none was asked for."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,16 @@ class State:
     """How often the cores were slowed down for their heat."""
 
 
-def this_machine() -> Machine:
-    """The machine that this process runs on; imports no TVM on Linux."""
+def this_machine(kind: str = "cpu") -> Machine:
+    """The machine that this process runs on; imports no TVM on Linux.
+
+    Only for a target of the kind cuda its GPU is asked for, whose driver may take seconds to wake.
+    """
     return Machine(
         architecture=architecture(platform.machine()),
         system=system(),
         instruction_sets=instruction_sets.of_this_machine(),
+        gpu=gpu.arch() if kind == "cuda" else "",
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from dlas.hardware.device import Device
 from dlas.hardware.kernel_session import Network
 
 ROUNDS = 5
@@ -17,9 +18,9 @@ WARM_UP = 2
 """Runs at the start of a turn that are not kept: the networks share the caches."""
 
 
-def raced(libraries: Sequence[Path], inputs: np.ndarray, runs: int) -> list[dict[str, Any]]:
+def raced(libraries: Sequence[Path], inputs: np.ndarray, runs: int, device: Device) -> list[dict[str, Any]]:
     """Per library: `samples_ns` of whole runs, and `calls` with the samples of every kernel call."""
-    networks = [Network(library, inputs) for library in libraries]
+    networks = [Network(library, inputs, device) for library in libraries]
     samples: list[list[int]] = [[] for _ in networks]
     calls: list[list[dict[str, Any]]] = [[] for _ in networks]
     for _ in range(ROUNDS):

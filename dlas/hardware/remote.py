@@ -205,8 +205,9 @@ def _require_fit(board: Connection, target: Target) -> None:
             key="target.rpc",
             remedy=_starting(target),
         )
-    found = json.loads(_answer(target, ANSWER_SECONDS, partial(board.call, ABOUT)))
-    machine = Machine(found["architecture"], found["system"], tuple(found["instruction_sets"]))
+    found = json.loads(_answer(target, ANSWER_SECONDS, partial(board.call, ABOUT, target.kind)))
+    extensions = tuple(found["instruction_sets"])
+    machine = Machine(found["architecture"], found["system"], extensions, found["gpu"])
     require_no(misfits(target, machine, "the board"), target, f"the board {name_of(target)}")
 
 

@@ -15,7 +15,8 @@ Files that are not named in full lie in the folder of the request, which is the 
 
 `inputs` is an .npy of shape (N, C, H, W), run `batch` at a time; "time" runs them all at once, "profile" and
 "race" the first of them, "kernels" makes its own, "compare" and "candidates" read theirs. `affinity` lists
-the cores to run on, or none.
+the cores to run on, or none. `device` is cpu or cuda; "compare", "kernels" and "candidates" know the CPU
+alone.
 """
 
 from __future__ import annotations
@@ -31,14 +32,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from importlib.abc import MetaPathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from dlas.hardware import candidate_session, energy, kernel_session, machine, race_session
-
-if TYPE_CHECKING:
-    import tvm
+from dlas.hardware.device import Device, loaded
 
 PR_SET_PDEATHSIG = 1
 """Linux, include/uapi/linux/prctl.h."""
@@ -64,35 +63,30 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def load(library: Path) -> Callable[[tvm.runtime.Tensor], tvm.runtime.Tensor]:
-    """The library's entry, `main`."""
-    import tvm
-    from tvm.runtime.vm import VirtualMachine
-
-    entry: Callable[[tvm.runtime.Tensor], tvm.runtime.Tensor]
-    entry = VirtualMachine(tvm.runtime.load_module(os.fspath(library)), tvm.cpu())["main"]
-    return entry
-
-
-def compute(library: Path, inputs: np.ndarray, batch: int) -> np.ndarray:
+def compute(library: Path, inputs: np.ndarray, batch: int, device: Device) -> np.ndarray:
     """The outputs of every input, (N, …), by a library for `batch` inputs; the last ones may be filled up."""
-    import tvm
-
-    main = load(library)
+    main = device.main(loaded(library))
     starts = range(0, len(inputs), batch)
     filled = [np.resize(inputs[start : start + batch], (batch, *inputs.shape[1:])) for start in starts]
-    return np.concatenate([main(tvm.runtime.tensor(images)).numpy() for images in filled])[: len(inputs)]
+    return np.concatenate([main(device.put(images)).numpy() for images in filled])[: len(inputs)]
 
 
 def timed(
-    library: Path, inputs: np.ndarray, runs: int, warmup: int, cold: int, sysfs: Path = energy.SYSFS
+    library: Path,
+    inputs: np.ndarray,
+    runs: int,
+    warmup: int,
+    cold: int,
+    device: Device,
+    sysfs: Path = energy.SYSFS,
 ) -> dict[str, Any]:
     """One session of runs of all `inputs` at once: a first run, `warmup` runs that are not kept, `runs`
-    samples of one run each, and `cold` samples each after the caches were filled with something else."""
-    import tvm
+    samples of one run each, and `cold` samples each after the caches were filled with something else.
 
-    main = load(library)
-    image = tvm.runtime.tensor(inputs)
+    On a GPU the images lie in its memory beforehand, and the output stays there.
+    """
+    main = device.main(loaded(library))
+    image = device.put(inputs)
     gc.collect()
     gc.disable()
     before = machine.state()
@@ -110,13 +104,13 @@ def timed(
     return {
         "first_ns": first,
         "samples_ns": samples,
-        "cold_ns": _cold_nanoseconds(main, image, cold) if cold else [],
+        "cold_ns": _cold_nanoseconds(main, image, cold, device) if cold else [],
         "joules": joules if machine.emulator() is None else {},  # an emulated board sees its host's meters
         "before": asdict(before),
         "after": asdict(after),
         "threads": int(os.environ["TVM_NUM_THREADS"]),
         "emulated": machine.emulator() is not None,
-        "environment": machine.environment(),
+        "environment": machine.environment() | device.describe(),
     }
 
 
@@ -135,13 +129,14 @@ def serve(request: Mapping[str, Any]) -> None:
     """Do what the request asks and write its result."""
     library, result = Path(request["library"]), Path(request["result"])
     inputs = np.load(request["inputs"], allow_pickle=False)
+    device = Device(request["device"])
     if request["command"] == "compute":
-        np.save(result, compute(library, inputs, request["batch"]), allow_pickle=False)
+        np.save(result, compute(library, inputs, request["batch"], device), allow_pickle=False)
     elif request["command"] == "time":
         protocol = {name: request[name] for name in ("runs", "warmup", "cold")}
-        result.write_text(json.dumps(timed(library, inputs, **protocol)))
+        result.write_text(json.dumps(timed(library, inputs, **protocol, device=device)))
     elif request["command"] == "profile":
-        result.write_text(json.dumps(kernel_session.profiled(library, inputs, request["runs"])))
+        result.write_text(json.dumps(kernel_session.profiled(library, inputs, request["runs"], device)))
     elif request["command"] == "compare":
         result.write_text(json.dumps(kernel_session.compared(library, request["pairs"])))
     elif request["command"] == "kernels":
@@ -155,7 +150,7 @@ def serve(request: Mapping[str, Any]) -> None:
         result.write_text(json.dumps(found))
     elif request["command"] == "race":
         libraries = [Path(path) for path in request["libraries"]]
-        result.write_text(json.dumps(race_session.raced(libraries, inputs, request["runs"])))
+        result.write_text(json.dumps(race_session.raced(libraries, inputs, request["runs"], device)))
     else:
         raise ValueError(f"no such command: {request['command']}")
 
@@ -166,12 +161,13 @@ def _nanoseconds(main: Callable[[Any], Any], image: Any) -> int:
     return time.perf_counter_ns() - start
 
 
-def _cold_nanoseconds(main: Callable[[Any], Any], image: Any, runs: int) -> list[int]:
+def _cold_nanoseconds(main: Callable[[Any], Any], image: Any, runs: int, device: Device) -> list[int]:
     """Of runs that each find the caches full of another array."""
     other = np.zeros(machine.largest_cache_bytes(), np.uint8)
     samples = []
     for _ in range(runs):
         other += 1
+        device.fill_caches(other)
         samples.append(_nanoseconds(main, image))
     return samples
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlas import config
 from dlas.errors import UserError
-from dlas.hardware import instruction_sets, machine
+from dlas.hardware import gpu, instruction_sets, machine
 from dlas.hardware.instruction_sets import architecture
 from dlas.hardware.machine import SYSTEMS
 from dlas.hardware.machine import Machine as Machine
@@ -65,6 +65,10 @@ class Target:
     rpc: config.Rpc = field(default_factory=config.Rpc)
     smt: bool = True
     """Whether several hardware threads of one core are used."""
+    kind: str = "cpu"
+    """What computes: the CPU, or with cuda a GPU beside it."""
+    arch: str = ""
+    """The compute capability of that GPU, such as sm_87."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +84,7 @@ def resolve(declared: config.Target) -> Target:
     """The target that `declared` stands for.
 
     Raises UserError (target.triple, target.cpu, target.cores) for what LLVM does not know, and for a null
-    that only a machine at hand could answer when another machine is meant.
+    that only a machine at hand could answer when another machine is meant, or (target.arch) this one cannot.
     """
     from tvm.target import codegen
 
@@ -133,6 +137,8 @@ def resolve(declared: config.Target) -> Target:
         emulated=declared.emulated,
         reach=declared.reach,
         rpc=declared.rpc,
+        kind=declared.kind,
+        arch=_arch(declared) if declared.kind == "cuda" else "",
     )
 
 
@@ -144,8 +150,10 @@ def moved(target: Target, address: Address) -> Target:
 
 def on_board(made_for: Target, board: Target) -> Target:
     """`made_for`, run on the board of another target; UserError (target) where that can't run its code."""
-    there = Machine(architecture(board.triple), system(board.triple), board.instruction_sets)
-    require_no(misfits(made_for, there, board.name), made_for, board.name)
+    there = Machine(architecture(board.triple), system(board.triple), board.instruction_sets, board.arch)
+    on_cpu = made_for.kind == "cpu" and board.kind != "cpu"
+    reasons = (f"it computes on the CPU, and {board.name} is a GPU",) if on_cpu else ()
+    require_no((*reasons, *misfits(made_for, there, board.name)), made_for, board.name)
     reached = ("name", "cores", "affinity", "smt", "emulated", "reach", "rpc")
     return replace(made_for, **{part: getattr(board, part) for part in reached})
 
@@ -162,16 +170,15 @@ def tvm_target(target: Target) -> tvm.target.Target:
     """The target as TVM's compiler takes it."""
     from tvm.target import Target as TvmTarget
 
-    return TvmTarget(
-        {
-            "kind": "llvm",
-            "mtriple": target.triple,
-            "mcpu": target.cpu,
-            "num-cores": target.cores,
-            **({"mattr": list(target.features)} if target.features else {}),
-            **ABI.get(architecture(target.triple), {}),
-        }
-    )
+    cpu = {
+        "kind": "llvm",
+        "mtriple": target.triple,
+        "mcpu": target.cpu,
+        "num-cores": target.cores,
+        **({"mattr": list(target.features)} if target.features else {}),
+        **ABI.get(architecture(target.triple), {}),
+    }
+    return TvmTarget({"kind": "cuda", "arch": target.arch, "host": cpu} if target.kind == "cuda" else cpu)
 
 
 def misfits(target: Target, found: Machine, what: str = "this machine") -> tuple[str, ...]:
@@ -184,12 +191,15 @@ def misfits(target: Target, found: Machine, what: str = "this machine") -> tuple
     missing = [name for name in target.instruction_sets if name not in found.instruction_sets]
     if missing:
         reasons.append(f"it is made for {target.cpu}, and {what}'s CPU lacks {', '.join(missing)}")
+    if target.kind == "cuda" and target.arch != found.gpu:
+        there = f"{what}'s GPU is {found.gpu}" if found.gpu else f"{what} has none that CUDA can use"
+        reasons.append(f"it is made for a GPU of {target.arch}, and {there}")
     return tuple(reasons)
 
 
 def require_fit(target: Target) -> None:
     """UserError (target) with every reason unless a library made for `target` runs on this machine."""
-    require_no(misfits(target, this_machine()), target, "this machine")
+    require_no(misfits(target, this_machine(target.kind)), target, "this machine")
 
 
 class DoesNotFit(UserError):
@@ -199,10 +209,13 @@ class DoesNotFit(UserError):
 def require_no(reasons: tuple[str, ...], target: Target, machine: str) -> None:
     """DoesNotFit (target) that tells the reasons, if there are any."""
     if reasons:
+        there, needed = f"a {target.cpu} ({target.triple})", ""
+        if target.kind == "cuda":
+            there, needed = f"{there} with a GPU of {target.arch}", f" A GPU takes {gpu.NEEDED}."
         raise DoesNotFit(
             f"the library does not run on {machine}: {'; '.join(reasons)}",
             key="target",
-            remedy=f"Run it on a {target.cpu} ({target.triple}), or build it for {machine}.",
+            remedy=f"Run it on {there}, or build it for {machine}.{needed}",
         )
 
 
@@ -261,6 +274,17 @@ def _features(triple: str, cpu: str, more: str) -> set[str]:
 
     described = {"kind": "llvm", "mtriple": triple, "mcpu": cpu, "mattr": [more]}
     return {str(name) for name in codegen.llvm_get_cpu_features(TvmTarget(described))}
+
+
+def _arch(declared: config.Target) -> str:
+    arch = declared.arch or gpu.arch()
+    if not arch:
+        raise UserError(
+            "null stands for the GPU of this machine, and there is none that CUDA can use",
+            key="target.arch",
+            remedy=f"It takes {gpu.NEEDED}. For the GPU of a board: target=jetson_orin_gpu, or one like it.",
+        )
+    return arch
 
 
 def _usable(declared: config.Target) -> int:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 
 import tvm
 from tvm import relax
 
+from dlas.algorithms.gpu.rules import schedule_by_rules
 from dlas.hardware.target import Target, tvm_target
-from dlas.systems import kernels, linking
+from dlas.systems import cuda_compiler, kernels, linking
 from dlas.systems.fallback import schedule_plainly
 from dlas.systems.program import LoweredProgram
 
@@ -24,20 +26,29 @@ def build_library(
     """Write the shared library whose `main(input)` is the whole network.
 
     `tuned` holds scheduled kernels by name; every other kernel gets its algorithm's untuned schedule.
-    Raises UserError where nothing is there to link it for the target.
+    Raises UserError where nothing is there to compile or to link it for the target.
     """
-    linking.link_command(target)
-    module = _bound(_scheduled(program, tuned, target), program)
-    with tvm.transform.PassContext(opt_level=opt_level):
+    require_tools(target)
+    module = _bound(scheduled(program, tuned, target), program)
+    machine_code = cuda_compiler.embedding(target) if target.kind == "cuda" else nullcontext()
+    with machine_code, tvm.transform.PassContext(opt_level=opt_level):
         executable = tvm.compile(module, tvm_target(target), relax_pipeline=_to_virtual_machine())
     linking.export(executable, target, destination)
 
 
-def _scheduled(
+def require_tools(target: Target) -> None:
+    """UserError unless what compiles and links for the target is there."""
+    linking.link_command(target)
+    if target.kind == "cuda":
+        cuda_compiler.require(target)
+
+
+def scheduled(
     program: LoweredProgram, tuned: Mapping[str, tvm.tirx.PrimFunc], target: Target
 ) -> tvm.IRModule:
+    """The program with every PrimFunc scheduled: as in `tuned`, else by its own untuned schedule."""
     layers = {layer.kernel: layer for layer in program.layers}
-    scheduled = tvm.IRModule(program.module.functions, attrs=program.module.attrs)
+    module = tvm.IRModule(program.module.functions, attrs=program.module.attrs)
     for var, function in program.module.functions_items():
         name = var.name_hint
         if name in tuned:
@@ -45,11 +56,16 @@ def _scheduled(
         elif name in layers:
             kernel = kernels.untuned(layers[name], target)
         elif isinstance(function, tvm.tirx.PrimFunc):
-            kernel = schedule_plainly(function)
+            kernel = _beside_layers(function, target)
         else:
             continue
-        scheduled.update_func(var, kernel.with_attr("global_symbol", name))
-    return scheduled
+        module.update_func(var, kernel.with_attr("global_symbol", name))
+    return module
+
+
+def _beside_layers(function: tvm.tirx.PrimFunc, target: Target) -> tvm.tirx.PrimFunc:
+    """What is not a convolution."""
+    return schedule_by_rules(function, target.arch) if target.kind == "cuda" else schedule_plainly(function)
 
 
 def _bound(module: tvm.IRModule, program: LoweredProgram) -> tvm.IRModule:

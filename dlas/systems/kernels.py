@@ -7,6 +7,8 @@ import importlib
 import tvm
 from tvm import te
 
+from dlas.errors import UserError
+from dlas.finding import module_exists
 from dlas.hardware.target import Target
 from dlas.systems.program import ConvLayer
 
@@ -28,13 +30,28 @@ def definition(layer: ConvLayer) -> tvm.tirx.PrimFunc:
 
 
 def untuned(layer: ConvLayer, target: Target) -> tvm.tirx.PrimFunc:
-    """The layer's kernel by its algorithm's own schedule."""
+    """The layer's kernel by its algorithm's own schedule; UserError (target) where it has none for a GPU."""
+    if target.kind == "cuda":
+        return _for_gpu(layer, target)
     algorithm = importlib.import_module(layer.algorithm)
     if not is_searchable(layer.algorithm):
         return algorithm.kernel(layer.workload, target)
     sch = tvm.s_tir.Schedule(tvm.IRModule({"main": definition(layer)}))
     algorithm.schedule(sch, layer.workload, target)
     return sch.mod["main"]
+
+
+def _for_gpu(layer: ConvLayer, target: Target) -> tvm.tirx.PrimFunc:
+    scheduling, short = f"{layer.algorithm}_cuda", layer.algorithm.rpartition(".")[2]
+    if not module_exists(scheduling):
+        raise UserError(
+            f"layer {layer.name} is computed by {short}, which has no schedule for a GPU",
+            key="target",
+            remedy="a point of algo=direct or algo=gemm, with dense weights that are not int8",
+        )
+    kernel: tvm.tirx.PrimFunc
+    kernel = importlib.import_module(scheduling).schedule(definition(layer), layer.workload, target)
+    return kernel
 
 
 def has_parameters(algorithm: str) -> bool:

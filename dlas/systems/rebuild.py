@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 TUNERS = "dlas.systems.tuners."
 
-CODE = ("triple", "cpu", "cores", "vector_bytes", "vector_registers", "features")
+CODE = ("triple", "cpu", "cores", "vector_bytes", "vector_registers", "features", "kind", "arch")
 """Of a target, what decides the code."""
 
 
@@ -57,8 +57,8 @@ def rebuilt(bundle: Bundle, target: Target, destination: Path, batch_sizes: Iter
 
     For the bundle's own target, kernels that its run chose to keep tuned get the log's best schedule again;
     UserError where the log does not hold one. For another, each such schedule is tried on the target's board,
-    and kept where it is right and makes the network faster there. Raises UserError where the bundle names a
-    tuner that is not part of this package.
+    and kept where it is right and makes the network faster there; none is for a GPU. Raises UserError where
+    the bundle names a tuner that is not part of this package, or an algorithm that is not for the target.
     """
     lowered = program.load(bundle.model)
     chosen = json.loads((bundle.tuning / "choices.json").read_text())
@@ -74,6 +74,9 @@ def rebuilt(bundle: Bundle, target: Target, destination: Path, batch_sizes: Iter
     if _code(target) == _code(made_for):
         tuned = _replayed(bundle.tuning, chosen["tuner"], kept, target)
         carried = [Carried(name, carried=True, reason="it was measured for this target") for name in kept]
+    elif target.kind != made_for.kind:
+        reason = f"it is a schedule for a {made_for.kind} target, not for a {target.kind} one"
+        tuned, carried = {}, [Carried(name, carried=False, reason=reason) for name in kept]
     else:
         schedules = _schedules(bundle.tuning, chosen["tuner"], kept, target, foreign=True)
         carried, tuned = _tried(lowered, kept, schedules, target, opt_level, destination)

@@ -1,0 +1,1 @@
+"""What the schedules for GPUs share."""
