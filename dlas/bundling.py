@@ -121,13 +121,12 @@ def tags(found: Results) -> dict[str, str]:
     fallbacks = [f"{row.layer}: {row.fallback_reason}" for row in found.layers if row.fallback_reason]
     untuned = [row.layer for row in found.layers if row.workload and row.schedule == "untuned"]
     tuned = any(choice.tuned for choice in found.kernels.choices)
-    unsteady = dict.fromkeys(reason for one in found.timing.batches for reason in one.unsteady)
     noted = {
         "dlas.fallbacks": "; ".join(fallbacks),
         "dlas.untuned_layers": ", ".join(untuned),
         "dlas.tuning_stopped": found.tuned.stopped,
         "dlas.untuned_batches": ", ".join(str(batch.size) for batch in found.batches) if tuned else "",
-        "dlas.unsteady": "; ".join(unsteady),
+        "dlas.unsteady": "; ".join(found.timing.unsteady_at_any_size),
         "dlas.emulated": found.timing.environment["cpu"] if found.timing.emulated else "",
     }
     return {name: text for name, text in noted.items() if text}

@@ -202,7 +202,7 @@ def _log(store: Store, original: str, found: Redeployed, folder: Path) -> None:
     tags = {"dlas.verdict": found.verdict, "dlas.rebuilt": "false" if made is None else made.target.name}
     if comparison.new.emulated:
         tags["dlas.emulated"] = str(comparison.new.environment["cpu"])
-    if unsteady := dict.fromkeys(reason for one in comparison.new.batches for reason in one.unsteady):
+    if unsteady := comparison.new.unsteady_at_any_size:
         tags["dlas.unsteady"] = "; ".join(unsteady)
     run_id = tracking.log_redeploy(store, original, f"redeploy of {original}", metrics, tags, files)
     print(f"logged     run {run_id}")

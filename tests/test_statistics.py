@@ -115,10 +115,14 @@ def test_of_several_sessions_the_worst_of_each_kind_is_told() -> None:
         later(stolen_seconds=3.0),
     ]
     sessions = tuple(Session(9, (9, 9), STILL, after) for after in ends)
-    assert Measurement(2, 1, 2, sessions).unsteady == (
+    worst = (
         machine.unsteadiness(STILL, ends[1])[0].reason,
         machine.unsteadiness(STILL, ends[2])[0].reason,
     )
+    assert Measurement(2, 1, 2, sessions).unsteady == worst
+    apart = Measurement(2, 1, 2, sessions[:2], larger={4: sessions[1:]})
+    assert apart.unsteady != worst
+    assert apart.unsteady_at_any_size == worst
 
 
 def test_a_governor_that_changes_the_clock_is_marked() -> None:

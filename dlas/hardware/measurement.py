@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -149,8 +149,13 @@ class Measurement:
     def unsteady(self) -> tuple[str, ...]:
         """The reasons not to trust this measurement, the worst session's of each kind; none when the board
         held still."""
-        timed = (*self.yardstick, *self.sessions)
-        return machine.worst(one for session in timed for one in session.unsteadiness)
+        return _worst((*self.yardstick, *self.sessions))
+
+    @property
+    def unsteady_at_any_size(self) -> tuple[str, ...]:
+        """Likewise of all batch sizes together."""
+        larger = (session for sessions in self.larger.values() for session in sessions)
+        return _worst((*self.yardstick, *self.sessions, *larger))
 
     def summary(self) -> dict[str, Any]:
         """What a reader wants first, in milliseconds."""
@@ -170,6 +175,10 @@ class Measurement:
             "emulated": self.emulated,
             **({"larger": {one.batch: one.summary() for one in self.batches[1:]}} if self.larger else {}),
         }
+
+
+def _worst(sessions: Iterable[Session]) -> tuple[str, ...]:
+    return machine.worst(one for session in sessions for one in session.unsteadiness)
 
 
 def write(measurement: Measurement, path: Path) -> None:
