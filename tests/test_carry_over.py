@@ -189,8 +189,11 @@ def test_the_function_gets_the_asked_name() -> None:
         ("y[i] =", "y[i] = (", "not TVMScript"),
     ],
 )
-def test_what_is_not_known_is_refused_by_name(known: str, unknown: str, named: str, tmp_path: Path) -> None:
-    spy = tmp_path / "spy"
+def test_what_is_not_known_is_refused_by_name(
+    known: str, unknown: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    spy = Path("spy")
     assert known in TWO_LIVE_ARRAYS
     script = TWO_LIVE_ARRAYS.replace(known, unknown, 1).replace("SPY", repr(str(spy)))
     with pytest.raises(CannotCarry) as refusal:
