@@ -26,7 +26,8 @@ IMAGE = (1, 16, 24, 24)
 
 @pytest.fixture(scope="module")
 def host() -> Target:
-    return resolve(config.Target("host"))
+    """One core of it: a kernel on more waits for those that other processes keep busy."""
+    return resolve(config.Target("host", cores=1))
 
 
 @pytest.fixture(scope="module")
