@@ -124,7 +124,7 @@ class _Product:
             with T.serial(self.weights.segments) as segment:
                 self._fill(viewed, n, top, segment)
                 with T.serial(share_blocks) as index, T.serial(tiles.runs) as run:
-                    block = T.bind(self.weights.block_of(share, index, shares))
+                    block = T.bind(self.weights.member(share, index, shares))
                     with _only_if(block < blocks, needed=blocks % shares != 0):
                         place = (index * tiles.runs + run) * block_size
                         sums = self._zeros()

@@ -9,8 +9,7 @@ from typing import Any, Protocol
 
 from tvm.script.ir_builder import tirx as T
 
-from dlas.algorithms.sparse import formats
-from dlas.algorithms.sparse.formats import CSR_BLOCK, KEPT_ROWS, segment_channels
+from dlas.algorithms.sparse.formats import CSR_BLOCK, KEPT_ROWS, block_of, segment_channels
 from dlas.algorithms.sparse.views import Views
 
 Term = tuple[Any, Sequence[Any]]
@@ -28,7 +27,7 @@ class Weights(Protocol):
     def blocks(self) -> int:
         """How many times `rows` output channels there are."""
 
-    def block_of(self, share: Any, index: Any, shares: int) -> Any:
+    def member(self, share: Any, index: Any, shares: int) -> Any:
         """The block that is number `index` of its share of the work."""
 
     @property
@@ -67,7 +66,7 @@ class BlockSparseRows:
     def blocks(self) -> int:
         return self.views.workload.out_channels // self.rows
 
-    def block_of(self, share: Any, index: Any, shares: int) -> Any:
+    def member(self, share: Any, index: Any, shares: int) -> Any:
         """Neighbors share cache lines, of what is stored and of the output."""
         return share * math.ceil(self.blocks / shares) + index
 
@@ -100,7 +99,7 @@ class BlockSparseRows:
         return group * segment_channels(workload, self.segments)
 
     def _terms(self, stored: Any) -> Sequence[Term]:
-        block = formats.block_of(self.views.workload)
+        block = block_of(self.views.workload)
         if block == CSR_BLOCK:
             return [(T.int32(self.offsets[stored]), [self.values[stored]])]
         return [
@@ -131,7 +130,7 @@ class KeptChannels:
     def blocks(self) -> int:
         return math.ceil(self.views.workload.out_channels / self.rows)
 
-    def block_of(self, share: Any, index: Any, shares: int) -> Any:
+    def member(self, share: Any, index: Any, shares: int) -> Any:
         """The last blocks have no weights."""
         return index * shares + share
 
@@ -170,7 +169,7 @@ class KeptChannels:
 
 def declare_block_sparse_rows(views: Views) -> BlockSparseRows:
     """The kernel's arguments for CSR and BSR."""
-    rows, columns = block = formats.block_of(views.workload)
+    rows, columns = block = block_of(views.workload)
     stored, pointers = T.int32(), T.int32()
     values, offsets, bounds = _arguments(
         values=((stored,) if block == CSR_BLOCK else (stored, columns, rows), "float32"),
