@@ -156,6 +156,16 @@ def test_without_a_network_the_message_names_files_and_debians_package(
         ("train-images-idx3-ubyte.gz", idx(np.zeros((30, 27, 28), np.uint8))),
         ("t10k-labels-idx1-ubyte.gz", idx(np.full(20, 10, np.uint8))),
     ],
+    ids=[
+        "no gzip",
+        "empty",
+        "gzip cut short",
+        "a pixel too few",
+        "labels for images",
+        "an image too few",
+        "a row too few",
+        "an eleventh class",
+    ],
 )
 def test_a_file_of_another_content_is_refused(fashion_root: Path, name: str, content: bytes) -> None:
     (fashion_root / name).write_bytes(content)
