@@ -11,7 +11,7 @@ import torch_pruning
 from hydra import compose, initialize_config_dir
 from torch import nn
 
-from dlas import config, datasets, models
+from dlas import config, datasets
 from dlas.compression import channel_pruning
 from dlas.compression.finetuning import Finetune
 from dlas.datasets.dataset import ImageDataset
@@ -205,16 +205,3 @@ def test_a_setting_out_of_range_is_refused_by_its_key(key: str, value: str) -> N
         parsed(f"{key}={value}")
     assert caught.value.key == key
     assert caught.value.remedy
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("model", ["vgg16", "resnet18", "resnet20"])
-def test_the_default_recipes_hold_on_digits(model: str, digits: ImageDataset) -> None:
-    """At full size: 95 % dense, and half the channels gone within one point of that."""
-    declared = stack(f"model={model}")
-    train = declared.train
-    dense = training.train(models.build(declared.model, 10), digits, train, seed=0)
-    accuracy = evaluation.accuracy(dense, digits)
-    assert accuracy >= 0.95
-    pruned = channel_pruning.compress(dense, digits, PRUNING, train, seed=0)
-    assert evaluation.accuracy(pruned, digits) >= accuracy - 0.01

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import copy
 import csv
 import dataclasses
 from collections.abc import Callable
@@ -345,16 +344,3 @@ def test_the_per_layer_table_shows_the_zeros(tmp_path: Path) -> None:
     assert metrics["bytes.dense"] == 4 * metrics["params.dense"]
     assert metrics["bytes.format"] == pytest.approx(metrics["bytes.dense"], rel=0.05), "zeros are stored"
     assert metrics["speedup.expected"] == metrics["macs.dense"] / metrics["macs.remaining"] > 2
-
-
-@pytest.mark.slow
-def test_the_default_recipes_hold_on_digits(digits: ImageDataset) -> None:
-    """Four fifths of the weights of a network that is small already: within one point of dense."""
-    train = parsed("model=resnet20").train
-    dense = training.train(
-        models.build(config.Model("resnet20", "dlas.models.resnet.resnet20"), 10), digits, train, 0
-    )
-    accuracy = evaluation.accuracy(dense, digits)
-    assert accuracy >= 0.95
-    pruned = weight_pruning.compress(copy.deepcopy(dense), digits, WEIGHTS, train, seed=0)
-    assert evaluation.accuracy(pruned, digits) >= accuracy - 0.01
