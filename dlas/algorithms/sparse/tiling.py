@@ -36,9 +36,6 @@ MOST_WRITTEN_OUT = 256
 RUNS, PARTS, UNROLLS = (1, 2, 3, 4, 6, 8, 12, 16), (1, 2, 4, 8), (1, 2, 4)
 """Vectors, parts and unrolled steps that are tried."""
 
-SHARED_COPIES = 0.2
-"""Of the cost of all sums, what the copies may cost where every core makes its own."""
-
 SHARES = (1, 2, 4)
 """Multiples of the shares that keep every core busy, that are tried."""
 
@@ -142,9 +139,5 @@ def _widths(views: Views, target: Target) -> list[int]:
 
 
 def _shares(views: Views, target: Target, blocks: int) -> int:
-    """One for each core where the copies cost little, since cores then write far from each other; else so
-    few that no core waits for the last one."""
-    tasks, sums = views.workload.batch * views.bands, views.sums_cost * views.workload.out_channels
-    if views.copies_cost * target.cores <= sums * SHARED_COPIES:
-        return min(blocks, target.cores)
-    return min(blocks, target.cores // math.gcd(tasks, target.cores))
+    """So few that no core waits for the last one, since each copies its band of the input anew."""
+    return min(blocks, target.cores // math.gcd(views.workload.batch * views.bands, target.cores))
