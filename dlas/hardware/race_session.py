@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,11 @@ import numpy as np
 from dlas.hardware.device import Device
 from dlas.hardware.kernel_session import Network
 
-ROUNDS = 5
+FEWEST_ROUNDS = 5
 """Each network has as many turns, so that a change of the machine's pace meets them all."""
+
+SECONDS = 2.0
+"""For which the rounds go on: of small networks, the pace may change from one of many rounds to the next."""
 
 WARM_UP = 2
 """Runs at the start of a turn that are not kept: the networks share the caches."""
@@ -23,7 +27,9 @@ def raced(libraries: Sequence[Path], inputs: np.ndarray, runs: int, device: Devi
     networks = [Network(library, inputs, device) for library in libraries]
     samples: list[list[int]] = [[] for _ in networks]
     calls: list[list[dict[str, Any]]] = [[] for _ in networks]
-    for _ in range(ROUNDS):
+    rounds, end = 0, time.monotonic() + SECONDS
+    while rounds < FEWEST_ROUNDS or time.monotonic() < end:
+        rounds += 1
         for network, whole, profiled in zip(networks, samples, calls, strict=True):
             for _ in range(WARM_UP):
                 network.run()
