@@ -18,7 +18,7 @@ run: setup ansor-worker
 	$(VENV)/bin/python -m dlas.run $(ARGS)
 
 test: setup ansor-worker
-	OMP_WAIT_POLICY=passive $(VENV)/bin/python -m pytest --numprocesses=2 --dist=loadfile $(PYTEST_ARGS)
+	OMP_WAIT_POLICY=passive $(VENV)/bin/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 check: setup
 	$(VENV)/bin/ruff check .

@@ -1,4 +1,4 @@
-"""What schedules of other networks' layers are worth, as a share of what a search of the network gains.
+"""What schedules of other networks' layers are worth, beside what a search of the network gains.
 
     python benchmarks/transfer.py [--networks resnet18 vgg16] [--algorithm spatial_pack] [--trials 256]
 
@@ -14,7 +14,7 @@ import argparse
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import mean
+from statistics import geometric_mean
 from tempfile import TemporaryDirectory
 
 import tuned
@@ -44,8 +44,9 @@ def main() -> None:
             compare(name, lowered, best[name], target, store, Path(scratch))
             for name, lowered in programs.items()
         ]
-    if shares := [share for share in compared if share is not None]:
-        print(f"share of the search's gain: mean {mean(shares):.0%}, {min(shares):.0%} to {max(shares):.0%}")
+    by_transfer, by_search = (geometric_mean(ratios) for ratios in zip(*compared, strict=True))
+    print(f"geometric means: transfer {by_transfer:.2f}, search {by_search:.2f}", end="")
+    print(f", {(1 - by_transfer) / (1 - by_search):.0%} of the search's gain" if by_search < 1 else "")
 
 
 def _options() -> argparse.Namespace:
@@ -93,11 +94,9 @@ def compare(
     target: Target,
     store: TuningStore,
     scratch: Path,
-) -> float | None:
-    """The transferred schedules' share of the gain of the search, whose seconds by task are `best`.
-
-    None where the search gained nothing.
-    """
+) -> tuple[float, float]:
+    """The network's latency by the transferred schedules, and by those of the search, whose seconds by task
+    are `best`: over the untuned network's."""
     tasks, folder = tuned.tasks(lowered), scratch / name
     folder.mkdir()
     others = without(store, lowered, target, folder / "store")
@@ -121,7 +120,7 @@ def compare(
         f"{found.seconds:.0f} s; each kernel alone, transfer / search {alone:.2f}",
         flush=True,
     )
-    return (untuned - by_transfer) / (untuned - by_search) if by_search < untuned else None
+    return by_transfer / untuned, by_search / untuned
 
 
 if __name__ == "__main__":

@@ -79,9 +79,9 @@ def test_a_few_random_schedules_equal_pytorch(host: Target) -> None:
 
 
 @pytest.mark.slow
-def test_hundreds_of_random_schedules_equal_pytorch(host: Target) -> None:
+def test_a_hundred_random_schedules_equal_pytorch(host: Target) -> None:
     cases = [(w, a) for w in MANY for a in (DIRECT, GEMM)] + [(w, DIRECT) for w in DEPTHWISE]
-    assert_equal_to_pytorch(cases, samples=8, target=host, least=200)
+    assert_equal_to_pytorch(cases, samples=4, target=host, least=100)
 
 
 def carried_or_refused(script: str) -> PrimFunc | CannotCarry:

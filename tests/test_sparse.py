@@ -198,7 +198,9 @@ def test_kernels_with_any_parameters_equal_pytorch(algorithm: ModuleType) -> Non
 @pytest.mark.parametrize("registers", REGISTERS)
 @by_name
 def test_kernels_tiled_for_any_cpu_equal_pytorch(algorithm: ModuleType, registers: str) -> None:
-    layers = served(algorithm, third_of_the_grid(registers))
+    """A format's three algorithms share the grid."""
+    half = third_of_the_grid(registers)[ALGORITHMS.index(algorithm) % 2 :: 2]
+    layers = served(algorithm, half)
     assert_equal_to_pytorch(algorithm, layers, tiled_for(registers))
 
 
