@@ -10,22 +10,17 @@ kernel's time over ours: above 1 is faster. The last line of a network weighs it
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from importlib import import_module
 from statistics import geometric_mean
 
-import numpy as np
-import tvm
 from layers import NETWORKS, RANDOM, kernel_call, layers_of, short
 from threads import use_threads
 from turns import in_turn
 
 from dlas import config
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.target import Target, resolve, tvm_target
-from dlas.systems import kernels
-from dlas.systems.program import ConvLayer
+from dlas.hardware.target import Target, resolve
 
 FLOAT32 = ("direct", "gemm", "spatial_pack")
 INT8 = ("direct_int8", "gemm_int8", "spatial_pack_int8")
@@ -91,32 +86,14 @@ def layer_medians(
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Milliseconds of the float32 and of the integer algorithms that serve the layer."""
     built = {name: kernel_call(name, workload, target) for name in options.float32}
-    built |= {name: integer_call(name, workload, target) for name in options.int8}
+    integer = replace(workload, dtype="int8", input_zero=3, output_zero=0, activation="relu")
+    built |= {name: kernel_call(name, integer, target) for name in options.int8}
     calls = {name: call for name, call in built.items() if call}
     [first] = in_turn([next(iter(calls.values()))], runs=1, rounds=3, pause=0)
     runs = max(2, min(200, round(BLOCK_MILLISECONDS / first)))
     times = dict(zip(calls, in_turn(list(calls.values()), runs, ROUNDS, PAUSE_SECONDS), strict=True))
     by_int8 = {name: times.pop(name) for name in options.int8 if name in times}
     return times, by_int8
-
-
-def integer_call(name: str, workload: ConvWorkload, target: Target) -> Callable[[], object] | None:
-    """The integer kernel of the same layer on random numbers, or None where it does not serve it."""
-    algorithm = import_module(f"dlas.algorithms.{name}")
-    integer = replace(workload, dtype="int8", input_zero=3, output_zero=0, activation="relu")
-    if algorithm.unsupported(integer):
-        return None
-    input_block, output_block = algorithm.layouts(integer)
-    placed = replace(integer, input_block=input_block, output_block=output_block)
-    function = kernels.untuned(ConvLayer("", placed, algorithm.__name__, algorithm.__name__), target)
-    module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
-    kernel = tvm.compile(module, tvm_target(target))["main"]
-    random = np.random.default_rng(0)
-    arrays = []
-    for parameter in function.params:
-        shape = [int(extent) for extent in parameter.shape]
-        arrays.append(tvm.runtime.tensor((random.random(shape) * 100).astype(str(parameter.dtype))))
-    return lambda: kernel(*arrays)
 
 
 if __name__ == "__main__":

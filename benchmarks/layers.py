@@ -201,8 +201,10 @@ def kernel_call(name: str, workload: ConvWorkload, target: Target) -> Callable[[
     module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
     kernel = tvm.compile(module, tvm_target(target))["main"]
     random = np.random.default_rng(0)
-    shapes = [[int(extent) for extent in parameter.shape] for parameter in function.params]
-    arrays = [tvm.runtime.tensor(random.standard_normal(shape, np.float32)) for shape in shapes]
+    arrays = []
+    for parameter in function.params:
+        numbers = random.random([int(extent) for extent in parameter.shape]) * 100
+        arrays.append(tvm.runtime.tensor(numbers.astype(str(parameter.dtype))))
     return lambda: kernel(*arrays)
 
 

@@ -76,19 +76,20 @@ def compare(name: str, target: Target, weight_bits: int) -> tuple[float, float, 
     print(
         "  " + "  ".join(f"{kind} {latency / eager:.2f}" for kind, latency in latencies.items()), flush=True
     )
-    auto, best = latencies["auto"], min(latencies[algorithm] for algorithm in FLOAT32)
+    auto, best = latencies["auto"], min(latencies[name] for name in FLOAT32 if name in latencies)
     return auto / eager, auto / best, auto / latencies["int8"]
 
 
 def deployed(
     network: nn.Module, image: torch.Tensor, algorithms: Sequence[str], target: Target, scratch: Path
 ) -> dict[str, Callable[..., object]]:
-    """The network by each algorithm, and as `auto` by the fastest for each layer."""
+    """The network by each algorithm that serves any layer, and as `auto` by the fastest for each."""
     program = by_fastest(network, image, algorithms, target, scratch)
     start = time.perf_counter()
     build_library(program, {}, target, OPT_LEVEL, scratch / "auto.so")
     print(f"  a library of {len(program.layers)} layers was built in {time.perf_counter() - start:.1f} s")
-    return {name: entry(scratch / f"{name}.so") for name in (*algorithms, "auto")}
+    libraries = {name: scratch / f"{name}.so" for name in (*algorithms, "auto")}
+    return {name: entry(library) for name, library in libraries.items() if library.exists()}
 
 
 def by_fastest(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -93,9 +93,9 @@ def choose(
         build_library(lowered(imported, sites, layers), {}, target, opt_level, library)
         return library
 
-    assignments = {
-        kind: [assigned(site, kind.algorithm, kind.weight_format) for site in sites] for kind in kinds
-    }
+    assignments = _serving_some(
+        {kind: [assigned(site, kind.algorithm, kind.weight_format) for site in sites] for kind in kinds}
+    )
     libraries = [built(layers, kind.name) for kind, layers in assignments.items()]
     log.info("auto: timing %d networks in turn", len(libraries))
     networks = [
@@ -156,6 +156,20 @@ def _cheapest_mix(
     ]
     picked = cheapest(choices, graph.followers, graph.read_plain, graph.changes)
     return [candidates[pick] for candidates, pick in zip(served, picked, strict=True)]
+
+
+def _serving_some(assignments: Mapping[Kind, list[ConvLayer]]) -> Mapping[Kind, list[ConvLayer]]:
+    """Less the kinds that serve no layer, whose networks would be that of their fallback once more; all of
+    them where none serves any."""
+    serving = {
+        kind: layers
+        for kind, layers in assignments.items()
+        if any(not layer.fallback_reason for layer in layers)
+    }
+    for kind in assignments:
+        if kind not in serving:
+            log.info("auto: %s serves none of the layers", kind.name)
+    return serving or assignments
 
 
 def _serving(networks: Sequence[_Network], index: int) -> list[_Network]:

@@ -1,0 +1,78 @@
+"""`algo=auto` and `format=auto`: a pruned point whose layers get the fastest kernels, from the command on."""
+
+from __future__ import annotations
+
+import csv
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from command import dlas
+from mlflow import MlflowClient
+
+from dlas.bundle import verify
+
+pytestmark = pytest.mark.slow
+
+ALGORITHMS = [f"dlas.algorithms.{name}" for name in ("direct", "gemm", "winograd_f2")]
+FORMATS = ["dense", "csr"]
+
+Row = dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def point(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """What the command said, and the bundle."""
+    folder = tmp_path_factory.mktemp("auto")
+    (folder / "conf" / "model").mkdir(parents=True)
+    declared = "name: two_layers\nfactory: user_models.two_layers\n"
+    (folder / "conf" / "model" / "two_layers.yaml").write_text(declared)
+    ended = dlas(
+        *("run", "--config-dir", str(folder / "conf"), "model=two_layers", "train.epochs=4"),
+        *("compression=weight_pruning", "compression.weight_pruning.finetune.epochs=1"),
+        *("algo=auto", f"algo.candidates=[{','.join(ALGORITHMS)}]"),
+        *("format=auto", f"format.candidates=[{','.join(FORMATS)}]"),
+        *("tuner=none", "timing.runs=20", f"artifacts={folder / 'artifacts'}"),
+    )
+    assert ended.returncode == 0, ended.stderr
+    client = MlflowClient(f"sqlite:///{folder / 'artifacts' / 'mlflow.db'}")
+    (run,) = client.search_runs([client.get_experiment_by_name("dlas").experiment_id])
+    fetched = client.download_artifacts(run.info.run_id, "bundle", str(folder))
+    verify(Path(fetched))
+    return ended.stderr, Path(fetched)
+
+
+@pytest.fixture(scope="module")
+def candidates(point: tuple[str, Path]) -> dict[str, list[Row]]:
+    """By layer, or "network"."""
+    (path,) = point[1].rglob("candidates.csv")
+    found = defaultdict(list)
+    with path.open() as file:
+        for row in csv.DictReader(file):
+            found[row["layer"]].append(row)
+    return found
+
+
+def test_every_layer_has_the_kernel_that_its_table_says(
+    point: tuple[str, Path], candidates: dict[str, list[Row]]
+) -> None:
+    with (point[1] / "layers.csv").open() as file:
+        used = {row["layer"]: row["algorithm"] for row in csv.DictReader(file) if row["workload"]}
+    assert used.keys() == candidates.keys() - {"network"}
+    for layer, algorithm in used.items():
+        assert {row["kind"] for row in candidates[layer]} == {"direct", "direct_csr", "gemm", "gemm_csr"}
+        assert [row["kind"] for row in candidates[layer] if row["chosen"] == "True"] == [algorithm]
+        assert all(float(row["time_ms"]) > 0 for row in candidates[layer])
+
+
+def test_one_network_is_chosen_and_none_that_was_timed_is_faster(candidates: dict[str, list[Row]]) -> None:
+    (chosen,) = (row for row in candidates["network"] if row["chosen"] == "True")
+    assert float(chosen["time_ms"]) == min(float(row["time_ms"]) for row in candidates["network"])
+
+
+def test_an_algorithm_that_serves_no_layer_is_named_and_not_timed(
+    point: tuple[str, Path], candidates: dict[str, list[Row]]
+) -> None:
+    """Winograd's tiles are for strides of one."""
+    assert "winograd_f2 serves none of the layers" in point[0]
+    assert not any("winograd" in row["kind"] for rows in candidates.values() for row in rows)
