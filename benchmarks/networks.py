@@ -37,7 +37,7 @@ from dlas.systems.sites import conv_sites
 FLOAT32 = ("direct", "gemm", "spatial_pack", "winograd_f2", "winograd_f4")
 INT8 = ("direct", "gemm", "spatial_pack")
 OPT_LEVEL = 3
-RUNS = 10
+RUNS, ROUNDS = 4, 15
 
 
 def main() -> None:
@@ -69,7 +69,9 @@ def compare(name: str, target: Target, weight_bits: int) -> tuple[float, float, 
         tensor = tvm.runtime.tensor(image.numpy())
         with torch.inference_mode():
             eager, *ours = in_turn(
-                [lambda: network(image), *(lambda main=main: main(tensor) for main in mains.values())], RUNS
+                [lambda: network(image), *(lambda main=main: main(tensor) for main in mains.values())],
+                RUNS,
+                ROUNDS,
             )
     latencies = dict(zip(mains, ours, strict=True))
     print(f"\n{name}: PyTorch eager {eager:.2f} ms; latency / eager:")

@@ -44,8 +44,8 @@ from dlas.systems.tuning_store import TuningStore
 
 PEERS = ("onnx", "onnxruntime", "onnxscript")
 ONNX, EAGER, UNTUNED, TUNED = "ONNX Runtime", "PyTorch eager", "untuned", "tuned"
-RUNS = 20
-"""Of each in a turn."""
+RUNS, ROUNDS = 6, 21
+"""Of each in a turn, and turns."""
 TOLERANCE = 1e-4
 """Of the largest output: sums in another order, and Winograd's transforms."""
 
@@ -102,7 +102,7 @@ def compare(name: str, folder: Path, options: argparse.Namespace, target: Target
         }
         _require_agreement(name, calls)
         with exclusive_board(target):
-            medians = in_turn([*calls.values()], RUNS)
+            medians = in_turn([*calls.values()], RUNS, ROUNDS)
     times = dict(zip(calls, medians, strict=True))
     ratios = [
         f"{kind} {times[kind]:.2f} ms, {times[kind] / times[ONNX]:.2f} of ONNX Runtime"

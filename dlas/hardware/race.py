@@ -19,8 +19,8 @@ from dlas.hardware.deployment import exclusive_board, session_result
 from dlas.hardware.kernels import NS_PER_MS, KernelTime
 from dlas.hardware.target import Target
 
-RUNS = 8
-"""Of each library, a turn."""
+RUNS = 3
+"""Of each library, a turn: few, so that the next ones' turns find the machine's pace the same."""
 
 
 @dataclass(frozen=True)

@@ -12,13 +12,13 @@ import numpy as np
 from dlas.hardware.device import Device
 from dlas.hardware.kernel_session import Network
 
-FEWEST_ROUNDS = 5
+FEWEST_ROUNDS = 15
 """Each network has as many turns, so that a change of the machine's pace meets them all."""
 
 SECONDS = 2.0
-"""For which the rounds go on: of small networks, the pace may change from one of many rounds to the next."""
+"""For which the rounds go on: a machine that others share keeps its pace for about as long."""
 
-WARM_UP = 2
+WARM_UP = 1
 """Runs at the start of a turn that are not kept: the networks share the caches."""
 
 
