@@ -143,7 +143,10 @@ def test_a_candidate_that_crashes_is_a_failure_of_its_own(host: Target, tmp_path
 
 
 @pytest.mark.slow
-def test_a_killed_search_leaves_no_process_and_is_gone_on_with(host: Target, tmp_path: Path) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_an_interrupted_search_leaves_no_process_and_is_gone_on_with(
+    how: signal.Signals, host: Target, tmp_path: Path
+) -> None:
     path, told = tmp_path / "log.json", tmp_path / "target.json"
     target.write(host, told)
     command = [sys.executable, "-c", TUNE, str(Path(__file__).parent), str(told), str(path)]
@@ -151,9 +154,9 @@ def test_a_killed_search_leaves_no_process_and_is_gone_on_with(host: Target, tmp
     wait_for(lambda: path.exists() and path.read_text().count("\n") >= 4)
     started = psutil.Process(asker.pid).children(recursive=True)
     assert len(started) >= 3  # the worker, and what builds and times
-    asker.kill()
+    asker.send_signal(how)
     asker.communicate(timeout=60)
-    assert asker.returncode == -signal.SIGKILL
+    assert asker.returncode == -how
     _, alive = psutil.wait_procs(started, timeout=20)
     assert not alive
     before = path.read_text().count("\n")
