@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from command import dlas
 from mlflow import MlflowClient
+from user_options import own_model
 
 from dlas.bundle import verify
 
@@ -24,11 +25,8 @@ Row = dict[str, str]
 def point(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     """What the command said, and the bundle."""
     folder = tmp_path_factory.mktemp("auto")
-    (folder / "conf" / "model").mkdir(parents=True)
-    declared = "name: two_layers\nfactory: user_models.two_layers\n"
-    (folder / "conf" / "model" / "two_layers.yaml").write_text(declared)
     ended = dlas(
-        *("run", "--config-dir", str(folder / "conf"), "model=two_layers", "train.epochs=4"),
+        *("run", *own_model(folder, "two_layers"), "train.epochs=4"),
         *("compression=weight_pruning", "compression.weight_pruning.finetune.epochs=1"),
         *("algo=auto", f"algo.candidates=[{','.join(ALGORITHMS)}]"),
         *("format=auto", f"format.candidates=[{','.join(FORMATS)}]"),

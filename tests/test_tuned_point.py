@@ -16,6 +16,7 @@ from command import dlas
 from mlflow import MlflowClient
 from safetensors.torch import load_file
 from torch import nn
+from user_options import own_model
 
 from dlas.bundle import Bundle, verify
 from dlas.hardware import target
@@ -39,11 +40,8 @@ METRICS = {
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store after one point: two layers, half of their channels pruned, tuned by Ansor."""
     folder = tmp_path_factory.mktemp("point")
-    (folder / "conf" / "model").mkdir(parents=True)
-    declared = "name: two_layers\nfactory: user_models.two_layers\n"
-    (folder / "conf" / "model" / "two_layers.yaml").write_text(declared)
     ended = dlas(
-        *("run", "--config-dir", str(folder / "conf"), "model=two_layers", "train.epochs=4"),
+        *("run", *own_model(folder, "two_layers"), "train.epochs=4"),
         *(f"tuner.trials={TRIALS}", "timing.runs=20", f"artifacts={folder / 'artifacts'}"),
     )
     assert ended.returncode == 0, ended.stderr

@@ -11,6 +11,7 @@ import pytest
 from command import dlas
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from user_options import own_model
 
 from dlas.bundle import Bundle, verify
 
@@ -22,11 +23,8 @@ TRIALS = 9
 @pytest.fixture(scope="module")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sparse")
-    (folder / "conf" / "model").mkdir(parents=True)
-    declared = "name: two_layers\nfactory: user_models.two_layers\n"
-    (folder / "conf" / "model" / "two_layers.yaml").write_text(declared)
     ended = dlas(
-        *("run", "--config-dir", str(folder / "conf"), "model=two_layers", "train.epochs=4"),
+        *("run", *own_model(folder, "two_layers"), "train.epochs=4"),
         *("compression=weight_pruning", "compression.weight_pruning.finetune.epochs=1", "algo=direct"),
         *("format=csr", "tuner=metaschedule", f"tuner.trials={TRIALS}", "timing.runs=20"),
         f"artifacts={folder / 'artifacts'}",
