@@ -139,5 +139,12 @@ def _widths(views: Views, target: Target) -> list[int]:
 
 
 def _shares(views: Views, target: Target, blocks: int) -> int:
-    """So few that no core waits for the last one, since each copies its band of the input anew."""
-    return min(blocks, target.cores // math.gcd(views.workload.batch * views.bands, target.cores))
+    """Those that leave the least to do for the core that does the most; each copies its band anew."""
+    workload = views.workload
+
+    def most_work(shares: int) -> float:
+        part = math.ceil(blocks / shares) / blocks
+        tasks = math.ceil(workload.batch * views.bands * shares / target.cores)
+        return tasks * (views.copies_cost + views.sums_cost * workload.out_channels * part)
+
+    return min(range(1, min(blocks, target.cores) + 1), key=most_work)
