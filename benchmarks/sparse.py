@@ -38,7 +38,8 @@ from dlas.systems.program import ConvLayer
 
 DENSE = ("direct", "gemm", "spatial_pack")
 WINOGRAD = ("winograd_f2", "winograd_f4")
-SPARSE = {"csr": ("direct_csr", "gemm_csr"), "bsr8x1": ("direct_bsr", "gemm_bsr")}
+SPARSE = ("direct_sparse", "gemm_sparse")
+FORMATS = ("csr", "bsr8x1")
 SPARSITIES = (0.5, 0.6, 0.8, 0.9, 0.95)
 KERNELS = ((3, 3), (1, 1))
 ROUNDS, PAUSE_SECONDS = 11, 0.01
@@ -51,7 +52,7 @@ def main() -> None:
     target = resolve(config.Target(name="host", cpu=options.cpu, cores=options.threads))
     use_threads(target.cores)
     print(f"{target.cores} threads, {target.cpu}")
-    columns = [(name, sparsity) for name in SPARSE for sparsity in options.sparsities]
+    columns = [(name, sparsity) for name in FORMATS for sparsity in options.sparsities]
     title = "speedup over the best dense kernel of all"
     print(f"{title:44}{'dense us':>9}{'all us':>9} {'by':>12} {heads(columns)}")
     rows = []
@@ -107,9 +108,9 @@ def compare(
     fastest kernel in each column."""
     dense = [fastest(built(names, workload, [0.0], target)[0]) for names in (DENSE, WINOGRAD)]
     sparse = []
-    for name, algorithms in SPARSE.items():
+    for name in FORMATS:
         sparsities = [sparsity for column, sparsity in columns if column == name]
-        candidates = built(algorithms, replace(workload, format=name), sparsities, target)
+        candidates = built(SPARSE, replace(workload, format=name), sparsities, target)
         sparse += [fastest(kernels_of_one) for kernels_of_one in candidates]
     plain, winograd, *times = in_turn([*dense, *sparse])
     best, name = min(

@@ -20,7 +20,7 @@ from dlas.systems.tuners.task import Tuning, TuningTask, rounded_density
 from dlas.systems.tuning_store import TuningStore
 
 LAYER = ConvWorkload(1, 32, 10, 10, 32, (3, 3), padding=(1, 1, 1, 1), bias=True)
-SPARSE = TuningTask(replace(LAYER, format="csr"), "dlas.algorithms.direct_csr", count=2, density=18)
+SPARSE = TuningTask(replace(LAYER, format="csr"), "dlas.algorithms.direct_sparse", count=2, density=18)
 INTEGER = TuningTask(replace(LAYER, dtype="int8", output_zero=3), "dlas.algorithms.direct_int8")
 TASKS = [SPARSE, INTEGER]
 FAILING = TuningTask(ConvWorkload(1, 4, 8, 8, 4, (1, 1)), "failing_parameters")

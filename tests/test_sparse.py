@@ -29,13 +29,11 @@ from dlas.algorithms.sparse.views import Views, im2col, row_copies
 from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.target import Target, tvm_target
 
-ALGORITHMS = [
-    import_module(f"dlas.algorithms.{algorithm}_{name}")
-    for algorithm in ("direct", "gemm", "spatial_pack")
-    for name in ("csr", "bsr", "channel_index")
-]
+ALGORITHMS = [import_module(f"dlas.algorithms.{name}_sparse") for name in ("direct", "gemm", "spatial_pack")]
 
 BLOCKS = ("bsr8x1", "bsr4x1", "bsr1x4", "bsr2x2")
+
+FORMATS = {"csr": ("csr",), "bsr": BLOCKS, "channel_index": ("channel_index",)}
 
 SPARSITIES = (0.0, 0.5, 0.99, 1.0)
 
@@ -43,13 +41,6 @@ PARAMETERS = 4
 """Of those that a tuner may choose, tried at random."""
 
 TINY_PLANES = [(1, 1), (2, 2), (4, 4)]
-
-
-def formats_of(algorithm: ModuleType) -> tuple[str, ...]:
-    name = algorithm.__name__.rpartition(".")[2]
-    if name.endswith("_bsr"):
-        return BLOCKS
-    return ("csr",) if name.endswith("_csr") else ("channel_index",)
 
 
 def pruned(workload: ConvWorkload, sparsity: float) -> np.ndarray:
@@ -128,11 +119,12 @@ def assert_equal_to_pytorch(algorithm: ModuleType, workloads: list[ConvWorkload]
     assert {key: error for key, error in errors.items() if not error < 1e-5} == {}
 
 
-def served(algorithm: ModuleType, workloads: Iterable[ConvWorkload]) -> list[ConvWorkload]:
-    """Each of the workloads in the next of the algorithm's formats that serves it."""
+def served(
+    algorithm: ModuleType, formats: Sequence[str], workloads: Iterable[ConvWorkload]
+) -> list[ConvWorkload]:
+    """Each of the workloads in the next of the formats that serves it."""
     found = []
     for index, workload in enumerate(workloads):
-        formats = formats_of(algorithm)
         turned = [
             replace(workload, format=formats[(index + step) % len(formats)]) for step in range(len(formats))
         ]
@@ -147,42 +139,51 @@ def placed(algorithm: ModuleType, workload: ConvWorkload) -> ConvWorkload:
     return replace(workload, input_block=input_block, output_block=output_block)
 
 
-by_name = pytest.mark.parametrize(
-    "algorithm", ALGORITHMS, ids=lambda module: module.__name__.rpartition(".")[2]
-)
+PAIRS = [
+    pytest.param(algorithm, formats, id=f"{algorithm.__name__.rpartition('.')[2]}-{name}")
+    for algorithm in ALGORITHMS
+    for name, formats in FORMATS.items()
+]
+
+by_format = pytest.mark.parametrize(("algorithm", "formats"), PAIRS)
 
 
-@by_name
-def test_kernels_equal_pytorch(algorithm: ModuleType) -> None:
-    fewer = grid()[ALGORITHMS.index(algorithm) % 4 :: 6]
-    assert_equal_to_pytorch(algorithm, served(algorithm, fewer), tiled_for("avx512"))
+def number_of(algorithm: ModuleType, formats: Sequence[str]) -> int:
+    """Among the pairs of algorithm and formats."""
+    return ALGORITHMS.index(algorithm) * len(FORMATS) + [*FORMATS.values()].index(tuple(formats))
 
 
-@by_name
-def test_kernels_of_tiny_planes_equal_pytorch(algorithm: ModuleType) -> None:
+@by_format
+def test_kernels_equal_pytorch(algorithm: ModuleType, formats: Sequence[str]) -> None:
+    fewer = grid()[number_of(algorithm, formats) % 4 :: 6]
+    assert_equal_to_pytorch(algorithm, served(algorithm, formats, fewer), tiled_for("avx512"))
+
+
+@by_format
+def test_kernels_of_tiny_planes_equal_pytorch(algorithm: ModuleType, formats: Sequence[str]) -> None:
     linear = ConvWorkload(1, 96, 1, 1, 40, (1, 1), bias=True)
     convolution = replace(linear, kernel=(3, 3), padding=(1, 1, 1, 1), activation="relu")
     tiny = [replace(convolution, height=height, width=width) for height, width in TINY_PLANES]
-    assert_equal_to_pytorch(algorithm, served(algorithm, [linear, *tiny]), tiled_for("avx2"))
+    assert_equal_to_pytorch(algorithm, served(algorithm, formats, [linear, *tiny]), tiled_for("avx2"))
 
 
-@by_name
-def test_planes_of_many_runs_equal_pytorch(algorithm: ModuleType) -> None:
+@by_format
+def test_planes_of_many_runs_equal_pytorch(algorithm: ModuleType, formats: Sequence[str]) -> None:
     wide = ConvWorkload(2, 16, 11, 30, 32, (3, 3), padding=(1, 1, 1, 1), bias=True, residual=True)
     high = replace(wide, height=150, width=14)
     strided = replace(wide, height=29, width=57, stride=(2, 2), activation="relu")
     pointwise = replace(wide, height=31, width=40, kernel=(1, 1), padding=(0, 0, 0, 0))
-    index = ALGORITHMS.index(algorithm)
+    index = number_of(algorithm, formats)
     registers = sorted(REGISTERS)[(index + index // 3) % 3]
     many = [wide, high, strided, pointwise]
-    assert_equal_to_pytorch(algorithm, served(algorithm, many), tiled_for(registers))
+    assert_equal_to_pytorch(algorithm, served(algorithm, formats, many), tiled_for(registers))
 
 
-@by_name
-def test_kernels_with_any_parameters_equal_pytorch(algorithm: ModuleType) -> None:
+@by_format
+def test_kernels_with_any_parameters_equal_pytorch(algorithm: ModuleType, formats: Sequence[str]) -> None:
     convolution = ConvWorkload(2, 24, 13, 18, 32, (3, 3), padding=(1, 1, 1, 1), bias=True, residual=True)
-    (layer,) = served(algorithm, [convolution])
-    index = ALGORITHMS.index(algorithm)
+    (layer,) = served(algorithm, formats, [convolution])
+    index = number_of(algorithm, formats)
     target = tiled_for(sorted(REGISTERS)[index % 3])
     offered = algorithm.parameters(layer, target)
     assert (
@@ -196,20 +197,24 @@ def test_kernels_with_any_parameters_equal_pytorch(algorithm: ModuleType) -> Non
 
 @pytest.mark.slow
 @pytest.mark.parametrize("registers", REGISTERS)
-@by_name
-def test_kernels_tiled_for_any_cpu_equal_pytorch(algorithm: ModuleType, registers: str) -> None:
+@by_format
+def test_kernels_tiled_for_any_cpu_equal_pytorch(
+    algorithm: ModuleType, formats: Sequence[str], registers: str
+) -> None:
     """A format's three algorithms share the grid."""
-    half = third_of_the_grid(registers)[ALGORITHMS.index(algorithm) % 2 :: 2]
-    layers = served(algorithm, half)
+    half = third_of_the_grid(registers)[number_of(algorithm, formats) % 2 :: 2]
+    layers = served(algorithm, formats, half)
     assert_equal_to_pytorch(algorithm, layers, tiled_for(registers))
 
 
 @pytest.mark.slow
 @settings(max_examples=12, deadline=None, derandomize=True)
 @given(data=st.data())
-@by_name
-def test_random_workloads_equal_pytorch(algorithm: ModuleType, data: st.DataObject) -> None:
-    workload = replace(data.draw(workloads()), format=data.draw(st.sampled_from(formats_of(algorithm))))
+@by_format
+def test_random_workloads_equal_pytorch(
+    algorithm: ModuleType, formats: Sequence[str], data: st.DataObject
+) -> None:
+    workload = replace(data.draw(workloads()), format=data.draw(st.sampled_from(formats)))
     assume(not algorithm.unsupported(workload))
     workload = placed(algorithm, workload)
     target = tiled_for(data.draw(st.sampled_from(sorted(REGISTERS))))
@@ -219,7 +224,7 @@ def test_random_workloads_equal_pytorch(algorithm: ModuleType, data: st.DataObje
 
 @pytest.mark.parametrize("groups", [1, 2])
 def test_weights_in_many_segments_equal_pytorch(groups: int) -> None:
-    algorithm = import_module("dlas.algorithms.gemm_csr")
+    algorithm = import_module("dlas.algorithms.gemm_sparse")
     one = ConvWorkload(1, 130, 9, 9, 48, (3, 3), padding=(1, 1, 1, 1), bias=True, format="csr")
     workload = replace(one, in_channels=one.in_channels * groups, groups=groups)
     _, _, pointers = algorithm.pack_weight(workload, pruned(workload, 0.5))
@@ -228,7 +233,7 @@ def test_weights_in_many_segments_equal_pytorch(groups: int) -> None:
 
 
 def test_few_weights_of_more_channels_than_an_offset_reaches_equal_pytorch() -> None:
-    algorithm = import_module("dlas.algorithms.direct_csr")
+    algorithm = import_module("dlas.algorithms.direct_sparse")
     workload = ConvWorkload(1, 512, 30, 30, 8, (3, 3), padding=(1, 1, 1, 1), bias=True, format="csr")
     assert row_copies(workload).channel_size * workload.in_channels > np.iinfo(np.uint16).max
     assert_equal_to_pytorch(algorithm, [workload], tiled_for("avx512"))
@@ -315,14 +320,14 @@ def test_kept_channels_are_those_with_weights(workload: ConvWorkload, sparsity: 
 
 
 def test_reasons_for_refusing_are_named() -> None:
-    direct_bsr, gemm_csr = (import_module(f"dlas.algorithms.{name}") for name in ("direct_bsr", "gemm_csr"))
+    direct, gemm, _ = ALGORITHMS
     undivided = ConvWorkload(1, 8, 4, 4, 20, (3, 3), format="bsr8x1")
-    assert "8x1" in direct_bsr.unsupported(undivided)
+    assert "8x1" in direct.unsupported(undivided)
     grouped = ConvWorkload(1, 8, 4, 4, 24, (3, 3), groups=2, format="bsr8x1")
-    assert "group" in direct_bsr.unsupported(grouped)
+    assert "group" in direct.unsupported(grouped)
     half = ConvWorkload(1, 8, 4, 4, 24, (3, 3), dtype="float16", format="csr")
-    assert "float16" in gemm_csr.unsupported(half)
+    assert "float16" in gemm.unsupported(half)
     listed = replace(grouped, format="channel_index")
-    assert "groups" in import_module("dlas.algorithms.direct_channel_index").unsupported(listed)
+    assert "groups" in direct.unsupported(listed)
     depthwise = ConvWorkload(1, 8, 4, 4, 8, (3, 3), groups=8, format="csr")
-    assert "depthwise" in gemm_csr.unsupported(depthwise)
+    assert "depthwise" in gemm.unsupported(depthwise)

@@ -1,5 +1,5 @@
-"""Layer 4: convolution algorithms. One module each, or one for an algorithm and a format of sparse weights
-(`direct_csr`), with the same functions:
+"""Layer 4: convolution algorithms. One module each, and one for an algorithm with sparse weights
+(`direct_sparse`), with the same functions:
 
     unsupported(workload) -> str                    why this algorithm cannot serve the layer, or ""
     layouts(workload) -> (input, output)            the channel blocks that it reads and writes; 1 is NCHW

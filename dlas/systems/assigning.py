@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import re
 from dataclasses import replace
 
 from dlas.algorithms.workload import ConvWorkload
@@ -68,9 +67,8 @@ def kernel_module(algorithm: str, workload: ConvWorkload) -> str:
 
 
 def module_of(algorithm: str, weight_format: str) -> str:
-    """The module of an algorithm in a format of the weights, such as `dlas.algorithms.direct_csr`."""
-    name = re.sub(r"\d+x\d+$", "", weight_format)
-    return algorithm if name == "dense" else f"{algorithm}_{name}"
+    """The module of an algorithm in a format of the weights, such as `dlas.algorithms.direct_sparse`."""
+    return algorithm if weight_format == "dense" else f"{algorithm}_sparse"
 
 
 def exists(module: str) -> bool:

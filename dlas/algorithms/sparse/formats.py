@@ -80,6 +80,15 @@ def unsupported_weights(workload: ConvWorkload) -> str:
     return ""
 
 
+def pack(views: Views, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """An OIHW weight as the arrays of the workload's format: see the functions below."""
+    if views.workload.format == "channel_index":
+        return pack_kept_channels(views.workload, weight)
+    if block_of(views.workload) == CSR_BLOCK:
+        return pack_compressed_sparse_rows(views, weight)
+    return pack_block_sparse_rows(views, weight)
+
+
 def pack_block_sparse_rows(views: Views, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The blocks of an OIHW weight that are not all zero, as (values, offsets, pointers).
 

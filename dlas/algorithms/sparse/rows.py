@@ -26,15 +26,15 @@ from dlas.algorithms.activation import activated
 from dlas.algorithms.layout import physical_shape
 from dlas.algorithms.sparse.tiling import Tiling
 from dlas.algorithms.sparse.views import WIDEST_VECTOR, Views, fill, in_planes
-from dlas.algorithms.sparse.weights import Term, Weights
+from dlas.algorithms.sparse.weights import Term, Weights, declare
 from dlas.algorithms.tir_arrays import tasks, vectors
 
 Sums = list[list[Any]]
 """Vectors in registers: of each row, one after the other."""
 
 
-def kernel(views: Views, declare: Callable[[Views], Weights], tiles: Tiling) -> tvm.tirx.PrimFunc:
-    """(data, *weights, bias?, residual?, output); `declare` makes the arguments of the weights' format."""
+def kernel(views: Views, tiles: Tiling) -> tvm.tirx.PrimFunc:
+    """(data, *weights, bias?, residual?, output), with the arrays of the weights' format."""
     workload = views.workload
     with IRBuilder() as builder:
         with T.prim_func(s_tir=True):

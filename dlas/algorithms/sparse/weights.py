@@ -167,8 +167,13 @@ class KeptChannels:
         return self.outputs[block * self.rows + row]
 
 
-def declare_block_sparse_rows(views: Views) -> BlockSparseRows:
-    """The kernel's arguments for CSR and BSR."""
+def declare(views: Views) -> Weights:
+    """The kernel's arguments for the workload's format."""
+    channels = views.workload.format == "channel_index"
+    return _kept_channels(views) if channels else _block_sparse_rows(views)
+
+
+def _block_sparse_rows(views: Views) -> BlockSparseRows:
     rows, columns = block = block_of(views.workload)
     stored, pointers = T.int32(), T.int32()
     values, offsets, bounds = _arguments(
@@ -180,8 +185,7 @@ def declare_block_sparse_rows(views: Views) -> BlockSparseRows:
     return BlockSparseRows(views, rows, values, offsets, bounds, segments)
 
 
-def declare_kept_channels(views: Views) -> KeptChannels:
-    """The kernel's arguments for channel_index."""
+def _kept_channels(views: Views) -> KeptChannels:
     workload = views.workload
     kept_blocks, kept_inputs = T.int32(), T.int32()
     values, inputs, outputs = _arguments(

@@ -1,4 +1,4 @@
-"""Direct convolution over block sparse rows: a block's output channels share each run that it reads."""
+"""Convolution as a sparse matrix times a dense one: the weights times the im2col matrix."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dlas.algorithms.sparse import rows as sparse_rows
-from dlas.algorithms.sparse.formats import pack_block_sparse_rows, unsupported_weights
+from dlas.algorithms import gemm
+from dlas.algorithms.sparse import rows
+from dlas.algorithms.sparse.formats import pack, unsupported_weights
 from dlas.algorithms.sparse.tiling import Tiling, tiling, tilings
-from dlas.algorithms.sparse.views import row_copies
-from dlas.algorithms.sparse.weights import declare_block_sparse_rows
+from dlas.algorithms.sparse.views import im2col
 from dlas.algorithms.workload import ConvWorkload
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 
 def unsupported(workload: ConvWorkload) -> str:
-    """What the format does not hold."""
-    return unsupported_weights(workload)
+    """What dense GEMM does not serve, and what the format does not hold."""
+    return gemm.unsupported(workload) or unsupported_weights(workload)
 
 
 def layouts(workload: ConvWorkload) -> tuple[int, int]:
@@ -30,20 +30,20 @@ def layouts(workload: ConvWorkload) -> tuple[int, int]:
 
 
 def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Blocks, where the inputs of their columns start, and row pointers: see `pack_block_sparse_rows`."""
-    return pack_block_sparse_rows(row_copies(workload), weight)
+    """The arrays of the workload's format: see `pack`."""
+    return pack(im2col(workload), weight)
 
 
 def kernel(workload: ConvWorkload, target: Target) -> tvm.tirx.PrimFunc:
     """Of (data, *packed weight, bias?, residual?, output)."""
-    return kernel_with(workload, target, tiling(row_copies(workload), target))
+    return kernel_with(workload, target, tiling(im2col(workload), target))
 
 
 def parameters(workload: ConvWorkload, target: Target) -> tuple[Tiling, ...]:
     """What a tuner may try, the kernel's own choice first."""
-    return tilings(row_copies(workload), target)
+    return tilings(im2col(workload), target)
 
 
 def kernel_with(workload: ConvWorkload, target: Target, chosen: Tiling) -> tvm.tirx.PrimFunc:
     """The kernel with one of its `parameters`."""
-    return sparse_rows.kernel(row_copies(workload), declare_block_sparse_rows, chosen)
+    return rows.kernel(im2col(workload), chosen)

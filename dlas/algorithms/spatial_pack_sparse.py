@@ -1,4 +1,4 @@
-"""Direct convolution over the channels that have weights, dense, in blocks of output channels."""
+"""Sparse weights between activations in NCHWc, which the kernel takes apart into planes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dlas.algorithms.sparse import rows as sparse_rows
-from dlas.algorithms.sparse.formats import pack_kept_channels, unsupported_weights
+from dlas.algorithms import spatial_pack
+from dlas.algorithms.sparse import rows
+from dlas.algorithms.sparse.formats import pack, unsupported_weights
 from dlas.algorithms.sparse.tiling import Tiling, tiling, tilings
 from dlas.algorithms.sparse.views import row_copies
-from dlas.algorithms.sparse.weights import declare_kept_channels
 from dlas.algorithms.workload import ConvWorkload
 
 if TYPE_CHECKING:
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 
 
 def unsupported(workload: ConvWorkload) -> str:
-    """What the format does not hold."""
-    return unsupported_weights(workload)
+    """What dense spatial pack does not serve, and what the format does not hold."""
+    return spatial_pack.unsupported(workload) or unsupported_weights(workload)
 
 
 def layouts(workload: ConvWorkload) -> tuple[int, int]:
-    """NCHW in and out."""
-    return 1, 1
+    """NCHWc, as dense spatial pack."""
+    return spatial_pack.layouts(workload)
 
 
 def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Blocks of kept channels, and the lists of inputs and outputs: see `pack_kept_channels`."""
-    return pack_kept_channels(workload, weight)
+    """The arrays of the workload's format: see `pack`."""
+    return pack(row_copies(workload), weight)
 
 
 def kernel(workload: ConvWorkload, target: Target) -> tvm.tirx.PrimFunc:
@@ -46,4 +46,4 @@ def parameters(workload: ConvWorkload, target: Target) -> tuple[Tiling, ...]:
 
 def kernel_with(workload: ConvWorkload, target: Target, chosen: Tiling) -> tvm.tirx.PrimFunc:
     """The kernel with one of its `parameters`."""
-    return sparse_rows.kernel(row_copies(workload), declare_kept_channels, chosen)
+    return rows.kernel(row_copies(workload), chosen)

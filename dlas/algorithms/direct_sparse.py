@@ -1,5 +1,4 @@
-"""The channels that have weights between activations in NCHWc, which the kernel takes apart
-into planes."""
+"""Direct convolution over sparse weights: each reads a run of its input channel."""
 
 from __future__ import annotations
 
@@ -7,12 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dlas.algorithms import spatial_pack
-from dlas.algorithms.sparse import rows as sparse_rows
-from dlas.algorithms.sparse.formats import pack_kept_channels, unsupported_weights
+from dlas.algorithms.sparse import rows
+from dlas.algorithms.sparse.formats import pack, unsupported_weights
 from dlas.algorithms.sparse.tiling import Tiling, tiling, tilings
 from dlas.algorithms.sparse.views import row_copies
-from dlas.algorithms.sparse.weights import declare_kept_channels
 from dlas.algorithms.workload import ConvWorkload
 
 if TYPE_CHECKING:
@@ -22,18 +19,18 @@ if TYPE_CHECKING:
 
 
 def unsupported(workload: ConvWorkload) -> str:
-    """What dense spatial pack does not serve, and what the format does not hold."""
-    return spatial_pack.unsupported(workload) or unsupported_weights(workload)
+    """What the format does not hold."""
+    return unsupported_weights(workload)
 
 
 def layouts(workload: ConvWorkload) -> tuple[int, int]:
-    """NCHWc, as dense spatial pack."""
-    return spatial_pack.layouts(workload)
+    """NCHW in and out."""
+    return 1, 1
 
 
 def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Blocks of kept channels, and the lists of inputs and outputs: see `pack_kept_channels`."""
-    return pack_kept_channels(workload, weight)
+    """The arrays of the workload's format: see `pack`."""
+    return pack(row_copies(workload), weight)
 
 
 def kernel(workload: ConvWorkload, target: Target) -> tvm.tirx.PrimFunc:
@@ -48,4 +45,4 @@ def parameters(workload: ConvWorkload, target: Target) -> tuple[Tiling, ...]:
 
 def kernel_with(workload: ConvWorkload, target: Target, chosen: Tiling) -> tvm.tirx.PrimFunc:
     """The kernel with one of its `parameters`."""
-    return sparse_rows.kernel(row_copies(workload), declare_kept_channels, chosen)
+    return rows.kernel(row_copies(workload), chosen)
