@@ -436,7 +436,7 @@ def _require_format(stack: Stack) -> None:
     require(zeros, "format", f"{name} is for weights with zeros, and nothing here prunes any", remedy)
     other = next((step.name for step in stack.compression.values() if step.data_type != "float32"), None)
     require(other is None, "format", f"{name} holds float32 weights, not those of {other}", "format=dense")
-    made = [module for module in stack.algo.modules if module_exists(f"{module}_{name}")]
+    made = [module for module in stack.algo.modules if module_exists(f"{module}_sparse")]
     algorithm = stack.algo.name
     require(
         bool(made), "format", f"{algorithm} has no kernels for weights in {name}", "another algo= or format="
