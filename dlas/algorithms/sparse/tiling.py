@@ -33,6 +33,10 @@ BESIDE_SUMS = 2
 MOST_WRITTEN_OUT = 256
 """Multiply-adds in one turn of the loop over what is stored: with more, compiling takes seconds."""
 
+WRITTEN_OUT, UNROLL = range(4, 9), 4
+"""Multiply-adds of a step that gain by writing out so many steps: in one output channel's or in a block's
+loop. With fewer, the steps that are left over at its end cost more; with more, the loop costs nothing."""
+
 RUNS, PARTS, UNROLLS = (1, 2, 3, 4, 6, 8, 12, 16), (1, 2, 4, 8), (1, 2, 4)
 """Vectors, parts and unrolled steps that are tried."""
 
@@ -96,7 +100,7 @@ def tiling(views: Views, target: Target) -> Tiling:
         lanes=lanes,
         vectors=vectors,
         parts=max(1, INDEPENDENT_SUMS // (rows * vectors)),
-        unroll=1,
+        unroll=UNROLL if rows * vectors in WRITTEN_OUT else 1,
         shares=_shares(views, target, blocks),
     )
 
