@@ -34,8 +34,8 @@ MOST_WRITTEN_OUT = 256
 """Multiply-adds in one turn of the loop over what is stored: with more, compiling takes seconds."""
 
 WRITTEN_OUT, UNROLL = range(4, 9), 4
-"""Multiply-adds of a step that gain by writing out so many steps: in one output channel's or in a block's
-loop. With fewer, the steps that are left over at its end cost more; with more, the loop costs nothing."""
+"""Multiply-adds of a step, of which so many are written out in a turn of the loop: with fewer, the steps that
+are left over at its end cost more than that gains; with more, the loop costs next to nothing."""
 
 RUNS, PARTS, UNROLLS = (1, 2, 3, 4, 6, 8, 12, 16), (1, 2, 4, 8), (1, 2, 4)
 """Vectors, parts and unrolled steps that are tried."""
@@ -100,7 +100,7 @@ def tiling(views: Views, target: Target) -> Tiling:
         lanes=lanes,
         vectors=vectors,
         parts=max(1, INDEPENDENT_SUMS // (rows * vectors)),
-        unroll=UNROLL if rows * vectors in WRITTEN_OUT else 1,
+        unroll=UNROLL if rows * vectors * terms_of_step(views.workload) in WRITTEN_OUT else 1,
         shares=_shares(views, target, blocks),
     )
 
