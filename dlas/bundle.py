@@ -115,7 +115,7 @@ def seal(root: Path, *, point: str, stages: Mapping[str, str]) -> Bundle:
         "files": {name: _fingerprint(root / name) for name in _files(root) if name != MANIFEST},
     }
     unfinished = root / f"{MANIFEST}.unfinished"
-    unfinished.write_text(json.dumps({**document, "sha256": _digest(document)}, indent=1) + "\n")
+    unfinished.write_bytes(_manifest(document))
     unfinished.replace(root / MANIFEST)
     return Bundle(root)
 
@@ -145,7 +145,8 @@ def verify(root: Path) -> Bundle:
 def _listed_files(root: Path) -> dict[str, Any]:
     """The files that the manifest lists, each with its fingerprint."""
     try:
-        document = json.loads((root / MANIFEST).read_text())
+        content = (root / MANIFEST).read_bytes()
+        document = json.loads(content)
     except FileNotFoundError:
         raise _broken(f"{MANIFEST} is missing") from None
     except (ValueError, OSError) as error:
@@ -158,8 +159,8 @@ def _listed_files(root: Path) -> dict[str, Any]:
             key="bundle",
             remedy="Use the version of dlas that made it, or a newer one.",
         )
-    digest = document.pop("sha256", None)
-    if digest != _digest(document) or not isinstance(document.get("files"), dict):
+    document.pop("sha256", None)
+    if content != _manifest(document) or not isinstance(document.get("files"), dict):
         raise _broken(f"{MANIFEST} is not as it was sealed")
     files: dict[str, Any] = document["files"]
     for name in files:
@@ -197,9 +198,11 @@ def _fingerprint(path: Path) -> dict[str, Any]:
     return {"sha256": digest.hexdigest(), "bytes": path.stat().st_size}
 
 
-def _digest(document: Mapping[str, Any]) -> str:
-    """The sha256 (hex) of the manifest's own content: an accident shows, a forger could write it anew."""
-    return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+def _manifest(document: Mapping[str, Any]) -> bytes:
+    """The manifest's file, with the sha256 of its own content: an accident shows, a forger could write it
+    anew."""
+    digest = hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
+    return f"{json.dumps({**document, 'sha256': digest}, indent=1)}\n".encode()
 
 
 def _broken(problem: str) -> UserError:

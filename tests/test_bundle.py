@@ -66,6 +66,14 @@ def test_any_byte_that_changes_is_noticed(sealed: Path, data: st.DataObject) -> 
         (sealed / name).write_bytes(original)
 
 
+@pytest.mark.parametrize("space", [b"\t", b"\r", b"\r\n"])
+def test_another_white_space_in_the_manifest_is_noticed(sealed: Path, space: bytes) -> None:
+    content = (sealed / bundle.MANIFEST).read_bytes()
+    (sealed / bundle.MANIFEST).write_bytes(content.replace(b"\n", space, 1))
+    with pytest.raises(UserError, match=bundle.MANIFEST):
+        bundle.verify(sealed)
+
+
 def drop(root: Path) -> None:
     (root / "library/model.so").unlink()
 
@@ -112,7 +120,7 @@ def forge(root: Path, **changes: object) -> None:
     manifest = json.loads((root / bundle.MANIFEST).read_text()) | changes
     del manifest["sha256"]
     digest = hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
-    (root / bundle.MANIFEST).write_text(json.dumps({**manifest, "sha256": digest}))
+    (root / bundle.MANIFEST).write_text(json.dumps({**manifest, "sha256": digest}, indent=1) + "\n")
 
 
 @pytest.mark.parametrize(
