@@ -55,7 +55,8 @@ def test_every_layer_has_the_kernel_that_its_table_says(
     point: tuple[str, Path], candidates: dict[str, list[Row]]
 ) -> None:
     with (point[1] / "layers.csv").open() as file:
-        used = {row["layer"]: row["algorithm"] for row in csv.DictReader(file) if row["workload"]}
+        rows = [row for row in csv.DictReader(file) if row["workload"]]
+    used = {row["layer"]: row["algorithm"].replace("_sparse", f"_{row['format']}") for row in rows}
     assert used.keys() == candidates.keys() - {"network"}
     for layer, algorithm in used.items():
         assert {row["kind"] for row in candidates[layer]} == {"direct", "direct_csr", "gemm", "gemm_csr"}

@@ -18,7 +18,7 @@ import numpy as np
 import tvm
 from tvm.script.ir_builder import tirx as T
 
-from dlas.algorithms.tir_arrays import load, tasks, vectors
+from dlas.algorithms.tir_arrays import tasks
 from dlas.algorithms.workload import ConvWorkload
 
 WIDEST_VECTOR = 16
@@ -202,66 +202,61 @@ def fill(views: Views, planes: Any, plane: Any, first: Any, viewed: Any, target:
     """Emit the copy of the input plane that starts at `plane` to the views at `target`, for the band of
     output rows from `first` on; both buffers are flat."""
     workload = views.workload
+    if views.is_plane:
+        start = T.bind(plane + first * workload.width)
+        _copy(views.rows * views.columns, planes, start, 1, viewed, target)
+        return
     top, left, _, _ = workload.padding
     down, across = workload.stride
-    if views.is_plane:
-        pixels = views.rows * views.columns
-        _copy(pixels, 0, 1, pixels, planes, T.bind(plane + first * workload.width), viewed, target)
-        return
     for view, (start_row, start_column) in enumerate(views.starts):
+        left_end, right_end = _inside(views.columns, start_column - left, across, workload.width)
         with T.serial(views.rows) as row:
             y = T.bind((first + row) * down + (start_row - top))
-            source = T.bind(plane + y * workload.width)
             to = T.bind(target + view * views.view_size + row * views.columns)
             with T.If(T.And(y >= 0, y < workload.height)):
                 with T.Then():
-                    _copy(
-                        views.columns, start_column - left, across, workload.width, planes, source, viewed, to
-                    )
+                    at = plane + y * workload.width + left_end * across + start_column - left
+                    _copy(right_end - left_end, planes, at, across, viewed, to + left_end)
+                    _clear(left_end, viewed, to)
+                    _clear(views.columns - right_end, viewed, to + right_end)
                 with T.Else():
-                    _copy(views.columns, 0, 1, 0, planes, source, viewed, to)
+                    _clear(views.columns, viewed, to)
 
 
-def _copy(
-    count: int, start: int, stride: int, extent: int, planes: Any, source: Any, viewed: Any, target: Any
-) -> None:
-    """Emit the copy of `count` pixels, `stride` apart from `start` on, of the row of `extent` at `source`, in
-    vectors, of which the last two may overlap; pixels beyond the ends of the row are zeros."""
-    _, lanes = vectors(min(count, extent or count), WIDEST_VECTOR)
-    reach = (lanes - 1) * stride + 1
-    inner, end = _inside(count // lanes, start, lanes * stride, extent - reach + 1)
-    with T.serial(end - inner) as vector:
-        to = T.bind((inner + vector) * lanes)
-        pixels = _pixels(range(0, reach, stride), reach, planes, T.bind(source + start + to * stride))
-        viewed[_lanes(target + to, lanes)] = pixels
-    for to in sorted({min(to, count - lanes) for to in range(0, count, lanes)}):
-        if to % lanes or not inner <= to // lanes < end:
-            places = range(start + to * stride, start + to * stride + reach, stride)
-            viewed[_lanes(target + to, lanes)] = _pixels(places, extent, planes, source)
+def _clear(count: int, viewed: Any, target: Any) -> None:
+    """Emit the zeros of `count` pixels."""
+    lanes = min(WIDEST_VECTOR, 1 << (count.bit_length() - 1)) if count else 1
+    for first in sorted({min(start, count - lanes) for start in range(0, count, lanes)}):
+        viewed[T.Ramp(target + first, 1, lanes) if lanes > 1 else target + first] = _zeros(lanes)
 
 
-def _lanes(first: Any, lanes: int) -> Any:
-    return T.Ramp(first, 1, lanes) if lanes > 1 else first
+def _zeros(lanes: int) -> Any:
+    return T.Broadcast(T.float32(0), lanes) if lanes > 1 else T.float32(0)
 
 
-def _pixels(places: range, extent: int, planes: Any, source: Any) -> Any:
-    """The pixels at `places` of the row of `extent` at `source`, zeros beyond its ends: out of vectors that
-    lie within the row, since strided loads are slow."""
-    lanes = len(places)
-    inside = [place for place in places if 0 <= place < extent]
-    if lanes == 1:
-        return planes[source + places[0]] if inside else T.float32(0)
-    pixels = T.Broadcast(T.float32(0), lanes)
-    while inside:
-        first = min(inside[0], extent - lanes)
-        loaded = range(first, first + lanes)
-        inside = [place for place in inside if place not in loaded]
-        vector = load(planes, source + first, lanes)
-        if places == loaded:
-            return vector
-        lane_of = [lanes + place - first if place in loaded else lane for lane, place in enumerate(places)]
-        pixels = tvm.tirx.Shuffle([pixels, vector], lane_of)
-    return pixels
+def _copy(count: int, planes: Any, source: Any, stride: int, viewed: Any, target: Any) -> None:
+    """Emit the copy of `count` pixels, `stride` apart: vectors, of which the last two may overlap."""
+    if count == 0:
+        return
+    lanes = min(WIDEST_VECTOR, 1 << (count.bit_length() - 1))
+
+    def copy(first: Any) -> None:
+        if stride == 2 and lanes > 1:
+            viewed[T.Ramp(target + first, 1, lanes)] = _every_second(planes, source + first * 2, lanes)
+            return
+        with T.vectorized(lanes) as lane:
+            viewed[target + first + lane] = planes[source + (first + lane) * stride]
+
+    with T.serial(count // lanes) as vector:
+        copy(vector * lanes)
+    if count % lanes:
+        copy(count - lanes)
+
+
+def _every_second(planes: Any, first: Any, lanes: int) -> Any:
+    """`lanes` pixels, two apart: of two vectors that end with the last of them, as strided loads are slow."""
+    low, high = (planes[T.Ramp(start, 1, lanes)] for start in (first, first + lanes - 1))
+    return tvm.tirx.Shuffle([low, high], [*range(0, lanes, 2), *range(lanes + 1, 2 * lanes, 2)])
 
 
 def _inside(count: int, start: int, stride: int, extent: int) -> tuple[int, int]:
