@@ -1,22 +1,10 @@
-"""Sparse weights between activations in NCHWc, which the kernel takes apart into planes."""
+"""Sparse weights between activations in NCHWc: the kernels of `direct_sparse` take them apart into planes."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-import numpy as np
-
-from dlas.algorithms import spatial_pack
-from dlas.algorithms.sparse import rows
-from dlas.algorithms.sparse.formats import pack, unsupported_weights
-from dlas.algorithms.sparse.tiling import Tiling, tiling, tilings
-from dlas.algorithms.sparse.views import row_copies
+from dlas.algorithms import direct_sparse, spatial_pack
+from dlas.algorithms.sparse.formats import unsupported_weights
 from dlas.algorithms.workload import ConvWorkload
-
-if TYPE_CHECKING:
-    import tvm
-
-    from dlas.hardware.target import Target
 
 
 def unsupported(workload: ConvWorkload) -> str:
@@ -29,21 +17,6 @@ def layouts(workload: ConvWorkload) -> tuple[int, int]:
     return spatial_pack.layouts(workload)
 
 
-def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray, ...]:
-    """The arrays of the workload's format: see `pack`."""
-    return pack(row_copies(workload), weight)
+pack_weight, kernel = direct_sparse.pack_weight, direct_sparse.kernel
 
-
-def kernel(workload: ConvWorkload, target: Target) -> tvm.tirx.PrimFunc:
-    """Of (data, *packed weight, bias?, residual?, output)."""
-    return kernel_with(workload, target, tiling(row_copies(workload), target))
-
-
-def parameters(workload: ConvWorkload, target: Target) -> tuple[Tiling, ...]:
-    """What a tuner may try, the kernel's own choice first."""
-    return tilings(row_copies(workload), target)
-
-
-def kernel_with(workload: ConvWorkload, target: Target, chosen: Tiling) -> tvm.tirx.PrimFunc:
-    """The kernel with one of its `parameters`."""
-    return rows.kernel(row_copies(workload), chosen)
+parameters, kernel_with = direct_sparse.parameters, direct_sparse.kernel_with
