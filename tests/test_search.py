@@ -5,15 +5,21 @@ from __future__ import annotations
 import json
 import logging
 import math
-from collections.abc import Iterator, Sequence
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import test_ansor
+import test_metaschedule
+import test_parameters
 from test_ansor import TASKS
 
 from dlas import config
-from dlas.hardware import target
+from dlas.hardware import deployment, target
 from dlas.hardware.target import Target
 from dlas.systems.tuners.search import Searcher, SearchSettings, search
 from dlas.systems.tuners.task import Record, Tuning, TuningTask
@@ -95,3 +101,33 @@ def test_no_patience_is_refused() -> None:
     settings = SearchSettings("any", "dlas.systems.tuners.metaschedule")
     with pytest.raises(Exception, match=r"tuner\.patience: 0 is too few"):
         replace(settings, patience=0)
+
+
+@pytest.mark.parametrize(
+    ("tune", "task"),
+    [
+        (test_ansor.tune, TASKS[0]),
+        (test_metaschedule.tune, TASKS[0]),
+        (test_parameters.tune, test_parameters.SPARSE),
+    ],
+    ids=["ansor", "metaschedule", "parameters"],
+)
+def test_candidates_are_built_while_another_process_times_and_timed_after_it(
+    tune: Callable[[list[TuningTask], Target, int, Path], Tuning],
+    task: TuningTask,
+    host: Target,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    log = tmp_path / "log.json"
+    with ThreadPoolExecutor(1) as aside:
+        with deployment.exclusive_board():
+            search = aside.submit(tune, [task], host, 1, log)
+            while not (search.done() or "waiting" in caplog.text):
+                time.sleep(0.05)
+            assert "waiting: another process is timing on this machine" in caplog.text
+            assert {".so", ".tar"} & {path.suffix for path in tmp_path.rglob("*")}, "a candidate is built"
+            assert not log.read_text()
+        assert search.result().trials == 1

@@ -1,4 +1,4 @@
-"""One timing at a time: a lock that every process of this machine can take."""
+"""One timing at a time, and one search of the same layers: locks that every process of a machine can take."""
 
 from __future__ import annotations
 
@@ -22,25 +22,33 @@ THIS_MACHINE = "board"
 
 @contextmanager
 def held(name: str, what: str, limit: float = -1) -> Iterator[None]:
-    """The lock of that name, waited for if need be; that of a process that dies is free again.
+    """The lock of the board of that name, which a person knows as `what`: see `held_file`."""
+    with held_file(lock_file(name), "timing on", what, limit):
+        yield
 
-    Raises UserError where it is not had within `limit` seconds (-1: never), or can't be opened.
+
+@contextmanager
+def held_file(path: Path, doing: str, what: str, limit: float = -1) -> Iterator[None]:
+    """The lock that this file is, waited for if need be; that of a process that dies is free again.
+
+    A person is told that another process is `doing` `what`: timing on this machine, say. Raises UserError
+    where the lock is not had within `limit` seconds (-1: never), or can't be opened.
     """
-    lock = FileLock(lock_file(name), mode=0o666)
+    lock = FileLock(path, mode=0o666)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        log.warning("waiting: another process is timing on %s", what)
+        log.warning("waiting: another process is %s %s", doing, what)
         try:
             lock.acquire(timeout=limit, poll_interval=POLL_SECONDS)
         except Timeout:
-            problem = f"another process has been timing there for more than {limit:g} s"
+            problem = f"another process has been {doing} it for more than {limit:g} s"
             raise UserError(problem, key=what) from None
     except OSError as error:
         raise UserError(
             f"the lock of {what} can't be opened: {error}",
             key=lock.lock_file,
-            remedy=f"Every timing on {what} has to be able to write it.",
+            remedy=f"Every process that is {doing} {what} has to be able to write it.",
         ) from None
     try:
         yield

@@ -15,7 +15,8 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -23,6 +24,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from dlas.errors import UserError
+from dlas.hardware import lock
 from dlas.hardware.target import Target
 from dlas.systems.tuners.task import TuningTask, computed
 
@@ -57,6 +59,14 @@ class Shelf:
 
     folder: Path
     target: Target
+
+    def alone(self) -> AbstractContextManager[None]:
+        """One search for these records at a time: the next finds what this one measured. UserError where the
+        store can't be written."""
+        with _store_troubles(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
+        what = f"schedules for {self.target.name}"
+        return lock.held_file(self.folder / "search.lock", "searching", what)
 
     def records(self, task: TuningTask) -> list[str]:
         """What the store holds for `task`, in the order of the measuring."""
@@ -118,15 +128,21 @@ def _records(file: Path) -> list[str]:
 
 def _add(file: Path, records: Sequence[str]) -> int:
     """Append the records that `file` lacks; returns how many. UserError where it can't be written."""
-    try:
+    with _store_troubles(file.parent):
         file.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(file.parent / "store.lock"):
             return _append(file, records)
+
+
+@contextmanager
+def _store_troubles(folder: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UserError(
             f"the tuning store can't be written: {error.strerror or error}",
             key="artifacts",
-            remedy=f"Make {file.parent} writable, with room on its disk, and start again.",
+            remedy=f"Make {folder} writable, with room on its disk, and start again.",
         ) from None
 
 

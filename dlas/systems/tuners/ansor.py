@@ -19,6 +19,7 @@ from dlas.hardware.machine import usable_cores
 from dlas.hardware.target import Target
 from dlas.systems.carry_over import CannotCarry, carry_over
 from dlas.systems.tuners.ansor_worker import answers
+from dlas.systems.tuners.board_questions import board_on_request
 from dlas.systems.tuners.relatives import SEEDS, relatives_of
 from dlas.systems.tuners.search import (
     NOT_MEASURED,
@@ -93,7 +94,8 @@ def tune(
 def _measured(request: dict[str, Any], target: Target) -> Generator[dict[str, Any], None, None]:
     """What the worker tells of its search, its candidates timed here or on the board elsewhere."""
     if target.reach == "local":
-        yield from answers({**request, "elsewhere": False})
+        with board_on_request(target) as reply:
+            yield from answers({**request, "elsewhere": False}, reply)
         return
     from dlas.systems.tuners.ansor_board import bench
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import dlas
 from dlas.hardware.target import Target
 from dlas.systems.tuners import worker_process
+from dlas.systems.tuners.board_questions import board_on_request
 from dlas.systems.tuners.relatives import SEEDS, relatives_of
 from dlas.systems.tuners.search import (
     NOT_MEASURED,
@@ -31,6 +32,7 @@ from dlas.systems.tuners.search import (
     searchable,
 )
 from dlas.systems.tuners.task import Record, Schedules, Tuning, TuningTask
+from dlas.systems.tuners.worker_process import Reply, no_questions
 from dlas.systems.tuning_store import TuningStore
 
 if TYPE_CHECKING:
@@ -62,7 +64,8 @@ def tune(
     def measure(tasks: Sequence[TuningTask], trials: int, log: Path) -> Generator[dict[str, Any], None, None]:
         options = {"population": settings.population, "generations": settings.generations}
         relatives = relatives_of(tasks, shelf, read, SEEDS)
-        return answers(request("tune", tasks, target, log, trials=trials, relatives=relatives, **options))
+        asked = request("tune", tasks, target, log, trials=trials, relatives=relatives, **options)
+        return measured(asked, target)
 
     searcher = Searcher("MetaSchedule", VERSION, read, measure)
     return search(searcher, tasks, target, settings.trials, log, store, settings.patience)
@@ -125,7 +128,13 @@ def request(
     }
 
 
-def answers(request: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]:
+def measured(request: Mapping[str, Any], target: Target) -> Generator[dict[str, Any], None, None]:
+    """What a worker tells of its search; it has the board for itself while it times candidates."""
+    with board_on_request(target) as reply:
+        yield from answers(request, reply)
+
+
+def answers(request: Mapping[str, Any], reply: Reply = no_questions) -> Generator[dict[str, Any], None, None]:
     """Ask a worker and yield its answers as they come: see worker_process.ask."""
     packages = [str(Path(dlas.__file__).resolve().parents[1]), *filter(None, sys.path)]
     environment = {
@@ -135,4 +144,4 @@ def answers(request: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]
         "TVM_FFI_DISABLE_TORCH_C_DLPACK": "1",  # importing torch takes seconds, in every process
     }
     command = [sys.executable, "-m", "dlas.systems.tuners.metaschedule_worker"]
-    return worker_process.ask("MetaSchedule", command, environment, request)
+    return worker_process.ask("MetaSchedule", command, environment, request, reply)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ from dlas.systems.tuners.metaschedule import FAILED_SECONDS
 from dlas.systems.tuners.task import TuningTask, definition
 
 Report = Callable[[dict[str, Any]], None]
+Board = Callable[[], AbstractContextManager[None]]
+"""A block in which this process has the board for itself."""
 
 BUILD_SECONDS = 30
 RUN_SECONDS = 30
@@ -54,9 +57,10 @@ class Layer:
 class Bench:
     """What builds and times candidates: processes that are started once, and again after a crash."""
 
-    def __init__(self, target: Target, log: Path) -> None:
+    def __init__(self, target: Target, log: Path, board: Board) -> None:
         self.target = target
         self.log = log
+        self.board = board
         machine = architecture(target.triple)
         self.builder = PopenPoolExecutor(target.cores, BUILD_SECONDS, _prepare, (machine,))
         self.runner = ms.runner.LocalRunner(RUN_SECONDS, ms.runner.EvaluatorConfig(1, 3, REPEAT_MS))
@@ -66,11 +70,13 @@ class Bench:
     ) -> list[tuple[ms.runner.RunnerResult, ms.database.TuningRecord]]:
         """Each candidate's result and its record, which is in the log as soon as it is known."""
         measured = []
-        for candidate, artifact in zip(candidates, self._built(candidates), strict=True):
-            result = self._run(candidate, artifact)
-            record = _record(layer, candidate, result, self.target)
-            layer.count(self._append(layer.task, record))
-            measured.append((result, record))
+        built = self._built(candidates)
+        with self.board():
+            for candidate, artifact in zip(candidates, built, strict=True):
+                result = self._run(candidate, artifact)
+                record = _record(layer, candidate, result, self.target)
+                layer.count(self._append(layer.task, record))
+                measured.append((result, record))
         return measured
 
     def _built(self, candidates: Sequence[Any]) -> list[tuple[str | None, str | None]]:

@@ -11,7 +11,7 @@ from tvm.s_tir import meta_schedule as ms
 
 from dlas.hardware.target import Target, tvm_target
 from dlas.systems.tuners import metaschedule_measuring as measuring
-from dlas.systems.tuners.metaschedule_measuring import Bench, Layer, Report, tell
+from dlas.systems.tuners.metaschedule_measuring import Bench, Board, Layer, Report, tell
 from dlas.systems.tuners.metaschedule_transfer import adapted
 from dlas.systems.tuners.relatives import SEEDS
 from dlas.systems.tuners.task import TuningTask
@@ -46,7 +46,7 @@ def worth(layer: Layer) -> tuple[bool, float]:
     return False, layer.task.count * time / layer.measured
 
 
-def tune(request: Mapping[str, Any], report: Report) -> None:
+def tune(request: Mapping[str, Any], report: Report, board: Board) -> None:
     """Measure candidates until the log holds `trials` records of these tasks; reported round by round.
 
     A layer that has `relatives` starts from them, before any search.
@@ -64,7 +64,7 @@ def tune(request: Mapping[str, Any], report: Report) -> None:
         spaces = layer.context.generate_design_space()
         layer.context.pre_tuning(trials, per_round, spaces, database, model)
     tell(layers, report)
-    bench = Bench(target, log)
+    bench = Bench(target, log, board)
 
     def measure(layer: Layer, candidates: Sequence[Any]) -> list[ms.runner.RunnerResult]:
         measured = bench.measure(layer, candidates)

@@ -19,7 +19,7 @@ from tvm.s_tir import meta_schedule as ms
 from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.target import Target, tvm_target
 from dlas.systems.tuners import metaschedule_measuring as measuring
-from dlas.systems.tuners.metaschedule_measuring import Bench, Layer, Report, tell
+from dlas.systems.tuners.metaschedule_measuring import Bench, Board, Layer, Report, tell
 from dlas.systems.tuners.task import TuningTask
 from dlas.systems.tuners.tiles import adapted_tiles
 
@@ -30,11 +30,11 @@ Relatives = Sequence[tuple[str, str]]
 """A workload's key and a line of a log with a record of it, the most promising first."""
 
 
-def transfer(request: Mapping[str, Any], report: Report) -> None:
+def transfer(request: Mapping[str, Any], report: Report, board: Board) -> None:
     """Measure each task's adapted relatives; reported layer by layer."""
     target = measuring.target(request)
     layers = [_layer(task, target) for task in measuring.tasks(request)]
-    bench = Bench(target, Path(request["log"]))
+    bench = Bench(target, Path(request["log"]), board)
     for layer in layers:
         relatives = request["relatives"].get(layer.task.key, [])
         bench.measure(layer, adapted(layer, relatives, request["candidates"], bench.log))

@@ -19,6 +19,7 @@ import tvm
 
 from dlas.errors import UserError
 from dlas.hardware.candidates import TURNS, Failed, Timed, time_candidates
+from dlas.hardware.deployment import exclusive_board
 from dlas.hardware.target import Target, tvm_target
 from dlas.systems import linking
 from dlas.systems.operands import arguments, representative_weight, tolerance
@@ -123,7 +124,7 @@ def measure(
     tasks: Sequence[TuningTask], target: Target, trials: int, log: Path
 ) -> Generator[dict[str, Any], None, None]:
     """Measure until the log holds `trials` candidates of these tasks or all are done, then time the fastest
-    again; the caller holds the board. Yields how it stands after every round."""
+    again. Yields how it stands after every round."""
     layers, per_layer = _layers(tasks, target, log), max(1, trials // len(tasks))
     with _Bench(target, log) as bench:
         while (remaining := trials - sum(layer.tried for layer in layers)) > 0:
@@ -211,7 +212,9 @@ def _round(
         weight = representative_weight(task.workload, task.density)
         operands = arguments(task.workload, task.algorithm, weight)
         libraries = [path for path, failure in zip(paths[1:], failures, strict=True) if failure is None]
-        timed = iter(time_candidates(paths[0], libraries, operands, tolerance(task.workload), target, turns))
+        with exclusive_board(target):
+            found = time_candidates(paths[0], libraries, operands, tolerance(task.workload), target, turns)
+    timed = iter(found)
     outcomes = [next(timed) if failure is None else failure for failure in failures]
     return [_record(task, target, one, outcome) for one, outcome in zip(candidates, outcomes, strict=True)]
 

@@ -19,7 +19,6 @@ from typing import Any
 
 from dlas import config
 from dlas.errors import UserError
-from dlas.hardware.deployment import exclusive_board
 from dlas.hardware.target import Target, misfits, this_machine
 from dlas.systems.tuners import gains
 from dlas.systems.tuners.task import LayerTuning, Record, Tuning, TuningTask
@@ -75,7 +74,8 @@ class Searcher:
     read: Callable[[str], Record]
     """What a line of its log says; ValueError where it is none of its own."""
     measure: Callable[[Sequence[TuningTask], int, Path], Any]
-    """(tasks, trials, log): a generator that measures until the log holds as many records of these tasks.
+    """(tasks, trials, log): a generator that measures until the log holds as many records of these tasks; it
+    has the board for itself while it times candidates.
 
     After every batch, its records written, it yields {"trials": how many these are}.
     """
@@ -97,9 +97,9 @@ def search(
 
     `log` ends with every record of these tasks, and none of others. Records are in the store as soon as
     they are measured. On any exception, KeyboardInterrupt with it, both hold whole records only, and the
-    next search goes on with them. Measuring holds the board alone: a second search of the same layers waits,
-    and finds what the first measured. UserError where a target that is here is
-    not this machine.
+    next search goes on with them. A second search into the same records waits, and finds what the first
+    measured; the searcher itself holds the board while it times candidates, and only then. UserError where a
+    target that is here is not this machine.
     """
     budget = partial(_rounds, trials=trials)
     return _searched(searcher, tasks, target, log, store, budget, patience)
@@ -145,9 +145,9 @@ def _searched(
     seconds, stopped = 0.0, ""
     with _kept(searcher, tasks, log, store.shelf(searcher.version, target)) as kept:
         if rounds(kept):
-            with exclusive_board(target):
+            with kept.shelf.alone():
                 start = time.monotonic()
-                kept.restock()  # with what another process measured while it held the board
+                kept.restock()  # with what another process measured meanwhile
                 stopped = _measure(searcher, rounds(kept), kept, patience)
                 seconds = time.monotonic() - start
                 for line in (*gains.table(kept.layers()).splitlines(), *filter(None, [stopped])):

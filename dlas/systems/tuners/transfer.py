@@ -14,7 +14,7 @@ from typing import Any
 from dlas import config
 from dlas.hardware.target import Target
 from dlas.systems.tuners import metaschedule
-from dlas.systems.tuners.metaschedule import VERSION, answers, read, request
+from dlas.systems.tuners.metaschedule import VERSION, measured, read, request
 from dlas.systems.tuners.relatives import relatives_of
 from dlas.systems.tuners.search import NOT_MEASURED, Searcher, measure_new
 from dlas.systems.tuners.task import Record, Schedules, Tuning, TuningTask
@@ -51,7 +51,7 @@ def tune(
         served = [task for task in tasks if task.key in relatives]
         if served:
             asked = {"relatives": relatives, "candidates": settings.candidates}
-            yield from answers(request("transfer", served, target, log, **asked))
+            yield from measured(request("transfer", served, target, log, **asked), target)
 
     searcher = Searcher("Transfer", VERSION, read, measure)
     return measure_new(searcher, tasks, target, settings.candidates, log, store)
