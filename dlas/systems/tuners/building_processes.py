@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from tvm.support.popen_pool import PopenPoolExecutor, StatusKind
 
 from dlas.hardware.candidates import Failed
+from dlas.systems.tuners.worker_process import WITHOUT_TORCH
 
 BUILD_SECONDS = 60
 
@@ -17,6 +19,7 @@ class Builders:
     """So many processes, which find the modules that this one finds."""
 
     def __init__(self, processes: int) -> None:
+        os.environ.update(WITHOUT_TORCH)  # theirs, which they have of this process
         self._pool = PopenPoolExecutor(processes, BUILD_SECONDS, _finder_of_modules())
 
     def build(self, function: Callable[[Any], object], asked: Iterable[Any]) -> list[Failed | None]:

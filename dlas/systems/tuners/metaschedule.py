@@ -32,7 +32,7 @@ from dlas.systems.tuners.search import (
     searchable,
 )
 from dlas.systems.tuners.task import Record, Schedules, Tuning, TuningTask
-from dlas.systems.tuners.worker_process import Reply, no_questions
+from dlas.systems.tuners.worker_process import WITHOUT_TORCH, Reply, no_questions
 from dlas.systems.tuning_store import TuningStore
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def answers(request: Mapping[str, Any], reply: Reply = no_questions) -> Generato
         **os.environ,
         "PYTHONPATH": os.pathsep.join(packages),
         "TVM_NUM_THREADS": str(request["target"]["cores"]),
-        "TVM_FFI_DISABLE_TORCH_C_DLPACK": "1",  # importing torch takes seconds, in every process
+        **WITHOUT_TORCH,
     }
     command = [sys.executable, "-m", "dlas.systems.tuners.metaschedule_worker"]
     return worker_process.ask("MetaSchedule", command, environment, request, reply)
