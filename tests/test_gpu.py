@@ -32,15 +32,16 @@ ELF, CUDA_MACHINE = b"\x7fELF", 190
 """EM_CUDA of the ELF registry."""
 
 
-def compiler_is_missing() -> bool:
+@pytest.fixture(scope="module")
+def cuda_code() -> None:
+    """Skips what takes a compiler of CUDA where there is none."""
     try:
         cuda_compiler.compiled(cuda_compiler.EMPTY_KERNEL, "sm_87")
-    except UserError:
-        return True
-    return False
+    except UserError as error:
+        pytest.skip(str(error))
 
 
-NEEDS_COMPILER = pytest.mark.skipif(compiler_is_missing(), reason="neither nvcc nor NVRTC is installed")
+NEEDS_COMPILER = pytest.mark.usefixtures("cuda_code")
 NEEDS_GPU = pytest.mark.skipif(not gpu.arch(), reason="no GPU that CUDA can use is in this machine")
 NEEDS_NO_GPU = pytest.mark.skipif(bool(gpu.arch()), reason="this machine has a GPU")
 
