@@ -1,24 +1,30 @@
 # make run     the four points of the example sweep; ARGS='...' replaces them
-# make test    every test; PYTEST_ARGS='-m "not slow"' for the quick ones
+# make test    the tests; PYTEST_ARGS='-m "not slow"' for the quick ones
+# make test-exhaustive    whole grids of kernels, 400 carried schedules and more recipes, of which the tests take
+#              a part
 # make check   linter, formatter and type checker
 # make ui      MLflow's UI on the project's store
 # Each sets up what it needs on its first use: .venv and workers/ansor/.venv.
 
 ARGS ?= -m model=vgg16,resnet18 algo=direct,gemm
 PYTEST_ARGS ?=
+PYTEST = OMP_WAIT_POLICY=passive $(VENV)/bin/python -m pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
 VENV := .venv
 WORKER := workers/ansor/.venv
 CANDIDATES := python3.11 python3.12 python3.13 python3
 FITS := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))
 PYTHON ?= $(shell for p in $(CANDIDATES); do $$p -c '$(FITS)' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: run test check ui setup ansor-worker
+.PHONY: run test test-exhaustive check ui setup ansor-worker
 
 run: setup ansor-worker
 	$(VENV)/bin/python -m dlas.run $(ARGS)
 
 test: setup ansor-worker
-	OMP_WAIT_POLICY=passive $(VENV)/bin/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
+
+test-exhaustive: setup ansor-worker
+	$(PYTEST) -m exhaustive $(PYTEST_ARGS)
 
 check: setup
 	$(VENV)/bin/ruff check .

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
+import select
 import subprocess
 import sys
+import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 TESTS = Path(__file__).parent
 REPOSITORY = TESTS.parent
+TIME_LIMIT_SECONDS = 900
 
 
 def environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -25,12 +30,54 @@ def command(module: str, *arguments: str) -> list[str]:
 def dlas(
     module: str, *arguments: str, env: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """`python -m dlas.<module> <arguments>`, run to its end."""
+    """`python -m dlas.<module> <arguments>`, run to its end: by a fork of a process that has its imports
+    behind it, or, where its environment has to differ, from the start."""
+    if env is None:
+        return _warm(module, *arguments)
     return subprocess.run(
         command(module, *arguments),
         capture_output=True,
         text=True,
         cwd=REPOSITORY,
         env=environment(env),
-        timeout=900,
+        timeout=TIME_LIMIT_SECONDS,
     )
+
+
+def _warm(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        streams = {name: f"{folder}/{name}" for name in ("stdout", "stderr")}
+        asked = {"module": module, "arguments": arguments, "environment": environment(), **streams}
+        starter = _starter()
+        assert starter.stdin is not None
+        starter.stdin.write(json.dumps(asked) + "\n")
+        starter.stdin.flush()
+        code = _answer(starter)
+        stdout, stderr = (Path(path).read_text() for path in streams.values())
+    return subprocess.CompletedProcess([module, *arguments], code, stdout, stderr)
+
+
+@cache
+def _starter() -> subprocess.Popen[str]:
+    """The process that forks: one for each test process, ended with it by the end of its standard input."""
+    searched = os.pathsep.join((str(TESTS), str(REPOSITORY)))
+    starter = subprocess.Popen(
+        [sys.executable, str(TESTS / "warm_commands.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        cwd=REPOSITORY,
+        env=environment({"PYTHONPATH": searched}),
+    )
+    assert _answer(starter) == "ready"
+    return starter
+
+
+def _answer(starter: subprocess.Popen[str]) -> object:
+    assert starter.stdout is not None
+    if not select.select([starter.stdout], [], [], TIME_LIMIT_SECONDS)[0]:
+        starter.kill()
+    line = starter.stdout.readline()
+    assert line, f"the process that starts the commands ended with {starter.wait()}"
+    return json.loads(line)

@@ -19,7 +19,6 @@ import psutil
 import pytest
 from sampled_schedules import compiled, largest_error
 
-from dlas import config
 from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
 from dlas.hardware import target
@@ -44,11 +43,6 @@ tune(TASKS, target.read(pathlib.Path(sys.argv[2])), 24, pathlib.Path(sys.argv[3]
 
 def settings(trials: int) -> ansor.Settings:
     return ansor.Settings("ansor", "dlas.systems.tuners.ansor", trials=trials, population=32, generations=1)
-
-
-@pytest.fixture(scope="module")
-def host() -> Target:
-    return target.resolve(config.Target("host"))
 
 
 def tune(tasks: list[TuningTask], host: Target, trials: int, log: Path) -> Tuning:

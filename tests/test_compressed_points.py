@@ -18,7 +18,6 @@ from sklearn.metrics import accuracy_score
 from torch import nn
 from user_models import residual
 
-from dlas import config, datasets
 from dlas.bundle import Bundle
 from dlas.datasets.dataset import ImageDataset
 from dlas.hardware import deployment, target
@@ -63,11 +62,6 @@ def bundles(
     client: MlflowClient, runs: dict[str, Run], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Bundle]:
     return fetched_bundles(client, runs, tmp_path_factory.mktemp("fetched"))
-
-
-@pytest.fixture(scope="module")
-def digits() -> ImageDataset:
-    return datasets.load(config.Dataset("digits", "dlas.datasets.digits"))
 
 
 def test_every_point_logs_its_three_accuracies(runs: dict[str, Run]) -> None:

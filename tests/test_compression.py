@@ -11,7 +11,7 @@ import torch_pruning
 from hydra import compose, initialize_config_dir
 from torch import nn
 
-from dlas import config, datasets
+from dlas import config
 from dlas.compression import channel_pruning
 from dlas.compression.finetuning import Finetune
 from dlas.datasets.dataset import ImageDataset
@@ -23,11 +23,6 @@ from dlas.models.vgg import VGG, vgg16
 
 SHAPE = (3, 32, 32)
 PRUNING = channel_pruning.Settings("channel_pruning", "dlas.compression.channel_pruning")
-
-
-@pytest.fixture(scope="module")
-def digits() -> ImageDataset:
-    return datasets.load(config.Dataset("digits", "dlas.datasets.digits"))
 
 
 def tiny() -> VGG:

@@ -37,11 +37,6 @@ measurement.write(found, result)
 
 
 @pytest.fixture(scope="module")
-def host() -> Target:
-    return target.resolve(config.Target(name="host"))
-
-
-@pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("libraries")
 

@@ -15,7 +15,6 @@ import tvm
 from sampled_schedules import compiled, largest_error
 from test_ansor import SMALL, TASKS, wait_for
 
-from dlas import config
 from dlas.errors import UserError
 from dlas.hardware import target
 from dlas.hardware.target import Target
@@ -59,11 +58,6 @@ def settings(trials: int) -> metaschedule.Settings:
 def tune(tasks: list[TuningTask], host: Target, trials: int, log: Path) -> Tuning:
     """With the store beside the log."""
     return metaschedule.tune(tasks, host, settings(trials), log, TuningStore(log.parent / "store"))
-
-
-@pytest.fixture(scope="module")
-def host() -> Target:
-    return target.resolve(config.Target("host"))
 
 
 @pytest.fixture(scope="module")

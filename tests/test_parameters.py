@@ -9,10 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from dlas import config
 from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
-from dlas.hardware import candidates, target
+from dlas.hardware import candidates
 from dlas.hardware.target import Target
 from dlas.systems import tuning as systems_tuning
 from dlas.systems.tuners import parameters, transfer
@@ -35,11 +34,6 @@ def lines(log: Path, *, again: bool = False) -> list[dict[str, object]]:
     """What a log tells of every candidate, or of those that were timed again in the end."""
     told = [json.loads(line) for line in log.read_text().splitlines()]
     return [one for one in told if one["again"] == again]
-
-
-@pytest.fixture(scope="module")
-def host() -> Target:
-    return target.resolve(config.Target("host"))
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from hydra import compose, initialize_config_dir
 from torch import nn
 from torch.nn.utils import prune
 
-from dlas import config, datasets, models
+from dlas import config, models
 from dlas.compression import block_pruning, channel_pruning, magnitude_pruning, weight_pruning
 from dlas.compression.finetuning import Finetune
 from dlas.datasets.dataset import ImageDataset
@@ -26,11 +26,6 @@ WEIGHTS = weight_pruning.Settings("weight_pruning", "dlas.compression.weight_pru
 BLOCKS = block_pruning.Settings("block_pruning", "dlas.compression.block_pruning")
 TRAIN = config.Train(epochs=5)
 SHAPE = (3, 32, 32)
-
-
-@pytest.fixture(scope="module")
-def digits() -> ImageDataset:
-    return datasets.load(parsed("compression=none").dataset)
 
 
 @pytest.fixture(scope="module")

@@ -13,22 +13,16 @@ import pytest
 import torch
 from torch import nn
 
-from dlas import config, datasets
+from dlas import config
 from dlas.compression import automatic, channel_pruning, weight_pruning
 from dlas.compression.finetuning import Finetune
 from dlas.datasets.dataset import ImageDataset, from_arrays
-from dlas.datasets.digits import Settings as Digits
 from dlas.errors import UserError
 from dlas.models import evaluation, training
 from dlas.models.vgg import VGG
 
 KEY = "compression.weight_pruning.sparsity"
 TENTHS = [tenth / 10 for tenth in range(1, 10)]
-
-
-@pytest.fixture(scope="module")
-def digits() -> ImageDataset:
-    return datasets.load(Digits("digits", "dlas.datasets.digits"))
 
 
 @pytest.fixture(scope="module")

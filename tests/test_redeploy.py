@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_library
+from command import REPOSITORY, dlas
 
 from dlas import bundle, config
 from dlas.bundle import Bundle
@@ -24,7 +25,6 @@ from dlas.redeploy import Result, exit_status
 from dlas.systems import yardstick
 
 FORBIDDEN = "import os, sys; print(__name__, 'was imported', file=sys.stderr); os._exit(77)"
-REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +52,15 @@ def copy(original: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(original, tmp_path / "bundle"))
 
 
-def redeploy(
-    *arguments: str, forbidden: Path | None = None, cwd: Path | None = None
+def redeploy(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return dlas("redeploy", *arguments)
+
+
+def redeploy_without(
+    forbidden: Path, *arguments: str, cwd: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
-    searched = os.pathsep.join(map(str, filter(None, [forbidden, REPOSITORY])))
+    """With the modules in the folder `forbidden` in the place of those that must not be imported."""
+    searched = os.pathsep.join(map(str, (forbidden, REPOSITORY)))
     return subprocess.run(
         [sys.executable, "-m", "dlas.redeploy", *arguments],
         env={**os.environ, "PYTHONPATH": searched},
@@ -76,7 +81,7 @@ def assert_exit_status_fits(ended: subprocess.CompletedProcess[str]) -> None:
 def test_a_bundle_is_timed_again_without_torch_and_mlflow(original: Path, tmp_path: Path) -> None:
     for package in ("torch", "mlflow", "hydra"):
         (tmp_path / f"{package}.py").write_text(FORBIDDEN)
-    ended = redeploy(f"bundle={original}", forbidden=tmp_path, cwd=tmp_path)
+    ended = redeploy_without(tmp_path, f"bundle={original}", cwd=tmp_path)
     assert_exit_status_fits(ended)
     assert "every file is as it was sealed" in ended.stdout
     assert "4 outputs match the reference" in ended.stdout
@@ -309,7 +314,7 @@ def test_a_library_is_rebuilt_from_program_and_weights_without_torch(tmp_path: P
 
     (tmp_path / "torch.py").write_text(FORBIDDEN)
     assert "wrong outputs" in redeploy(f"bundle={made.root}").stderr
-    ended = redeploy(f"bundle={made.root}", "rebuild=true", forbidden=tmp_path)
+    ended = redeploy_without(tmp_path, f"bundle={made.root}", "rebuild=true")
     assert_exit_status_fits(ended)
     assert "2 outputs match the reference" in ended.stdout
     bundle.verify(made.root)

@@ -18,8 +18,7 @@ import test_metaschedule
 import test_parameters
 from test_ansor import TASKS
 
-from dlas import config
-from dlas.hardware import deployment, target
+from dlas.hardware import deployment
 from dlas.hardware.target import Target
 from dlas.systems.tuners.search import Searcher, SearchSettings, search
 from dlas.systems.tuners.task import Record, Tuning, TuningTask
@@ -28,11 +27,6 @@ from dlas.systems.tuning_store import TuningStore
 FAILED = None
 FIRST, SECOND = TASKS
 """The first stands for three layers."""
-
-
-@pytest.fixture(scope="module")
-def host() -> Target:
-    return target.resolve(config.Target("host"))
 
 
 def listed(times: Sequence[tuple[TuningTask, float | None]]) -> Searcher:

@@ -207,11 +207,38 @@ def test_kernels_tiled_for_any_cpu_equal_pytorch(
     assert_equal_to_pytorch(algorithm, layers, tiled_for(registers))
 
 
+@pytest.mark.exhaustive
+@pytest.mark.slow
+@pytest.mark.parametrize("registers", REGISTERS)
+@by_format
+def test_kernels_of_the_whole_grid_tiled_for_any_cpu_equal_pytorch(
+    algorithm: ModuleType, formats: Sequence[str], registers: str
+) -> None:
+    assert_equal_to_pytorch(algorithm, served(algorithm, formats, grid()), tiled_for(registers))
+
+
 @pytest.mark.slow
 @settings(max_examples=6, deadline=None, derandomize=True)
 @given(data=st.data())
 @by_format
 def test_random_workloads_equal_pytorch(
+    algorithm: ModuleType, formats: Sequence[str], data: st.DataObject
+) -> None:
+    assert_random_workload_equals_pytorch(algorithm, formats, data)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.slow
+@settings(max_examples=24, deadline=None, derandomize=True)
+@given(data=st.data())
+@by_format
+def test_many_random_workloads_equal_pytorch(
+    algorithm: ModuleType, formats: Sequence[str], data: st.DataObject
+) -> None:
+    assert_random_workload_equals_pytorch(algorithm, formats, data)
+
+
+def assert_random_workload_equals_pytorch(
     algorithm: ModuleType, formats: Sequence[str], data: st.DataObject
 ) -> None:
     workload = replace(data.draw(workloads()), format=data.draw(st.sampled_from(formats)))

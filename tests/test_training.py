@@ -9,17 +9,12 @@ import pytest
 import torch
 from torch import nn
 
-from dlas import config, datasets
+from dlas import config
 from dlas.datasets.dataset import ImageDataset
 from dlas.errors import UserError
 from dlas.models import evaluation, training
 from dlas.models.augmentation import LARGEST_SHIFT, augmented
 from dlas.models.vgg import VGG
-
-
-@pytest.fixture(scope="module")
-def digits() -> ImageDataset:
-    return datasets.load(config.Dataset("digits", "dlas.datasets.digits"))
 
 
 def first(dataset: ImageDataset, count: int) -> ImageDataset:

@@ -15,9 +15,7 @@ from sampled_schedules import compiled, largest_error
 from test_ansor import SMALL
 from test_metaschedule import settings as metaschedule_settings
 
-from dlas import config
 from dlas.errors import UserError
-from dlas.hardware import target
 from dlas.hardware.target import Target
 from dlas.systems.tuners import metaschedule, transfer
 from dlas.systems.tuners.relatives import distance
@@ -33,11 +31,6 @@ ALONE = TuningTask(replace(SMALL, kernel=(1, 1), padding=(0, 0, 0, 0)), DIRECT)
 
 def settings(candidates: int) -> transfer.Settings:
     return transfer.Settings("transfer", "dlas.systems.tuners.transfer", candidates)
-
-
-@pytest.fixture(scope="module")
-def host() -> Target:
-    return target.resolve(config.Target("host"))
 
 
 @pytest.fixture(scope="module")

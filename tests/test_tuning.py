@@ -11,8 +11,6 @@ import torch
 from test_metaschedule import settings
 from torch import nn
 
-from dlas import config
-from dlas.hardware import target
 from dlas.hardware.deployment import run
 from dlas.hardware.target import Target
 from dlas.systems import selection, tuning
@@ -24,11 +22,6 @@ from dlas.systems.tuning_store import TuningStore
 
 IMAGE = (1, 16, 12, 12)
 TRIALS = 6
-
-
-@pytest.fixture(scope="module")
-def host() -> Target:
-    return target.resolve(config.Target("host"))
 
 
 @pytest.fixture(scope="module")

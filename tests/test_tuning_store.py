@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from test_ansor import TASKS, settings
 
-from dlas import config
 from dlas.errors import UserError
 from dlas.hardware import target
 from dlas.hardware.target import Target
@@ -31,11 +30,6 @@ shelf = TuningStore(pathlib.Path(sys.argv[2])).shelf("ansor-0.19", target.read(p
 for index in range(60):
     shelf.add(TASKS[0], [f"{sys.argv[4]}{index}" + "x" * 5000, f"both{index}"])
 """
-
-
-@pytest.fixture(scope="module")
-def host() -> Target:
-    return target.resolve(config.Target("host"))
 
 
 @pytest.fixture(scope="module")

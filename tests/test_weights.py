@@ -37,11 +37,6 @@ def parsed(*overrides: str) -> config.Stack:
 
 
 @pytest.fixture(scope="module")
-def digits() -> ImageDataset:
-    return datasets.load(config.Dataset("digits", "dlas.datasets.digits"))
-
-
-@pytest.fixture(scope="module")
 def donor() -> nn.Module:
     """A network whose every tensor differs from a fresh one's, as a trained one's would."""
     with torch.random.fork_rng():

@@ -1,0 +1,90 @@
+"""What all tests have: a folder for temporary files per test process, one thread of PyTorch, groups of tests.
+
+The tests run in two processes beside each other. A group shares what is costly to make, and stays in one of
+them; the longest groups start first, and tests that share nothing fill what is left.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dlas import config, datasets
+from dlas.datasets.dataset import ImageDataset
+from dlas.hardware import target
+from dlas.hardware.target import Target
+
+for threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[threads] = "1"  # two processes with as many threads as cores would wait for each other
+
+
+APART = frozenset(
+    {
+        "test_algorithms",
+        "test_carry_over",
+        "test_default_recipes",
+        "test_integer_convolution",
+        "test_integer_kernels",
+        "test_sparse",
+        "test_winograd",
+    }
+)
+"""Files whose tests share nothing that is costly: each goes to the process that is free."""
+
+LONGEST = (
+    "test_virtual_board",
+    "test_board_tuning",
+    "test_compressed_points",
+    "test_batches",
+    "test_emulated_gpu",
+    "test_default_recipes",
+    "test_carry_over",
+)
+"""What takes the longest, in the order of its start."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Groups, and the order of the tests."""
+    for item in items:
+        if item.path.stem not in APART:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> tuple[int, str]:
+    name = item.path.stem
+    place = LONGEST.index(name) if name in LONGEST else len(LONGEST) + (name in APART)
+    return place, name
+
+
+@pytest.fixture(scope="session", autouse=True)
+def temporary_files() -> Iterator[None]:
+    """In a folder of this test process: with them its lock of the board, which is this machine to the other
+    test process too."""
+    folder = Path(tempfile.mkdtemp(prefix="dlas-tests-"))
+    kept = tempfile.tempdir, os.environ.get("TMPDIR")
+    tempfile.tempdir, os.environ["TMPDIR"] = str(folder), str(folder)
+    yield
+    tempfile.tempdir = kept[0]
+    if kept[1] is None:
+        del os.environ["TMPDIR"]
+    else:
+        os.environ["TMPDIR"] = kept[1]
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def host() -> Target:
+    """This machine."""
+    return target.resolve(config.Target("host"))
+
+
+@pytest.fixture(scope="session")
+def digits() -> ImageDataset:
+    """The data set that every machine has."""
+    return datasets.load(config.Dataset("digits", "dlas.datasets.digits"))
