@@ -65,7 +65,7 @@ def fill(folder: Path, found: Results) -> None:
             shutil.copy(log, bundle.tuning)
     shutil.copy(found.tuned.summary, bundle.tuning)
     choices = json.loads((found.kernels.folder / "choices.json").read_text())
-    schedules = {"tuner": found.stack.tuner.module, "opt_level": found.stack.compiler.opt_level}
+    schedules = {"tuner": found.stack.tuner.registered, "opt_level": found.stack.compiler.opt_level}
     (bundle.tuning / "choices.json").write_text(
         json.dumps({**schedules, "kernels": choices}, indent=1) + "\n"
     )

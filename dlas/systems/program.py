@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ import tvm
 from safetensors.numpy import load_file, save_file
 
 from dlas.algorithms.workload import ConvWorkload
+from dlas.registry import ALGORITHMS
 
 PROGRAM, LAYERS, WEIGHTS = "program.json", "layers.json", "weights.safetensors"
 
@@ -24,7 +24,7 @@ class ConvLayer:
     """The layer's name in the PyTorch network, e.g. `layer1.0.conv1`."""
     workload: ConvWorkload
     algorithm: str
-    """Dotted name of the module."""
+    """Of dlas.registry.ALGORITHMS, or a dotted path."""
     requested: str
     """The algorithm that was asked for; another one where that could not serve the layer."""
     fallback_reason: str = ""
@@ -36,9 +36,7 @@ class ConvLayer:
 
     def packed(self, weight: np.ndarray) -> tuple[np.ndarray, ...]:
         """OIHW weights as the arrays that the kernel reads."""
-        arrays: tuple[np.ndarray, ...] = importlib.import_module(self.algorithm).pack_weight(
-            self.workload, weight
-        )
+        arrays: tuple[np.ndarray, ...] = ALGORITHMS.load(self.algorithm).pack_weight(self.workload, weight)
         return arrays
 
 
