@@ -1,0 +1,18 @@
+"""Tuning records of earlier versions, which named algorithms by their dotted paths, in today's names.
+
+Each tuner writes its records in its own way. In all of them, and in the names of their files, a dotted path
+of dlas stands for an algorithm and for nothing else.
+"""
+
+from __future__ import annotations
+
+import re
+
+from dlas.registry import ALGORITHMS
+
+DOTTED = re.compile(rf"\b{re.escape(ALGORITHMS.room)}\.\w+")
+
+
+def with_lasting_names(text: str) -> str:
+    """The lines of a log, or the name of a file, with every algorithm by its name."""
+    return DOTTED.sub(lambda found: ALGORITHMS.name(found[0]), text)
