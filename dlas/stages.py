@@ -14,7 +14,7 @@ import numpy as np
 import tvm
 from torch import nn
 
-from dlas import config, models, weights_file
+from dlas import config, documents, models, weights_file
 from dlas.datasets.dataset import ImageDataset
 from dlas.hardware import deployment, reference
 from dlas.hardware.deployment import Yardstick
@@ -241,10 +241,10 @@ def tune(stack: config.Stack, lowered: Lowered, target: Target, store: StageStor
         found = tuning.tune(tasks, target, stack.tuner, folder, measured)
         kept = asdict(found)
         del kept["best"]
-        _write(folder / TUNING, kept)
+        documents.write(tuning.SUMMARY, folder / TUNING, kept)
 
     folder = store.obtain("tune", inputs, make)
-    return Tuned(folder.name, folder, **json.loads((folder / TUNING).read_text()))
+    return Tuned(folder.name, folder, **documents.read(tuning.SUMMARY, folder / TUNING))
 
 
 def choose_kernels(

@@ -26,7 +26,8 @@ MOST_BYTES = 64 << 30
 
 REMEDY = "Fetch the bundle again; a bundle is never mended by hand."
 
-DOCUMENT = Document("manifest of a bundle")
+DOCUMENT = Document("manifest of a bundle", version=2, converters=(dict,))
+"""Version 1 said the same of a bundle whose files name implementations by the paths of their modules."""
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def seal(root: Path, *, point: str, stages: Mapping[str, str]) -> Bundle:
     files = {name: Fingerprint(_sha256(root / name), size) for name, size in sizes.items()}
     made = Manifest({"dlas": __version__}, point, dict(stages), files)
     unfinished = root / f"{MANIFEST}.unfinished"
-    unfinished.write_bytes(_written(asdict(made)))
+    unfinished.write_bytes(_written({documents.SCHEMA: DOCUMENT.version, **asdict(made)}))
     unfinished.replace(root / MANIFEST)
     return Bundle(root)
 
@@ -103,7 +104,7 @@ def _manifest(root: Path) -> Manifest:
         said = documents.checked(Manifest, values, DOCUMENT, MANIFEST)
     except UserError as error:
         raise _broken(f"{MANIFEST} {error.problem}", error.remedy or REMEDY) from None
-    if content != _written(values):
+    if content != _written(json.loads(content)):
         raise _broken(f"{MANIFEST} is not as it was sealed")
     if len(said.files) > MOST_FILES:
         raise _broken(f"{MANIFEST} lists more than {MOST_FILES} files")
@@ -147,12 +148,12 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _written(values: Mapping[str, Any]) -> bytes:
-    """The manifest's file, with the sha256 of its own content: an accident shows, a forger could write it
-    anew."""
-    whole = {documents.SCHEMA: DOCUMENT.version, **values}
-    digest = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
-    return documents.text(DOCUMENT, {**values, "sha256": digest}).encode()
+def _written(document: Mapping[str, Any]) -> bytes:
+    """The manifest's file, of any version, with the sha256 of its own content: an accident shows, a forger
+    could write it anew."""
+    said = {name: value for name, value in document.items() if name != "sha256"}
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+    return f"{json.dumps({**said, 'sha256': digest}, indent=1)}\n".encode()
 
 
 def _broken(problem: str, remedy: str = REMEDY) -> UserError:

@@ -13,9 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from dlas import config
+from dlas.documents import Document, Values
 from dlas.hardware.target import Target
 from dlas.registry import TUNERS
 from dlas.systems.kernels import has_parameters
+from dlas.systems.old_records import with_lasting_names
 from dlas.systems.tuners import parameters, transfer
 from dlas.systems.tuners.search import SearchSettings
 from dlas.systems.tuners.task import Schedules, Tuning, TuningTask
@@ -25,6 +27,16 @@ SCHEDULES, PARAMETERS = "log.json", "parameters.json"
 """The logs in a folder: the tuner's own, and that of parameters where the network has kernels with some."""
 
 LOGS = (SCHEDULES, PARAMETERS)
+
+
+def _with_lasting_names(values: Values) -> Values:
+    """Version 1 named algorithms by the dotted paths of their modules."""
+    layers = [layer | {"task": with_lasting_names(layer["task"])} for layer in values["layers"]]
+    return {**values, "layers": layers}
+
+
+SUMMARY = Document("summary of a search", version=2, converters=(_with_lasting_names,))
+"""What is told of a search beside its logs: a `Tuning` without `best`."""
 
 
 def tune(
