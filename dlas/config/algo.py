@@ -26,7 +26,8 @@ class Algo:
     def algorithms(self) -> list[str]:
         """One for every layer, or those that a layer may choose from, by what a bundle calls them: their
         names in the registry, or the dotted paths of a user's own."""
-        return [ALGORITHMS.name(given) for given in self.candidates or [self.module or self.name]]
+        one = self.name if self.module is None else self.module
+        return [ALGORITHMS.name(given) for given in self.candidates or [one]]
 
     @property
     def implementations(self) -> list[str]:

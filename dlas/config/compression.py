@@ -23,7 +23,7 @@ class Compression:
     @property
     def implementation(self) -> str:
         """The dotted path of the module."""
-        return COMPRESSIONS.path(self.module or self.name)
+        return COMPRESSIONS.path(self.name if self.module is None else self.module)
 
     @property
     def leaves_zeros(self) -> bool:

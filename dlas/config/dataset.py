@@ -19,7 +19,7 @@ class Dataset:
     @property
     def implementation(self) -> str:
         """The dotted path of the module."""
-        return DATASETS.path(self.module or self.name)
+        return DATASETS.path(self.name if self.module is None else self.module)
 
     @property
     def image_size(self) -> int | None:

@@ -30,7 +30,7 @@ class Model:
     @property
     def implementation(self) -> str:
         """The dotted path of the factory."""
-        return FACTORIES.path(self.factory or self.name)
+        return FACTORIES.path(self.name if self.factory is None else self.factory)
 
     def __post_init__(self) -> None:
         size = self.image_size

@@ -28,9 +28,9 @@ def check(stack: Stack) -> None:
 
 def _require_factory(model: Model) -> None:
     """Of a user's own factory only the module is looked for, since finding a function would import it."""
-    factory = model.factory or model.name
+    factory = model.name if model.factory is None else model.factory
     own = FACTORIES.name(factory) in FACTORIES.names()
-    key = "model.factory" if model.factory else "model.name"
+    key = "model.name" if model.factory is None else "model.factory"
     FACTORIES.require(key, factory if own else factory.rpartition(".")[0] or factory)
 
 
