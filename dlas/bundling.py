@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from dlas import config, stages
+from dlas import config, documents, stages
 from dlas.bundle import Bundle, seal
 from dlas.datasets.dataset import ImageDataset
 from dlas.hardware import machine, measurement, reference, target
@@ -18,7 +17,8 @@ from dlas.hardware.measurement import Measurement
 from dlas.hardware.target import Target
 from dlas.layer_table import LayerRow, layer_rows, write_layers
 from dlas.models import counting, precision
-from dlas.systems import program, tuning
+from dlas.systems import choices, program, tuning
+from dlas.systems.choices import Choices
 
 REFERENCE_IMAGES = 16
 """Test images kept in the bundle with their expected outputs."""
@@ -64,11 +64,8 @@ def fill(folder: Path, found: Results) -> None:
         if log.exists():
             shutil.copy(log, bundle.tuning)
     shutil.copy(found.tuned.summary, bundle.tuning)
-    choices = json.loads((found.kernels.folder / "choices.json").read_text())
-    schedules = {"tuner": found.stack.tuner.module, "opt_level": found.stack.compiler.opt_level}
-    (bundle.tuning / "choices.json").write_text(
-        json.dumps({**schedules, "kernels": choices}, indent=1) + "\n"
-    )
+    chosen = Choices(found.stack.tuner.registered, found.stack.compiler.opt_level, found.kernels.choices)
+    choices.write(chosen, bundle.tuning / choices.FILE)
     shutil.copy(found.library.path, bundle.library)
     for batch in found.batches:
         shutil.copy(batch.library.path, bundle.library_of(batch.size))
@@ -81,7 +78,7 @@ def fill(folder: Path, found: Results) -> None:
     reference.write(reference.first(found.deployed.reference, REFERENCE_IMAGES), bundle.reference)
     measurement.write(found.timing, bundle.timing)
     write_layers(found.layers, bundle.layers)
-    bundle.environment.write_text(json.dumps(machine.environment(), indent=1) + "\n")
+    documents.write(machine.ENVIRONMENT, bundle.environment, machine.environment())
     seal(folder, point=config.identity(found.stack), stages=_stage_keys(found))
 
 

@@ -14,13 +14,14 @@ import numpy as np
 import tvm
 from torch import nn
 
-from dlas import config, models, weights_file
+from dlas import config, documents, models, weights_file
 from dlas.datasets.dataset import ImageDataset
 from dlas.hardware import deployment, reference
 from dlas.hardware.deployment import Yardstick
 from dlas.hardware.reference import Reference
 from dlas.hardware.target import Target, decisive
 from dlas.models import checkpoint, evaluation, precision, training, weights
+from dlas.registry import ALGORITHMS
 from dlas.stage import StageStore, source_digest
 from dlas.systems import building, choosing, program, selection, tuning, yardstick
 from dlas.systems.assigning import assigned
@@ -133,9 +134,9 @@ def train(stack: config.Stack, dataset: ImageDataset, store: StageStore) -> Netw
     inputs = {
         "dataset": dataset.fingerprint,
         "normalization": [dataset.mean, dataset.std],
-        "model": stack.model.factory,
+        "model": stack.model.implementation,
         **origin,
-        "code": source_digest("dlas.datasets", "dlas.models", stack.model.factory.rpartition(".")[0]),
+        "code": source_digest("dlas.datasets", "dlas.models", stack.model.implementation.rpartition(".")[0]),
         "torch": version("torch"),
     }
 
@@ -161,13 +162,13 @@ def compress(
     store: StageStore,
 ) -> Network:
     """The network made cheaper by one step of compression."""
-    method = import_module(settings.module)
+    method = import_module(settings.implementation)
     inputs = {
         "network": network.key,
         "compression": asdict(settings),
         "train": asdict(stack.train),
         "seed": stack.seed,
-        "code": source_digest("dlas.compression", "dlas.models", settings.module),
+        "code": source_digest("dlas.compression", "dlas.models", settings.implementation),
         "torch": version("torch"),
         "torch-pruning": version("torch-pruning"),
         "torchao": version("torchao"),
@@ -188,13 +189,13 @@ def lower_network(
 
     Where the stack leaves a choice of algorithms or formats, each layer gets the fastest on the target.
     """
-    kinds = [Kind(module, name) for module in stack.algo.modules for name in stack.format.formats]
+    kinds = [Kind(algorithm, name) for algorithm in stack.algo.algorithms for name in stack.format.formats]
     measured = {"target": decisive(target), "opt_level": stack.compiler.opt_level} if len(kinds) > 1 else {}
     inputs = {
         "network": network.key,
         "kinds": [asdict(kind) for kind in kinds],
         **measured,
-        "code": source_digest("dlas.algorithms", "dlas.systems", *stack.algo.modules),
+        "code": source_digest("dlas.algorithms", "dlas.systems", *stack.algo.implementations),
         "tvm": version("apache-tvm"),
         "torch": version("torch"),
     }
@@ -228,7 +229,10 @@ def tune(stack: config.Stack, lowered: Lowered, target: Target, store: StageStor
         "tuner": asdict(stack.tuner),
         "target": decisive(target),
         "code": source_digest(
-            "dlas.algorithms", "dlas.systems.tuners", stack.tuner.module, *{task.algorithm for task in tasks}
+            "dlas.algorithms",
+            "dlas.systems.tuners",
+            stack.tuner.implementation,
+            *{ALGORITHMS.path(task.algorithm) for task in tasks},
         ),
     }
 
@@ -237,10 +241,10 @@ def tune(stack: config.Stack, lowered: Lowered, target: Target, store: StageStor
         found = tuning.tune(tasks, target, stack.tuner, folder, measured)
         kept = asdict(found)
         del kept["best"]
-        _write(folder / TUNING, kept)
+        documents.write(tuning.SUMMARY, folder / TUNING, kept)
 
     folder = store.obtain("tune", inputs, make)
-    return Tuned(folder.name, folder, **json.loads((folder / TUNING).read_text()))
+    return Tuned(folder.name, folder, **documents.read(tuning.SUMMARY, folder / TUNING))
 
 
 def choose_kernels(
@@ -252,12 +256,14 @@ def choose_kernels(
         "lowered": lowered.key,
         "tuned": tuned.key,
         "opt_level": stack.compiler.opt_level,
-        "code": source_digest("dlas.algorithms", "dlas.systems", *{task.algorithm for task in tasks}),
+        "code": source_digest(
+            "dlas.algorithms", "dlas.systems", *{ALGORITHMS.path(task.algorithm) for task in tasks}
+        ),
         "tvm": version("apache-tvm"),
     }
 
     def make(folder: Path) -> None:
-        schedules = tuning.best_schedules(stack.tuner.module, tuned.folder, tasks, target)
+        schedules = tuning.best_schedules(stack.tuner.registered, tuned.folder, tasks, target)
         if stack.tuner.name != "none":
             for reason, layers in selection.without_schedule(lowered.program, schedules).items():
                 log.info("no tuned schedule for %s: %s", ", ".join(layers), reason)
@@ -315,7 +321,7 @@ def make_yardstick(stack: config.Stack, target: Target, store: StageStore) -> Ya
         return None
     inputs = {
         "target": decisive(target),
-        "code": source_digest("dlas.algorithms", "dlas.systems", yardstick.ALGORITHM),
+        "code": source_digest("dlas.algorithms", "dlas.systems", ALGORITHMS.path(yardstick.ALGORITHM)),
         "tvm": version("apache-tvm"),
     }
     folder = store.obtain(

@@ -36,6 +36,7 @@ def held_file(path: Path, doing: str, what: str, limit: float = -1) -> Iterator[
     """
     lock = FileLock(path, mode=0o666)
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
     except Timeout:
         log.warning("waiting: another process is %s %s", doing, what)

@@ -140,6 +140,7 @@ def answers(request: Mapping[str, Any], reply: Reply = no_questions) -> Generato
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(packages),
+        "PYTHONSAFEPATH": "1",
         "TVM_NUM_THREADS": str(request["target"]["cores"]),
         **WITHOUT_TORCH,
     }

@@ -1,0 +1,108 @@
+"""From composed YAML to a `Stack`."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import cast, get_type_hints
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from dlas.config import rules
+from dlas.config.compression import Compression
+from dlas.config.dataset import Dataset
+from dlas.config.merging import merged
+from dlas.config.stack import GROUPS, Stack
+from dlas.config.tuner import Tuner
+from dlas.errors import UserError, require
+from dlas.registry import ALGORITHMS, COMPRESSIONS, DATASETS, FACTORIES, TUNERS, Registry
+
+REGISTRIES = {Dataset: DATASETS, Tuner: TUNERS, Compression: COMPRESSIONS}
+
+
+def parse(composed: DictConfig) -> Stack:
+    """The composed YAML as a `Stack`, every field of its declared type and range.
+
+    Raises `UserError` naming the key of the first thing that is wrong.
+    """
+    composed = _with_lasting_names(composed)
+    schema = OmegaConf.structured(Stack)
+    OmegaConf.set_readonly(schema, False)
+    for group, declared in get_type_hints(Stack).items():
+        if isinstance(declared, type) and dataclasses.is_dataclass(declared):
+            schema[group] = _declared_class(composed, group, declared)
+    schema["compression"] = _compression_classes(composed)
+    stack = cast(Stack, merged(schema, composed))
+    rules.check(stack)
+    return dataclasses.replace(stack, artifacts=str(Path(stack.artifacts).expanduser().absolute()))
+
+
+def _declared_class(composed: DictConfig, group: str, base: type) -> type:
+    """`base`, or what extends it where options differ in their settings."""
+    choice = composed.get(group)
+    if group in GROUPS:
+        remedy = f"{group}=<option>; dlas-run --help lists them"
+        require(isinstance(choice, DictConfig), group, "no option is chosen", remedy)
+    return _settings_class(choice, group, base) if base in (Dataset, Tuner) else base
+
+
+def _compression_classes(composed: DictConfig) -> dict[str, type]:
+    """The `Settings` of each step, by its name."""
+    steps, remedy = composed.get("compression"), "compression=<option>; dlas-run --help lists them"
+    require(isinstance(steps, DictConfig), "compression", "no option is chosen", remedy)
+    classes = {}
+    for name, step in steps.items():
+        key = f"compression.{name}"
+        remedy = f"settings of a step stand under its name: compression.<option>.{name}"
+        require(isinstance(step, DictConfig), key, "is no compression", remedy)
+        classes[str(name)] = _settings_class(step, key, Compression)
+    return classes
+
+
+def _settings_class(choice: DictConfig, group: str, base: type) -> type:
+    """The `Settings` of the implementation that the group's YAML names."""
+    registry = REGISTRIES[base]
+    field = "name" if OmegaConf.is_missing(choice, "module") or choice.get("module") is None else "module"
+    name, key = OmegaConf.select(choice, field, throw_on_missing=False), f"{group}.{field}"
+    require(isinstance(name, str), key, f"'{name}' is no {registry.kind}", registry.remedy())
+    registry.require(key, name)
+    try:
+        settings = getattr(registry.load(name), "Settings", None)
+    except ImportError as error:
+        raise UserError(
+            f"'{name}' could not be imported: {error}", key=key, remedy="install what it needs"
+        ) from None
+    fits = isinstance(settings, type) and issubclass(settings, base)
+    require(
+        fits, key, f"'{name}' has no Settings", f"a frozen dataclass Settings(dlas.config.{base.__name__})"
+    )
+    return cast(type, settings)
+
+
+def _with_lasting_names(composed: DictConfig) -> DictConfig:
+    """The same stack, however its implementations are written: by the names of the registry, and by no more
+    than the name of the option where that says it."""
+    named = composed.copy()
+    OmegaConf.set_readonly(named, False)
+    steps = composed.get("compression")
+    _rename(named.get("dataset"), "module", DATASETS)
+    _rename(named.get("model"), "factory", FACTORIES)
+    for step in named.compression.values() if isinstance(steps, DictConfig) else ():
+        _rename(step, "module", COMPRESSIONS)
+    _rename(named.get("algo"), "module", ALGORITHMS)
+    _rename(named.get("tuner"), "module", TUNERS)
+    candidates = OmegaConf.select(named, "algo.candidates", throw_on_missing=False)
+    if isinstance(candidates, ListConfig):
+        named.algo.candidates = [
+            ALGORITHMS.name(given) if isinstance(given, str) else given for given in candidates
+        ]
+    return named
+
+
+def _rename(choice: object, field: str, registry: Registry) -> None:
+    if not isinstance(choice, DictConfig):
+        return
+    given = OmegaConf.select(choice, field, throw_on_missing=False)
+    if isinstance(given, str):
+        name = registry.name(given)
+        choice[field] = None if name == choice.get("name") else name
