@@ -1,8 +1,9 @@
 """JSON documents with a version, which later versions of this package go on reading.
 
     TARGET = Document("target", version=2, converters=(with_reach,))
-    write(TARGET, path, values)         {"schema": 2, **values}
-    read(TARGET, path) -> values        of version 2, whatever version was written
+    write(TARGET, path, values)                 {"schema": 2, **values}
+    read(TARGET, path) -> values                of version 2, whatever version was written
+    checked(Target, values, TARGET, source)     the dataclass with these values, each of its declared type
 
 A document is an object. Its version stands under "schema"; where none does, it is the first.
 """
@@ -11,10 +12,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dlas.errors import UserError
 from dlas.plain_files import read_plain
@@ -22,8 +23,14 @@ from dlas.printable import printable
 
 SCHEMA = "schema"
 LARGEST_BYTES = 1 << 24
+DEEPEST = 20
+"""Objects and lists within each other, as deep as any document here goes and far from Python's own limit."""
+
+INTEGER_BITS = 63
+"""Of a whole number, beside its sign: more than 64-bit counters and sizes need."""
 
 Values = dict[str, Any]
+Checked = TypeVar("Checked")
 Converter = Callable[[Values], Values]
 """Takes the values of one version and gives those of the next. They are not checked yet: a LookupError,
 TypeError, ValueError or AttributeError from it means that the document is damaged, and is told so."""
@@ -69,7 +76,12 @@ def read(document: Document, path: Path) -> Values:
     Raises UserError, naming the file: it is missing, no plain file, or larger than a document of its kind;
     it is no such document; or a newer version wrote it. Which values there are is the caller's to check.
     """
-    return parse(document, read_plain(path, document.largest_bytes), printable(path))
+    return parse(document, content(document, path), printable(path))
+
+
+def content(document: Document, path: Path) -> bytes:
+    """The document's file as it is. UserError, naming the file: it is missing, no plain file or too large."""
+    return read_plain(path, document.largest_bytes)
 
 
 def parse(document: Document, content: bytes, source: str) -> Values:
@@ -77,11 +89,10 @@ def parse(document: Document, content: bytes, source: str) -> Values:
     values = _object(document, content, source)
     version = values.pop(SCHEMA, 1)
     if type(version) is not int or version < 1:
-        raise UserError(f"its version, {printable(version)}, is none", key=source)
+        raise _none(document, source, f"its version, {printable(version)}, is none")
     if version > document.version:
         raise UserError(
-            f"it is version {printable(version)} of a {document.name}, and this dlas reads up to "
-            f"{document.version}",
+            f"is version {version} of a {document.name}, and this dlas reads up to {document.version}",
             key=source,
             remedy="Use the version of dlas that wrote it, or a newer one.",
         )
@@ -93,10 +104,26 @@ def parse(document: Document, content: bytes, source: str) -> Values:
     return values
 
 
+def checked(cls: type[Checked], values: Mapping[str, Any], document: Document, source: str) -> Checked:
+    """The dataclass `cls` with the document's values: each is there and of its declared type, or has a
+    default. UserError that names the first that is not; values without a field are left out."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        # As JSON again: there a list is a tuple, and a key a number, without being taken for other types.
+        return TypeAdapter(cls).validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise _none(document, source, printable(f"{where}: {first['msg']}")) from None
+
+
 def _object(document: Document, content: bytes, source: str) -> Values:
     read_number = _finite if document.finite else float
     try:
-        value = json.loads(content.decode("utf-8"), parse_constant=read_number, parse_float=read_number)
+        value = json.loads(
+            content.decode("utf-8"), parse_constant=read_number, parse_float=read_number, parse_int=_integer
+        )
     except UnicodeDecodeError:
         raise _none(document, source, "it is no text in UTF-8") from None
     except RecursionError:
@@ -105,13 +132,35 @@ def _object(document: Document, content: bytes, source: str) -> Values:
         raise _none(document, source, f"it is no JSON: {printable(error)}") from None
     if not isinstance(value, dict):
         raise _none(document, source, "it is no JSON object")
+    if not _is_shallow(value):
+        raise _none(document, source, "it is nested too deeply")
     return value
+
+
+def _is_shallow(value: object) -> bool:
+    level = [value]
+    for _ in range(DEEPEST):
+        level = [inner for one in level for inner in _inner(one)]
+    return not level
+
+
+def _inner(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def _finite(number: str) -> float:
     value = float(number)
     if not math.isfinite(value):
         raise ValueError(f"{number} is no finite number")
+    return value
+
+
+def _integer(number: str) -> int:
+    value = int(number)
+    if value.bit_length() > INTEGER_BITS:
+        raise ValueError(f"{number} is too large")
     return value
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from dlas.errors import UserError
 from dlas.printable import printable
@@ -22,7 +22,7 @@ KIND = (
 )
 
 
-def open_plain(path: Path) -> BinaryIO:
+def open_plain(path: Path) -> BufferedReader:
     """The file, opened for reading. Raises UserError, naming it, for one that is missing, that can't be
     read, or that is no plain file."""
     try:

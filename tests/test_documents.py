@@ -76,6 +76,8 @@ def content(text: str | bytes) -> Callable[[Path], None]:
         (content(b'{"a": "\xff"}'), "no text in UTF-8"),
         (content('{"a": '), "no JSON"),
         (content("[" * 5_000 + "]" * 5_000), "nested too deeply"),
+        (content('{"a": ' + "[" * 30 + "]" * 30 + "}"), "nested too deeply"),
+        (content(f'{{"a": {1 << 64}}}'), "too large"),
         (content('{"a": NaN}'), "NaN is no finite number"),
         (content('{"a": [-Infinity]}'), "-Infinity is no finite number"),
         (content('{"a": 1e999}'), "1e999 is no finite number"),
