@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from dlas import config, stages
+from dlas import config, documents, stages
 from dlas.bundle import Bundle, seal
 from dlas.datasets.dataset import ImageDataset
 from dlas.hardware import machine, measurement, reference, target
@@ -81,7 +81,7 @@ def fill(folder: Path, found: Results) -> None:
     reference.write(reference.first(found.deployed.reference, REFERENCE_IMAGES), bundle.reference)
     measurement.write(found.timing, bundle.timing)
     write_layers(found.layers, bundle.layers)
-    bundle.environment.write_text(json.dumps(machine.environment(), indent=1) + "\n")
+    documents.write(machine.ENVIRONMENT, bundle.environment, machine.environment())
     seal(folder, point=config.identity(found.stack), stages=_stage_keys(found))
 
 

@@ -5,7 +5,10 @@
     python -m dlas.redeploy bundle=<folder>      a bundle on disk; no store is needed
 
     target=<name>         on another board that runs the same code, as conf/target/<name>.yaml tells
-    rpc.host=<address>    where the board is now; rpc.port= and rpc.key= likewise
+    rpc.host=<address>    where the board is; rpc.port= and rpc.key= likewise. What was timed on a board
+                          elsewhere needs this or target=: no address in a bundle is used
+    signers=<file>        refuse bundles that none of these signed (dlas.bundle); without it the file that
+                          DLAS_SIGNERS names, if any
     rebuild=true          make the library again from the bundle's program, weights and tuning log; with
                           target=<name> for that target, whatever its architecture
     artifacts=<folder>    where the store is
@@ -13,6 +16,8 @@
 
 Every file of the bundle is checked against its sha256, the library against its board, its outputs against
 the reference; then it is timed by the protocol of the first time, in a process of its own, on its board.
+Until then nothing of the bundle is run. Its library, or the one that is made of its program, is its sender's
+code and runs as you: SECURITY.md tells what that means.
 
 Exit status: 0 as fast as it was, or faster; 3 slower; 4 it can't be told; 1 it could not be redeployed; 2 a
 mistake in the arguments; 130 stopped. Of several points 1 counts before 3, and 3 before 4.
@@ -20,7 +25,6 @@ mistake in the arguments; 130 stopped. Of several points 1 counts before 3, and 
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import tempfile
@@ -29,9 +33,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlas import bundle, config, redeploying
+from dlas import bundle, config, documents, redeploying
 from dlas.errors import UserError
-from dlas.hardware import measurement
+from dlas.hardware import machine, measurement
 from dlas.hardware.comparison import Comparison, Outcome
 from dlas.hardware.session import keep_torch_out
 from dlas.hardware.target import Address
@@ -53,6 +57,7 @@ class Options:
     target: str | None = None
     rpc: Address = field(default_factory=Address)
     rebuild: bool = False
+    signers: str | None = None
     artifacts: str | None = None
     tracking: config.Tracking = field(default_factory=config.Tracking)
 
@@ -153,7 +158,7 @@ def _result(name: str, options: Options, store: Store | None) -> Result:
     try:
         with tempfile.TemporaryDirectory(prefix="dlas-") as temporary:
             folder = Path(temporary)
-            verified = bundle.verify(_fetched(name, store, folder))
+            verified = bundle.trusted(_fetched(name, store, folder), options.signers)
             print(f"verified   {name}: every file is as it was sealed")
             found = redeploying.redeployed(verified, options.wish, folder)
             print(redeploying.report(found))
@@ -191,8 +196,7 @@ def _log(store: Store, original: str, found: Redeployed, folder: Path) -> None:
     files = folder / "redeploy"
     files.mkdir()
     measurement.write(comparison.new, files / "timing.json")
-    environment = json.dumps(comparison.new.environment, indent=1)
-    (files / "environment.json").write_text(f"{environment}\n")
+    documents.write(machine.ENVIRONMENT, files / "environment.json", comparison.new.environment)
     metrics = measurement.metrics(comparison.new)
     for one in (comparison, *found.larger):
         metrics |= _ratio(one, "" if one.new.batch == 1 else f"_b{one.new.batch}")

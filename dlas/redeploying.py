@@ -7,21 +7,21 @@ It needs neither PyTorch nor MLflow.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlas import config
+from dlas import config, documents
 from dlas.bundle import Bundle
 from dlas.errors import UserError
-from dlas.hardware import deployment, machine, measurement, reference, target
+from dlas.hardware import deployment, machine, measurement, reached, reference, target
 from dlas.hardware.comparison import Comparison, Outcome
 from dlas.hardware.deployment import Yardstick
 from dlas.hardware.measurement import Measurement
 from dlas.hardware.target import Address, DoesNotFit, Target
+from dlas.printable import printable
 
 if TYPE_CHECKING:
     from dlas.systems.rebuild import Rebuilt
@@ -31,7 +31,6 @@ REBUILD = (
     "and tuning log"
 )
 
-
 WORST_FIRST = (Outcome.SLOWER, Outcome.UNCLEAR, Outcome.SAME, Outcome.FASTER)
 
 
@@ -40,7 +39,7 @@ class Wish:
     """Where to deploy, and what."""
 
     target: str | None = None
-    """A declared target; null for the bundle's own."""
+    """A declared target; null for what the library was made for, on this machine or at `rpc`."""
     rpc: Address = field(default_factory=Address)
     rebuild: bool = False
 
@@ -77,7 +76,7 @@ def redeployed(verified: Bundle, wish: Wish, scratch: Path) -> Redeployed:
     """
     made_for = target.read(verified.target)
     with _rebuilding_offered():
-        board = target.moved(_board(made_for, wish), wish.rpc)
+        board = _board(made_for, wish)
         deployment.require_board(board)
     old = measurement.read(verified.timing)
     made = _rebuilt(verified, board, scratch, old.larger) if wish.rebuild else None
@@ -99,7 +98,7 @@ def report(found: Redeployed) -> str:
         *_pace(comparison),
         *(f"differs    {name}: {old} then, {new} now" for name, (old, new) in found.differences.items()),
     ]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _bundled(verified: Bundle, batch_sizes: Iterable[int]) -> dict[int, Path]:
@@ -107,14 +106,14 @@ def _bundled(verified: Bundle, batch_sizes: Iterable[int]) -> dict[int, Path]:
 
 
 def _board(made_for: Target, wish: Wish) -> Target:
-    """The target of the library: the bundle's own, where another board that runs its code is reached, or,
-    for a rebuilt one, what is declared."""
-    if wish.target is None:
-        return made_for
-    declared = target.resolve(config.declared_target(wish.target))
-    if wish.rebuild:
-        return declared
-    return target.on_board(made_for, declared)
+    """Where the library runs; and, of one that is made anew, what it is made for: the declared target, or the
+    bundle's own by the reader's linker."""
+    if not wish.rebuild:
+        return reached.board(made_for, wish.target, wish.rpc)
+    if wish.target is not None:
+        return target.moved(target.resolve(config.declared_target(wish.target)), wish.rpc)
+    target.require_known(made_for)
+    return reached.board(made_for, None, wish.rpc)
 
 
 @contextmanager
@@ -223,8 +222,7 @@ def _sessions(measured: Measurement) -> str:
 
 
 def _environment(verified: Bundle) -> dict[str, Any]:
-    try:
-        environment: dict[str, Any] = json.loads(verified.environment.read_text())
-    except (ValueError, OSError) as error:
-        raise UserError(f"{verified.environment.name} can't be read: {error}", key="bundle") from None
-    return environment
+    found = documents.read(machine.ENVIRONMENT, verified.environment)
+    if problem := machine.strange(found):
+        raise UserError(printable(problem), key=printable(verified.environment))
+    return found
