@@ -1,5 +1,6 @@
 """One bundle on a board again: rebuilt if asked, deployed, checked, timed by its own protocol, compared.
 
+    opened(Bundle) -> Opened    what the bundle says
     redeployed(Bundle, Wish, scratch folder) -> Redeployed; report(Redeployed) -> what a person reads
 
 It needs neither PyTorch nor MLflow.
@@ -20,6 +21,7 @@ from dlas.hardware import deployment, machine, measurement, reached, reference, 
 from dlas.hardware.comparison import Comparison, Outcome
 from dlas.hardware.deployment import Yardstick
 from dlas.hardware.measurement import Measurement
+from dlas.hardware.reference import Reference
 from dlas.hardware.target import Address, DoesNotFit, Target
 from dlas.printable import printable
 
@@ -68,24 +70,49 @@ class Redeployed:
         return "; ".join((self.comparison.verdict, *larger))
 
 
+@dataclass(frozen=True)
+class Opened:
+    """What a bundle says, read and within its bounds. Nothing of it has run."""
+
+    bundle: Bundle
+    made_for: Target
+    timing: Measurement
+    expected: Reference
+    environment: Mapping[str, Any]
+
+
+def opened(verified: Bundle) -> Opened:
+    """Everything that is read of a bundle but its libraries and its program; UserError, naming the file, for
+    what is missing or out of bounds."""
+    timing = measurement.read(verified.timing)
+    libraries = [verified.library_of(size) for size in (1, *timing.larger)]
+    for library in (*libraries, *([verified.yardstick] if timing.yardstick else [])):
+        if not library.is_file():
+            raise UserError("is missing", key=printable(library))
+    environment = timing.environment or _environment(verified)
+    return Opened(
+        verified, target.read(verified.target), timing, reference.read(verified.reference), environment
+    )
+
+
 def redeployed(verified: Bundle, wish: Wish, scratch: Path) -> Redeployed:
     """The bundle's own measurement against a new one on the board that is wished for.
 
-    Raises UserError where the library doesn't fit the board, doesn't run, or gives wrong outputs, and where
-    the board can't be reached: nothing is timed then.
+    Raises UserError where the bundle can't be read, where the library doesn't fit the board, doesn't run, or
+    gives wrong outputs, and where the board can't be reached: nothing is timed then.
     """
-    made_for = target.read(verified.target)
+    found = opened(verified)
     with _rebuilding_offered():
-        board = _board(made_for, wish)
+        board = _board(found.made_for, wish)
         deployment.require_board(board)
-    old = measurement.read(verified.timing)
+    old = found.timing
     made = _rebuilt(verified, board, scratch, old.larger) if wish.rebuild else None
     libraries = _bundled(verified, old.larger) if made is None else {1: made.library, **made.larger}
     yardstick = verified.yardstick if made is None else made.yardstick
-    new = _retimed(verified, old, libraries, yardstick, board)
-    then = old.environment or _environment(verified)
+    new = _retimed(found.expected, old, libraries, yardstick, board)
     comparison, *larger = map(Comparison, old.batches, new.batches)
-    return Redeployed(comparison, tuple(larger), machine.differences(then, new.environment), made)
+    differences = machine.differences(found.environment, new.environment)
+    return Redeployed(comparison, tuple(larger), differences, made)
 
 
 def report(found: Redeployed) -> str:
@@ -129,14 +156,21 @@ def _rebuilt(verified: Bundle, board: Target, scratch: Path, batch_sizes: Iterab
     from dlas.systems.rebuild import rebuilt
 
     print(f"rebuilding the library for {board.name} from the bundle's program, weights and tuning log")
-    return rebuilt(verified, board, scratch / "rebuilt", batch_sizes)
+    try:
+        return rebuilt(verified, board, scratch / "rebuilt", batch_sizes)
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # TVM's have no class of their own, whatever a program does to it
+        problem = f"{type(error).__name__}: {error}".strip()
+        raise UserError(
+            f"no library can be made of the bundle's program and weights: {printable(problem)}", key="bundle"
+        ) from error
 
 
 def _retimed(
-    verified: Bundle, old: Measurement, libraries: Mapping[int, Path], yardstick: Path, board: Target
+    expected: Reference, old: Measurement, libraries: Mapping[int, Path], yardstick: Path, board: Target
 ) -> Measurement:
     """Checked on every reference input, then timed by the protocol of the first time."""
-    expected = reference.read(verified.reference)
     for size, library in libraries.items():
         outputs = deployment.run(library, expected.inputs, board, size)
         reference.require_match(expected, outputs, "the library" if size == 1 else library.name)

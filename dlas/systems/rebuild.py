@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from dlas.bundle import Bundle
 from dlas.errors import UserError
+from dlas.finding import module_exists
 from dlas.hardware import target as targets
 from dlas.hardware.target import Target
+from dlas.printable import printable
 from dlas.systems import program, selection, tuning, yardstick
 from dlas.systems.building import build_library
 from dlas.systems.selection import KernelChoice, kernel_tasks
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from dlas.systems.program import LoweredProgram
 
-TUNERS = "dlas.systems.tuners."
+ALGORITHMS, TUNERS = "dlas.algorithms", "dlas.systems.tuners"
 
 CODE = ("triple", "cpu", "cores", "vector_bytes", "vector_registers", "features", "kind", "arch")
 """Of a target, what decides the code."""
@@ -60,7 +62,7 @@ def rebuilt(bundle: Bundle, target: Target, destination: Path, batch_sizes: Iter
     and kept where it is right and makes the network faster there; none is for a GPU. Raises UserError where
     the bundle names a tuner that is not part of this package, or an algorithm that is not for the target.
     """
-    lowered = program.load(bundle.model)
+    lowered = _loaded(bundle.model)
     chosen = json.loads((bundle.tuning / "choices.json").read_text())
     tasks = kernel_tasks(lowered)
     kept = {
@@ -84,13 +86,30 @@ def rebuilt(bundle: Bundle, target: Target, destination: Path, batch_sizes: Iter
     build_library(lowered, tuned, target, opt_level, library)
     larger = {size: destination / bundle.library_of(size).name for size in batch_sizes}
     for size, path in larger.items():
-        enlarged = program.load(bundle.program_of(size), bundle.model)
+        enlarged = _loaded(bundle.program_of(size), bundle.model)
         build_library(enlarged, {}, target, opt_level, path)
     beside = bundle.yardstick
     if _code(target) != _code(made_for) and beside.exists():
         beside = destination / "yardstick.so"
         yardstick.build(target, beside)
     return Rebuilt(library, larger, beside, target, tuple(carried))
+
+
+def _loaded(folder: Path, weights: Path | None = None) -> LoweredProgram:
+    """UserError, with nothing imported, where it names an algorithm that is not part of this package."""
+    lowered = program.load(folder, weights)
+    for layer in lowered.layers:
+        _require_own(layer.algorithm, ALGORITHMS, f"layer {layer.name} is computed")
+    return lowered
+
+
+def _require_own(module: str, package: str, what: str) -> None:
+    parent, _, name = module.rpartition(".")
+    if parent != package or not name.isidentifier() or not module_exists(module):
+        raise UserError(
+            f"{printable(what)} by {printable(module)}, which is not part of dlas and not run from a bundle",
+            key="bundle",
+        )
 
 
 def _code(target: Target) -> dict[str, Any]:
@@ -103,11 +122,7 @@ def _schedules(
 ) -> Schedules:
     if not kept:
         return Schedules()
-    if not tuner.startswith(TUNERS):
-        raise UserError(
-            f"the bundle was tuned by {tuner}, which is not part of dlas and is not run from a bundle",
-            key="bundle",
-        )
+    _require_own(tuner, TUNERS, "the bundle was tuned")
     return tuning.best_schedules(tuner, folder, list(kept.values()), target, foreign=foreign)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import os
 import re
 import zipfile
@@ -24,6 +25,8 @@ from filelock import FileLock
 
 from dlas.errors import UserError
 from dlas.hardware.target import Target
+from dlas.plain_files import open_plain
+from dlas.printable import printable
 from dlas.systems.tuners.task import TuningTask, computed
 
 SUFFIX = ".json"
@@ -31,8 +34,23 @@ SUFFIX = ".json"
 SEPARATOR = "-"
 """In the name of a file; neither modules nor workloads have it in theirs."""
 
-MEMBER = re.compile(r"[\w.-]+/[0-9a-f]+/[\w.-]+\.json")
-"""Of an exported store: a path as above."""
+MEMBER = re.compile(r"\w[\w.-]*/[0-9a-f]+/\w[\w.-]*\.json")
+"""Of an exported store: a path as above, which no dots lead out of it."""
+
+MOST_MEMBERS, MOST_BYTES = 100_000, 1 << 30
+"""Of an exported store, unpacked: a search of 1000 trials leaves a megabyte."""
+
+UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,  # one that asks for a password
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+"""What a damaged zip file raises."""
 
 DIGEST = 12
 """Hexadecimal digits in a name."""
@@ -96,15 +114,38 @@ def export(root: Path, archive: Path) -> int:
 def merge(root: Path, archive: Path) -> int:
     """Add the records of an exported store to the store at `root`; returns how many were new. UserError where
     the file is none, or is damaged: then nothing is added."""
-    try:
-        with zipfile.ZipFile(archive) as packed:
-            found = {name: packed.read(name).decode() for name in packed.namelist()}
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{archive} can't be read as an exported tuning store: {error}", key="file") from None
+    found = _unpacked(archive)
     strange = [name for name in found if not MEMBER.fullmatch(name)]
     if strange:
-        raise UserError(f"{archive} is no exported tuning store: it holds {strange[0]}", key="file")
+        raise UserError(
+            f"{printable(archive)} is no exported tuning store: it holds {printable(strange[0])}", key="file"
+        )
     return sum(_add(root / name, whole_lines(text)) for name, text in found.items())
+
+
+def _unpacked(archive: Path) -> dict[str, str]:
+    """The text of every member by its name; their sizes are looked at before any is read."""
+    try:
+        with open_plain(archive) as file, zipfile.ZipFile(file) as packed:
+            members = packed.infolist()
+            size = sum(member.file_size for member in members)
+            if len(members) > MOST_MEMBERS or size > MOST_BYTES:
+                raise ValueError(f"it holds {len(members)} files of {size} bytes together")
+            return {member.filename: _read(packed, member).decode() for member in members}
+    except UserError as error:
+        raise UserError(f"{printable(archive)} {error.problem}", key="file") from None
+    except UNREADABLE as error:
+        problem = f"{printable(archive)} can't be read as an exported tuning store: {printable(error)}"
+        raise UserError(problem, key="file") from None
+
+
+def _read(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """What the member holds, which may be more than its size says."""
+    with packed.open(member) as file:
+        content = file.read(member.file_size + 1)
+    if len(content) > member.file_size:
+        raise ValueError(f"{member.filename} has more bytes than it says")
+    return content
 
 
 def whole_lines(text: str) -> list[str]:
