@@ -39,6 +39,7 @@ from dlas.hardware import machine, measurement
 from dlas.hardware.comparison import Comparison, Outcome
 from dlas.hardware.session import keep_torch_out
 from dlas.hardware.target import Address
+from dlas.printable import printable
 from dlas.redeploying import Redeployed, Wish
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def redeploy(options: Options) -> list[Result]:
             print(f"\n{run}")
         results.append(_result(run, options, store))
     if several:
-        print("", *(f"{result.name}  {result.told}" for result in results), sep="\n")
+        print("", *(printable(f"{result.name}  {result.told}") for result in results), sep="\n")
     return results
 
 
@@ -149,7 +150,7 @@ def _points(store: Store, runs: Sequence[str]) -> tuple[list[str], list[Result]]
             continue
         found += [point.run_id for point in points]
         for point in others:
-            print(f"left out   {point.run_id}, {point.name}: it is {point.status}")
+            print(printable(f"left out   {point.run_id}, {point.name}: it is {point.status}"))
     return list(dict.fromkeys(found)), failed
 
 
@@ -159,7 +160,7 @@ def _result(name: str, options: Options, store: Store | None) -> Result:
         with tempfile.TemporaryDirectory(prefix="dlas-") as temporary:
             folder = Path(temporary)
             verified = bundle.trusted(_fetched(name, store, folder), options.signers)
-            print(f"verified   {name}: every file is as it was sealed")
+            print(printable(f"verified   {name}: every file is as it was sealed"))
             found = redeploying.redeployed(verified, options.wish, folder)
             print(redeploying.report(found))
             if store is not None:

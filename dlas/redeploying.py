@@ -106,7 +106,10 @@ def redeployed(verified: Bundle, wish: Wish, scratch: Path) -> Redeployed:
         board = _board(found.made_for, wish)
         deployment.require_board(board)
     old = found.timing
-    made = _rebuilt(verified, board, scratch, old.larger) if wish.rebuild else None
+    made = None
+    if wish.rebuild:
+        print(f"rebuilding the library for {board.name} from the bundle's program, weights and tuning log")
+        made = remade(verified, board, scratch, old.larger)
     libraries = _bundled(verified, old.larger) if made is None else {1: made.library, **made.larger}
     yardstick = verified.yardstick if made is None else made.yardstick
     new = _retimed(found.expected, old, libraries, yardstick, board)
@@ -152,19 +155,19 @@ def _rebuilding_offered() -> Iterator[None]:
         raise UserError(error.problem, key=error.key, remedy=REBUILD) from None
 
 
-def _rebuilt(verified: Bundle, board: Target, scratch: Path, batch_sizes: Iterable[int]) -> Rebuilt:
+def remade(verified: Bundle, board: Target, scratch: Path, batch_sizes: Iterable[int]) -> Rebuilt:
+    """The bundle's libraries made again for the board's target, in `scratch`; UserError where what the bundle
+    holds can't be compiled, whatever TVM makes of it."""
     from dlas.systems.rebuild import rebuilt
 
-    print(f"rebuilding the library for {board.name} from the bundle's program, weights and tuning log")
     try:
         return rebuilt(verified, board, scratch / "rebuilt", batch_sizes)
     except (UserError, OSError):
         raise
-    except Exception as error:  # TVM's have no class of their own, whatever a program does to it
-        problem = f"{type(error).__name__}: {error}".strip()
-        raise UserError(
-            f"no library can be made of the bundle's program and weights: {printable(problem)}", key="bundle"
-        ) from error
+    except Exception as error:  # TVM's have no class of their own
+        said = next(iter(str(error).strip().splitlines()), "")
+        problem = f"the bundle's program and weights make no library: {type(error).__name__}: {said}"
+        raise UserError(printable(problem), key="bundle") from error
 
 
 def _retimed(

@@ -185,3 +185,32 @@ def test_a_manifest_that_was_forged(copy: Bundle, data: st.DataObject) -> None:
         forged["sha256"] = digest
     with written(copy.manifest, (json.dumps(forged, indent=1) + "\n").encode()):
         opened(copy.root)
+
+
+@pytest.mark.parametrize("name", ["model/layers.json", "model/weights.safetensors", "tuning/choices.json"])
+@settings(parent=EVERY_TIME, max_examples=10)
+@given(st.data())
+def test_a_program_that_changed_before_the_seal(
+    name: str, copy: Bundle, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    file = copy.root / name
+    original = file.read_bytes()
+    if name.endswith(".json"):
+        other = json.dumps(with_other_value(data, json.loads(original))).encode()
+    else:
+        other = mutated(data, original)
+    with written(file, other):
+        resealed = bundle.seal(copy.root, point="ab12", stages={})
+        told = remade(resealed, tmp_path_factory.mktemp("rebuilt"))
+    assert told.isprintable()
+    assert len(told) < 2000
+
+
+def remade(resealed: Bundle, scratch: Path) -> str:
+    """What is told where no library can be made of it; "" where one was."""
+    try:
+        made = redeploying.remade(resealed, target.read(resealed.target), scratch, [])
+    except UserError as error:
+        return str(error)
+    assert made.library.is_file()
+    return ""

@@ -18,8 +18,9 @@ import good_bundle
 import numpy as np
 import pytest
 
-from dlas import bundle, config, redeploy
+from dlas import board_check, bundle, config, redeploy
 from dlas.bundle import Bundle
+from dlas.errors import UserError
 from dlas.redeploy import Options
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -136,6 +137,8 @@ def test_an_address_in_the_bundle_is_not_contacted(
         rpc = {"host": "127.0.0.1", "port": listening.getsockname()[1], "key": "bench"}
         edit(copy.target, schema=1, reach=reach, rpc=rpc)
         said = refusal(sealed(copy), capsys, rebuild)
+        with pytest.raises(UserError, match="target=<name>"):
+            board_check.check(config.options(board_check.Options, [f"bundle={copy.root}"]))
         listening.setblocking(False)
         with pytest.raises(BlockingIOError):
             listening.accept()
