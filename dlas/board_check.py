@@ -12,7 +12,7 @@ import numpy as np
 
 from dlas import bundle, config
 from dlas.bundle import Bundle
-from dlas.hardware import deployment, measurement, reference, self_test, target
+from dlas.hardware import deployment, measurement, reached, reference, self_test, target
 from dlas.hardware.comparison import ENOUGH_SESSIONS, Outcome
 from dlas.hardware.deployment import Yardstick
 from dlas.hardware.measurement import Measurement
@@ -31,6 +31,8 @@ class Options:
     target: str | None = None
     """Null for the bundle's, or this machine."""
     bundle: str | None = None
+    signers: str | None = None
+    """A file of the signers that are trusted; null for that of DLAS_SIGNERS, or for anybody."""
     rpc: Address = field(default_factory=Address)
     deployments: int = 20
     timing: str = "thorough"
@@ -100,8 +102,8 @@ def report(found: Sequence[Measurement]) -> str:
 def _subject(options: Options, protocol: config.Timing, scratch: Path) -> Subject:
     from dlas.systems import yardstick
 
-    verified = None if options.bundle is None else bundle.verify(Path(options.bundle).expanduser())
-    board = target.moved(_board(options, verified), options.rpc)
+    verified = _verified(options)
+    board = _board(options, verified)
     yardstick.build(board, scratch / "yardstick.so")
     made = Yardstick(scratch / "yardstick.so", yardstick.INPUT)
     beside = made if protocol.yardstick else None
@@ -110,13 +112,17 @@ def _subject(options: Options, protocol: config.Timing, scratch: Path) -> Subjec
     return Subject(verified.library, reference.read(verified.reference).inputs[:1], board, beside)
 
 
+def _verified(options: Options) -> Bundle | None:
+    if options.bundle is None:
+        return None
+    return bundle.trusted(Path(options.bundle).expanduser(), options.signers)
+
+
 def _board(options: Options, verified: Bundle | None) -> Target:
     if verified is None:
-        return target.resolve(config.declared_target(options.target or "host"))
-    made_for = target.read(verified.target)
-    if options.target is None:
-        return made_for
-    return target.on_board(made_for, target.resolve(config.declared_target(options.target)))
+        declared = target.resolve(config.declared_target(options.target or "host"))
+        return target.moved(declared, options.rpc)
+    return reached.board(target.read(verified.target), options.target, options.rpc)
 
 
 def _kept(options: Options, board: Target) -> Path:

@@ -14,12 +14,16 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from dlas.errors import UserError
 from dlas.plain_files import read_plain
 from dlas.printable import printable
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
 
 SCHEMA = "schema"
 LARGEST_BYTES = 1 << 24
@@ -107,15 +111,24 @@ def parse(document: Document, content: bytes, source: str) -> Values:
 def checked(cls: type[Checked], values: Mapping[str, Any], document: Document, source: str) -> Checked:
     """The dataclass `cls` with the document's values: each is there and of its declared type, or has a
     default. UserError that names the first that is not; values without a field are left out."""
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     try:
         # As JSON again: there a list is a tuple, and a key a number, without being taken for other types.
-        return TypeAdapter(cls).validate_json(json.dumps(values), strict=True)
+        found: Checked = _checker(cast(Any, cls)).validate_json(json.dumps(values), strict=True)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise _none(document, source, printable(f"{where}: {first['msg']}")) from None
+        where = "".join(f"{part}." for part in first["loc"])
+        reason = f"{where.removesuffix('.')}: {first['msg']}" if where else first["msg"]
+        raise _none(document, source, printable(reason)) from None
+    return found
+
+
+@cache
+def _checker(cls: Any) -> TypeAdapter[Any]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(cls)
 
 
 def _object(document: Document, content: bytes, source: str) -> Values:

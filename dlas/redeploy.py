@@ -5,7 +5,10 @@
     python -m dlas.redeploy bundle=<folder>      a bundle on disk; no store is needed
 
     target=<name>         on another board that runs the same code, as conf/target/<name>.yaml tells
-    rpc.host=<address>    where the board is now; rpc.port= and rpc.key= likewise
+    rpc.host=<address>    where the board is; rpc.port= and rpc.key= likewise. What was timed on a board
+                          elsewhere needs this or target=: no address in a bundle is used
+    signers=<file>        refuse bundles that none of these signed (dlas.bundle); without it the file that
+                          DLAS_SIGNERS names, if any
     rebuild=true          make the library again from the bundle's program, weights and tuning log; with
                           target=<name> for that target, whatever its architecture
     trust=<package>       with rebuild=true: import the bundle's algorithms and tuner from that package, and
@@ -15,6 +18,8 @@
 
 Every file of the bundle is checked against its sha256, the library against its board, its outputs against
 the reference; then it is timed by the protocol of the first time, in a process of its own, on its board.
+Until then nothing of the bundle is run. Its library, or the one that is made of its program, is its sender's
+code and runs as you: SECURITY.md tells what that means.
 
 Exit status: 0 as fast as it was, or faster; 3 slower; 4 it can't be told; 1 it could not be redeployed; 2 a
 mistake in the arguments; 130 stopped. Of several points 1 counts before 3, and 3 before 4.
@@ -36,6 +41,7 @@ from dlas.hardware import machine, measurement
 from dlas.hardware.comparison import Comparison, Outcome
 from dlas.hardware.session import keep_torch_out
 from dlas.hardware.target import Address
+from dlas.printable import printable
 from dlas.redeploying import Redeployed, Wish
 
 if TYPE_CHECKING:
@@ -56,6 +62,7 @@ class Options:
     rebuild: bool = False
     trust: str | None = None
     """Packages, comma-separated."""
+    signers: str | None = None
     artifacts: str | None = None
     tracking: config.Tracking = field(default_factory=config.Tracking)
 
@@ -128,7 +135,7 @@ def redeploy(options: Options) -> list[Result]:
             print(f"\n{run}")
         results.append(_result(run, options, store))
     if several:
-        print("", *(f"{result.name}  {result.told}" for result in results), sep="\n")
+        print("", *(printable(f"{result.name}  {result.told}") for result in results), sep="\n")
     return results
 
 
@@ -153,7 +160,7 @@ def _points(store: Store, runs: Sequence[str]) -> tuple[list[str], list[Result]]
             continue
         found += [point.run_id for point in points]
         for point in others:
-            print(f"left out   {point.run_id}, {point.name}: it is {point.status}")
+            print(printable(f"left out   {point.run_id}, {point.name}: it is {point.status}"))
     return list(dict.fromkeys(found)), failed
 
 
@@ -162,8 +169,8 @@ def _result(name: str, options: Options, store: Store | None) -> Result:
     try:
         with tempfile.TemporaryDirectory(prefix="dlas-") as temporary:
             folder = Path(temporary)
-            verified = bundle.verify(_fetched(name, store, folder))
-            print(f"verified   {name}: every file is as it was sealed")
+            verified = bundle.trusted(_fetched(name, store, folder), options.signers)
+            print(printable(f"verified   {name}: every file is as it was sealed"))
             found = redeploying.redeployed(verified, options.wish, folder)
             print(redeploying.report(found))
             if store is not None:

@@ -1,5 +1,6 @@
 """One bundle on a board again: rebuilt if asked, deployed, checked, timed by its own protocol, compared.
 
+    opened(Bundle) -> Opened    what the bundle says
     redeployed(Bundle, Wish, scratch folder) -> Redeployed; report(Redeployed) -> what a person reads
 
 It needs neither PyTorch nor MLflow.
@@ -16,11 +17,13 @@ from typing import TYPE_CHECKING, Any
 from dlas import config, documents
 from dlas.bundle import Bundle
 from dlas.errors import UserError
-from dlas.hardware import deployment, machine, measurement, reference, target
+from dlas.hardware import deployment, machine, measurement, reached, reference, target
 from dlas.hardware.comparison import Comparison, Outcome
 from dlas.hardware.deployment import Yardstick
 from dlas.hardware.measurement import Measurement
+from dlas.hardware.reference import Reference
 from dlas.hardware.target import Address, DoesNotFit, Target
+from dlas.printable import printable
 
 if TYPE_CHECKING:
     from dlas.systems.rebuild import Rebuilt
@@ -30,7 +33,6 @@ REBUILD = (
     "and tuning log"
 )
 
-
 WORST_FIRST = (Outcome.SLOWER, Outcome.UNCLEAR, Outcome.SAME, Outcome.FASTER)
 
 
@@ -39,7 +41,7 @@ class Wish:
     """Where to deploy, and what."""
 
     target: str | None = None
-    """A declared target; null for the bundle's own."""
+    """A declared target; null for what the library was made for, on this machine or at `rpc`."""
     rpc: Address = field(default_factory=Address)
     rebuild: bool = False
     trusted: tuple[str, ...] = ()
@@ -70,24 +72,52 @@ class Redeployed:
         return "; ".join((self.comparison.verdict, *larger))
 
 
+@dataclass(frozen=True)
+class Opened:
+    """What a bundle says, read and within its bounds. Nothing of it has run."""
+
+    bundle: Bundle
+    made_for: Target
+    timing: Measurement
+    expected: Reference
+    environment: Mapping[str, Any]
+
+
+def opened(verified: Bundle) -> Opened:
+    """Everything that is read of a bundle but its libraries and its program; UserError, naming the file, for
+    what is missing or out of bounds."""
+    timing = measurement.read(verified.timing)
+    libraries = [verified.library_of(size) for size in (1, *timing.larger)]
+    for library in (*libraries, *([verified.yardstick] if timing.yardstick else [])):
+        if not library.is_file():
+            raise UserError("is missing", key=printable(library))
+    environment = timing.environment or _environment(verified)
+    return Opened(
+        verified, target.read(verified.target), timing, reference.read(verified.reference), environment
+    )
+
+
 def redeployed(verified: Bundle, wish: Wish, scratch: Path) -> Redeployed:
     """The bundle's own measurement against a new one on the board that is wished for.
 
-    Raises UserError where the library doesn't fit the board, doesn't run, or gives wrong outputs, and where
-    the board can't be reached: nothing is timed then.
+    Raises UserError where the bundle can't be read, where the library doesn't fit the board, doesn't run, or
+    gives wrong outputs, and where the board can't be reached: nothing is timed then.
     """
-    made_for = target.read(verified.target)
+    found = opened(verified)
     with _rebuilding_offered():
-        board = target.moved(_board(made_for, wish), wish.rpc)
+        board = _board(found.made_for, wish)
         deployment.require_board(board)
-    old = measurement.read(verified.timing)
-    made = _rebuilt(verified, board, scratch, old.larger, wish.trusted) if wish.rebuild else None
+    old = found.timing
+    made = None
+    if wish.rebuild:
+        print(f"rebuilding the library for {board.name} from the bundle's program, weights and tuning log")
+        made = remade(verified, board, scratch, old.larger, wish.trusted)
     libraries = _bundled(verified, old.larger) if made is None else {1: made.library, **made.larger}
     yardstick = verified.yardstick if made is None else made.yardstick
-    new = _retimed(verified, old, libraries, yardstick, board)
-    then = old.environment or documents.read(machine.ENVIRONMENT, verified.environment)
+    new = _retimed(found.expected, old, libraries, yardstick, board)
     comparison, *larger = map(Comparison, old.batches, new.batches)
-    return Redeployed(comparison, tuple(larger), machine.differences(then, new.environment), made)
+    differences = machine.differences(found.environment, new.environment)
+    return Redeployed(comparison, tuple(larger), differences, made)
 
 
 def report(found: Redeployed) -> str:
@@ -100,7 +130,7 @@ def report(found: Redeployed) -> str:
         *_pace(comparison),
         *(f"differs    {name}: {old} then, {new} now" for name, (old, new) in found.differences.items()),
     ]
-    return "\n".join(lines)
+    return "\n".join(map(printable, lines))
 
 
 def _bundled(verified: Bundle, batch_sizes: Iterable[int]) -> dict[int, Path]:
@@ -108,14 +138,14 @@ def _bundled(verified: Bundle, batch_sizes: Iterable[int]) -> dict[int, Path]:
 
 
 def _board(made_for: Target, wish: Wish) -> Target:
-    """The target of the library: the bundle's own, where another board that runs its code is reached, or,
-    for a rebuilt one, what is declared."""
-    if wish.target is None:
-        return made_for
-    declared = target.resolve(config.declared_target(wish.target))
-    if wish.rebuild:
-        return declared
-    return target.on_board(made_for, declared)
+    """Where the library runs; and, of one that is made anew, what it is made for: the declared target, or the
+    bundle's own by the reader's linker."""
+    if not wish.rebuild:
+        return reached.board(made_for, wish.target, wish.rpc)
+    if wish.target is not None:
+        return target.moved(target.resolve(config.declared_target(wish.target)), wish.rpc)
+    target.require_known(made_for)
+    return reached.board(made_for, None, wish.rpc)
 
 
 @contextmanager
@@ -127,20 +157,27 @@ def _rebuilding_offered() -> Iterator[None]:
         raise UserError(error.problem, key=error.key, remedy=REBUILD) from None
 
 
-def _rebuilt(
-    verified: Bundle, board: Target, scratch: Path, batch_sizes: Iterable[int], trusted: Collection[str]
+def remade(
+    verified: Bundle, board: Target, scratch: Path, batch_sizes: Iterable[int], trusted: Collection[str] = ()
 ) -> Rebuilt:
+    """The bundle's libraries made again for the board's target, in `scratch`; UserError where what the bundle
+    holds can't be compiled, whatever TVM makes of it."""
     from dlas.systems.rebuild import rebuilt
 
-    print(f"rebuilding the library for {board.name} from the bundle's program, weights and tuning log")
-    return rebuilt(verified, board, scratch / "rebuilt", batch_sizes, trusted)
+    try:
+        return rebuilt(verified, board, scratch / "rebuilt", batch_sizes, trusted)
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # TVM's have no class of their own
+        said = next(iter(str(error).strip().splitlines()), "")
+        problem = f"the bundle's program and weights make no library: {type(error).__name__}: {said}"
+        raise UserError(printable(problem), key="bundle") from error
 
 
 def _retimed(
-    verified: Bundle, old: Measurement, libraries: Mapping[int, Path], yardstick: Path, board: Target
+    expected: Reference, old: Measurement, libraries: Mapping[int, Path], yardstick: Path, board: Target
 ) -> Measurement:
     """Checked on every reference input, then timed by the protocol of the first time."""
-    expected = reference.read(verified.reference)
     for size, library in libraries.items():
         outputs = deployment.run(library, expected.inputs, board, size)
         reference.require_match(expected, outputs, "the library" if size == 1 else library.name)
@@ -223,3 +260,10 @@ def _latency(measured: Measurement) -> str:
 def _sessions(measured: Measurement) -> str:
     count = len(measured.sessions)
     return f"{count} sessions, " if count > 1 else ""
+
+
+def _environment(verified: Bundle) -> dict[str, Any]:
+    found = documents.read(machine.ENVIRONMENT, verified.environment)
+    if problem := machine.strange(found):
+        raise UserError(printable(problem), key=printable(verified.environment))
+    return found

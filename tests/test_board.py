@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import boards
@@ -27,13 +28,14 @@ from dlas.hardware.target import Target
 PROTOCOL = config.Timing(name="test", runs=20, warmup=1)
 
 CLIENT = """
-import sys, pathlib
+import json, sys, pathlib
 import numpy as np
 from dlas import config
 from dlas.hardware import deployment, measurement, target
 library, told, result = map(pathlib.Path, sys.argv[1:])
+board = target.of_values(json.loads(told.read_text()))
 found = deployment.measure(
-    library, np.zeros((1, 3, 32, 32), "float32"), target.read(told), config.Timing(name="test", runs=50)
+    library, np.zeros((1, 3, 32, 32), "float32"), board, config.Timing(name="test", runs=50)
 )
 measurement.write(found, result)
 """
@@ -69,7 +71,7 @@ def assert_serves(board: Target, matmul: Path) -> None:
 
 
 def start_client(library: Path, board: Target, result: Path) -> subprocess.Popen[str]:
-    target.write(board, result.with_suffix(".target"))
+    result.with_suffix(".target").write_text(json.dumps(asdict(board)))
     arguments = [str(library), str(result.with_suffix(".target")), str(result)]
     return subprocess.Popen(
         [sys.executable, "-c", CLIENT, *arguments], env=environment(), stderr=subprocess.PIPE, text=True

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dlas import bundle
+from dlas import board_check, bundle, config, redeploy
 from dlas.bundle import Bundle
 from dlas.bundle.command import main
 from dlas.errors import UserError
@@ -102,6 +102,17 @@ def test_a_bundle_that_no_trusted_key_signed_is_refused(
     with pytest.raises(UserError, match="signed by nobody in"):
         bundle.trusted(sealed.root, None)
     assert str(refusal.value).replace("\n", "").isprintable()
+
+
+def test_an_unsigned_bundle_is_not_redeployed(
+    sealed: Bundle, keys: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [f"bundle={sealed.root}", f"signers={keys / 'signers'}"]
+    (refused,) = redeploy.redeploy(config.options(redeploy.Options, options))
+    assert "signed by nobody" in refused.told
+    assert "verified" not in capsys.readouterr().out
+    with pytest.raises(UserError, match="signed by nobody"):
+        board_check.check(config.options(board_check.Options, options))
 
 
 def test_a_bundle_that_changed_is_not_signed(sealed: Bundle, keys: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -245,9 +245,22 @@ def test_an_address_that_cannot_be_is_refused(address: dict, key: str) -> None:
 
 def test_a_target_of_an_older_bundle_is_read(tmp_path: Path) -> None:
     made = resolve(triple="aarch64-linux-gnu", cpu="cortex-a72", cores=4)
-    target.write(made, tmp_path / "target.json")
-    values = json.loads((tmp_path / "target.json").read_text())
+    values = asdict(made)
     for added in ("affinity", "linker", "emulated", "reach", "rpc"):
         del values[added]
     (tmp_path / "target.json").write_text(json.dumps(values))
     assert target.read(tmp_path / "target.json") == made
+
+
+def test_a_target_in_a_file_has_neither_linker_nor_address(tmp_path: Path) -> None:
+    made = resolve(triple="aarch64-linux-gnu", cpu="cortex-a72", cores=4)
+    rpc = config.Rpc("10.1.2.3", 4567, "secret")
+    told = replace(made, linker="touch /tmp/me", reach="rpc", rpc=rpc)
+    (tmp_path / "target.json").write_text(json.dumps(asdict(told)))
+    assert target.read(tmp_path / "target.json") == replace(made, reach="rpc")
+    target.write(told, tmp_path / "target.json")
+    text = (tmp_path / "target.json").read_text()
+    assert not [word for word in ("touch", "10.1.2.3", "4567", "secret") if word in text]
+    (tmp_path / "target.json").write_text(json.dumps({**json.loads(text), "linker": "touch /tmp/me"}))
+    with pytest.raises(UserError, match="it has linker"):
+        target.read(tmp_path / "target.json")

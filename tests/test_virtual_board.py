@@ -110,7 +110,7 @@ def bundles(
 
 @pytest.mark.parametrize("steps", NETWORKS.values(), ids=NETWORKS.keys())
 def test_a_point_is_checked_there_and_marked_emulated(
-    steps: str, runs: dict[str, Run], bundles: dict[str, Bundle]
+    steps: str, runs: dict[str, Run], bundles: dict[str, Bundle], board: Target
 ) -> None:
     bundle, run = bundles[steps], runs[steps]
     assert elf_machine(bundle.library) == 183
@@ -121,13 +121,13 @@ def test_a_point_is_checked_there_and_marked_emulated(
 
     digits = datasets.load(config.Dataset("digits", "dlas.datasets.digits"))
     images = digits.normalized(digits.test_images)
-    answers = deployment.run(bundle.library, images, target.read(bundle.target))
+    answers = deployment.run(bundle.library, images, board)
     score = accuracy_score(digits.test_labels, answers.argmax(axis=1))
     assert run.data.metrics["accuracy.deployed"] == pytest.approx(score, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ["dense", "sparse"])
-def test_its_outputs_are_those_of_pytorch(name: str, bundles: dict[str, Bundle]) -> None:
+def test_its_outputs_are_those_of_pytorch(name: str, bundles: dict[str, Bundle], board: Target) -> None:
     bundle = bundles[NETWORKS[name]]
     network = residual(10).eval()
     network.load_state_dict(load_file(bundle.model / "model.safetensors"))
@@ -136,15 +136,19 @@ def test_its_outputs_are_those_of_pytorch(name: str, bundles: dict[str, Bundle])
     images = tiny_library.images(4)
     with torch.inference_mode():
         expected = network(torch.from_numpy(images)).numpy()
-    answers = deployment.run(bundle.library, images, target.read(bundle.target))
+    answers = deployment.run(bundle.library, images, board)
     np.testing.assert_allclose(answers, expected, rtol=1e-3, atol=1e-3)
 
 
 def test_a_point_is_redeployed_there_and_never_compared_with_real_times(
-    runs: dict[str, Run], client: MlflowClient, artifacts: Path
+    runs: dict[str, Run], client: MlflowClient, artifacts: Path, board: Target
 ) -> None:
     run = runs["none"].info.run_id
-    ended = dlas("redeploy", f"run={run}", f"artifacts={artifacts}")
+    nowhere = dlas("redeploy", f"run={run}", f"artifacts={artifacts}")
+    assert nowhere.returncode == 1
+    assert "target=<name>" in nowhere.stderr
+    there = ("target=aarch64_virtual", f"rpc.port={board.rpc.port}")
+    ended = dlas("redeploy", f"run={run}", f"artifacts={artifacts}", *there)
     assert ended.returncode in (0, 4), ended.stderr
     assert "16 outputs match the reference" in ended.stdout
     assert ended.stdout.count(", emulated") == 2

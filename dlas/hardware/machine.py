@@ -41,6 +41,9 @@ PACKAGES = (
 ENVIRONMENT = Document("environment")
 """What `environment` tells, in a bundle."""
 
+PLAIN, MOST_PARTS = (str, int, float, bool), 100
+"""What an environment has, and how many; each package counts."""
+
 CPU_FOLDERS = Path("/sys/devices/system/cpu")
 
 BUSY_CORES = 0.1
@@ -225,6 +228,15 @@ def environment() -> dict[str, Any]:
         "kernel": f"{platform.system()} {platform.release()}",
         "governor": governor(),
     }
+
+
+def strange(found: Mapping[str, Any]) -> str:
+    """Why what somebody else's file says is no `environment`; "" where it is one."""
+    for name, value in found.items():
+        inner = value if isinstance(value, Mapping) else {name: value}
+        if len(inner) > MOST_PARTS or not all(one is None or type(one) in PLAIN for one in inner.values()):
+            return f"its environment has {name} of another form"
+    return f"its environment has {len(found)} parts" if len(found) > MOST_PARTS else ""
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

@@ -7,7 +7,6 @@ write(Measurement, timing.json), read(timing.json) -> Measurement
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -15,12 +14,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from dlas import config
+from dlas import config, documents
+from dlas.documents import Document
 from dlas.errors import UserError
 from dlas.hardware import machine, statistics
 from dlas.hardware.statistics import Interval
+from dlas.printable import printable
 
-SCHEMA = 1
+DOCUMENT = Document("timing", largest_bytes=1 << 26)
+
+MOST_RUNS, MOST_SESSIONS, MOST_SIZES, LARGEST_BATCH = 1_000_000, 1000, 100, 65536
+MOST_THREADS = 4096
+MOST_METERS, MOST_JOULES = 100, 1e12
+LONGEST_NS = 86_400 * 10**9
+"""Of a measurement that is read: a day, where a session may take an hour."""
+
 NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
 """What MLflow takes in no name of a metric."""
 NS_PER_MS = 1_000_000
@@ -183,42 +191,51 @@ def _worst(sessions: Iterable[Session]) -> tuple[str, ...]:
 
 def write(measurement: Measurement, path: Path) -> None:
     """As plain JSON; `summary` follows from the rest and is there for other readers."""
-    document = {"schema": SCHEMA, **asdict(measurement), "summary": measurement.summary()}
-    path.write_text(json.dumps(document, indent=1) + "\n")
+    documents.write(DOCUMENT, path, {**asdict(measurement), "summary": measurement.summary()})
 
 
 def read(path: Path) -> Measurement:
     """The measurement that `write` wrote; UserError for anything else."""
-    try:
-        document = json.loads(path.read_text())
-        if document["schema"] != SCHEMA:
-            raise ValueError(f"its schema is {document['schema']}, and {SCHEMA} is what this version reads")
-        sessions = tuple(session(values) for values in document["sessions"])
-        yardstick = tuple(session(values) for values in document.get("yardstick", ()))
-        larger = {
-            int(size): tuple(session(values) for values in found)
-            for size, found in document.get("larger", {}).items()
-        }
-        every = [*sessions, *yardstick, *(one for found in larger.values() for one in found)]
-        if not sessions or not all(one.samples_ns for one in every):
-            raise ValueError("it holds no samples")
-        if len(yardstick) not in (0, len(sessions)):
-            raise ValueError(f"it holds {len(sessions)} sessions and {len(yardstick)} of the yardstick")
-        if any(size < 2 or len(found) != len(sessions) for size, found in larger.items()):
-            raise ValueError(f"it holds other than {len(sessions)} sessions of a larger batch")
-        return Measurement(
-            int(document["runs"]),
-            int(document["warmup"]),
-            int(document["threads"]),
-            sessions,
-            bool(document.get("emulated", False)),
-            dict(document.get("environment", {})),
-            int(document.get("cold", 0)),
-            yardstick,
-            larger=larger,
-        )
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        raise UserError(f"{path.name} does not hold a timing: {error!r}", key=str(path)) from None
+    source = printable(path)
+    found = documents.checked(Measurement, documents.read(DOCUMENT, path), DOCUMENT, source)
+    if problem := _wrong(found):
+        raise UserError(f"is no {DOCUMENT.name}: {printable(problem)}", key=source)
+    return found
+
+
+def _wrong(found: Measurement) -> str:
+    """What no measurement has; "" where there is nothing of it."""
+    if not (1 <= found.runs <= MOST_RUNS and 0 <= found.warmup <= MOST_RUNS and 0 <= found.cold <= MOST_RUNS):
+        return f"it has {found.runs} runs, {found.cold} cold ones and {found.warmup} before"
+    if not 1 <= len(found.sessions) <= MOST_SESSIONS:
+        return f"it has {len(found.sessions)} sessions"
+    if len(found.yardstick) not in (0, len(found.sessions)):
+        return f"it has {len(found.sessions)} sessions and {len(found.yardstick)} of the yardstick"
+    if not 1 <= found.threads <= MOST_THREADS:
+        return f"it has {found.threads} threads"
+    if found.batch != 1 or len(found.larger) > MOST_SIZES:
+        return f"it has batches of {found.batch} and {len(found.larger)} larger ones"
+    for size, sessions in found.larger.items():
+        if not 2 <= size <= LARGEST_BATCH or len(sessions) != len(found.sessions):
+            return f"it has {len(sessions)} sessions of batches of {size}"
+    network = (*found.sessions, *(one for sessions in found.larger.values() for one in sessions))
+    of_each = (*((one, found.cold) for one in network), *((one, 0) for one in found.yardstick))
+    wrong = (_wrong_session(one, found.runs, cold) for one, cold in of_each)
+    return next(filter(None, wrong), "") or machine.strange(found.environment)
+
+
+def _wrong_session(session: Session, runs: int, cold: int) -> str:
+    if (len(session.samples_ns), len(session.cold_ns)) != (runs, cold):
+        counts = f"{len(session.samples_ns)} samples and {len(session.cold_ns)} cold ones"
+        return f"a session has {counts}, not {runs} and {cold}"
+    times = (session.first_ns, *session.samples_ns, *session.cold_ns)
+    if not all(0 < one <= LONGEST_NS for one in times):
+        return f"a run took {min(times)} to {max(times)} ns"
+    if len(session.joules) > MOST_METERS or not all(
+        0 <= joules < MOST_JOULES for joules in session.joules.values()
+    ):
+        return "a session took an energy that no meter counts"
+    return ""
 
 
 def of_sessions(

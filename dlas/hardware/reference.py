@@ -5,13 +5,17 @@ write(Reference(inputs, outputs), folder); read(folder) -> Reference; require_ma
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from dlas import documents
+from dlas.arrays import read_array
+from dlas.documents import Document
 from dlas.errors import UserError
+from dlas.printable import printable
 
 TOLERANCE = 1e-3
 """Float32 sums taken in another order on another CPU differ by about 1e-5 after twenty layers; a wrong kernel
@@ -23,21 +27,52 @@ SHARE_OF_LARGEST = {16: 0.01, 8: 0.05}
 add up over the layers: to 0.3 % and 0.7 % of the largest output on twenty layers."""
 
 
+INPUTS, OUTPUTS, TOLERANCES = "inputs.npy", "outputs.npy", "tolerance.json"
+
+MOST_INPUTS = 4096
+
+
 @dataclass(frozen=True)
 class Reference:
-    """Inputs (N, C, H, W) with the expected outputs (N, …): |output - expected| <= atol + rtol |expected|."""
+    """Inputs (N, C, H, W) with the expected outputs (N, …) of a network that computes in so many bits:
+    |output - expected| <= atol + rtol |expected|."""
 
     inputs: np.ndarray
     outputs: np.ndarray
-    rtol: float = TOLERANCE
-    atol: float = TOLERANCE
+    bits: int = 32
+
+    @property
+    def rtol(self) -> float:
+        return TOLERANCE
+
+    @property
+    def atol(self) -> float:
+        if self.bits not in SHARE_OF_LARGEST:
+            return TOLERANCE
+        return SHARE_OF_LARGEST[self.bits] * float(np.abs(self.outputs).max())
+
+
+@dataclass(frozen=True)
+class _Tolerance:
+    """What tolerance.json says."""
+
+    bits: int
+    rtol: float = 0.0
+    atol: float = 0.0
+
+
+def _with_bits(values: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 had no bits, and the tolerance of more outputs than its own: where that is none of float32,
+    it is taken for int8's, the largest."""
+    return {"bits": 32 if values["atol"] <= TOLERANCE else 8, "rtol": values["rtol"]}
+
+
+DOCUMENT = Document("tolerance of a reference", version=2, converters=(_with_bits,))
 
 
 def of_precision(inputs: np.ndarray, outputs: np.ndarray, bits: int) -> Reference:
     """The reference of a network that computes in `bits` bits."""
-    if bits not in SHARE_OF_LARGEST:
-        return Reference(inputs, outputs)
-    return Reference(inputs, outputs, atol=SHARE_OF_LARGEST[bits] * float(np.abs(outputs).max()))
+    return Reference(inputs, outputs, bits)
 
 
 def first(whole: Reference, count: int) -> Reference:
@@ -47,24 +82,38 @@ def first(whole: Reference, count: int) -> Reference:
 
 def write(reference: Reference, folder: Path) -> None:
     """As inputs.npy, outputs.npy and tolerance.json."""
-    np.save(folder / "inputs.npy", reference.inputs, allow_pickle=False)
-    np.save(folder / "outputs.npy", reference.outputs, allow_pickle=False)
-    tolerance = {"rtol": reference.rtol, "atol": reference.atol}
-    (folder / "tolerance.json").write_text(json.dumps(tolerance, indent=1) + "\n")
+    np.save(folder / INPUTS, reference.inputs, allow_pickle=False)
+    np.save(folder / OUTPUTS, reference.outputs, allow_pickle=False)
+    tolerance = {"bits": reference.bits, "rtol": reference.rtol, "atol": reference.atol}
+    documents.write(DOCUMENT, folder / TOLERANCES, tolerance)
 
 
 def read(folder: Path) -> Reference:
-    """The reference that `write` wrote; UserError for anything else."""
-    try:
-        tolerance = json.loads((folder / "tolerance.json").read_text())
-        inputs, outputs = (
-            np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("inputs", "outputs")
+    """The reference that `write` wrote; UserError for anything else, and for a tolerance larger than that of
+    this version for the precision."""
+    inputs, outputs = read_array(folder / INPUTS), read_array(folder / OUTPUTS)
+    path = folder / TOLERANCES
+    stored = documents.checked(_Tolerance, documents.read(DOCUMENT, path), DOCUMENT, printable(path))
+    if inputs.ndim != 4 or outputs.ndim < 1 or len(inputs) != len(outputs):
+        shapes = f"its inputs are {inputs.shape}, its outputs {outputs.shape}"
+        raise UserError(f"the reference can't be read: {shapes}", key=printable(folder))
+    if not 1 <= len(inputs) <= MOST_INPUTS or not (inputs.size and outputs.size):
+        raise UserError(
+            f"the reference can't be read: it has {len(inputs)} inputs, of at most {MOST_INPUTS}",
+            key=printable(folder),
         )
-        if len(inputs) != len(outputs) or len(inputs) == 0:
-            raise ValueError(f"it has {len(inputs)} inputs and {len(outputs)} outputs")
-        return Reference(inputs, outputs, float(tolerance["rtol"]), float(tolerance["atol"]))
-    except (ValueError, TypeError, KeyError, OSError) as error:
-        raise UserError(f"the reference can't be read: {error}", key=str(folder)) from None
+    if not (np.isfinite(inputs).all() and np.isfinite(outputs).all()):
+        raise UserError("the reference has numbers that are not finite", key=printable(folder))
+    found = Reference(inputs, outputs, stored.bits)
+    if stored.bits not in (32, *SHARE_OF_LARGEST):
+        raise UserError(f"no network computes in {stored.bits} bits", key=printable(path))
+    if not (0 <= stored.rtol <= found.rtol and 0 <= stored.atol <= found.atol):
+        raise UserError(
+            f"its tolerance, {stored.atol:g} + {stored.rtol:g} of the expected value, is larger than that of "
+            f"networks in {stored.bits} bits, {found.atol:g} + {found.rtol:g}",
+            key=printable(path),
+        )
+    return found
 
 
 def largest_error(reference: Reference, outputs: np.ndarray) -> float:

@@ -8,14 +8,15 @@ write(Target, target.json), read(target.json) -> Target
 
 from __future__ import annotations
 
-import json
 import platform
+import re
 from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from dlas import config
+from dlas import config, documents
+from dlas.documents import Document
 from dlas.errors import UserError
 from dlas.hardware import gpu, instruction_sets, machine
 from dlas.hardware.instruction_sets import architecture
@@ -23,6 +24,7 @@ from dlas.hardware.machine import SYSTEMS
 from dlas.hardware.machine import Machine as Machine
 from dlas.hardware.machine import this_machine as this_machine
 from dlas.hardware.machine import usable_cores as usable_cores
+from dlas.printable import printable
 
 if TYPE_CHECKING:
     import tvm
@@ -38,6 +40,17 @@ VECTOR_REGISTERS = MappingProxyType(
 
 RISC-V's vectors have 16 bytes at least; without them its registers for doubles are what there is.
 """
+
+OF_THE_READER = frozenset({"linker", "rpc"})
+"""Of a target, what is never taken from a file that somebody else may have written: a command that would be
+run, and an address that would be connected to."""
+
+WORD = re.compile(r"\w[\w.+-]{0,99}")
+"""A name: no path that leads elsewhere, and no further words of a command line."""
+
+EXTENSION = re.compile(r"[+-]?[\w.-]{1,100}")
+MOST_EXTENSIONS, MOST_CORES = 500, 4096
+"""Of a target that is read from a file."""
 
 ABI = MappingProxyType({"riscv64": {"mabi": "lp64d"}})
 """Where LLVM has to be told that floating-point arguments go in registers, as every Linux has it there."""
@@ -112,12 +125,8 @@ def resolve(declared: config.Target) -> Target:
             remedy=f"1 to {usable_cores()} for this machine, or null for all of them.",
         )
     cpu = declared.cpu or codegen.llvm_get_system_cpu()
-    if not codegen.llvm_is_valid_cpu(cpu, triple):
-        raise UserError(
-            f"LLVM knows no CPU {cpu!r} for {triple}", key="target.cpu", remedy=_spelling_help(cpu, triple)
-        )
     features = tuple(declared.features)
-    _require_features(triple, cpu, features)
+    _require_known(triple, cpu, features)
     if declared.cpu is None:
         features = (*_hidden_from_this_machine(triple, cpu), *features)
     extensions = instruction_sets.of_llvm_cpu(triple, cpu, features)
@@ -220,16 +229,67 @@ def require_no(reasons: tuple[str, ...], target: Target, machine: str) -> None:
 
 
 def write(target: Target, path: Path) -> None:
-    """As plain JSON."""
-    path.write_text(json.dumps(asdict(target), indent=2) + "\n")
+    """As plain JSON, without its linker and without where its board is: who reads it has their own."""
+    described = {name: value for name, value in asdict(target).items() if name not in OF_THE_READER}
+    documents.write(DOCUMENT, path, described)
 
 
 def read(path: Path) -> Target:
-    """The target that `write` wrote; UserError for anything else."""
+    """The target that `write` wrote, its values within the bounds of declared ones; UserError for anything
+    else. It has no linker, and its board's address is the one that is taken where none is declared."""
+    source = printable(path)
+    values = documents.read(DOCUMENT, path)
+    if strange := sorted(
+        set(values) - {known.name for known in fields(Target)} | set(values) & OF_THE_READER
+    ):
+        raise UserError(f"is no target: it has {printable(', '.join(strange))}", key=source)
+    found = documents.checked(Target, values, DOCUMENT, source)
+    if problem := _out_of_bounds(found):
+        raise UserError(f"is no target: {printable(problem)}", key=source)
+    return found
+
+
+def _out_of_bounds(target: Target) -> str:
+    """What is wrong with a target that somebody else described; "" where nothing is."""
+    for name in ("name", "triple", "cpu"):
+        if not WORD.fullmatch(getattr(target, name)):
+            return f"its {name} is {getattr(target, name)!r}"
+    for name, extensions in (("features", target.features), ("instruction_sets", target.instruction_sets)):
+        if len(extensions) > MOST_EXTENSIONS or not all(map(EXTENSION.fullmatch, extensions)):
+            return f"its {name} are {list(extensions)}"
+    if not 1 <= target.cores <= MOST_CORES or max(target.affinity, default=0) >= MOST_CORES:
+        return f"it has {target.cores} cores, {list(target.affinity)}, of at most {MOST_CORES}"
+    registers = VECTOR_REGISTERS.get(architecture(target.triple), ())
+    if (target.vector_bytes, target.vector_registers) not in {known[1:] for known in registers}:
+        vectors = f"{target.vector_registers} vector registers of {target.vector_bytes} bytes"
+        return f"{target.triple} has no {vectors}"
+    if target.reach not in config.REACHES:
+        return f"its reach is {target.reach!r}"
     try:
-        return of_values(json.loads(path.read_text()))
-    except (ValueError, TypeError, OSError) as error:
-        raise UserError(f"{path.name} does not describe a target: {error}", key=str(path)) from None
+        config.Target(
+            target.name,
+            cores=target.cores,
+            affinity=list(target.affinity) or None,
+            features=list(target.features),
+            kind=target.kind,
+            arch=target.arch or None,
+        )
+    except UserError as error:
+        return f"{error.key}, {error.problem}"
+    return ""
+
+
+def _without_reader(values: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 had the linker, which is a command, and the address of whoever made the library."""
+    return {name: value for name, value in values.items() if name not in OF_THE_READER}
+
+
+DOCUMENT = Document("target", version=2, converters=(_without_reader,))
+
+
+def require_known(target: Target) -> None:
+    """UserError (target.cpu, target.features) for what LLVM does not know."""
+    _require_known(target.triple, target.cpu, target.features)
 
 
 def of_values(values: dict[str, Any]) -> Target:
@@ -255,6 +315,16 @@ def system(triple: str) -> str:
     """The operating system of a triple: linux, macos."""
     words = [word.rstrip("0123456789.") for word in triple.lower().split("-")[1:]]
     return next((SYSTEMS[word] for word in words if word in SYSTEMS), "an unknown system")
+
+
+def _require_known(triple: str, cpu: str, features: tuple[str, ...]) -> None:
+    from tvm.target import codegen
+
+    if not codegen.llvm_is_valid_cpu(cpu, triple):
+        raise UserError(
+            f"LLVM knows no CPU {cpu!r} for {triple}", key="target.cpu", remedy=_spelling_help(cpu, triple)
+        )
+    _require_features(triple, cpu, features)
 
 
 def _require_features(triple: str, cpu: str, features: tuple[str, ...]) -> None:

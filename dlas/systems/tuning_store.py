@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import lzma
 import os
 import re
 import zipfile
@@ -32,6 +33,8 @@ from dlas.documents import Document
 from dlas.errors import UserError
 from dlas.hardware import lock
 from dlas.hardware.target import Target
+from dlas.plain_files import open_plain
+from dlas.printable import printable
 from dlas.systems.old_records import with_lasting_names
 from dlas.systems.tuners.task import TuningTask, computed
 
@@ -44,8 +47,23 @@ VERSION = "store.json"
 
 STORE = Document("tuning store", version=2, converters=(dict,))
 
-MEMBER = re.compile(r"[\w.-]+/[0-9a-f]+/[\w.-]+\.json")
-"""Of an exported store: a path as above."""
+MEMBER = re.compile(r"\w[\w.-]*/[0-9a-f]+/\w[\w.-]*\.json")
+"""Of an exported store: a path as above, which no dots lead out of it."""
+
+MOST_MEMBERS, MOST_BYTES = 100_000, 1 << 30
+"""Of an exported store, unpacked: a search of 1000 trials leaves a megabyte."""
+
+UNREADABLE = (
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,  # one that asks for a password
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+)
+"""What a damaged zip file raises."""
 
 DIGEST = 12
 """Hexadecimal digits in a name."""
@@ -122,19 +140,42 @@ def export(root: Path, archive: Path) -> int:
 def merge(root: Path, archive: Path) -> int:
     """Add the records of an exported store to the store at `root`; returns how many were new. UserError where
     the file is none, or is damaged: then nothing is added."""
-    try:
-        with zipfile.ZipFile(archive) as packed:
-            found = {name: packed.read(name).decode() for name in packed.namelist()}
-            written_by = found.pop(VERSION, documents.text(STORE, {}))
-    except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
-        raise UserError(f"{archive} can't be read as an exported tuning store: {error}", key="file") from None
+    found = _unpacked(archive)
+    written_by = found.pop(VERSION, documents.text(STORE, {}))
     strange = [name for name in found if not MEMBER.fullmatch(name)]
     if strange:
-        raise UserError(f"{archive} is no exported tuning store: it holds {strange[0]}", key="file")
-    documents.parse(STORE, written_by.encode(), f"{archive}: {VERSION}")
+        raise UserError(
+            f"{printable(archive)} is no exported tuning store: it holds {printable(strange[0])}", key="file"
+        )
+    documents.parse(STORE, written_by.encode(), f"{printable(archive)}: {VERSION}")
     _bring_up_to_date(root)
     brought = (_up_to_date(name, text) for name, text in found.items())
     return sum(_add(root / name, records) for name, records in brought)
+
+
+def _unpacked(archive: Path) -> dict[str, str]:
+    """The text of every member by its name; their sizes are looked at before any is read."""
+    try:
+        with open_plain(archive) as file, zipfile.ZipFile(file) as packed:
+            members = packed.infolist()
+            size = sum(member.file_size for member in members)
+            if len(members) > MOST_MEMBERS or size > MOST_BYTES:
+                raise ValueError(f"it holds {len(members)} files of {size} bytes together")
+            return {member.filename: _read(packed, member).decode() for member in members}
+    except UserError as error:
+        raise UserError(f"{printable(archive)} {error.problem}", key="file") from None
+    except UNREADABLE as error:
+        problem = f"{printable(archive)} can't be read as an exported tuning store: {printable(error)}"
+        raise UserError(problem, key="file") from None
+
+
+def _read(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
+    """What the member holds, which may be more than its size says."""
+    with packed.open(member) as file:
+        content = file.read(member.file_size + 1)
+    if len(content) > member.file_size:
+        raise ValueError(f"{member.filename} has more bytes than it says")
+    return content
 
 
 def whole_lines(text: str) -> list[str]:

@@ -1,0 +1,46 @@
+"""A bundle of a tiny network, as a run leaves it behind: what hostile ones are made from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from dlas import bundle, config, documents
+from dlas.bundle import Bundle
+from dlas.hardware import machine, measurement, reference, target
+from dlas.hardware.measurement import Measurement, Session
+from dlas.hardware.reference import Reference
+
+RUNS = 3
+
+
+def make(root: Path) -> Bundle:
+    """A new one in the folder `root`; its timing is made up."""
+    import torch
+    from torch import nn
+
+    from dlas.systems import building, lowering, program
+
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(256, 10)).eval()
+    found = Bundle(root)
+    found.make_folders()
+    host = target.resolve(config.Target(name="host"))
+    target.write(host, found.target)
+    lowered = lowering.lower(model, (1, 3, 8, 8), "dlas.algorithms.direct")
+    program.save(lowered, found.model)
+    building.build_library(lowered, {}, host, 3, found.library)
+    choices = {"tuner": "dlas.systems.tuners.none", "opt_level": 3, "kernels": []}
+    (found.tuning / "choices.json").write_text(json.dumps(choices))
+    images = np.random.default_rng(0).standard_normal((2, 3, 8, 8), np.float32)
+    with torch.inference_mode():
+        reference.write(Reference(images, model(torch.from_numpy(images)).numpy()), found.reference)
+    state = machine.state()
+    sessions = (Session(9_000, (5_000, 6_000, 7_000), state, state),) * 2
+    environment = machine.environment()
+    measurement.write(Measurement(RUNS, 1, 1, sessions, environment=environment), found.timing)
+    documents.write(machine.ENVIRONMENT, found.environment, environment)
+    found.config.write_text("model:\n  name: tiny\n")
+    return bundle.seal(found.root, point="ab12", stages={"build": "cd34"})

@@ -1,0 +1,216 @@
+"""A good bundle, mutated in every file: each time it is what it was, or one message tells what is wrong.
+
+A forger seals anew, so values are mutated and sealed too. What is accepted then has to be within the bounds
+of what is measured and declared: it is compared, reported and written again. The library itself is its
+sender's code, and is not loaded here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import good_bundle
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dlas import bundle, redeploying
+from dlas.bundle import Bundle
+from dlas.errors import UserError
+from dlas.hardware import machine, measurement, reached, target
+from dlas.hardware.comparison import Comparison
+from dlas.hardware.target import Address
+from dlas.redeploying import Opened, Redeployed
+
+DOCUMENTS = ("timing.json", "library/target.json", "reference/tolerance.json", "environment.json")
+READ = (*DOCUMENTS, "reference/inputs.npy", "reference/outputs.npy")
+
+EVERY_TIME = settings(
+    max_examples=100,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+
+TEXTS = st.text(max_size=20) | st.sampled_from(["\x1b[2J", "a\nb", "../..", "x" * 5000, "\ud800", "1", ""])
+LEAVES = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | TEXTS
+VALUES = st.recursive(
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXTS, inner, max_size=3),
+    max_leaves=5,
+) | st.integers(1, 400).map(lambda depth: json.loads("[" * depth + "]" * depth))
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    return good_bundle.make(tmp_path_factory.mktemp("good") / "bundle")
+
+
+@pytest.fixture
+def copy(good: Bundle, tmp_path: Path) -> Bundle:
+    """One whose environment is that of environment.json: timings of earlier versions have none."""
+    made = Bundle(Path(shutil.copytree(good.root, tmp_path / "bundle")))
+    timing = json.loads(made.timing.read_text())
+    made.timing.write_text(json.dumps(timing | {"environment": {}}))
+    return bundle.seal(made.root, point="ab12", stages={})
+
+
+@contextmanager
+def written(file: Path, content: bytes) -> Iterator[None]:
+    """`content` in the file, until the block ends."""
+    original = file.read_bytes()
+    file.write_bytes(content)
+    try:
+        yield
+    finally:
+        file.write_bytes(original)
+
+
+def mutated(data: st.DataObject, content: bytes) -> bytes:
+    """Some bytes replaced, put in, or gone."""
+    start = data.draw(st.integers(0, max(len(content) - 1, 0)))
+    gone = data.draw(st.sampled_from([0, 1, 8, len(content)]))
+    return content[:start] + data.draw(st.binary(max_size=16)) + content[start + gone :]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of every value within this one."""
+    yield path
+    inner: Any = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
+    for key, one in inner:
+        yield from places(one, (*path, key))
+
+
+def with_other_value(data: st.DataObject, document: Any) -> Any:
+    """The document with one of its values replaced, or without it."""
+    path = data.draw(st.sampled_from(list(places(document))))
+    replacement = data.draw(VALUES)
+    if not path:
+        return replacement
+    *way, last = path
+    holder = document
+    for key in way:
+        holder = holder[key]
+    if data.draw(st.booleans()):
+        holder[last] = replacement
+    else:
+        del holder[last]
+    return document
+
+
+def opened(root: Path) -> Opened | None:
+    """What the bundle says; None where one message tells what is wrong with it."""
+    try:
+        return redeploying.opened(bundle.verify(root))
+    except UserError as error:
+        lines = str(error).splitlines()
+        assert 1 <= len(lines) <= 2
+        assert all(line.isprintable() and len(line) < 2000 for line in lines)
+        return None
+
+
+def assert_usable(found: Opened, good: Bundle, scratch: Path) -> None:
+    """Whatever follows from what was accepted can be computed, printed and written."""
+    now = measurement.read(good.timing)
+    differences = machine.differences(found.environment, now.environment)
+    comparison = Comparison(found.timing, now)
+    report = redeploying.report(Redeployed(comparison, (), differences))
+    assert report.replace("\n", "").isprintable()
+    assert found.expected.rtol <= 1e-3
+    assert found.made_for.linker is None
+    measurement.write(found.timing, scratch / "timing.json")
+    assert measurement.read(scratch / "timing.json") == found.timing
+    target.write(found.made_for, scratch / "target.json")
+    assert target.read(scratch / "target.json") == found.made_for
+    if found.made_for.reach != "local":
+        with pytest.raises(UserError, match="no address"):
+            reached.board(found.made_for, None, Address())
+
+
+@EVERY_TIME
+@given(st.data())
+def test_a_file_that_changed_is_told(copy: Bundle, data: st.DataObject) -> None:
+    names = sorted(path for path in copy.root.rglob("*") if path.is_file())
+    file = data.draw(st.sampled_from(names))
+    content = file.read_bytes()
+    other = mutated(data, content)
+    with written(file, other):
+        assert (opened(copy.root) is not None) == (other == content)
+
+
+@pytest.mark.parametrize("name", READ)
+@EVERY_TIME
+@given(st.data())
+def test_bytes_that_changed_before_the_seal(
+    name: str, copy: Bundle, good: Bundle, tmp_path: Path, data: st.DataObject
+) -> None:
+    file = copy.root / name
+    with written(file, mutated(data, file.read_bytes())):
+        found = opened(bundle.seal(copy.root, point="ab12", stages={}).root)
+        if found is not None:
+            assert_usable(found, good, tmp_path)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+@EVERY_TIME
+@given(st.data())
+def test_values_that_changed_before_the_seal(
+    name: str, copy: Bundle, good: Bundle, tmp_path: Path, data: st.DataObject
+) -> None:
+    file = copy.root / name
+    document = with_other_value(data, json.loads(file.read_text()))
+    with written(file, json.dumps(document).encode()):
+        found = opened(bundle.seal(copy.root, point="ab12", stages={}).root)
+        if found is not None:
+            assert_usable(found, good, tmp_path)
+
+
+@EVERY_TIME
+@given(st.data())
+def test_a_manifest_that_was_forged(copy: Bundle, data: st.DataObject) -> None:
+    manifest = json.loads(copy.manifest.read_text())
+    del manifest["sha256"]
+    forged = with_other_value(data, manifest)
+    if isinstance(forged, dict):
+        digest = hashlib.sha256(json.dumps(forged, sort_keys=True).encode()).hexdigest()
+        forged["sha256"] = digest
+    with written(copy.manifest, (json.dumps(forged, indent=1) + "\n").encode()):
+        opened(copy.root)
+
+
+@pytest.mark.parametrize("name", ["model/layers.json", "model/weights.safetensors", "tuning/choices.json"])
+@settings(parent=EVERY_TIME, max_examples=10)
+@given(st.data())
+def test_a_program_that_changed_before_the_seal(
+    name: str, copy: Bundle, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    file = copy.root / name
+    original = file.read_bytes()
+    if name.endswith(".json"):
+        other = json.dumps(with_other_value(data, json.loads(original))).encode()
+    else:
+        other = mutated(data, original)
+    with written(file, other):
+        resealed = bundle.seal(copy.root, point="ab12", stages={})
+        told = remade(resealed, tmp_path_factory.mktemp("rebuilt"))
+    assert told.isprintable()
+    assert len(told) < 2000
+
+
+def remade(resealed: Bundle, scratch: Path) -> str:
+    """What is told where no library can be made of it; "" where one was."""
+    try:
+        made = redeploying.remade(resealed, target.read(resealed.target), scratch, [])
+    except UserError as error:
+        return str(error)
+    assert made.library.is_file()
+    return ""
