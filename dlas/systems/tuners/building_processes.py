@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 from tvm.support.popen_pool import PopenPoolExecutor, StatusKind
 
 from dlas.hardware.candidates import Failed
-from dlas.systems.tuners.worker_process import WITHOUT_TORCH
+from dlas.hardware.no_torch import torch_kept_out
 
 BUILD_SECONDS = 60
 
@@ -19,12 +18,12 @@ class Builders:
     """So many processes, which find the modules that this one finds."""
 
     def __init__(self, processes: int) -> None:
-        os.environ.update(WITHOUT_TORCH)  # theirs, which they have of this process
         self._pool = PopenPoolExecutor(processes, BUILD_SECONDS, _finder_of_modules())
 
     def build(self, function: Callable[[Any], object], asked: Iterable[Any]) -> list[Failed | None]:
         """Call `function` with each of `asked`, in parallel; None where that ended well."""
-        return [_failure(ended) for ended in self._pool.map_with_error_catching(function, asked)]
+        with torch_kept_out():  # those that are not there yet are started now
+            return [_failure(ended) for ended in self._pool.map_with_error_catching(function, asked)]
 
     def shutdown(self) -> None:
         """End them."""

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dlas
+from dlas.hardware.no_torch import without_torch
 from dlas.hardware.target import Target
 from dlas.systems.tuners import worker_process
 from dlas.systems.tuners.board_questions import board_on_request
@@ -32,7 +33,7 @@ from dlas.systems.tuners.search import (
     searchable,
 )
 from dlas.systems.tuners.task import Record, Schedules, Tuning, TuningTask
-from dlas.systems.tuners.worker_process import WITHOUT_TORCH, Reply, no_questions
+from dlas.systems.tuners.worker_process import Reply, no_questions
 from dlas.systems.tuning_store import TuningStore
 
 if TYPE_CHECKING:
@@ -142,7 +143,6 @@ def answers(request: Mapping[str, Any], reply: Reply = no_questions) -> Generato
         "PYTHONPATH": os.pathsep.join(packages),
         "PYTHONSAFEPATH": "1",
         "TVM_NUM_THREADS": str(request["target"]["cores"]),
-        **WITHOUT_TORCH,
     }
     command = [sys.executable, "-m", "dlas.systems.tuners.metaschedule_worker"]
-    return worker_process.ask("MetaSchedule", command, environment, request, reply)
+    return worker_process.ask("MetaSchedule", command, without_torch(environment), request, reply)

@@ -10,16 +10,12 @@ import tempfile
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from dlas.errors import UserError
 
 Reply = Callable[[Mapping[str, Any]], object]
 """What a worker's question gets, as plain JSON values."""
-
-WITHOUT_TORCH = MappingProxyType({"TVM_FFI_DISABLE_TORCH_C_DLPACK": "1"})
-"""Of the environment: TVM else imports torch in every process, which takes seconds."""
 
 TAIL_LINES = 15
 """Of what a worker wrote before it died, quoted."""
