@@ -36,7 +36,7 @@ def test_what_was_sealed_is_found_again(sealed: Path) -> None:
     found = bundle.verify(sealed)
     assert found.library.read_bytes() == FILES["library/model.so"]
     manifest = json.loads(found.manifest.read_text())
-    assert (manifest["schema"], manifest["point"], manifest["stages"]) == (1, "ab12", {"train": "cd34"})
+    assert (manifest["schema"], manifest["point"], manifest["stages"]) == (2, "ab12", {"train": "cd34"})
     assert {name: entry["sha256"] for name, entry in manifest["files"].items()} == {
         name: hashlib.sha256(content).hexdigest() for name, content in FILES.items()
     }
