@@ -10,6 +10,7 @@
 
     deployments=20        of check: how often one library is deployed, each time by timing=thorough: that of
                           a bundle, or a small one made for the purpose
+    signers=<file>        of check: refuse a bundle that none of these signed, as dlas.redeploy does
 
     tracker=<host:port>   of serve: register with a tracker, announce=<address> for clients to come to
     listen=<address>      of serve: 127.0.0.1 unless told otherwise. Whoever can connect can run any code here

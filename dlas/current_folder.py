@@ -22,10 +22,20 @@ def keep_out() -> None:
     """
     if sys.argv[:1] != MODULE_SOUGHT or sys.flags.safe_path:
         return
-    current = sys.path.pop(0)
     os.environ["PYTHONSAFEPATH"] = "1"
+    if sys.path[0] != _current():
+        return
+    current = sys.path.pop(0)
     packages = os.path.realpath(f"{__file__}/../..")
     if os.path.realpath(current) == packages:
         sys.path.insert(0, packages)
         searched = os.environ.get("PYTHONPATH")
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (packages, searched)))
+
+
+def _current() -> str:
+    """The current folder; "" where it was removed, and is no entry of `sys.path` then."""
+    try:
+        return os.getcwd()  # noqa: PTH109  # pathlib is looked for in that very folder
+    except OSError:
+        return ""

@@ -27,7 +27,7 @@ MOST_RUNS, MOST_SESSIONS, MOST_SIZES, LARGEST_BATCH = 1_000_000, 1000, 100, 6553
 MOST_THREADS = 4096
 MOST_METERS, MOST_JOULES = 100, 1e12
 LONGEST_NS = 86_400 * 10**9
-"""Of a measurement that is read: a day, where a session may take an hour."""
+"""Of a measurement that is read, far beyond what is measured: a session takes an hour at most."""
 
 NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
 """What MLflow takes in no name of a metric."""
