@@ -16,3 +16,9 @@ class UserError(Exception):
         where = f"{self.key}: " if self.key else ""
         remedy = f"\n  {self.remedy}" if self.remedy else ""
         return f"{where}{self.problem}{remedy}"
+
+
+def require(fits: bool, key: str, problem: str, remedy: str) -> None:
+    """Raises `UserError` unless the value fits."""
+    if not fits:
+        raise UserError(problem, key=key, remedy=remedy)

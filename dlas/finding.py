@@ -5,6 +5,8 @@ from __future__ import annotations
 from importlib.machinery import PathFinder
 from importlib.util import find_spec
 
+from dlas.errors import require
+
 
 def module_exists(dotted: str) -> bool:
     """True where `import dotted` would find a file or a package.
@@ -22,3 +24,10 @@ def module_exists(dotted: str) -> bool:
     except (ImportError, ValueError):
         return False
     return spec is not None
+
+
+def require_module(key: str, module: str) -> None:
+    """Raises `UserError` (`key`) unless there is such a module."""
+    found = bool(module) and module_exists(module)
+    remedy = "a dotted path that Python can import; PYTHONPATH=<folder> adds modules of your own"
+    require(found, key, f"there is no module '{module}'", remedy)

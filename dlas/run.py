@@ -48,7 +48,7 @@ def main() -> None:
         sys.exit(STOPPED)
     except Exception as error:
         _abandon("FAILED")
-        from dlas.composing import refusal
+        from dlas.config.composing import refusal
 
         mistake = refusal(error)
         if mistake is None:

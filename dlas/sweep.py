@@ -17,8 +17,8 @@ from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from dlas import composing, folders, summary, tracking
-from dlas.config import Dataset, Model, Stack
+from dlas import folders, summary, tracking
+from dlas.config import Dataset, Model, Stack, composing
 from dlas.errors import UserError
 
 # Environment variables through which a point, maybe in another process, learns of its sweep.

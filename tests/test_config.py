@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from dlas import config
-from dlas.composing import refusal
+from dlas.config.composing import refusal
 from dlas.errors import UserError
 from dlas.finding import module_exists
 

@@ -11,10 +11,10 @@ import tiny_library
 from omegaconf import OmegaConf
 
 from dlas import config
+from dlas.config.merging import merged
 from dlas.errors import UserError
 from dlas.hardware import instruction_sets, machine, target
 from dlas.hardware.target import Machine
-from dlas.merging import merged
 from dlas.systems import linking
 
 RASPBERRY_PI_4 = "processor\t: 0\nFeatures\t: fp asimd evtstrm crc32 cpuid\nCPU part\t: 0xd08\n"

@@ -1,0 +1,24 @@
+"""Layer 1: the images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Layer 1. `module` offers `Settings`, a subclass of this one, and `load(settings) -> ImageDataset`."""
+
+    name: str
+    module: str
+    root: str | None = None
+
+    @property
+    def image_size(self) -> int | None:
+        """Height and width of every image; None where only the files tell."""
+        return None
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes the images are of; None where only reading them tells."""
+        return None

@@ -1,0 +1,90 @@
+"""Rules across layers: what no single one of them can see."""
+
+from __future__ import annotations
+
+from dlas import weights_file
+from dlas.config.dataset import Dataset
+from dlas.config.model import Model
+from dlas.config.stack import Stack
+from dlas.errors import require
+from dlas.finding import module_exists, require_module
+
+UNTUNED = "dlas.systems.tuners.none"
+
+
+def check(stack: Stack) -> None:
+    """What no single layer can see: that every implementation named by its dotted path is there."""
+    for key, module in (
+        ("dataset.module", stack.dataset.module),
+        ("model.factory", stack.model.factory.rpartition(".")[0]),
+        *(
+            ("algo.module" if stack.algo.module else "algo.candidates", module)
+            for module in stack.algo.modules
+        ),
+    ):
+        require_module(key, module)
+    _require_data_type_last(stack)
+    _require_format(stack)
+    _require_image_size(stack.model, stack.dataset)
+    if stack.target.kind == "cuda":
+        _require_gpu_schedules(stack)
+    if stack.model.weights is not None:
+        weights_file.find(stack.model.weights)
+
+
+def _require_data_type_last(stack: Stack) -> None:
+    """Pruning, fine-tuning and calibration take float32 networks."""
+    before = list(stack.compression.values())[:-1]
+    early = next((step.name for step in before if step.data_type != "float32"), None)
+    remedy = "a change of data type comes last, and only one: compression=[weight_pruning,int8]"
+    require(early is None, "compression", f"nothing can be done after {early}", remedy)
+
+
+def _require_format(stack: Stack) -> None:
+    """Sparse formats are for float32 weights with zeros among them, by an algorithm with kernels for them."""
+    name = stack.format.name
+    if name in ("dense", "auto"):
+        return
+    zeros = any(step.leaves_zeros for step in stack.compression.values()) or stack.model.weights is not None
+    remedy = "compression=weight_pruning or compression=block_pruning; or format=dense"
+    require(zeros, "format", f"{name} is for weights with zeros, and nothing here prunes any", remedy)
+    other = next((step.name for step in stack.compression.values() if step.data_type != "float32"), None)
+    require(other is None, "format", f"{name} holds float32 weights, not those of {other}", "format=dense")
+    made = [module for module in stack.algo.modules if module_exists(f"{module}_sparse")]
+    algorithm = stack.algo.name
+    require(
+        bool(made), "format", f"{algorithm} has no kernels for weights in {name}", "another algo= or format="
+    )
+
+
+def _require_gpu_schedules(stack: Stack) -> None:
+    """A GPU takes dense floating-point kernels of algorithms with a schedule for it, untuned."""
+    what = f"the GPU of '{stack.target.name}'"
+    lacking = [
+        module.rpartition(".")[2] for module in stack.algo.modules if not module_exists(f"{module}_cuda")
+    ]
+    remedy = "algo=direct or algo=gemm"
+    require(not lacking, "algo", f"GPUs have no schedule of {', '.join(lacking)}", remedy)
+    several = len(stack.algo.modules) > 1
+    require(not several, "algo", f"'{stack.algo.name}' measures layers on CPUs, not on {what}", remedy)
+    name = stack.format.name
+    require(name == "dense", "format", f"no kernel of {what} takes weights in {name}", "format=dense")
+    integer = any(step.data_type == "int8" for step in stack.compression.values())
+    remedy = "compression=float16, or one that leaves float32"
+    require(not integer, "compression", f"no kernel of {what} takes int8", remedy)
+    tuned = stack.tuner.module != UNTUNED
+    require(
+        not tuned, "tuner", f"{stack.tuner.name} tunes kernels of CPUs, not those of {what}", "tuner=none"
+    )
+
+
+def _require_image_size(model: Model, dataset: Dataset) -> None:
+    """A network for large images would see next to nothing of small ones, or fail on the way."""
+    made_for, given = model.image_size, dataset.image_size
+    require(
+        made_for is None or given is None or made_for == given,
+        "model.image_size",
+        f"'{model.name}' is made for {made_for}x{made_for} images and those of '{dataset.name}' are "
+        f"{given}x{given}",
+        f"choose another model= or dataset=, or model.image_size={given} to try it all the same",
+    )

@@ -1,0 +1,43 @@
+"""All layers of a point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dlas.config.algo import Algo
+from dlas.config.compiler import Compiler
+from dlas.config.compression import Compression
+from dlas.config.dataset import Dataset
+from dlas.config.format import Format
+from dlas.config.model import Model
+from dlas.config.target import Target
+from dlas.config.timing import Timing
+from dlas.config.tracking import Tracking
+from dlas.config.training import Train
+from dlas.config.tuner import Tuner
+from dlas.errors import require
+
+GROUPS = ("dataset", "model", "compression", "algo", "format", "compiler", "tuner", "target", "timing")
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One point: everything that was declared."""
+
+    dataset: Dataset
+    model: Model
+    compression: dict[str, Compression]
+    """Steps by name, each on what the one before it left; none for the network as it was trained."""
+    algo: Algo
+    format: Format
+    compiler: Compiler
+    tuner: Tuner
+    target: Target
+    timing: Timing
+    train: Train = field(default_factory=Train)
+    tracking: Tracking = field(default_factory=Tracking)
+    seed: int = 0
+    artifacts: str = "artifacts"
+
+    def __post_init__(self) -> None:
+        require(0 <= self.seed < 2**32, "seed", f"{self.seed} is out of range", "0 to 4294967295")

@@ -1,0 +1,97 @@
+"""Layer 6: the machine, as it is declared."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+
+from dlas.errors import require
+
+REACHES = ("local", "rpc", "tracker")
+KINDS = ("cpu", "cuda")
+GPU_ARCH = re.compile(r"sm_\d{2,3}")
+
+
+@dataclass(frozen=True)
+class Rpc:
+    """Where a board listens, or the tracker that it is registered with."""
+
+    host: str = "127.0.0.1"
+    port: int = 9090
+    key: str = ""
+    """What the board was started with; through a tracker, the kind of board that is asked for."""
+
+    def __post_init__(self) -> None:
+        require(bool(self.host.strip()), "target.rpc.host", "is empty", "a name or an address")
+        right = 0 < self.port < 2**16
+        require(right, "target.rpc.port", f"{self.port} is no port", "1 to 65535")
+        plain = not any(character.isspace() for character in self.key)
+        require(plain, "target.rpc.key", f"'{self.key}' has spaces", "one word")
+
+
+@dataclass(frozen=True)
+class Target:
+    """Layer 6: as declared; what a null stands for is asked of LLVM and the operating system."""
+
+    name: str
+    triple: str | None = None
+    cpu: str | None = None
+    cores: int | None = None
+    """Threads that compute at once; null for as many as the cores that may be used."""
+    affinity: list[int] | None = None
+    """The cores to run on, by number; null leaves them to the system."""
+    linker: str | None = None
+    """A command that takes `-shared -o library objects`; null looks for one."""
+    features: list[str] = field(default_factory=list)
+    """Of LLVM, beside the CPU's own: `+name` to use one, `-name` to do without it."""
+    emulated: bool = False
+    """Times of an emulated board say nothing about a real one, and are marked so."""
+    reach: str = "local"
+    """local: this machine; rpc: a board that listens at `rpc`; tracker: any board of `rpc.key` there."""
+    rpc: Rpc = field(default_factory=Rpc)
+    smt: bool = True
+    """Whether several hardware threads of one core are used; else the first of each."""
+    kind: str = "cpu"
+    """cpu, or cuda: an NVIDIA GPU beside it computes."""
+    arch: str | None = None
+    """Of the GPU, its compute capability, such as sm_87; null for that of the GPU in this machine."""
+
+    def __post_init__(self) -> None:
+        enough = self.cores is None or self.cores >= 1
+        require(enough, "target.cores", f"{self.cores} is too small", "1 or more, or null for every core")
+        known = self.reach in REACHES
+        require(known, "target.reach", f"'{self.reach}' is not built", f"one of: {', '.join(REACHES)}")
+        self._require_gpu()
+        for name in ("triple", "cpu", "cores"):
+            told = self.reach == "local" or getattr(self, name) is not None
+            remedy = "what the board has, as conf/target/raspberrypi4.yaml tells"
+            require(told, f"target.{name}", "null stands for this machine, which is not the board", remedy)
+        wrong = [feature for feature in self.features if feature[:1] not in ("+", "-")]
+        require(not wrong, "target.features", f"{wrong} say neither + nor -", "such as [+dotprod,-fullfp16]")
+        named = self.reach != "tracker" or bool(self.rpc.key)
+        require(named, "target.rpc.key", "is empty", "the key of the boards that the tracker is asked for")
+        self._require_affinity()
+
+    def _require_gpu(self) -> None:
+        known = self.kind in KINDS
+        require(known, "target.kind", f"'{self.kind}' is not built", f"one of: {', '.join(KINDS)}")
+        gpu = self.kind == "cuda"
+        if self.arch is None:
+            problem = "null stands for the GPU of this machine, and the board's is another"
+            require(not gpu or self.reach == "local", "target.arch", problem, "such as sm_87")
+            return
+        require(
+            gpu, "target.arch", f"{self.arch} is a GPU's, and the kind is cpu", "target.kind=cuda or null"
+        )
+        right = GPU_ARCH.fullmatch(self.arch) is not None
+        require(right, "target.arch", f"'{self.arch}' is no compute capability", "such as sm_87")
+
+    def _require_affinity(self) -> None:
+        if self.affinity is None:
+            return
+        cores = self.affinity
+        remedy = "different core numbers from 0, such as [4,5,6,7], or null"
+        right = bool(cores) and min(cores) >= 0 and len(set(cores)) == len(cores)
+        require(right, "target.affinity", f"{cores} are no cores", remedy)
+        enough = self.cores is None or self.cores <= len(cores)
+        require(enough, "target.affinity", f"{cores} are fewer than {self.cores} cores", "as many as cores")
