@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -11,3 +12,8 @@ class Tuner:
 
     name: str
     module: str
+
+    @property
+    def worker_files(self) -> tuple[Path, ...]:
+        """The code of other environments that it works by, which no import tells of."""
+        return ()

@@ -7,6 +7,7 @@ import importlib.util
 from dataclasses import replace
 
 from dlas.algorithms.workload import ConvWorkload
+from dlas.systems.kind import Kind
 from dlas.systems.program import ConvLayer
 from dlas.systems.sites import ConvSite
 
@@ -14,6 +15,9 @@ SERVES_EVERY_LAYER = "dlas.algorithms.direct"
 
 SERVES_BLOCKS = "dlas.algorithms.spatial_pack"
 """All layers but some with groups, with activations in NCHWc."""
+
+INTEGER = "_int8"
+"""After the name of an algorithm's module, that of its kernels for int8."""
 
 
 def assigned(site: ConvSite, algorithm: str, weight_format: str) -> ConvLayer:
@@ -59,10 +63,19 @@ def unsupported(algorithm: str, workload: ConvWorkload) -> str:
     return reason
 
 
+def serving_modules(kind: Kind, *, integer: bool) -> list[str]:
+    """Every module that `assigned` may take a layer's kernel from; with `integer`, of an int8 network."""
+    stand_ins = [] if kind.algorithm == SERVES_EVERY_LAYER else [SERVES_BLOCKS, SERVES_EVERY_LAYER]
+    modules = [module_of(kind.algorithm, kind.weight_format)]
+    for algorithm in (kind.algorithm, *stand_ins):
+        modules += [algorithm, *([f"{algorithm}{INTEGER}"] if integer else [])]
+    return [kind.algorithm, *(module for module in modules if exists(module))]
+
+
 def kernel_module(algorithm: str, workload: ConvWorkload) -> str:
     """The module with the algorithm's kernels for the workload's format and data type."""
     if workload.dtype == "int8" and workload.format == "dense":
-        return f"{algorithm}_int8"
+        return f"{algorithm}{INTEGER}"
     return module_of(algorithm, workload.format)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Iterable
 
 import tvm
 from tvm import te
@@ -14,6 +15,9 @@ from dlas.systems.program import ConvLayer
 
 OPAQUE = 8
 """TVM's operator pattern for "do not fuse into this": a kernel is scheduled for its own shape."""
+
+GPU = "_cuda"
+"""After the name of an algorithm's module, that of its schedules for GPUs."""
 
 ANY_CPU = Target(name="any", triple="", cpu="generic", cores=1, vector_bytes=16, vector_registers=16)
 """What a kernel in TensorIR is written for in a program that is not scheduled yet."""
@@ -42,7 +46,7 @@ def untuned(layer: ConvLayer, target: Target) -> tvm.tirx.PrimFunc:
 
 
 def _for_gpu(layer: ConvLayer, target: Target) -> tvm.tirx.PrimFunc:
-    scheduling, short = f"{layer.algorithm}_cuda", layer.algorithm.rpartition(".")[2]
+    scheduling, short = f"{layer.algorithm}{GPU}", layer.algorithm.rpartition(".")[2]
     if not module_exists(scheduling):
         raise UserError(
             f"layer {layer.name} is computed by {short}, which has no schedule for a GPU",
@@ -52,6 +56,13 @@ def _for_gpu(layer: ConvLayer, target: Target) -> tvm.tirx.PrimFunc:
     kernel: tvm.tirx.PrimFunc
     kernel = importlib.import_module(scheduling).schedule(definition(layer), layer.workload, target)
     return kernel
+
+
+def scheduling_modules(layers: Iterable[ConvLayer], target: Target) -> list[str]:
+    """The modules that the kernels of these layers and their own schedules for the target come from."""
+    algorithms = sorted({layer.algorithm for layer in layers})
+    gpu = [f"{algorithm}{GPU}" for algorithm in algorithms] if target.kind == "cuda" else []
+    return [*algorithms, *(module for module in gpu if module_exists(module))]
 
 
 def has_parameters(algorithm: str) -> bool:

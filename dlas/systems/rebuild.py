@@ -14,7 +14,8 @@ from dlas.hardware import target as targets
 from dlas.hardware.target import Target
 from dlas.systems import program, selection, tuning, yardstick
 from dlas.systems.building import build_library
-from dlas.systems.selection import KernelChoice, kernel_tasks
+from dlas.systems.kernel_choice import KernelChoice
+from dlas.systems.selection import kernel_tasks
 from dlas.systems.tuners.task import Schedules, TuningTask
 
 if TYPE_CHECKING:
