@@ -64,7 +64,7 @@ def run_point(stack: config.Stack, bundle: Path, on_use: Callable[[Kept], None] 
     dataset = datasets.normalized_for(stack.model, datasets.load(stack.dataset))
     shape, opt_level = dataset.image_shape, stack.compiler.opt_level
 
-    dense = _dense(stack.model, stack.train, stack.seed, dataset, store)
+    dense = dense_network(stack.model, stack.train, stack.seed, dataset, store)
     network = dense
     for step in stack.compression.values():
         network = store.obtain(
@@ -113,7 +113,7 @@ def run_point(stack: config.Stack, bundle: Path, on_use: Callable[[Kept], None] 
     return Point(bundling.metrics(found), bundling.tags(found))
 
 
-def _dense(
+def dense_network(
     model: config.Model, train: config.Train, seed: int, dataset: ImageDataset, store: StageStore
 ) -> Network:
     """As its given weights say, else trained."""

@@ -303,9 +303,12 @@ def _packages_around(module: str) -> list[str]:
 def _is_standard(module: str) -> bool:
     """Whether it is of the standard library, and not of a user's own by the same name."""
     top = module.partition(".")[0]
-    if top not in sys.stdlib_module_names:
-        return False
-    spec = _located(top)
+    return top in sys.stdlib_module_names and _lies_in_standard_library(top, tuple(sys.path))
+
+
+@cache
+def _lies_in_standard_library(top: str, searched: tuple[str, ...]) -> bool:
+    spec = _spec(top, searched)
     path = _file(spec) if spec is not None else None
     return path is None or path.is_relative_to(sysconfig.get_path("stdlib"))
 

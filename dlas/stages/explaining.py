@@ -1,0 +1,106 @@
+"""Why a result was made rather than taken: which of its inputs differ from those of the nearest other one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dlas.errors import UserError
+from dlas.stages import contents, entry
+from dlas.stages.entry import Entry
+
+ABSENT = "-"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One input of two results."""
+
+    what: str
+    here: Any
+    there: Any
+
+    def __str__(self) -> str:
+        kind, _, name = self.what.partition(".")
+        if kind in ("modules", "files"):
+            kinds = "is used here alone" if self.there == ABSENT else "is used there alone"
+            how = "differs" if ABSENT not in (self.here, self.there) else kinds
+            return f"the code of {name} {how}"
+        return f"{name}: {self.here} here, {self.there} there"
+
+
+def why(root: Path, name: str) -> list[str]:
+    """Lines that tell it for the result of that name (`<stage>/<key>`, or the start of a key), and for those
+    of its inputs that are results themselves. UserError where there is no such result."""
+    here = _folder(root, name)
+    described = _read(here)
+    others = _others(root, here)
+    if not others:
+        return [f"{_name(here)}: no other result of {described.stage} is stored to compare it with"]
+    found = {path: differences(described, other) for path, other in others.items()}
+    nearest = min(found, key=lambda path: (len(found[path]), -(path / entry.ENTRY).stat().st_mtime))
+    return _told(root, here, nearest, found[nearest])
+
+
+def differences(here: Entry, there: Entry) -> list[Difference]:
+    """The inputs that differ."""
+    ours, theirs = _flat(here.inputs), _flat(there.inputs)
+    return [
+        Difference(what, ours.get(what, ABSENT), theirs.get(what, ABSENT))
+        for what in sorted(ours.keys() | theirs.keys())
+        if ours.get(what, ABSENT) != theirs.get(what, ABSENT)
+    ]
+
+
+def _told(root: Path, here: Path, there: Path, found: list[Difference]) -> list[str]:
+    lines = [f"{_name(here)} differs from {_name(there)} in", *(f"    {each}" for each in found)]
+    for each in found:
+        pair = [root / str(value) for value in (each.here, each.there)]
+        if each.what.startswith("fields.") and all((path / entry.ENTRY).is_file() for path in pair):
+            lines += _told(root, pair[0], pair[1], differences(_read(pair[0]), _read(pair[1])))
+    return lines
+
+
+def _folder(root: Path, name: str) -> Path:
+    found = [each.path for each in contents.results(root) if each.name.startswith(name) and "/" in name]
+    if len(found) != 1:
+        problem = f"{len(found)} results start so" if found else f"no result of that name is in {root}"
+        raise UserError(problem, key=name, remedy="<stage>/<key> as `list` shows them, or the id of a run")
+    return found[0]
+
+
+def _read(folder: Path) -> Entry:
+    try:
+        return entry.read(folder)
+    except entry.Damaged as error:
+        problem = f"it does not tell what went into it: {error}"
+        raise UserError(problem, key=_name(folder), remedy="a result that this version made") from None
+
+
+def _others(root: Path, here: Path) -> dict[Path, Entry]:
+    """What the other results of the same stage tell; those that an earlier version made tell nothing."""
+    found = {}
+    for other in contents.results(root):
+        if other.path != here and other.path.parent == here.parent:
+            with suppress(entry.Damaged):
+                found[other.path] = entry.read(other.path)
+    return found
+
+
+def _name(folder: Path) -> str:
+    return f"{folder.parent.name}/{folder.name}"
+
+
+def _flat(nested: Any, prefix: str = "") -> dict[str, Any]:
+    if isinstance(nested, list):
+        nested = {str(index): value for index, value in enumerate(nested)}
+    if not isinstance(nested, Mapping):
+        return {prefix: nested}
+    return {
+        name: leaf
+        for key, value in nested.items()
+        for name, leaf in _flat(value, f"{prefix}.{key}" if prefix else str(key)).items()
+    }
