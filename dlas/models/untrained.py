@@ -51,7 +51,7 @@ class Architecture(Keyed):
         trainable = [[name, each.requires_grad] for name, each in self.module.named_parameters()]
         try:
             runs = [operations(self.module, self.image_shape, training=mode) for mode in (True, False)]
-        except (RuntimeError, ValueError, TypeError, NotImplementedError) as error:
+        except Exception as error:  # a user's own code may raise anything
             shape = "x".join(map(str, self.image_shape))
             raise UserError(
                 f"the network cannot be followed on images of {shape}: {str(error).partition(chr(10))[0]}",

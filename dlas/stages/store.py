@@ -77,7 +77,8 @@ def _make(stage: Stage[Result], inputs: entry.Inputs, folder: Path) -> None:
 
 def _set_aside_if_damaged(folder: Path) -> bool:
     """Whether the stored result is damaged; then it is no longer in its place."""
-    damage = _damage(folder, folder.stat().st_ino)
+    found = folder.stat()
+    damage = _damage(folder, found.st_ino, found.st_mtime_ns)
     if not damage:
         return False
     aside = with_suffix(folder, DAMAGED)
@@ -88,9 +89,11 @@ def _set_aside_if_damaged(folder: Path) -> bool:
 
 
 @cache
-def _damage(folder: Path, inode: int) -> str:
-    """What is damaged of a stored result; its files are read once by each process. One that is made again
-    is another `inode`."""
+def _damage(folder: Path, inode: int, changed: int) -> str:
+    """What is damaged of a stored result; its files are read once by each process.
+
+    One that is made again is another folder: of another `inode`, or `changed` at another time.
+    """
     return entry.damage(folder)
 
 
