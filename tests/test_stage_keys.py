@@ -314,7 +314,8 @@ def test_imports_are_followed_wherever_they_stand(users: Path) -> None:
     [
         ("# a comment\nVALUE   =   1\n", True),
         ('"""A docstring."""\n\nVALUE = 1\n', True),
-        ("from typing import TYPE_CHECKING\nVALUE = 1\nif TYPE_CHECKING:\n    import os\n", False),
+        ('VALUE = 1\n__version__ = "2"\n', True),
+        ("VALUE = 1\nif __debug__:\n    import os\n", False),
         ("VALUE = 2\n", False),
         ("VALUE = 1.0\n", False),
     ],

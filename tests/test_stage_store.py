@@ -20,6 +20,8 @@ from dlas.pipeline import dense_network
 from dlas.stages import clearing, code, contents, store
 from dlas.stages.__main__ import main
 from dlas.stages.clearing import Limits
+from dlas.stages.entry import Entry
+from dlas.stages.explaining import differences
 from dlas.stages.network import Network
 from dlas.stages.stage import Kept, Stage
 from dlas.stages.store import StageStore
@@ -249,6 +251,20 @@ def test_list_why_and_gc_tell_of_a_store_and_its_runs(
     assert other in left
     assert run_id not in left
     assert "0 results" in said("gc", "keep=30d", "size=0B")
+
+
+def test_differences_are_told_by_what_they_are_in() -> None:
+    def described(**packages: str) -> Entry:
+        code = {"dlas.models.resnet": packages["torch"], "mine.net": "ab"}
+        inputs = {"fields": {"settings": {"epochs": 2}}, "modules": code, "packages": packages, "files": {}}
+        return Entry("train", inputs, {}, "")
+
+    here, there = described(torch="2.13"), described(torch="2.12", tqdm="4")
+    assert [str(each) for each in differences(here, there)] == [
+        "the code of dlas.models.resnet differs",
+        "torch: 2.13 here, 2.12 there",
+        "tqdm: - here, 4 there",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
 """The code that does a piece of work: the modules that it imports, theirs, and the packages that these call.
 
 Imports are read from the source, wherever in it they stand; nothing is imported for it. A module counts by
-its syntax tree, less what does not run: comments, docstrings, blank lines, what stands under
-`if TYPE_CHECKING`. Modules in site-packages count by their distribution's version, the standard library by
-that of Python, everything else (this package, modules of a user's own) by their files.
+its syntax tree, less what decides nothing: comments, docstrings, blank lines, what stands under
+`if TYPE_CHECKING`, the number of its version. Modules in site-packages count by their distribution's version,
+the standard library by that of Python, everything else (this package, modules of a user's own) by its files.
 
 Modules of this package define things and do nothing else when they are imported. So one of its `__init__`
 that only re-exports counts through the names that are taken from it: who takes `config.Train` depends on the
@@ -100,6 +100,7 @@ class _Closure:
         self._read = read
         self._modules: dict[str, str] = {}
         self._sources: dict[str, _Source] = {}
+        self._waiting: list[_Import] = []
         self._packages = {"python": f"{sys.version_info.major}.{sys.version_info.minor}"}
 
     def code(self) -> Code:
@@ -113,9 +114,11 @@ class _Closure:
                 remedy="a dotted path that Python can import; PYTHONPATH=<folder> adds modules of your own",
             )
         self._add(module)
+        while self._waiting:
+            self._add_import(self._waiting.pop())
 
     def _add(self, module: str) -> None:
-        """The module, the packages around it, and all that they import."""
+        """The module and the packages around it; what they import waits."""
         if module in self._modules or _is_standard(module):
             return
         spec = _located(module)
@@ -134,15 +137,16 @@ class _Closure:
             return  # a namespace package: a folder without code of its own
         source = self._source(module, spec)
         self._modules[module] = source.digest
-        for each in source.imports:
-            self._add_import(each)
+        self._waiting += source.imports
 
     def _add_import(self, wanted: _Import) -> None:
-        inner = f"{wanted.module}.{wanted.name}" if wanted.name else wanted.module
-        if wanted.name in ("", EVERYTHING) or not _is_module(inner):
-            self._add_name(wanted.module, wanted.name) if wanted.name else self._add_used(inner, wanted.used)
-        else:
+        inner = f"{wanted.module}.{wanted.name}"
+        if not wanted.name:
+            self._add_used(wanted.module, wanted.used)
+        elif _is_module(inner):
             self._add_used(inner, wanted.used)
+        else:
+            self._add_name(wanted.module, wanted.name)
 
     def _add_used(self, module: str, used: frozenset[str]) -> None:
         """A module as an object, of which these attributes are read."""
@@ -162,7 +166,7 @@ class _Closure:
             self._add_import(_Import(origin, original, frozenset({EVERYTHING})))
         elif _is_module(f"{module}.{name}"):
             self._add(f"{module}.{name}")
-        elif not (name.startswith("__") and name.endswith("__")) or name == "__version__":
+        elif not name.startswith("__"):  # what Python itself gives a module, and its version
             self._add(module)
 
     def _exports(self, module: str) -> Mapping[str, tuple[str, str]] | None:
@@ -217,6 +221,8 @@ def _running(tree: ast.AST) -> Iterator[ast.AST]:
 
 def _kept(statement: ast.AST) -> list[ast.AST]:
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
+        return []
+    if isinstance(statement, ast.Assign) and _assigns(statement, "__version__"):
         return []
     if isinstance(statement, ast.If) and "TYPE_CHECKING" in (
         getattr(statement.test, "id", ""),
@@ -284,14 +290,13 @@ def _exports(tree: ast.Module, package: str) -> Mapping[str, tuple[str, str]] | 
         if isinstance(statement, ast.ImportFrom):
             module = _absolute(statement, package)
             exports |= {alias.asname or alias.name: (module, alias.name) for alias in statement.names}
-        elif not (isinstance(statement, ast.Assign) and _is_dunder(statement)):
+        elif not (isinstance(statement, ast.Assign) and _assigns(statement, "__all__")):
             return None
     return None if EVERYTHING in exports else exports
 
 
-def _is_dunder(statement: ast.Assign) -> bool:
-    """`__all__ = …`, `__version__ = …`."""
-    return all(isinstance(each, ast.Name) and each.id.startswith("__") for each in statement.targets)
+def _assigns(statement: ast.Assign, name: str) -> bool:
+    return [getattr(target, "id", "") for target in statement.targets] == [name]
 
 
 def _packages_around(module: str) -> list[str]:
