@@ -100,7 +100,7 @@ def by_fastest(
     """The network by the fastest algorithm for each layer; its library by each is left in `scratch`."""
     imported = import_network(network, image.shape)
     sites = conv_sites(imported)
-    kinds = [Kind(f"dlas.algorithms.{algorithm}", "dense") for algorithm in algorithms]
+    kinds = [Kind(algorithm, "dense") for algorithm in algorithms]
     chosen = choosing.choose(imported, sites, kinds, target, OPT_LEVEL, image.numpy(), scratch)
     return lowered(imported, sites, chosen.layers)
 

@@ -27,7 +27,7 @@ def program(network: str, algorithm: str) -> LoweredProgram:
     """A network with random weights, every convolution by `algorithm` where that serves it."""
     factory, size = NETWORKS[network]
     built = models.build(config.Model(network, factory), classes=10 if size == 32 else 1000).eval()
-    return lower(fold_batch_norm(built), (1, 3, size, size), f"dlas.algorithms.{algorithm}")
+    return lower(fold_batch_norm(built), (1, 3, size, size), algorithm)
 
 
 def tasks(lowered: LoweredProgram) -> list[TuningTask]:

@@ -16,7 +16,6 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, replace
-from importlib import import_module
 from pathlib import Path
 from statistics import geometric_mean
 from typing import Any
@@ -29,6 +28,7 @@ from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.candidates import Timed, time_candidates
 from dlas.hardware.deployment import exclusive_board
 from dlas.hardware.target import Target, resolve, tvm_target
+from dlas.registry import ALGORITHMS
 from dlas.systems import linking
 from dlas.systems.operands import arguments, representative_weight, tolerance
 from dlas.systems.tuners import parameters
@@ -69,17 +69,17 @@ def task_of(workload: ConvWorkload, kind: str, algorithm: str) -> TuningTask | N
     name, _, sparsity = kind.partition(":")
     density = rounded_density(1 - float(sparsity)) if sparsity else DENSE
     if name == "int8":
-        module = f"dlas.algorithms.{algorithm}_int8"
+        variant = f"{algorithm}_int8"
         workload = replace(workload, dtype="int8", input_zero=3, output_zero=0, activation="relu")
     else:
-        module = f"dlas.algorithms.{algorithm}_{name.rstrip('x0123456789')}"
+        variant = f"{algorithm}_sparse"
         workload = replace(workload, format=name)
-    served = import_module(module)
+    served = ALGORITHMS.load(variant)
     if served.unsupported(workload) or workload.out_height * workload.out_width == 1:
         return None
     input_block, output_block = served.layouts(workload)
     placed = replace(workload, input_block=input_block, output_block=output_block)
-    return TuningTask(placed, module, density=density)
+    return TuningTask(placed, variant, density=density)
 
 
 def compare(kind: str, tasks: list[TuningTask], trials: int, target: Target) -> None:
@@ -93,7 +93,7 @@ def compare(kind: str, tasks: list[TuningTask], trials: int, target: Target) -> 
             tuning = parameters.tune([task], target, trials, log, TuningStore(Path(scratch) / "store"))
             found = parameters.best_schedules(log, [task], target).found
             tuned = found.get(task.key)
-            untuned = import_module(task.algorithm).kernel(task.workload, target)
+            untuned = ALGORITHMS.load(task.algorithm).kernel(task.workload, target)
             timed = in_turn(task, untuned, tuned or untuned, target, Path(scratch))
             changes = changes_of(log, task, target) if tuned is not None else {}
         ratio = timed.seconds / timed.replaced_seconds if tuned is not None else 1.0

@@ -5,8 +5,6 @@ python benchmarks/untuned.py
 
 from __future__ import annotations
 
-from importlib import import_module
-
 import tvm
 from threads import use_threads
 from turns import in_turn
@@ -15,8 +13,9 @@ from tvm import te
 from dlas import config
 from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.target import Target, resolve, tvm_target
+from dlas.registry import ALGORITHMS
 
-ALGORITHMS = ("dlas.algorithms.direct", "dlas.algorithms.gemm", "dlas.algorithms.spatial_pack")
+COMPARED = ("direct", "gemm", "spatial_pack")
 LAYER = ConvWorkload(1, 64, 32, 32, 64, (3, 3), padding=(1, 1, 1, 1))
 
 
@@ -25,14 +24,14 @@ def main() -> None:
     use_threads(target.cores)
     print(f"{target.cores} threads, {target.cpu}")
     print(f"\n{LAYER.key}")
-    for algorithm in ALGORITHMS:
+    for algorithm in COMPARED:
         nest, scheduled = layer_medians(algorithm, target)
-        print(f"  {short(algorithm):12} loop nest / untuned schedule = {nest / scheduled:.0f}")
+        print(f"  {algorithm:12} loop nest / untuned schedule = {nest / scheduled:.0f}")
 
 
 def layer_medians(algorithm: str, target: Target) -> tuple[float, float]:
     """Milliseconds of the unscheduled loop nest and of the untuned schedule."""
-    module = import_module(algorithm)
+    module = ALGORITHMS.load(algorithm)
     function = te.create_prim_func(module.compute(LAYER)).with_attr("global_symbol", "main")
     sch = tvm.s_tir.Schedule(tvm.IRModule({"main": function}))
     module.schedule(sch, LAYER, target)
@@ -40,10 +39,6 @@ def layer_medians(algorithm: str, target: Target) -> tuple[float, float]:
     built = [tvm.compile(tvm.IRModule({"main": f}), tvm_target(target)) for f in (function, sch.mod["main"])]
     nest, scheduled = in_turn([lambda kernel=kernel: kernel["main"](*arrays) for kernel in built], runs=5)
     return nest, scheduled
-
-
-def short(algorithm: str) -> str:
-    return algorithm.rpartition(".")[2]
 
 
 if __name__ == "__main__":

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from dlas import config
+from dlas import config, documents
 from dlas.bundle import Bundle, seal
 from dlas.datasets.dataset import ImageDataset
 from dlas.hardware import machine, measurement, reference, target
@@ -19,14 +18,15 @@ from dlas.layer_table import LayerRow, layer_rows, write_layers
 from dlas.models import counting, precision
 from dlas.stages.deployment import Deployed
 from dlas.stages.fastest_program import CANDIDATES
-from dlas.stages.kernels import CHOICES, Kernels
+from dlas.stages.kernels import Kernels
 from dlas.stages.library import Library
 from dlas.stages.network import WEIGHTS, Network
 from dlas.stages.program import Lowered
 from dlas.stages.stage import Kept
 from dlas.stages.tuning import Tuned
 from dlas.stages.yardstick import Yardstick
-from dlas.systems import program, tuning
+from dlas.systems import choices, program, tuning
+from dlas.systems.choices import Choices
 
 REFERENCE_IMAGES = 16
 """Test images kept in the bundle with their expected outputs."""
@@ -81,11 +81,8 @@ def fill(folder: Path, found: Results) -> None:
         if log.exists():
             shutil.copy(log, bundle.tuning)
     shutil.copy(found.tuned.summary, bundle.tuning)
-    choices = json.loads((found.kernels.folder / CHOICES).read_text())
-    schedules = {"tuner": found.stack.tuner.module, "opt_level": found.stack.compiler.opt_level}
-    (bundle.tuning / "choices.json").write_text(
-        json.dumps({**schedules, "kernels": choices}, indent=1) + "\n"
-    )
+    chosen = Choices(found.stack.tuner.registered, found.stack.compiler.opt_level, found.kernels.choices)
+    choices.write(chosen, bundle.tuning / choices.FILE)
     shutil.copy(found.library.path, bundle.library)
     for batch in found.batches:
         shutil.copy(batch.library.path, bundle.library_of(batch.size))
@@ -98,7 +95,7 @@ def fill(folder: Path, found: Results) -> None:
     reference.write(reference.first(found.deployed.reference, REFERENCE_IMAGES), bundle.reference)
     measurement.write(found.timing, bundle.timing)
     write_layers(found.layers, bundle.layers)
-    bundle.environment.write_text(json.dumps(machine.environment(), indent=1) + "\n")
+    documents.write(machine.ENVIRONMENT, bundle.environment, machine.environment())
     seal(folder, point=config.identity(found.stack), stages=_stage_keys(found))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dlas.printable import printable_lines
+
 
 class UserError(Exception):
     """A mistake or a missing thing that the person at the keyboard can mend; printed without a traceback."""
@@ -15,7 +17,7 @@ class UserError(Exception):
     def __str__(self) -> str:
         where = f"{self.key}: " if self.key else ""
         remedy = f"\n  {self.remedy}" if self.remedy else ""
-        return f"{where}{self.problem}{remedy}"
+        return printable_lines(f"{where}{self.problem}{remedy}")
 
 
 def require(fits: bool, key: str, problem: str, remedy: str) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 
-from dlas.errors import require
-
 
 def module_exists(dotted: str) -> bool:
     """True where `import dotted` would find a file or a package."""
@@ -28,10 +26,3 @@ def module_spec(dotted: str) -> ModuleSpec | None:
         return PathFinder.find_spec(dotted, package.submodule_search_locations)
     except (ImportError, ValueError):
         return None
-
-
-def require_module(key: str, module: str) -> None:
-    """Raises `UserError` (`key`) unless there is such a module."""
-    found = bool(module) and module_exists(module)
-    remedy = "a dotted path that Python can import; PYTHONPATH=<folder> adds modules of your own"
-    require(found, key, f"there is no module '{module}'", remedy)

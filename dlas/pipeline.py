@@ -70,7 +70,9 @@ def run_point(stack: config.Stack, bundle: Path, on_use: Callable[[Kept], None] 
         network = store.obtain(
             Compress(network=network, dataset=dataset, settings=step, train=stack.train, seed=stack.seed)
         )
-    kinds = tuple(Kind(module, name) for module in stack.algo.modules for name in stack.format.formats)
+    kinds = tuple(
+        Kind(algorithm, name) for algorithm in stack.algo.algorithms for name in stack.format.formats
+    )
     lowered = _lowered(kinds, network, dataset, board, opt_level, store)
     warn_of_wide_weights(lowered.program.layers, board)
     tasks = tuple(selection.kernel_tasks(lowered.program).values())
@@ -118,7 +120,7 @@ def dense_network(
 ) -> Network:
     """As its given weights say, else trained."""
     built = models.build(model, dataset.classes, seed)
-    code, shape = model.factory.rpartition(".")[0], dataset.image_shape
+    code, shape = model.implementation.rpartition(".")[0], dataset.image_shape
     if model.weights is not None:
         given = WeightsFile(weights_file.find(model.weights))
         return store.obtain(
@@ -148,7 +150,7 @@ def _kernels(
     tuner: config.Tuner, lowered: Lowered, tuned: Tuned, board: Target, opt_level: int, store: StageStore
 ) -> Kernels:
     """Of what was tuned what is faster in the network, where anything was."""
-    if tuner.module == UNTUNED:
+    if tuner.registered == UNTUNED:
         return store.obtain(KeepUntuned(lowered=lowered))
     return store.obtain(
         ChooseKernels(lowered=lowered, tuned=tuned, tuner=tuner, target=board, opt_level=opt_level)

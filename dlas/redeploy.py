@@ -8,6 +8,8 @@
     rpc.host=<address>    where the board is now; rpc.port= and rpc.key= likewise
     rebuild=true          make the library again from the bundle's program, weights and tuning log; with
                           target=<name> for that target, whatever its architecture
+    trust=<package>       with rebuild=true: import the bundle's algorithms and tuner from that package, and
+                          from others after a comma, where they are none of dlas's own
     artifacts=<folder>    where the store is
     tracking.uri=<uri>    another MLflow store
 
@@ -20,7 +22,6 @@ mistake in the arguments; 130 stopped. Of several points 1 counts before 3, and 
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 import tempfile
@@ -29,9 +30,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlas import bundle, config, redeploying
+from dlas import bundle, config, documents, redeploying
 from dlas.errors import UserError
-from dlas.hardware import measurement
+from dlas.hardware import machine, measurement
 from dlas.hardware.comparison import Comparison, Outcome
 from dlas.hardware.session import keep_torch_out
 from dlas.hardware.target import Address
@@ -53,6 +54,8 @@ class Options:
     target: str | None = None
     rpc: Address = field(default_factory=Address)
     rebuild: bool = False
+    trust: str | None = None
+    """Packages, comma-separated."""
     artifacts: str | None = None
     tracking: config.Tracking = field(default_factory=config.Tracking)
 
@@ -61,16 +64,22 @@ class Options:
         remedy = "run=<run id> or bundle=<folder>; --help tells the rest"
         config.require(one, "run", "exactly one of run and bundle is to be given", remedy)
         config.require(self.run is None or bool(self.runs), "run", "names no run", "run=<id>,<id>")
+        used = self.rebuild or self.trust is None
+        config.require(used, "trust", "nothing is imported unless it is rebuilt", "rebuild=true beside it")
 
     @property
     def runs(self) -> list[str]:
         """Each once, in their order."""
-        named = (name.strip() for name in (self.run or "").split(","))
-        return list(dict.fromkeys(filter(None, named)))
+        return _listed(self.run)
 
     @property
     def wish(self) -> Wish:
-        return Wish(self.target, self.rpc, self.rebuild)
+        return Wish(self.target, self.rpc, self.rebuild, tuple(_listed(self.trust)))
+
+
+def _listed(names: str | None) -> list[str]:
+    """Each once, in their order."""
+    return list(dict.fromkeys(filter(None, (name.strip() for name in (names or "").split(",")))))
 
 
 @dataclass(frozen=True)
@@ -191,8 +200,7 @@ def _log(store: Store, original: str, found: Redeployed, folder: Path) -> None:
     files = folder / "redeploy"
     files.mkdir()
     measurement.write(comparison.new, files / "timing.json")
-    environment = json.dumps(comparison.new.environment, indent=1)
-    (files / "environment.json").write_text(f"{environment}\n")
+    documents.write(machine.ENVIRONMENT, files / "environment.json", comparison.new.environment)
     metrics = measurement.metrics(comparison.new)
     for one in (comparison, *found.larger):
         metrics |= _ratio(one, "" if one.new.batch == 1 else f"_b{one.new.batch}")

@@ -7,14 +7,13 @@ It needs neither PyTorch nor MLflow.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlas import config
+from dlas import config, documents
 from dlas.bundle import Bundle
 from dlas.errors import UserError
 from dlas.hardware import deployment, machine, measurement, reference, target
@@ -43,6 +42,8 @@ class Wish:
     """A declared target; null for the bundle's own."""
     rpc: Address = field(default_factory=Address)
     rebuild: bool = False
+    trusted: tuple[str, ...] = ()
+    """Packages of the reader's own that a bundle may name modules of."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +81,11 @@ def redeployed(verified: Bundle, wish: Wish, scratch: Path) -> Redeployed:
         board = target.moved(_board(made_for, wish), wish.rpc)
         deployment.require_board(board)
     old = measurement.read(verified.timing)
-    made = _rebuilt(verified, board, scratch, old.larger) if wish.rebuild else None
+    made = _rebuilt(verified, board, scratch, old.larger, wish.trusted) if wish.rebuild else None
     libraries = _bundled(verified, old.larger) if made is None else {1: made.library, **made.larger}
     yardstick = verified.yardstick if made is None else made.yardstick
     new = _retimed(verified, old, libraries, yardstick, board)
-    then = old.environment or _environment(verified)
+    then = old.environment or documents.read(machine.ENVIRONMENT, verified.environment)
     comparison, *larger = map(Comparison, old.batches, new.batches)
     return Redeployed(comparison, tuple(larger), machine.differences(then, new.environment), made)
 
@@ -126,11 +127,13 @@ def _rebuilding_offered() -> Iterator[None]:
         raise UserError(error.problem, key=error.key, remedy=REBUILD) from None
 
 
-def _rebuilt(verified: Bundle, board: Target, scratch: Path, batch_sizes: Iterable[int]) -> Rebuilt:
+def _rebuilt(
+    verified: Bundle, board: Target, scratch: Path, batch_sizes: Iterable[int], trusted: Collection[str]
+) -> Rebuilt:
     from dlas.systems.rebuild import rebuilt
 
     print(f"rebuilding the library for {board.name} from the bundle's program, weights and tuning log")
-    return rebuilt(verified, board, scratch / "rebuilt", batch_sizes)
+    return rebuilt(verified, board, scratch / "rebuilt", batch_sizes, trusted)
 
 
 def _retimed(
@@ -220,11 +223,3 @@ def _latency(measured: Measurement) -> str:
 def _sessions(measured: Measurement) -> str:
     count = len(measured.sessions)
     return f"{count} sessions, " if count > 1 else ""
-
-
-def _environment(verified: Bundle) -> dict[str, Any]:
-    try:
-        environment: dict[str, Any] = json.loads(verified.environment.read_text())
-    except (ValueError, OSError) as error:
-        raise UserError(f"{verified.environment.name} can't be read: {error}", key="bundle") from None
-    return environment

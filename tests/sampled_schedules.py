@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from tvm.tirx import PrimFunc
 
 from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.target import Target, tvm_target
+from dlas.registry import ALGORITHMS
 from dlas.systems.tuners.ansor import target_text
 from dlas.systems.tuners.ansor_worker import answers
 
@@ -53,7 +53,7 @@ def largest_error(
     data, weight = draw(*workload.input_shape), draw(*workload.weight_shape)
     bias = [draw(workload.out_channels)] * workload.bias
     residual = [draw(*workload.output_shape)] * workload.residual
-    packed = importlib.import_module(algorithm).pack_weight(workload, weight)
+    packed = ALGORITHMS.load(algorithm).pack_weight(workload, weight)
     output = tvm.runtime.tensor(np.full(workload.output_shape, np.nan, np.float32))
     function(*(tvm.runtime.tensor(array) for array in (data, *packed, *bias, *residual)), output)
 

@@ -59,7 +59,7 @@ def test_every_layer_keeps_its_kernel_and_the_outputs_are_those_of_pytorch(
     torch.manual_seed(0)
     network, host = Block().eval(), target.resolve(config.Target("host"))
     shape = (16, 16)
-    one = lowering.lower(network, (1, 3, *shape), f"dlas.algorithms.{algorithm}", weights)
+    one = lowering.lower(network, (1, 3, *shape), algorithm, weights)
     several = lowering.enlarged(one, network, (BATCH, 3, *shape))
     assert [layer.algorithm for layer in several.layers] == [layer.algorithm for layer in one.layers]
     assert {layer.workload.batch for layer in several.layers} == {BATCH}

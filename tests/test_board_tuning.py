@@ -25,7 +25,7 @@ from dlas.systems.tuning_store import TuningStore
 
 pytestmark = pytest.mark.slow
 
-TASK = TuningTask(ConvWorkload(1, 8, 16, 16, 16, (3, 3), bias=True), "dlas.algorithms.direct")
+TASK = TuningTask(ConvWorkload(1, 8, 16, 16, 16, (3, 3), bias=True), "direct")
 CRASHING = replace(TASK, algorithm="reading_astray")
 NOT_CARRIED = replace(TASK, algorithm="crashing_algorithm")
 

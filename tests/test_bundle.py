@@ -136,7 +136,7 @@ def test_a_manifest_that_leads_out_of_the_bundle_is_refused(sealed: Path, path: 
 
 def test_a_manifest_of_another_schema_is_refused(sealed: Path) -> None:
     forge(sealed, schema=99)
-    with pytest.raises(UserError, match="schema 99"):
+    with pytest.raises(UserError, match="is version 99"):
         bundle.verify(sealed)
 
 

@@ -16,7 +16,7 @@ from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.target import Target, resolve
 from dlas.systems.carry_over import CannotCarry, carry_over
 
-DIRECT, GEMM = "dlas.algorithms.direct", "dlas.algorithms.gemm"
+DIRECT, GEMM = "direct", "gemm"
 SAME = (1, 1, 1, 1)
 
 

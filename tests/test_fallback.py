@@ -20,7 +20,7 @@ def test_operators_between_convolutions_equal_pytorch(algorithm: str, tmp_path: 
     torch.manual_seed(0)
     image = torch.randn(2, 3, 29, 30)
     network = EveryOperator().eval()
-    program = lower(network, image.shape, f"dlas.algorithms.{algorithm}")
+    program = lower(network, image.shape, algorithm)
     build_library(program, {}, resolve(config.Target(name="host")), 3, tmp_path / "library.so")
     library = tvm.runtime.load_module(str(tmp_path / "library.so"))
     found = tvm.runtime.vm.VirtualMachine(library, tvm.cpu())["main"](tvm.runtime.tensor(image.numpy()))

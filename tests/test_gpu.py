@@ -26,7 +26,7 @@ from dlas.systems import building, cuda_compiler
 from dlas.systems.lowering import lower
 from dlas.systems.program import LoweredProgram
 
-DIRECT, GEMM = "dlas.algorithms.direct", "dlas.algorithms.gemm"
+DIRECT, GEMM = "direct", "gemm"
 
 ELF, CUDA_MACHINE = b"\x7fELF", 190
 """EM_CUDA of the ELF registry."""
@@ -181,7 +181,7 @@ def test_a_run_without_a_gpu_ends_before_any_work(arguments: list[str], said: st
 
 
 def test_a_layer_without_a_schedule_for_a_gpu_is_named(orin: Target) -> None:
-    program = lower(nn.Sequential(nn.Conv2d(16, 16, 3)).eval(), (1, 16, 8, 8), "dlas.algorithms.spatial_pack")
+    program = lower(nn.Sequential(nn.Conv2d(16, 16, 3)).eval(), (1, 16, 8, 8), "spatial_pack")
     with pytest.raises(UserError, match="spatial_pack") as caught:
         building.scheduled(program, {}, orin)
     assert "algo=direct" in caught.value.remedy

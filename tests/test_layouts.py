@@ -20,9 +20,7 @@ from dlas.systems.lowering import lower, lowered
 from dlas.systems.program import LoweredProgram
 from dlas.systems.sites import conv_sites
 
-DIRECT, SPATIAL_PACK, WINOGRAD = (
-    f"dlas.algorithms.{name}" for name in ("direct", "spatial_pack", "winograd_f2")
-)
+DIRECT, SPATIAL_PACK, WINOGRAD = "direct", "spatial_pack", "winograd_f2"
 IMAGE = (1, 3, 14, 14)
 
 

@@ -18,7 +18,7 @@ from dlas.systems import program
 from dlas.systems.building import build_library
 from dlas.systems.lowering import lower
 
-DIRECT, GEMM = "dlas.algorithms.direct", "dlas.algorithms.gemm"
+DIRECT, GEMM = "direct", "gemm"
 
 
 @pytest.fixture(scope="module")

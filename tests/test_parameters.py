@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
-from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -14,14 +13,15 @@ from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
 from dlas.hardware import candidates, target
 from dlas.hardware.target import Target
+from dlas.registry import ALGORITHMS
 from dlas.systems import tuning as systems_tuning
 from dlas.systems.tuners import parameters, transfer
 from dlas.systems.tuners.task import Tuning, TuningTask, rounded_density
 from dlas.systems.tuning_store import TuningStore
 
 LAYER = ConvWorkload(1, 32, 10, 10, 32, (3, 3), padding=(1, 1, 1, 1), bias=True)
-SPARSE = TuningTask(replace(LAYER, format="csr"), "dlas.algorithms.direct_sparse", count=2, density=18)
-INTEGER = TuningTask(replace(LAYER, dtype="int8", output_zero=3), "dlas.algorithms.direct_int8")
+SPARSE = TuningTask(replace(LAYER, format="csr"), "direct_sparse", count=2, density=18)
+INTEGER = TuningTask(replace(LAYER, dtype="int8", output_zero=3), "direct_int8")
 TASKS = [SPARSE, INTEGER]
 FAILING = TuningTask(ConvWorkload(1, 4, 8, 8, 4, (1, 1)), "failing_parameters")
 
@@ -131,7 +131,7 @@ def test_the_log_alone_gives_the_fastest_kernel(log: Path, host: Target, tmp_pat
     again = parameters.best_schedules(copy, TASKS, host).found
     for task in TASKS:
         chosen = [one for one in spoiled if one["task"] == task.key][2]["parameters"]
-        algorithm = import_module(task.algorithm)
+        algorithm = ALGORITHMS.load(task.algorithm)
         (offered,) = (one for one in algorithm.parameters(task.workload, host) if asdict(one) == chosen)
         expected = algorithm.kernel_with(task.workload, host, offered).script()
         assert found[task.key].script() == again[task.key].script() == expected
@@ -183,7 +183,7 @@ def test_what_the_cost_rule_prefers_by_now_is_not_called_tuned(
 ) -> None:
     copy = tmp_path / "parameters.json"
     one = next(one for one in lines(log) if one["task"] == SPARSE.key)
-    rule = asdict(import_module(SPARSE.algorithm).parameters(SPARSE.workload, host)[0])
+    rule = asdict(ALGORITHMS.load(SPARSE.algorithm).parameters(SPARSE.workload, host)[0])
     copy.write_text(json.dumps(one | {"parameters": rule, "seconds": 1e-9}) + "\n")
     assert not parameters.best_schedules(copy, [SPARSE], host).found
 
@@ -206,6 +206,6 @@ def test_candidates_that_fail_are_recorded_as_failures(
 
 def test_a_search_with_nothing_left_to_try_ends(host: Target, tmp_path: Path, log: Path) -> None:
     one_pixel = ConvWorkload(1, 16, 1, 1, 16, (1, 1), bias=True, dtype="int8", output_zero=3)
-    only = TuningTask(one_pixel, "dlas.algorithms.gemm_int8")
-    assert len(import_module(only.algorithm).parameters(one_pixel, host)) <= 2
+    only = TuningTask(one_pixel, "gemm_int8")
+    assert len(ALGORITHMS.load(only.algorithm).parameters(one_pixel, host)) <= 2
     assert tune([only], host, 50, tmp_path / "parameters.json").trials <= 1

@@ -295,7 +295,7 @@ def test_a_library_is_rebuilt_from_program_and_weights_without_torch(tmp_path: P
     made.make_folders()
     host = target.resolve(config.Target(name="host"))
     target.write(host, made.target)
-    program.save(lowering.lower(model, tiny_library.INPUT_SHAPE, "dlas.algorithms.direct"), made.model)
+    program.save(lowering.lower(model, tiny_library.INPUT_SHAPE, "direct"), made.model)
     choices = {"tuner": "dlas.systems.tuners.none", "opt_level": 3, "kernels": []}
     (made.tuning / "choices.json").write_text(json.dumps(choices))
     images = tiny_library.images(2)
@@ -330,7 +330,7 @@ def test_schedules_of_another_target_are_tried_where_the_library_is_rebuilt(tmp_
     made.make_folders()
     host = target.resolve(config.Target(name="host"))
     target.write(host, made.target)
-    lowered = lowering.lower(model, tiny_library.INPUT_SHAPE, "dlas.algorithms.direct")
+    lowered = lowering.lower(model, tiny_library.INPUT_SHAPE, "direct")
     program.save(lowered, made.model)
     first, second = selection.kernel_tasks(lowered).items()
     settings = metaschedule.Settings("metaschedule", metaschedule.__name__, 4)

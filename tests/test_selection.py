@@ -39,7 +39,7 @@ def network() -> nn.Module:
     return nn.Sequential(*(part for conv in convolutions for part in (conv, nn.ReLU()))).eval()
 
 
-def scheduled(layer: ConvLayer, host: Target, algorithm: str = "dlas.algorithms.direct") -> object:
+def scheduled(layer: ConvLayer, host: Target, algorithm: str = "direct") -> object:
     return kernels.untuned(replace(layer, algorithm=algorithm), host)
 
 
@@ -56,7 +56,7 @@ def chosen(
 
 
 def test_layers_without_a_schedule_are_named_by_the_reason(network: nn.Module) -> None:
-    program = lower(network, IMAGE, "dlas.algorithms.direct")
+    program = lower(network, IMAGE, "direct")
     first, second, third = (task.key for task in kernel_tasks(program).values())
     schedules = Schedules(missing={first: "no relative", second: "wrong", third: "no relative"})
     assert without_schedule(program, schedules) == {"no relative": ["0", "4"], "wrong": ["2"]}
@@ -86,7 +86,7 @@ def test_kernels_that_are_right_and_faster_are_kept(network: nn.Module, host: Ta
 
 
 def test_a_slower_kernel_is_left(network: nn.Module, host: Target, tmp_path: Path) -> None:
-    program = lower(network, IMAGE, "dlas.algorithms.direct")
+    program = lower(network, IMAGE, "direct")
     first, second, third = program.layers
     found = {0: scheduled(first, host, "untuned_loops"), 1: scheduled(second, host, "untuned_loops")}
     choices, tuned = chosen(program, found, host, tmp_path)
@@ -98,7 +98,7 @@ def test_a_slower_kernel_is_left(network: nn.Module, host: Target, tmp_path: Pat
 
 def test_a_network_that_gains_nothing_stays_untuned(network: nn.Module, host: Target, tmp_path: Path) -> None:
     """The same code twice: by chance some kernels are faster, and the network must not be told slower."""
-    program = lower(network, IMAGE, "dlas.algorithms.direct")
+    program = lower(network, IMAGE, "direct")
     found = {index: scheduled(layer, host) for index, layer in enumerate(program.layers)}
     choices, tuned = chosen(program, found, host, tmp_path)
     assert {choice.kernel for choice in choices if choice.tuned} == tuned.keys()

@@ -51,7 +51,7 @@ from dlas.systems.tuning_store import TuningStore
 from dlas.weights_file import WeightsFile
 
 PACKAGE = REPOSITORY / "dlas"
-DIRECT, GEMM = "dlas.algorithms.direct", "dlas.algorithms.gemm"
+DIRECT, GEMM = "direct", "gemm"
 TARGET = Target(
     name="a", triple="x86_64-linux-gnu", cpu="haswell", cores=2, vector_bytes=32, vector_registers=16
 )
@@ -64,11 +64,11 @@ LOWERED = Lowered(
     program=LoweredProgram(None, (yardstick.LAYER,), (), {}),  # type: ignore[arg-type]
 )
 TASK = TuningTask(yardstick.WORKLOAD, DIRECT)
-ANSOR = ansor.Settings("ansor", "dlas.systems.tuners.ansor")
+ANSOR = ansor.Settings("ansor")
 TUNED = Tuned(folder=Path("tune/3"), trials=1, failed=0, seconds=1.0, layers=[], stopped="")
 LIBRARY = Library(folder=Path("build/4"))
 MEASURED = TuningStore(Path("tuning"))
-PRUNING = channel_pruning.Settings("channel_pruning", "dlas.compression.channel_pruning")
+PRUNING = channel_pruning.Settings("channel_pruning")
 
 
 @cache
@@ -200,7 +200,7 @@ def test_the_ansor_workers_code_and_environment_count_where_ansor_tunes() -> Non
     assert {"ansor/searching.py", "ansor/requirements.txt"} <= files
     worker = REPOSITORY / "workers" / "ansor" / "searching.py"
     assert inputs_of(tune, changing(worker)) != inputs_of(tune, content)
-    untuned = replace(tune, settings=none.Settings("none", "dlas.systems.tuners.none"))
+    untuned = replace(tune, settings=none.Settings("none"))
     assert inputs_of(untuned, content)["files"] == {}
 
 

@@ -25,7 +25,7 @@ from dlas.systems.tuners.task import TuningTask
 from dlas.systems.tuners.tiles import adapted_tiles
 from dlas.systems.tuning_store import TuningStore
 
-DIRECT = "dlas.algorithms.direct"
+DIRECT = "direct"
 KNOWN = TuningTask(SMALL, DIRECT)
 WIDER = TuningTask(replace(SMALL, in_channels=12, out_channels=20, height=7, width=7, residual=True), DIRECT)
 ALONE = TuningTask(replace(SMALL, kernel=(1, 1), padding=(0, 0, 0, 0)), DIRECT)

@@ -45,7 +45,7 @@ def network() -> nn.Module:
 
 @pytest.fixture(scope="module")
 def program(network: nn.Module) -> LoweredProgram:
-    return lower(network, IMAGE, "dlas.algorithms.direct", "bsr8x1")
+    return lower(network, IMAGE, "direct", "bsr8x1")
 
 
 @pytest.mark.slow

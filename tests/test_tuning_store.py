@@ -20,7 +20,7 @@ from dlas.systems.tuners import ansor, ansor_worker
 from dlas.systems.tuners.task import TuningTask
 from dlas.systems.tuning_store import TuningStore
 
-NEW = TuningTask(replace(TASKS[0].workload, out_channels=8), "dlas.algorithms.direct")
+NEW = TuningTask(replace(TASKS[0].workload, out_channels=8), "direct")
 ADD = """
 import pathlib, sys
 from dlas.hardware import target

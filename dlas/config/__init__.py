@@ -19,7 +19,7 @@ from dlas.config.places import REPOSITORY, config_folder, default_artifacts, hom
 from dlas.config.recorded import flat, identity, to_yaml
 from dlas.config.rules import check
 from dlas.config.stack import GROUPS, Stack
-from dlas.config.target import Rpc, Target
+from dlas.config.target import REACHES, Rpc, Target
 from dlas.config.timing import Timing
 from dlas.config.tracking import Tracking
 from dlas.config.training import Train
@@ -28,6 +28,7 @@ from dlas.errors import require
 
 __all__ = [
     "GROUPS",
+    "REACHES",
     "REPOSITORY",
     "Algo",
     "Compiler",

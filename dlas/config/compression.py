@@ -4,18 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from dlas.registry import COMPRESSIONS
+
 
 @dataclass(frozen=True)
 class Compression:
     """Layer 3, a step of it. `module` offers `Settings`, a subclass of this one, `compress` and `restore`."""
 
     name: str
-    module: str
+    module: str | None = None
+    """A name of dlas.registry.COMPRESSIONS, or a dotted path; null for that of the name."""
 
     @property
     def key(self) -> str:
         """Where these settings stand."""
         return f"compression.{self.name}"
+
+    @property
+    def implementation(self) -> str:
+        """The dotted path of the module."""
+        return COMPRESSIONS.path(self.name if self.module is None else self.module)
 
     @property
     def leaves_zeros(self) -> bool:

@@ -6,17 +6,19 @@ import math
 from dataclasses import dataclass
 
 from dlas.errors import require
+from dlas.registry import FACTORIES
 
 
 @dataclass(frozen=True)
 class Model:
-    """Layer 2. `factory` is the dotted name of a function `(classes: int) -> torch.nn.Module`.
+    """Layer 2. `factory` is a function `(classes: int) -> torch.nn.Module`.
 
     With `weights` the network is not trained: it is what they say.
     """
 
     name: str
-    factory: str
+    factory: str | None = None
+    """A name of dlas.registry.FACTORIES, or a dotted path; null for that of the name."""
     image_size: int | None = None
     """Height and width of the images that the network is made for; null for any."""
     weights: str | None = None
@@ -24,6 +26,11 @@ class Model:
     mean: list[float] | None = None
     """Per channel, of pixels scaled to 0..1: what the weights were trained with, instead of the dataset's."""
     std: list[float] | None = None
+
+    @property
+    def implementation(self) -> str:
+        """The dotted path of the factory."""
+        return FACTORIES.path(self.name if self.factory is None else self.factory)
 
     def __post_init__(self) -> None:
         size = self.image_size

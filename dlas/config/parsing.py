@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib
 from pathlib import Path
 from typing import cast, get_type_hints
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from dlas.config import rules
 from dlas.config.compression import Compression
@@ -16,7 +15,9 @@ from dlas.config.merging import merged
 from dlas.config.stack import GROUPS, Stack
 from dlas.config.tuner import Tuner
 from dlas.errors import UserError, require
-from dlas.finding import require_module
+from dlas.registry import ALGORITHMS, COMPRESSIONS, DATASETS, FACTORIES, TUNERS, Registry
+
+REGISTRIES = {Dataset: DATASETS, Tuner: TUNERS, Compression: COMPRESSIONS}
 
 
 def parse(composed: DictConfig) -> Stack:
@@ -24,6 +25,7 @@ def parse(composed: DictConfig) -> Stack:
 
     Raises `UserError` naming the key of the first thing that is wrong.
     """
+    composed = _with_lasting_names(composed)
     schema = OmegaConf.structured(Stack)
     OmegaConf.set_readonly(schema, False)
     for group, declared in get_type_hints(Stack).items():
@@ -58,18 +60,49 @@ def _compression_classes(composed: DictConfig) -> dict[str, type]:
 
 
 def _settings_class(choice: DictConfig, group: str, base: type) -> type:
-    """The `Settings` of the module that the group's YAML names."""
-    path, key = OmegaConf.select(choice, "module", throw_on_missing=False), f"{group}.module"
-    require(isinstance(path, str), key, f"'{path}' is no module", "the dotted path of a Python module")
-    require_module(key, path)
+    """The `Settings` of the implementation that the group's YAML names."""
+    registry = REGISTRIES[base]
+    field = "name" if OmegaConf.is_missing(choice, "module") or choice.get("module") is None else "module"
+    name, key = OmegaConf.select(choice, field, throw_on_missing=False), f"{group}.{field}"
+    require(isinstance(name, str), key, f"'{name}' is no {registry.kind}", registry.remedy())
+    registry.require(key, name)
     try:
-        settings = getattr(importlib.import_module(path), "Settings", None)
+        settings = getattr(registry.load(name), "Settings", None)
     except ImportError as error:
         raise UserError(
-            f"'{path}' could not be imported: {error}", key=key, remedy="install what it needs"
+            f"'{name}' could not be imported: {error}", key=key, remedy="install what it needs"
         ) from None
     fits = isinstance(settings, type) and issubclass(settings, base)
     require(
-        fits, key, f"'{path}' has no Settings", f"a frozen dataclass Settings(dlas.config.{base.__name__})"
+        fits, key, f"'{name}' has no Settings", f"a frozen dataclass Settings(dlas.config.{base.__name__})"
     )
     return cast(type, settings)
+
+
+def _with_lasting_names(composed: DictConfig) -> DictConfig:
+    """The same stack, however its implementations are written: by the names of the registry, and by no more
+    than the name of the option where that says it."""
+    named = composed.copy()
+    OmegaConf.set_readonly(named, False)
+    steps = composed.get("compression")
+    _rename(named.get("dataset"), "module", DATASETS)
+    _rename(named.get("model"), "factory", FACTORIES)
+    for step in named.compression.values() if isinstance(steps, DictConfig) else ():
+        _rename(step, "module", COMPRESSIONS)
+    _rename(named.get("algo"), "module", ALGORITHMS)
+    _rename(named.get("tuner"), "module", TUNERS)
+    candidates = OmegaConf.select(named, "algo.candidates", throw_on_missing=False)
+    if isinstance(candidates, ListConfig):
+        named.algo.candidates = [
+            ALGORITHMS.name(given) if isinstance(given, str) else given for given in candidates
+        ]
+    return named
+
+
+def _rename(choice: object, field: str, registry: Registry) -> None:
+    if not isinstance(choice, DictConfig):
+        return
+    given = OmegaConf.select(choice, field, throw_on_missing=False)
+    if isinstance(given, str):
+        name = registry.name(given)
+        choice[field] = None if name == choice.get("name") else name

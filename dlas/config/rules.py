@@ -7,22 +7,16 @@ from dlas.config.dataset import Dataset
 from dlas.config.model import Model
 from dlas.config.stack import Stack
 from dlas.errors import require
-from dlas.finding import module_exists, require_module
+from dlas.finding import module_exists
+from dlas.registry import ALGORITHMS, FACTORIES, gpu_schedule
 
-UNTUNED = "dlas.systems.tuners.none"
+UNTUNED = "none"
 
 
 def check(stack: Stack) -> None:
-    """What no single layer can see: that every implementation named by its dotted path is there."""
-    for key, module in (
-        ("dataset.module", stack.dataset.module),
-        ("model.factory", stack.model.factory.rpartition(".")[0]),
-        *(
-            ("algo.module" if stack.algo.module else "algo.candidates", module)
-            for module in stack.algo.modules
-        ),
-    ):
-        require_module(key, module)
+    """What no single layer can see: that every implementation is there, and that the layers go together."""
+    _require_factory(stack.model)
+    _require_algorithms(stack)
     _require_data_type_last(stack)
     _require_format(stack)
     _require_image_size(stack.model, stack.dataset)
@@ -30,6 +24,20 @@ def check(stack: Stack) -> None:
         _require_gpu_schedules(stack)
     if stack.model.weights is not None:
         weights_file.find(stack.model.weights)
+
+
+def _require_factory(model: Model) -> None:
+    """Of a user's own factory only the module is looked for, since finding a function would import it."""
+    factory = model.name if model.factory is None else model.factory
+    own = FACTORIES.name(factory) in FACTORIES.names()
+    key = "model.name" if model.factory is None else "model.factory"
+    FACTORIES.require(key, factory if own else factory.rpartition(".")[0] or factory)
+
+
+def _require_algorithms(stack: Stack) -> None:
+    key = "algo.candidates" if stack.algo.candidates else "algo.module" if stack.algo.module else "algo.name"
+    for name in stack.algo.algorithms:
+        ALGORITHMS.require(key, name)
 
 
 def _require_data_type_last(stack: Stack) -> None:
@@ -50,7 +58,7 @@ def _require_format(stack: Stack) -> None:
     require(zeros, "format", f"{name} is for weights with zeros, and nothing here prunes any", remedy)
     other = next((step.name for step in stack.compression.values() if step.data_type != "float32"), None)
     require(other is None, "format", f"{name} holds float32 weights, not those of {other}", "format=dense")
-    made = [module for module in stack.algo.modules if module_exists(f"{module}_sparse")]
+    made = [name for name in stack.algo.algorithms if ALGORITHMS.exists(f"{name}_sparse")]
     algorithm = stack.algo.name
     require(
         bool(made), "format", f"{algorithm} has no kernels for weights in {name}", "another algo= or format="
@@ -60,19 +68,17 @@ def _require_format(stack: Stack) -> None:
 def _require_gpu_schedules(stack: Stack) -> None:
     """A GPU takes dense floating-point kernels of algorithms with a schedule for it, untuned."""
     what = f"the GPU of '{stack.target.name}'"
-    lacking = [
-        module.rpartition(".")[2] for module in stack.algo.modules if not module_exists(f"{module}_cuda")
-    ]
+    lacking = [name for name in stack.algo.algorithms if not module_exists(gpu_schedule(name))]
     remedy = "algo=direct or algo=gemm"
     require(not lacking, "algo", f"GPUs have no schedule of {', '.join(lacking)}", remedy)
-    several = len(stack.algo.modules) > 1
+    several = len(stack.algo.algorithms) > 1
     require(not several, "algo", f"'{stack.algo.name}' measures layers on CPUs, not on {what}", remedy)
     name = stack.format.name
     require(name == "dense", "format", f"no kernel of {what} takes weights in {name}", "format=dense")
     integer = any(step.data_type == "int8" for step in stack.compression.values())
     remedy = "compression=float16, or one that leaves float32"
     require(not integer, "compression", f"no kernel of {what} takes int8", remedy)
-    tuned = stack.tuner.module != UNTUNED
+    tuned = stack.tuner.registered != UNTUNED
     require(
         not tuned, "tuner", f"{stack.tuner.name} tunes kernels of CPUs, not those of {what}", "tuner=none"
     )

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 def load(dataset: config.Dataset) -> ImageDataset:
     """The images and labels of the declared dataset; UserError where its module or its files are missing."""
     try:
-        module = import_module(dataset.module)
+        module = import_module(dataset.implementation)
     except ModuleNotFoundError as error:
         raise UserError(
-            f"cannot import the module {dataset.module!r}: {error}",
+            f"cannot import the module {dataset.implementation!r}: {error}",
             key="dataset.module",
             remedy="give the dotted name of an importable module that offers load(config)",
         ) from error

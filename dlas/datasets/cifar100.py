@@ -32,5 +32,5 @@ class Settings(cifar_archive.Settings):
 
 
 def load(settings: config.Dataset) -> ImageDataset:
-    """The official split, as `cifar_archive.load` reads it."""
-    return cifar_archive.load(ARCHIVE, settings)
+    """The official split, as `cifar_archive.load_archive` reads it."""
+    return cifar_archive.load_archive(ARCHIVE, settings)

@@ -54,7 +54,7 @@ class CifarArchive:
         return self.train_batches + self.test_batches
 
 
-def load(archive: CifarArchive, settings: config.Dataset) -> ImageDataset:
+def load_archive(archive: CifarArchive, settings: config.Dataset) -> ImageDataset:
     """The official split: 50,000 training and 10,000 test images.
 
     UserError where the download fails, or a file is not what it should be.

@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from dlas.documents import Document
 from dlas.hardware import gpu, instruction_sets
 from dlas.hardware.instruction_sets import architecture
 
@@ -37,6 +38,9 @@ PACKAGES = (
     "mlflow-skinny",
     "mlflow",
 )
+ENVIRONMENT = Document("environment")
+"""What `environment` tells, in a bundle."""
+
 CPU_FOLDERS = Path("/sys/devices/system/cpu")
 
 BUSY_CORES = 0.1

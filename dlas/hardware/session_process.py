@@ -69,6 +69,7 @@ def _environment(cores: int, affinity: list[int]) -> dict[str, str]:
     return {
         **os.environ,
         "PYTHONPATH": searched,
+        "PYTHONSAFEPATH": "1",
         "TVM_USE_RUNTIME_LIB": "1",
         "TVM_NUM_THREADS": str(min(cores, most)),
         # TVM binds its threads to cores counted from 0, even where this process may only run on others.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas.models import precision
+from dlas.registry import ALGORITHMS
 from dlas.stages.program import Lowered
 from dlas.stages.stage import Stage
 from dlas.systems import program
@@ -30,7 +31,7 @@ class Enlarge(Stage[Lowered]):
     stage = "lower-batch"
 
     def named_modules(self) -> Sequence[str]:
-        return [layer.algorithm for layer in self.lowered.program.layers]
+        return [ALGORITHMS.path(layer.algorithm) for layer in self.lowered.program.layers]
 
     def make(self, folder: Path) -> None:
         model, shape = precision.exportable(self.network.module), (self.size, *self.image_shape)

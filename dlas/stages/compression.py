@@ -32,16 +32,16 @@ class Compress(Stage[Network]):
         return f"compress-{self.settings.name}"
 
     def named_modules(self) -> Sequence[str]:
-        return (self.settings.module,)
+        return (self.settings.implementation,)
 
     def make(self, folder: Path) -> None:
-        method = import_module(self.settings.module)
+        method = import_module(self.settings.implementation)
         made = method.compress(
             self.network.module, self.dataset, self.settings, self.train, self.seed, folder
         )
         keep(made, self.dataset, folder)
 
     def read(self, folder: Path) -> Network:
-        method = import_module(self.settings.module)
+        method = import_module(self.settings.implementation)
         weights = Network(folder=folder, module=self.network.module).weights
         return Network(folder=folder, module=method.restore(self.network.module, weights))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dlas import documents
+from dlas.registry import ALGORITHMS
 from dlas.stages import parts
 from dlas.stages.stage import Kept, Stage, counted_by, nothing
 from dlas.systems import tuning
@@ -54,7 +55,7 @@ class Tune(Stage[Tuned]):
     stage = "tune"
 
     def named_modules(self) -> Sequence[str]:
-        return [self.settings.module, *(task.algorithm for task in self.tasks)]
+        return [self.settings.implementation, *(ALGORITHMS.path(task.algorithm) for task in self.tasks)]
 
     def other_files(self) -> Sequence[Path]:
         return self.settings.worker_files
@@ -62,7 +63,7 @@ class Tune(Stage[Tuned]):
     def make(self, folder: Path) -> None:
         found = asdict(tuning.tune(self.tasks, self.target, self.settings, folder, self.measured))
         del found["best"]
-        (folder / TUNING).write_text(json.dumps(found, indent=1) + "\n")
+        documents.write(tuning.SUMMARY, folder / TUNING, found)
 
     def read(self, folder: Path) -> Tuned:
-        return Tuned(folder=folder, **json.loads((folder / TUNING).read_text()))
+        return Tuned(folder=folder, **documents.read(tuning.SUMMARY, folder / TUNING))

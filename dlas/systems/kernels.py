@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Iterable
+from importlib import import_module
 
 import tvm
 from tvm import te
@@ -11,13 +11,11 @@ from tvm import te
 from dlas.errors import UserError
 from dlas.finding import module_exists
 from dlas.hardware.target import Target
+from dlas.registry import ALGORITHMS, gpu_schedule
 from dlas.systems.program import ConvLayer
 
 OPAQUE = 8
 """TVM's operator pattern for "do not fuse into this": a kernel is scheduled for its own shape."""
-
-GPU = "_cuda"
-"""After the name of an algorithm's module, that of its schedules for GPUs."""
 
 ANY_CPU = Target(name="any", triple="", cpu="generic", cores=1, vector_bytes=16, vector_registers=16)
 """What a kernel in TensorIR is written for in a program that is not scheduled yet."""
@@ -25,7 +23,7 @@ ANY_CPU = Target(name="any", triple="", cpu="generic", cores=1, vector_bytes=16,
 
 def definition(layer: ConvLayer) -> tvm.tirx.PrimFunc:
     """What the layer computes, for any target."""
-    algorithm = importlib.import_module(layer.algorithm)
+    algorithm = ALGORITHMS.load(layer.algorithm)
     if is_searchable(layer.algorithm):
         function = te.create_prim_func(algorithm.compute(layer.workload))
     else:
@@ -37,7 +35,7 @@ def untuned(layer: ConvLayer, target: Target) -> tvm.tirx.PrimFunc:
     """The layer's kernel by its algorithm's own schedule; UserError (target) where it has none for a GPU."""
     if target.kind == "cuda":
         return _for_gpu(layer, target)
-    algorithm = importlib.import_module(layer.algorithm)
+    algorithm = ALGORITHMS.load(layer.algorithm)
     if not is_searchable(layer.algorithm):
         return algorithm.kernel(layer.workload, target)
     sch = tvm.s_tir.Schedule(tvm.IRModule({"main": definition(layer)}))
@@ -46,7 +44,7 @@ def untuned(layer: ConvLayer, target: Target) -> tvm.tirx.PrimFunc:
 
 
 def _for_gpu(layer: ConvLayer, target: Target) -> tvm.tirx.PrimFunc:
-    scheduling, short = f"{layer.algorithm}{GPU}", layer.algorithm.rpartition(".")[2]
+    scheduling, short = gpu_schedule(layer.algorithm), layer.algorithm.rpartition(".")[2]
     if not module_exists(scheduling):
         raise UserError(
             f"layer {layer.name} is computed by {short}, which has no schedule for a GPU",
@@ -54,22 +52,23 @@ def _for_gpu(layer: ConvLayer, target: Target) -> tvm.tirx.PrimFunc:
             remedy="a point of algo=direct or algo=gemm, with dense weights that are not int8",
         )
     kernel: tvm.tirx.PrimFunc
-    kernel = importlib.import_module(scheduling).schedule(definition(layer), layer.workload, target)
+    kernel = import_module(scheduling).schedule(definition(layer), layer.workload, target)
     return kernel
 
 
 def scheduling_modules(layers: Iterable[ConvLayer], target: Target) -> list[str]:
     """The modules that the kernels of these layers and their own schedules for the target come from."""
     algorithms = sorted({layer.algorithm for layer in layers})
-    gpu = [f"{algorithm}{GPU}" for algorithm in algorithms] if target.kind == "cuda" else []
-    return [*algorithms, *(module for module in gpu if module_exists(module))]
+    gpu = [gpu_schedule(algorithm) for algorithm in algorithms] if target.kind == "cuda" else []
+    own = [ALGORITHMS.path(algorithm) for algorithm in algorithms]
+    return [*own, *(module for module in gpu if module_exists(module))]
 
 
 def has_parameters(algorithm: str) -> bool:
     """Whether the algorithm is written in TensorIR with parameters, which a tuner can choose."""
-    return hasattr(importlib.import_module(algorithm), "parameters")
+    return hasattr(ALGORITHMS.load(algorithm), "parameters")
 
 
 def is_searchable(algorithm: str) -> bool:
-    """Whether the algorithm (a dotted module name) is written in TE, whose schedules a tuner can search."""
-    return hasattr(importlib.import_module(algorithm), "compute")
+    """Whether the algorithm  is written in TE, whose schedules a tuner can search."""
+    return hasattr(ALGORITHMS.load(algorithm), "compute")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Kind:
-    """An algorithm (a dotted module name) and a format of the weights."""
+    """An algorithm, by its name, and a format of the weights."""
 
     algorithm: str
     weight_format: str

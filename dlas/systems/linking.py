@@ -54,7 +54,7 @@ def link_command(target: Target) -> list[str]:
         if shutil.which(name) is not None:
             return [name]
     if find_spec("ziglang") is not None:
-        return [sys.executable, "-m", "ziglang", "ld.lld"]
+        return [sys.executable, "-P", "-m", "ziglang", "ld.lld"]
     raise UserError(
         f"no linker for {target.triple} was found",
         key="target.linker",

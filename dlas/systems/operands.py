@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from importlib import import_module
 
 import numpy as np
 
 from dlas.algorithms.layout import physical_shape
 from dlas.algorithms.sparse.formats import random_weight
 from dlas.algorithms.workload import UINT8_MAX, ConvWorkload
+from dlas.registry import ALGORITHMS
 
 SEED = 0
 
@@ -31,7 +31,7 @@ LARGEST_ERROR = 1e-3
 def arguments(workload: ConvWorkload, algorithm: str, weight: np.ndarray) -> list[np.ndarray]:
     """What the algorithm's kernel takes, for an OIHW weight: (data, *packed weight, *epilogue, output)."""
     random = np.random.default_rng(SEED)
-    packed: Sequence[np.ndarray] = import_module(algorithm).pack_weight(workload, weight)
+    packed: Sequence[np.ndarray] = ALGORITHMS.load(algorithm).pack_weight(workload, weight)
     data = _activation(workload, workload.input_shape, workload.input_block, random)
     output = physical_shape(workload.output_shape, workload.output_block)
     epilogue = _integer_epilogue if workload.dtype == "int8" else _float_epilogue

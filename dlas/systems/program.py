@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,7 +9,12 @@ import numpy as np
 import tvm
 from safetensors.numpy import load_file, save_file
 
+from dlas import documents
 from dlas.algorithms.workload import ConvWorkload
+from dlas.documents import Document, Values
+from dlas.errors import UserError
+from dlas.printable import printable
+from dlas.registry import ALGORITHMS
 
 PROGRAM, LAYERS, WEIGHTS = "program.json", "layers.json", "weights.safetensors"
 
@@ -24,7 +27,7 @@ class ConvLayer:
     """The layer's name in the PyTorch network, e.g. `layer1.0.conv1`."""
     workload: ConvWorkload
     algorithm: str
-    """Dotted name of the module."""
+    """Of dlas.registry.ALGORITHMS, or a dotted path."""
     requested: str
     """The algorithm that was asked for; another one where that could not serve the layer."""
     fallback_reason: str = ""
@@ -36,9 +39,7 @@ class ConvLayer:
 
     def packed(self, weight: np.ndarray) -> tuple[np.ndarray, ...]:
         """OIHW weights as the arrays that the kernel reads."""
-        arrays: tuple[np.ndarray, ...] = importlib.import_module(self.algorithm).pack_weight(
-            self.workload, weight
-        )
+        arrays: tuple[np.ndarray, ...] = ALGORITHMS.load(self.algorithm).pack_weight(self.workload, weight)
         return arrays
 
 
@@ -88,7 +89,7 @@ def save(program: LoweredProgram, folder: Path) -> None:
     (folder / PROGRAM).write_text(tvm.ir.save_json(program.module))
     layers = [asdict(layer) | {"workload": layer.workload.key} for layer in program.layers]
     parameters = [asdict(parameter) for parameter in program.parameters]
-    (folder / LAYERS).write_text(json.dumps({"layers": layers, "parameters": parameters}, indent=1))
+    documents.write(DOCUMENT, folder / LAYERS, {"layers": layers, "parameters": parameters})
     save_file(
         {name: np.ascontiguousarray(array) for name, array in program.arrays.items()},
         folder / WEIGHTS,
@@ -96,15 +97,65 @@ def save(program: LoweredProgram, folder: Path) -> None:
 
 
 def load(folder: Path, weights: Path | None = None) -> LoweredProgram:
-    """Read what `save` wrote; its arrays from the folder `weights`, where they lie elsewhere."""
-    described = json.loads((folder / LAYERS).read_text())
-    layers = tuple(
-        ConvLayer(**(layer | {"workload": ConvWorkload.from_key(layer["workload"])}))
-        for layer in described["layers"]
-    )
+    """Read what `save` wrote, or an earlier version; its arrays from the folder `weights`, where they lie
+    elsewhere. UserError for a list of layers that is none."""
+    layers, parameters = load_layers(folder)
     return LoweredProgram(
         module=tvm.ir.load_json((folder / PROGRAM).read_text()),
         layers=layers,
-        parameters=tuple(Parameter(**parameter) for parameter in described["parameters"]),
+        parameters=parameters,
         arrays=load_file((weights or folder) / WEIGHTS),
     )
+
+
+def load_layers(folder: Path) -> tuple[tuple[ConvLayer, ...], tuple[Parameter, ...]]:
+    """The layers of a program, and its parameters: see `load`."""
+    source = printable(folder / LAYERS)
+    described = documents.checked(_Described, documents.read(DOCUMENT, folder / LAYERS), DOCUMENT, source)
+    try:
+        layers = [
+            ConvLayer(
+                layer.name,
+                ConvWorkload.from_key(layer.workload),
+                layer.algorithm,
+                layer.requested,
+                layer.fallback_reason,
+            )
+            for layer in described.layers
+        ]
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise UserError(f"a workload in it is none: {printable(error)}", key=source) from None
+    return tuple(layers), described.parameters
+
+
+@dataclass(frozen=True)
+class _DescribedLayer:
+    """A ConvLayer with its workload's key."""
+
+    name: str
+    workload: str
+    algorithm: str
+    requested: str
+    fallback_reason: str
+
+
+@dataclass(frozen=True)
+class _Described:
+    layers: tuple[_DescribedLayer, ...]
+    parameters: tuple[Parameter, ...]
+
+
+def _with_lasting_names(values: Values) -> Values:
+    """Version 1 named algorithms by the dotted paths of their modules."""
+
+    def name(path: str) -> str:
+        return ALGORITHMS.name(path).removeprefix(f"{ALGORITHMS.room}.")  # of those that there never were
+
+    renamed = [
+        layer | {"algorithm": name(layer["algorithm"]), "requested": name(layer["requested"])}
+        for layer in values["layers"]
+    ]
+    return {**values, "layers": renamed}
+
+
+DOCUMENT = Document("list of layers", version=2, converters=(_with_lasting_names,))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,9 +11,10 @@ from dlas.bundle import Bundle
 from dlas.errors import UserError
 from dlas.hardware import target as targets
 from dlas.hardware.target import Target
-from dlas.systems import program, selection, tuning, yardstick
+from dlas.registry import ALGORITHMS, TUNERS
+from dlas.systems import choices, program, selection, tuning, yardstick
 from dlas.systems.building import build_library
-from dlas.systems.kernel_choice import KernelChoice
+from dlas.systems.old_records import brought_up_to_date
 from dlas.systems.selection import kernel_tasks
 from dlas.systems.tuners.task import Schedules, TuningTask
 
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
     from dlas.systems.program import LoweredProgram
-
-TUNERS = "dlas.systems.tuners."
 
 CODE = ("triple", "cpu", "cores", "vector_bytes", "vector_registers", "features", "kind", "arch")
 """Of a target, what decides the code."""
@@ -52,38 +50,44 @@ class Rebuilt:
     kernels: tuple[Carried, ...]
 
 
-def rebuilt(bundle: Bundle, target: Target, destination: Path, batch_sizes: Iterable[int] = ()) -> Rebuilt:
+def rebuilt(
+    bundle: Bundle,
+    target: Target,
+    destination: Path,
+    batch_sizes: Iterable[int] = (),
+    trusted: Collection[str] = (),
+) -> Rebuilt:
     """The library built for `target` from the verified bundle, in the new folder `destination`, and those of
     larger batches of these sizes.
 
     For the bundle's own target, kernels that its run chose to keep tuned get the log's best schedule again;
     UserError where the log does not hold one. For another, each such schedule is tried on the target's board,
-    and kept where it is right and makes the network faster there; none is for a GPU. Raises UserError where
-    the bundle names a tuner that is not part of this package, or an algorithm that is not for the target.
+    and kept where it is right and makes the network faster there; none is for a GPU. Raises UserError, with
+    nothing imported, where the bundle names an algorithm or a tuner that is neither dlas's own nor of a
+    `trusted` package, and where an algorithm is not for the target.
     """
+    larger_sizes = tuple(batch_sizes)
+    chosen = choices.read(bundle.tuning / choices.FILE)
+    _require_trusted(bundle, chosen.tuner, larger_sizes, trusted)
     lowered = program.load(bundle.model)
-    chosen = json.loads((bundle.tuning / "choices.json").read_text())
     tasks = kernel_tasks(lowered)
-    kept = {
-        choice.kernel: tasks[choice.kernel]
-        for choice in (KernelChoice(**kernel) for kernel in chosen["kernels"])
-        if choice.tuned
-    }
+    kept = {choice.kernel: tasks[choice.kernel] for choice in chosen.kernels if choice.tuned}
     destination.mkdir(parents=True)
-    opt_level = chosen["opt_level"]
+    logs = brought_up_to_date(bundle.tuning, tuning.LOGS, destination / "tuning")
+    opt_level = chosen.opt_level
     made_for = targets.read(bundle.target)
     if _code(target) == _code(made_for):
-        tuned = _replayed(bundle.tuning, chosen["tuner"], kept, target)
+        tuned = _replayed(logs, chosen.tuner, kept, target)
         carried = [Carried(name, carried=True, reason="it was measured for this target") for name in kept]
     elif target.kind != made_for.kind:
         reason = f"it is a schedule for a {made_for.kind} target, not for a {target.kind} one"
         tuned, carried = {}, [Carried(name, carried=False, reason=reason) for name in kept]
     else:
-        schedules = _schedules(bundle.tuning, chosen["tuner"], kept, target, foreign=True)
+        schedules = _schedules(logs, chosen.tuner, kept, target, foreign=True)
         carried, tuned = _tried(lowered, kept, schedules, target, opt_level, destination)
     library = destination / "model.so"
     build_library(lowered, tuned, target, opt_level, library)
-    larger = {size: destination / bundle.library_of(size).name for size in batch_sizes}
+    larger = {size: destination / bundle.library_of(size).name for size in larger_sizes}
     for size, path in larger.items():
         enlarged = program.load(bundle.program_of(size), bundle.model)
         build_library(enlarged, {}, target, opt_level, path)
@@ -92,6 +96,16 @@ def rebuilt(bundle: Bundle, target: Target, destination: Path, batch_sizes: Iter
         beside = destination / "yardstick.so"
         yardstick.build(target, beside)
     return Rebuilt(library, larger, beside, target, tuple(carried))
+
+
+def _require_trusted(
+    bundle: Bundle, tuner: str, batch_sizes: Iterable[int], trusted: Collection[str]
+) -> None:
+    TUNERS.require_trusted(tuner, trusted)
+    for folder in (bundle.model, *map(bundle.program_of, batch_sizes)):
+        layers, _ = program.load_layers(folder)
+        for layer in layers:
+            ALGORITHMS.require_trusted(layer.algorithm, trusted)
 
 
 def _code(target: Target) -> dict[str, Any]:
@@ -104,11 +118,6 @@ def _schedules(
 ) -> Schedules:
     if not kept:
         return Schedules()
-    if not tuner.startswith(TUNERS):
-        raise UserError(
-            f"the bundle was tuned by {tuner}, which is not part of dlas and is not run from a bundle",
-            key="bundle",
-        )
     return tuning.best_schedules(tuner, folder, list(kept.values()), target, foreign=foreign)
 
 

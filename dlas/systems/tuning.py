@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
 
 from dlas import config
+from dlas.documents import Document, Values
 from dlas.hardware.target import Target
+from dlas.registry import TUNERS
 from dlas.systems.kernels import has_parameters
+from dlas.systems.old_records import with_lasting_names
 from dlas.systems.tuners import parameters, transfer
 from dlas.systems.tuners.search import SearchSettings
 from dlas.systems.tuners.task import Schedules, Tuning, TuningTask
@@ -27,6 +29,16 @@ SCHEDULES, PARAMETERS = "log.json", "parameters.json"
 LOGS = (SCHEDULES, PARAMETERS)
 
 
+def _with_lasting_names(values: Values) -> Values:
+    """Version 1 named algorithms by the dotted paths of their modules."""
+    layers = [layer | {"task": with_lasting_names(layer["task"])} for layer in values["layers"]]
+    return {**values, "layers": layers}
+
+
+SUMMARY = Document("summary of a search", version=2, converters=(_with_lasting_names,))
+"""What is told of a search beside its logs: a `Tuning` without `best`."""
+
+
 def tune(
     tasks: Sequence[TuningTask], target: Target, settings: config.Tuner, folder: Path, store: TuningStore
 ) -> Tuning:
@@ -35,7 +47,7 @@ def tune(
     Each search has its layers' share of the trials. That over parameters comes first: where it needs fewer,
     the other has the rest.
     """
-    tuner = import_module(settings.module)
+    tuner = TUNERS.load(settings.registered)
     mine, others = _split(tasks)
     if mine and isinstance(settings, transfer.Settings):
         found = parameters.transfer(mine, target, settings.candidates, folder / PARAMETERS, store)
@@ -55,11 +67,11 @@ def tune(
 def best_schedules(
     tuner: str, folder: Path, tasks: Sequence[TuningTask], target: Target, *, foreign: bool = False
 ) -> Schedules:
-    """The best kernel of each task that `folder`'s logs hold one for; `tuner` is a dotted module name.
+    """The best kernel of each task that `folder`'s logs hold one for; `tuner` is a name of dlas.registry.
 
     UserError where they were measured for another target, unless `foreign` ones are asked for.
     """
-    module = import_module(tuner)
+    module = TUNERS.load(tuner)
     if not (folder / PARAMETERS).exists():
         schedules: Schedules = module.best_schedules(folder / SCHEDULES, tasks, target, foreign=foreign)
         return schedules

@@ -1,10 +1,14 @@
 """Every measured schedule, kept for the next network that has the layer.
 
+    <root>/store.json                             the version of all this
     <root>/<tuner and its TVM's version>/<target>/<algorithm>-<workload>-<definition>.json
 
-Each file holds the records of one task in the tuner's own format, a line each. <target> and <definition> are
-digests: of what decides the code that is generated, and of what the kernel computes, so that an algorithm
-that is written anew starts anew. Files only grow, under a lock: processes may share a store.
+Each file of a shelf holds the records of one task in the tuner's own format, a line each. <target> and
+<definition> are digests: of what decides the code that is generated, and of what the kernel computes, so that
+an algorithm that is written anew starts anew. Files only grow, under a lock: processes may share a store.
+
+Version 1 had no store.json, and named algorithms by their dotted paths. It is brought up to date when it is
+opened.
 """
 
 from __future__ import annotations
@@ -15,21 +19,29 @@ import os
 import re
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
 from filelock import FileLock
 
+from dlas import documents
+from dlas.documents import Document
 from dlas.errors import UserError
 from dlas.hardware.target import Target
+from dlas.systems.old_records import with_lasting_names
 from dlas.systems.tuners.task import TuningTask, computed
 
 SUFFIX = ".json"
 
 SEPARATOR = "-"
 """In the name of a file; neither modules nor workloads have it in theirs."""
+
+VERSION = "store.json"
+
+STORE = Document("tuning store", version=2, converters=(dict,))
 
 MEMBER = re.compile(r"[\w.-]+/[0-9a-f]+/[\w.-]+\.json")
 """Of an exported store: a path as above."""
@@ -45,7 +57,11 @@ class TuningStore:
     root: Path
 
     def shelf(self, tuner: str, target: Target) -> Shelf:
-        """The records of one tuner for one target, whatever the target is called."""
+        """The records of one tuner for one target, whatever the target is called.
+
+        UserError where a newer version wrote the store, or an older one did and it can't be written.
+        """
+        _bring_up_to_date(self.root)
         decisive = [target.triple, target.cpu, *target.features, target.cores, *target.affinity]
         decisive += ["emulated"] * target.emulated + ["no smt"] * (not target.smt)
         return Shelf(self.root / tuner / _digest(json.dumps(decisive)), target)
@@ -81,13 +97,17 @@ class Shelf:
 def export(root: Path, archive: Path) -> int:
     """Write every record of the store into a new zip file `archive`; returns how many. UserError if it has
     none, or the file can't be written."""
-    kept = {file: _records(file) for file in sorted(root.rglob(f"*{SUFFIX}"))}
+    kept: dict[str, list[str]] = {}
+    for file in _record_files(root):
+        name, lines = _up_to_date(file.relative_to(root).as_posix(), file.read_text())
+        kept[name] = [*kept.get(name, ()), *lines]
     if not kept:
         raise UserError(f"there are no tuning records in {root}", key="artifacts")
     try:
         with zipfile.ZipFile(archive, "x", zipfile.ZIP_DEFLATED) as packed:
-            for file, records in kept.items():
-                packed.writestr(file.relative_to(root).as_posix(), "".join(f"{line}\n" for line in records))
+            packed.writestr(VERSION, documents.text(STORE, {}))
+            for name, records in kept.items():
+                packed.writestr(name, "".join(f"{line}\n" for line in records))
     except OSError as error:
         raise UserError(f"{archive} can't be written: {error.strerror}", key="file") from None
     return sum(len(records) for records in kept.values())
@@ -99,17 +119,44 @@ def merge(root: Path, archive: Path) -> int:
     try:
         with zipfile.ZipFile(archive) as packed:
             found = {name: packed.read(name).decode() for name in packed.namelist()}
+            written_by = found.pop(VERSION, documents.text(STORE, {}))
     except (OSError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         raise UserError(f"{archive} can't be read as an exported tuning store: {error}", key="file") from None
     strange = [name for name in found if not MEMBER.fullmatch(name)]
     if strange:
         raise UserError(f"{archive} is no exported tuning store: it holds {strange[0]}", key="file")
-    return sum(_add(root / name, whole_lines(text)) for name, text in found.items())
+    documents.parse(STORE, written_by.encode(), f"{archive}: {VERSION}")
+    _bring_up_to_date(root)
+    brought = (_up_to_date(name, text) for name, text in found.items())
+    return sum(_add(root / name, records) for name, records in brought)
 
 
 def whole_lines(text: str) -> list[str]:
     """The lines of `text` that end in a newline."""
     return text.split("\n")[:-1]
+
+
+def _bring_up_to_date(root: Path) -> None:
+    version = root / VERSION
+    if version.exists():
+        documents.read(STORE, version)
+        return
+    with _writing(root), FileLock(root / "store.lock"):
+        for file in _record_files(root):
+            name, records = _up_to_date(file.relative_to(root).as_posix(), file.read_text())
+            if root / name != file:
+                _add(root / name, records)
+                file.unlink()
+        documents.write(STORE, version, {})
+
+
+def _record_files(root: Path) -> list[Path]:
+    return sorted(root.glob(f"*/*/*{SUFFIX}"))
+
+
+def _up_to_date(name: str, text: str) -> tuple[str, list[str]]:
+    """A file of any version as this one writes it."""
+    return with_lasting_names(name), whole_lines(with_lasting_names(text))
 
 
 def _records(file: Path) -> list[str]:
@@ -118,15 +165,21 @@ def _records(file: Path) -> list[str]:
 
 def _add(file: Path, records: Sequence[str]) -> int:
     """Append the records that `file` lacks; returns how many. UserError where it can't be written."""
+    with _writing(file.parent), FileLock(file.parent / "store.lock"):
+        return _append(file, records)
+
+
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """In a folder that is there; UserError where it can't be written."""
     try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(file.parent / "store.lock"):
-            return _append(file, records)
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
     except OSError as error:
         raise UserError(
             f"the tuning store can't be written: {error.strerror or error}",
             key="artifacts",
-            remedy=f"Make {file.parent} writable, with room on its disk, and start again.",
+            remedy=f"Make {folder} writable, with room on its disk, and start again.",
         ) from None
 
 

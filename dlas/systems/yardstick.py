@@ -16,7 +16,7 @@ from dlas.systems import kernels
 from dlas.systems.building import build_library
 from dlas.systems.program import ConvLayer, LoweredProgram, Parameter
 
-ALGORITHM = "dlas.algorithms.direct"
+ALGORITHM = "direct"
 
 WORKLOAD = ConvWorkload(1, 64, 32, 32, 64, (3, 3), padding=(1, 1, 1, 1))
 """A layer of the first stage of a ResNet for 32x32 images: 38 million multiply-accumulates, 0.7 MB."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import dlas
 from dlas.errors import UserError
+from dlas.registry import ALGORITHMS
 from dlas.systems.tuners import worker_process
 from dlas.systems.tuners.worker_process import Reply, no_questions
 
@@ -33,7 +34,8 @@ def answers(request: Mapping[str, Any], reply: Reply = no_questions) -> Generato
         "PYTHONPATH": str(FOLDER),
         "TVM_NUM_THREADS": str(request["cores"]),
     }
-    roots = {_import_root(task["algorithm"]) for task in request["tasks"]} | {_import_root("dlas")}
+    modules = {ALGORITHMS.path(task["algorithm"]) for task in request["tasks"]}
+    roots = {_import_root(module) for module in ("dlas", *modules)}
     request = {**request, "import_roots": sorted(roots)}
     command = [python, FOLDER / "worker.py"]
     with closing(worker_process.ask("Ansor", command, environment, request, reply)) as told:

@@ -131,6 +131,7 @@ def answers(request: Mapping[str, Any]) -> Generator[dict[str, Any], None, None]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(packages),
+        "PYTHONSAFEPATH": "1",
         "TVM_NUM_THREADS": str(request["target"]["cores"]),
         "TVM_FFI_DISABLE_TORCH_C_DLPACK": "1",  # importing torch takes seconds, in every process
     }

@@ -11,7 +11,6 @@ import json
 import tempfile
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ import tvm
 from dlas.errors import UserError
 from dlas.hardware.candidates import TURNS, Failed, Timed, time_candidates
 from dlas.hardware.target import Target, tvm_target
+from dlas.registry import ALGORITHMS
 from dlas.systems import linking
 from dlas.systems.operands import arguments, representative_weight, tolerance
 from dlas.systems.tuners.building_processes import Builders
@@ -218,7 +218,7 @@ def _round(
 
 def build(task: TuningTask, target: Target, chosen: Any, path: Path) -> None:
     """Write the library of one candidate; in a process that builds."""
-    function = import_module(task.algorithm).kernel_with(task.workload, target, chosen)
+    function = ALGORITHMS.load(task.algorithm).kernel_with(task.workload, target, chosen)
     module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
     linking.export(tvm.compile(module, tvm_target(target)), target, path)
 

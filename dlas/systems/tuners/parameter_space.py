@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from dlas.errors import UserError
 from dlas.hardware.target import Target
+from dlas.registry import ALGORITHMS
 from dlas.systems.tuners.task import TuningTask
 
 NAME = "the search over parameters"
@@ -52,7 +52,7 @@ def description(parameters: dict[str, Any]) -> str:
 
 def space(task: TuningTask, target: Target) -> tuple[Any, ...]:
     """What may be tried, the cost rule's choice first."""
-    choices: tuple[Any, ...] = import_module(task.algorithm).parameters(task.workload, target)
+    choices: tuple[Any, ...] = ALGORITHMS.load(task.algorithm).parameters(task.workload, target)
     return choices
 
 

@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Sequence
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlas.hardware.target import Target, tvm_target
+from dlas.registry import ALGORITHMS
 from dlas.systems.tuners.parameter_space import GAIN, NAME, Measured, has_choice, of_tasks, offered, space
 from dlas.systems.tuners.relatives import relatives_of
 from dlas.systems.tuners.search import NOT_MEASURED, Searcher, foreign_log, measure_new, search
@@ -102,7 +102,7 @@ def best_schedules(
         ranked = _ranked(measured[task.key])
         chosen, gone = _fastest(task, target, [one for ratio, one in ranked if ratio <= GAIN])
         if chosen is not None:
-            found[task.key] = import_module(task.algorithm).kernel_with(task.workload, target, chosen)
+            found[task.key] = ALGORITHMS.load(task.algorithm).kernel_with(task.workload, target, chosen)
         else:
             missing[task.key] = "; ".join(gone) or _reason(task, target, len(ranked))
         if gone:

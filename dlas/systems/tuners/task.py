@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from dlas.algorithms.workload import ConvWorkload
+from dlas.registry import ALGORITHMS
 
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
@@ -28,7 +28,7 @@ class TuningTask:
 
     workload: ConvWorkload
     algorithm: str
-    """Dotted name of a module of `dlas.algorithms`' kind."""
+    """A name of dlas.registry.ALGORITHMS, or a dotted path."""
     count: int = 1
     density: int = DENSE
     """Percent of the weights that a sparse format stores, in the steps of `rounded_density`: the time of such
@@ -59,7 +59,7 @@ def rounded_density(fraction: float) -> int:
 def computed(task: TuningTask, target: Target) -> PrimFunc:
     """What tells the task's kernel from one that is written anew: its definition or, in TensorIR, the kernel
     with the smallest of its parameters, whatever its cost rule prefers."""
-    algorithm = import_module(task.algorithm)
+    algorithm = ALGORITHMS.load(task.algorithm)
     if hasattr(algorithm, "compute"):
         return definition(task)
     if not hasattr(algorithm, "parameters"):
@@ -72,7 +72,7 @@ def definition(task: TuningTask) -> PrimFunc:
     """What the task's kernel computes, unscheduled, as `main`; for algorithms written in TE."""
     from tvm import te
 
-    function = te.create_prim_func(import_module(task.algorithm).compute(task.workload))
+    function = te.create_prim_func(ALGORITHMS.load(task.algorithm).compute(task.workload))
     return function.with_attrs({"global_symbol": "main", "tirx.noalias": True})
 
 

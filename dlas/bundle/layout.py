@@ -1,0 +1,89 @@
+"""Where the parts of a bundle lie in its folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+MANIFEST = "manifest.json"
+SIGNATURE = "manifest.json.sig"
+"""Of the manifest's bytes, where somebody signed them; no part of what is sealed."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """Where the parts of a bundle lie."""
+
+    root: Path
+
+    @property
+    def manifest(self) -> Path:
+        return self.root / MANIFEST
+
+    @property
+    def signature(self) -> Path:
+        return self.root / SIGNATURE
+
+    @property
+    def config(self) -> Path:
+        """The resolved stack."""
+        return self.root / "config.yaml"
+
+    @property
+    def overrides(self) -> Path:
+        """What was typed, one override a line."""
+        return self.root / "overrides.txt"
+
+    @property
+    def model(self) -> Path:
+        """Folder of the lowered program and its weights."""
+        return self.root / "model"
+
+    @property
+    def tuning(self) -> Path:
+        """Folder of the tuner's own log."""
+        return self.root / "tuning"
+
+    @property
+    def library(self) -> Path:
+        return self.root / "library" / "model.so"
+
+    def library_of(self, batch: int) -> Path:
+        """The library for runs of `batch` images."""
+        return self.library if batch == 1 else self.library.with_name(f"model-b{batch}.so")
+
+    def program_of(self, batch: int) -> Path:
+        """Folder of the program lowered for a batch larger than 1; its weights lie in `model`."""
+        return self.model / f"batch{batch}"
+
+    @property
+    def yardstick(self) -> Path:
+        """The library of the network that is always the same, where the timing used it."""
+        return self.root / "library" / "yardstick.so"
+
+    @property
+    def target(self) -> Path:
+        return self.root / "library" / "target.json"
+
+    @property
+    def reference(self) -> Path:
+        """Folder of inputs and expected outputs."""
+        return self.root / "reference"
+
+    @property
+    def timing(self) -> Path:
+        return self.root / "timing.json"
+
+    @property
+    def layers(self) -> Path:
+        """The per-layer table."""
+        return self.root / "layers.csv"
+
+    @property
+    def environment(self) -> Path:
+        return self.root / "environment.json"
+
+    def make_folders(self) -> None:
+        """Every folder that a bundle has."""
+        for folder in (self.model, self.tuning, self.library.parent, self.reference):
+            folder.mkdir(parents=True, exist_ok=True)

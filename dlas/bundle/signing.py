@@ -1,0 +1,106 @@
+"""Signatures of a bundle by ssh keys, made and checked by OpenSSH's ssh-keygen.
+
+    sign(Bundle, private key) -> manifest.json.sig
+    signer(Bundle, allowed signers) -> who signed it
+
+What is signed is the manifest's bytes, which hold the sha256 of every file. The file of allowed signers is
+that of ssh-keygen(1): a line for each, with a name, `namespaces="dlas-bundle"` if wanted, and the public key.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from dlas import documents
+from dlas.bundle.layout import MANIFEST, SIGNATURE, Bundle
+from dlas.bundle.sealing import DOCUMENT, verify
+from dlas.errors import UserError
+from dlas.plain_files import read_plain
+from dlas.printable import printable
+
+NAMESPACE = "dlas-bundle"
+"""What the signature is for, so that one made for something else is no good here."""
+
+SIGNERS = "DLAS_SIGNERS"
+"""The environment variable with the file of the signers that are trusted; without it none has to sign."""
+
+LARGEST_BYTES = 1 << 16
+"""Of a signature: those of RSA keys of 16384 bits have 6 KB."""
+
+
+def trusted(root: Path, signers: str | None) -> Bundle:
+    """The verified bundle in `root`, signed by one of `signers`, a file, or of those of DLAS_SIGNERS; by
+    nobody where neither is given. UserError where it is not."""
+    allowed = signers or os.environ.get(SIGNERS)
+    if allowed:
+        signer(Bundle(root), Path(allowed).expanduser())
+    return verify(root)
+
+
+def sign(bundle: Bundle, key: Path) -> Path:
+    """The signature of the bundle's manifest by the private `key`, written beside it. UserError where the key
+    can't be used. ssh-keygen asks for the key's passphrase on the terminal."""
+    if not key.is_file():
+        raise UserError(
+            f"there is no key {printable(key)}", key="key", remedy="a private key of ssh-keygen's"
+        )
+    manifest = documents.content(DOCUMENT, bundle.manifest)
+    signed = _ssh_keygen(["sign", "-f", os.fspath(key.absolute()), "-n", NAMESPACE], manifest)
+    if signed.returncode != 0 or not signed.stdout:
+        raise UserError(f"{printable(key)} can't sign: {_said(signed)}", key="key")
+    bundle.signature.write_bytes(signed.stdout)
+    return bundle.signature
+
+
+def signer(bundle: Bundle, signers: Path) -> str:
+    """The name, in the file `signers`, of who signed the bundle; UserError where none of them did."""
+    if not signers.is_file():
+        raise UserError(
+            f"there is no file {printable(signers)}",
+            key="signers",
+            remedy="a file of allowed signers (ssh-keygen(1)): a name and a public key on each line",
+        )
+    try:
+        signature = read_plain(bundle.signature, LARGEST_BYTES)
+        manifest = documents.content(DOCUMENT, bundle.manifest)
+    except UserError as error:
+        name = Path(error.key).name
+        raise _unsigned(f"{MANIFEST if name == MANIFEST else SIGNATURE} {error.problem}", signers) from None
+    with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
+        copy = Path(folder, SIGNATURE)
+        copy.write_bytes(signature)
+        files = ["-s", os.fspath(copy), "-f", os.fspath(signers.absolute())]
+        found = _ssh_keygen(["find-principals", *files], b"")
+        for name in found.stdout.decode(errors="replace").splitlines():
+            checked = _ssh_keygen(["verify", "-I", name, "-n", NAMESPACE, *files], manifest)
+            if checked.returncode == 0:
+                return printable(name)
+    raise _unsigned(f"{SIGNATURE} is not of this manifest by one of them", signers)
+
+
+def _ssh_keygen(arguments: Sequence[str], content: bytes) -> subprocess.CompletedProcess[bytes]:
+    try:
+        return subprocess.run(["ssh-keygen", "-Y", *arguments], input=content, capture_output=True)
+    except FileNotFoundError:
+        raise UserError(
+            "signatures are made and checked by ssh-keygen, which is not installed",
+            key="signers" if "-s" in arguments else "key",
+            remedy="Install OpenSSH's client, such as Debian's package openssh-client.",
+        ) from None
+
+
+def _said(ended: subprocess.CompletedProcess[bytes]) -> str:
+    lines = ended.stderr.decode(errors="replace").strip().splitlines()
+    return printable(lines[-1]) if lines else f"exit code {ended.returncode}"
+
+
+def _unsigned(problem: str, signers: Path) -> UserError:
+    return UserError(
+        f"the bundle is signed by nobody in {printable(signers)}: {problem}",
+        key="signers",
+        remedy="Ask its sender to sign it: python -m dlas.bundle sign bundle=<folder> key=<private key>",
+    )

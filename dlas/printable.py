@@ -1,0 +1,21 @@
+"""Text that someone else wrote, made harmless to print: no escape codes, no new lines, no end of it.
+
+Whatever comes from a bundle, a tuning log or a board goes through here before it is printed or logged.
+"""
+
+from __future__ import annotations
+
+LONGEST = 500
+"""Characters; what is longer is cut."""
+
+
+def printable(value: object, longest: int = LONGEST) -> str:
+    """`value` as text on one line: characters that do not print are spelled by their codes, `\\x1b`."""
+    text = str(value)
+    cut = text if len(text) <= longest else f"{text[:longest]}…"
+    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in cut)
+
+
+def printable_lines(text: str) -> str:
+    """`text` with its new lines, and no other character that does not print."""
+    return "\n".join(printable(line, len(line)) for line in text.split("\n"))

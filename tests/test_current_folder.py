@@ -1,0 +1,58 @@
+"""A command that is started in a stranger's folder runs nothing that lies there."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+SHADOWED = ("numpy", "json", "logging", "omegaconf", "pathlib", "__future__")
+
+
+@pytest.fixture
+def strange(tmp_path: Path) -> Path:
+    """A folder of modules that leave a file behind when they are imported."""
+    folder = tmp_path / "strange"
+    folder.mkdir()
+    for module in SHADOWED:
+        marker = tmp_path / f"{module}-was-imported"
+        (folder / f"{module}.py").write_text(f"open({str(marker)!r}, 'w').close()\n")
+    return folder
+
+
+def started(*arguments: str, cwd: Path, searched: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONSAFEPATH"}
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env={**kept, "PYTHONPATH": searched},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("command", ["redeploy", "bundle", "tune"])
+def test_modules_in_the_current_folder_are_not_imported(strange: Path, command: str) -> None:
+    ended = started("-m", f"dlas.{command}", "--help", cwd=strange, searched=str(REPOSITORY))
+    assert ended.returncode == 0, ended.stderr
+    assert f"python -m dlas.{command}" in ended.stdout
+    assert not list(strange.parent.glob("*-was-imported"))
+
+
+def test_pythonpath_still_adds_the_current_folder(strange: Path) -> None:
+    searched = os.pathsep.join((str(REPOSITORY), "."))
+    started("-m", "dlas.redeploy", "--help", cwd=strange, searched=searched)
+    assert list(strange.parent.glob("*-was-imported"))
+
+
+def test_a_checkout_finds_itself_and_other_programs_keep_their_path(tmp_path: Path) -> None:
+    told = "import sys, dlas; print(dlas.__file__); print(sys.path[0] == '')"
+    ended = started("-c", told, cwd=REPOSITORY, searched=str(tmp_path))
+    assert ended.stdout.splitlines() == [str(REPOSITORY / "dlas" / "__init__.py"), "True"]
+    ended = started("-m", "dlas.tune", "--help", cwd=REPOSITORY, searched=str(tmp_path))
+    assert ended.returncode == 0, ended.stderr

@@ -1,0 +1,94 @@
+"""A bundle names implementations; what is not dlas's own is imported where its package is trusted."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dlas import redeploy
+from dlas.bundle import Bundle, seal, verify
+from dlas.config import options
+from dlas.errors import UserError
+from dlas.hardware import target
+from dlas.hardware.target import misfits, this_machine
+from dlas.redeploying import Wish, redeployed
+
+BUNDLE = Path(__file__).parent / "fixtures" / "schema1" / "ansor"
+STRANGER = """
+from pathlib import Path
+from dlas.algorithms.direct import compute, layouts, pack_weight, schedule, unsupported
+Path(__file__).with_name("imported").touch()
+"""
+
+
+@pytest.fixture
+def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Is there once the package `stranger_package` was imported."""
+    if reasons := misfits(target.read(BUNDLE / "library" / "target.json"), this_machine()):
+        pytest.skip("; ".join(reasons))
+    package = tmp_path / "modules" / "stranger_package"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "algorithm.py").write_text(STRANGER)
+    monkeypatch.syspath_prepend(package.parent)
+    return package / "imported"
+
+
+def bundle_naming(folder: Path, algorithm: str, tuner: str = "none") -> Bundle:
+    """One whose layers are said to be by `algorithm`, untuned."""
+    shutil.copytree(BUNDLE, folder)
+    layers, choices = folder / "model" / "layers.json", folder / "tuning" / "choices.json"
+    kernel = algorithm.rpartition(".")[2]
+    layers.write_text(layers.read_text().replace('"dlas.algorithms.direct"', json.dumps(algorithm)))
+    written = folder / "model" / "program.json"
+    written.write_text(written.read_text().replace("direct_conv2d", f"{kernel}_conv2d"))
+    chosen = json.loads(choices.read_text().replace("direct_conv2d", f"{kernel}_conv2d"))
+    untuned = [one | {"tuned": False} for one in chosen["kernels"]]
+    choices.write_text(json.dumps(chosen | {"tuner": tuner, "kernels": untuned}))
+    return seal(folder, point="", stages={})
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "tuner", "named"),
+    [
+        ("stranger_package.algorithm", "none", "the algorithm 'stranger_package.algorithm'"),
+        ("dlas.algorithms.direct", "stranger_package.algorithm", "the tuner 'stranger_package.algorithm'"),
+    ],
+)
+def test_a_module_of_an_untrusted_package_is_not_imported(
+    algorithm: str, tuner: str, named: str, stranger: Path, tmp_path: Path
+) -> None:
+    made = bundle_naming(tmp_path / "bundle", algorithm, tuner)
+    with pytest.raises(UserError) as refused:
+        redeployed(verify(made.root), Wish(rebuild=True, trusted=("another",)), tmp_path)
+    assert named in refused.value.problem
+    assert "trust=stranger_package" in refused.value.remedy
+    assert not stranger.exists()
+
+
+@pytest.mark.parametrize("algorithm", ["dlas.hardware.board_server", "workload", "antigravity;x", ""])
+def test_what_is_no_algorithm_is_refused_whatever_is_trusted(
+    algorithm: str, stranger: Path, tmp_path: Path
+) -> None:
+    made = bundle_naming(tmp_path / "bundle", algorithm)
+    with pytest.raises(UserError) as refused:
+        redeployed(verify(made.root), Wish(rebuild=True, trusted=("dlas", algorithm)), tmp_path)
+    assert refused.value.key in ("bundle", "trust")
+    assert "direct" in refused.value.remedy
+
+
+def test_a_trusted_package_serves_its_bundle(stranger: Path, tmp_path: Path) -> None:
+    made = bundle_naming(tmp_path / "bundle", "stranger_package.algorithm")
+    found = redeployed(verify(made.root), Wish(rebuild=True, trusted=("stranger_package",)), tmp_path)
+    assert found.verdict
+    assert stranger.exists()
+
+
+def test_packages_are_trusted_by_name_and_for_a_rebuild_only() -> None:
+    asked = options(redeploy.Options, ["bundle=folder", "rebuild=true", "trust='one, other'"])
+    assert asked.wish.trusted == ("one", "other")
+    with pytest.raises(UserError, match="rebuild"):
+        options(redeploy.Options, ["bundle=folder", "trust=one"])
