@@ -17,11 +17,10 @@ from dlas import config, tracking
 from dlas.datasets.dataset import from_arrays
 from dlas.errors import UserError
 from dlas.pipeline import dense_network
-from dlas.stages import clearing, code, contents, store
+from dlas.stages import clearing, code, contents, explaining, store
 from dlas.stages.__main__ import main
 from dlas.stages.clearing import Limits
 from dlas.stages.entry import Entry
-from dlas.stages.explaining import differences
 from dlas.stages.network import Network
 from dlas.stages.stage import Kept, Stage
 from dlas.stages.store import StageStore
@@ -260,10 +259,10 @@ def test_differences_are_told_by_what_they_are_in() -> None:
         return Entry("train", inputs, {}, "")
 
     here, there = described(torch="2.13"), described(torch="2.12", tqdm="4")
-    assert [str(each) for each in differences(here, there)] == [
-        "the code of dlas.models.resnet differs",
+    assert explaining.told(explaining.differences(here, there)) == [
         "torch: 2.13 here, 2.12 there",
         "tqdm: - here, 4 there",
+        "code that differs: dlas.models.resnet",
     ]
 
 

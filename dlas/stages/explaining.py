@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,9 @@ from dlas.stages.entry import Entry
 
 ABSENT = "-"
 
+SHOWN = 8
+"""Names in a line."""
+
 
 @dataclass(frozen=True)
 class Difference:
@@ -23,13 +26,15 @@ class Difference:
     here: Any
     there: Any
 
-    def __str__(self) -> str:
-        kind, _, name = self.what.partition(".")
-        if kind in ("modules", "files"):
-            kinds = "is used here alone" if self.there == ABSENT else "is used there alone"
-            how = "differs" if ABSENT not in (self.here, self.there) else kinds
-            return f"the code of {name} {how}"
-        return f"{name}: {self.here} here, {self.there} there"
+    @property
+    def is_code(self) -> bool:
+        """Whether it is a module or a file."""
+        return self.what.partition(".")[0] in ("modules", "files")
+
+    @property
+    def name(self) -> str:
+        """Of the setting, the package or the module."""
+        return self.what.partition(".")[2]
 
 
 def why(root: Path, name: str) -> list[str]:
@@ -55,8 +60,24 @@ def differences(here: Entry, there: Entry) -> list[Difference]:
     ]
 
 
+def told(found: Sequence[Difference]) -> list[str]:
+    """The differences for a person: settings and versions one by one, then code, in a line for each way."""
+    values = [f"{each.name}: {each.here} here, {each.there} there" for each in found if not each.is_code]
+    code = [each for each in found if each.is_code]
+    here = [each.name for each in code if each.there == ABSENT]
+    there = [each.name for each in code if each.here == ABSENT]
+    both = [each.name for each in code if ABSENT not in (each.here, each.there)]
+    ways = (("code that differs", both), ("code used here alone", here), ("code used there alone", there))
+    return [*values, *(f"{way}: {_some(names)}" for way, names in ways if names)]
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
 def _told(root: Path, here: Path, there: Path, found: list[Difference]) -> list[str]:
-    lines = [f"{_name(here)} differs from {_name(there)} in", *(f"    {each}" for each in found)]
+    lines = [f"{_name(here)} differs from {_name(there)} in", *(f"    {line}" for line in told(found))]
     for each in found:
         pair = [root / str(value) for value in (each.here, each.there)]
         if each.what.startswith("fields.") and all((path / entry.ENTRY).is_file() for path in pair):
