@@ -7,21 +7,38 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from dlas import config, documents, stages
+from dlas import config, documents
 from dlas.bundle import Bundle, seal
 from dlas.datasets.dataset import ImageDataset
 from dlas.hardware import machine, measurement, reference, target
-from dlas.hardware.deployment import Yardstick
 from dlas.hardware.kernels import KernelTime
 from dlas.hardware.measurement import Measurement
 from dlas.hardware.target import Target
 from dlas.layer_table import LayerRow, layer_rows, write_layers
 from dlas.models import counting, precision
+from dlas.stages.deployment import Deployed
+from dlas.stages.fastest_program import CANDIDATES
+from dlas.stages.kernels import Kernels
+from dlas.stages.library import Library
+from dlas.stages.network import WEIGHTS, Network
+from dlas.stages.program import Lowered
+from dlas.stages.stage import Kept
+from dlas.stages.tuning import Tuned
+from dlas.stages.yardstick import Yardstick
 from dlas.systems import choices, program, tuning
 from dlas.systems.choices import Choices
 
 REFERENCE_IMAGES = 16
 """Test images kept in the bundle with their expected outputs."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The network built for runs of several images."""
+
+    size: int
+    lowered: Lowered
+    library: Library
 
 
 @dataclass(frozen=True)
@@ -31,14 +48,14 @@ class Results:
     stack: config.Stack
     target: Target
     dataset: ImageDataset
-    trained: stages.Network
-    compressed: stages.Network
-    lowered: stages.Lowered
-    tuned: stages.Tuned
-    kernels: stages.Kernels
-    library: stages.Library
-    deployed: stages.Deployed
-    batches: tuple[stages.Batch, ...]
+    dense: Network
+    compressed: Network
+    lowered: Lowered
+    tuned: Tuned
+    kernels: Kernels
+    library: Library
+    deployed: Deployed
+    batches: tuple[Batch, ...]
     yardstick: Yardstick | None
     timing: Measurement
     profile: list[KernelTime]
@@ -54,10 +71,10 @@ def fill(folder: Path, found: Results) -> None:
     bundle = Bundle(folder)
     bundle.make_folders()
     bundle.config.write_text(config.to_yaml(found.stack))
-    shutil.copy(found.compressed.weights, bundle.model / "model.safetensors")
+    shutil.copy(found.compressed.weights, bundle.model / WEIGHTS)
     for part in (program.PROGRAM, program.LAYERS, program.WEIGHTS):
         shutil.copy(found.lowered.folder / part, bundle.model / part)
-    candidates = found.lowered.folder / stages.CANDIDATES
+    candidates = found.lowered.folder / CANDIDATES
     if candidates.exists():
         shutil.copy(candidates, folder)
     for log in (found.tuned.folder / name for name in tuning.LOGS):
@@ -73,7 +90,7 @@ def fill(folder: Path, found: Results) -> None:
         for part in (program.PROGRAM, program.LAYERS):
             shutil.copy(batch.lowered.folder / part, bundle.program_of(batch.size))
     if found.yardstick is not None:
-        shutil.copy(found.yardstick.library, bundle.yardstick)
+        shutil.copy(found.yardstick.path, bundle.yardstick)
     target.write(found.target, bundle.target)
     reference.write(reference.first(found.deployed.reference, REFERENCE_IMAGES), bundle.reference)
     measurement.write(found.timing, bundle.timing)
@@ -88,12 +105,12 @@ def metrics(found: Results) -> dict[str, float]:
     What remains are the parameters, and the MACs, that are neither gone with their channel nor zero.
     """
     image, bits = found.dataset.image_shape, precision.bits(found.compressed.module)
-    dense, compressed = found.trained.module, precision.architecture(found.compressed.module)
+    dense, compressed = found.dense.module, precision.architecture(found.compressed.module)
     parameters, macs = counting.parameters(dense), counting.macs(dense, image)
     remaining_parameters = counting.nonzero_parameters(compressed)
     remaining_macs = counting.remaining_macs(compressed, image)
     return {
-        "accuracy.dense": found.trained.accuracy,
+        "accuracy.dense": found.dense.accuracy,
         "accuracy.compressed": found.compressed.accuracy,
         "accuracy.deployed": found.deployed.accuracy,
         "params.dense": parameters,
@@ -130,11 +147,8 @@ def tags(found: Results) -> dict[str, str]:
 
 
 def _stage_keys(found: Results) -> dict[str, str]:
-    return {
-        "train": found.trained.key,
-        "compress": found.compressed.key,
-        "lower": found.lowered.key,
-        "tune": found.tuned.key,
-        "kernels": found.kernels.key,
-        "build": found.library.key,
-    }
+    """By the names of the stages; where one was gone through several times, that of the network as it is."""
+    batches = [kept for batch in found.batches for kept in (batch.lowered, batch.library)]
+    first: list[Kept] = [found.dense, found.compressed, found.lowered, found.tuned, found.kernels]
+    last = [*([] if found.yardstick is None else [found.yardstick]), found.library, found.deployed]
+    return {kept.stage: kept.key for kept in (*batches, *first, *last)}

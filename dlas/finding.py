@@ -1,24 +1,28 @@
-"""Whether a dotted path names a module, without importing anything on the way to it."""
+"""Where the module of a dotted path lies, without importing anything on the way to it."""
 
 from __future__ import annotations
 
-from importlib.machinery import PathFinder
+from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 
 
 def module_exists(dotted: str) -> bool:
-    """True where `import dotted` would find a file or a package.
+    """True where `import dotted` would find a file or a package."""
+    return module_spec(dotted) is not None
+
+
+def module_spec(dotted: str) -> ModuleSpec | None:
+    """What `import dotted` would find; None for nothing.
 
     `importlib.util.find_spec("a.b")` imports `a`; where that imports torch, a config check would be slow.
     """
-    top, *inner = dotted.split(".")
+    around, _, name = dotted.rpartition(".")
     try:
-        spec = find_spec(top) if top else None
-        for position in range(len(inner)):
-            if spec is None or spec.submodule_search_locations is None:
-                return False
-            name = ".".join([top, *inner[: position + 1]])
-            spec = PathFinder.find_spec(name, spec.submodule_search_locations)
+        if not around:
+            return find_spec(name) if name else None
+        package = module_spec(around)
+        if package is None or package.submodule_search_locations is None:
+            return None
+        return PathFinder.find_spec(dotted, package.submodule_search_locations)
     except (ImportError, ValueError):
-        return False
-    return spec is not None
+        return None

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from dlas.hardware.kernels import KernelTime
+from dlas.systems.kernel_choice import KernelChoice
 from dlas.systems.program import ConvLayer, LoweredProgram
-from dlas.systems.selection import KernelChoice
 
 
 @dataclass(frozen=True)

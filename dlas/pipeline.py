@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlas import bundling, config, datasets, stages
-from dlas.hardware import deployment, kernels, target
-from dlas.stage import StageStore
-from dlas.systems import building
+from dlas import bundling, config, datasets, models, weights_file
+from dlas.config.rules import UNTUNED
+from dlas.datasets.dataset import ImageDataset
+from dlas.hardware import deployment, kernels, reference, target
+from dlas.hardware.deployment import Yardstick
+from dlas.hardware.target import Target
+from dlas.models.untrained import Architecture, Untrained
+from dlas.stages.batches import Enlarge
+from dlas.stages.compression import Compress
+from dlas.stages.deployment import Deploy, Deployed
+from dlas.stages.fastest_program import LowerFastest
+from dlas.stages.given_weights import TakeWeights
+from dlas.stages.kernels import Kernels
+from dlas.stages.library import Build, Library
+from dlas.stages.network import Network
+from dlas.stages.program import Lower, Lowered
+from dlas.stages.stage import Kept
+from dlas.stages.store import StageStore, tell_nobody
+from dlas.stages.training import Train
+from dlas.stages.tuned_kernels import ChooseKernels
+from dlas.stages.tuning import Tune, Tuned
+from dlas.stages.untuned_kernels import KeepUntuned
+from dlas.stages.yardstick import BuildYardstick
+from dlas.systems import building, selection, yardstick
+from dlas.systems.integer_convolutions import warn_of_wide_weights
+from dlas.systems.kind import Kind
+from dlas.systems.tuning_store import TuningStore
+from dlas.weights_file import WeightsFile
 
 PROFILED_RUNS = 30
 """Of the per-layer table: each layer's time is a median over as many runs."""
+
+CHECKED_IMAGES = 16
+"""That a library for larger batches is checked on: the network itself was checked on the whole test set."""
 
 
 @dataclass(frozen=True)
@@ -23,31 +50,48 @@ class Point:
     tags: Mapping[str, str]
 
 
-def run_point(stack: config.Stack, bundle: Path) -> Point:
+def run_point(stack: config.Stack, bundle: Path, on_use: Callable[[Kept], None] = tell_nobody) -> Point:
     """Make the point that `stack` declares: fill the folder `bundle` and seal it.
 
-    Finished stages are taken from the store in `stack.artifacts`; the timing is always made anew.
+    Finished stages are taken from the store in `stack.artifacts`, and `on_use` is told of each; the timing is
+    always made anew.
     """
-    store = StageStore(Path(stack.artifacts) / "stages")
+    store = StageStore(Path(stack.artifacts) / "stages", on_use)
+    measured = TuningStore(Path(stack.artifacts) / "tuning")
     board = target.resolve(stack.target)
     deployment.require_board(board)
     building.require_tools(board)
     dataset = datasets.normalized_for(stack.model, datasets.load(stack.dataset))
+    shape, opt_level = dataset.image_shape, stack.compiler.opt_level
 
-    trained = stages.train(stack, dataset, store)
-    compressed = trained
+    dense = dense_network(stack.model, stack.train, stack.seed, dataset, store)
+    network = dense
     for step in stack.compression.values():
-        compressed = stages.compress(stack, step, dataset, compressed, store)
-    lowered = stages.lower_network(stack, dataset, compressed, board, store)
-    tuned = stages.tune(stack, lowered, board, store)
-    chosen = stages.choose_kernels(stack, lowered, tuned, board, store)
-    library = stages.build(stack, lowered, chosen, board, store)
-    deployed = stages.deploy(dataset, compressed, library, board, store)
-    batches = stages.larger_batches(stack, dataset, compressed, lowered, deployed, board, store)
-    yardstick = stages.make_yardstick(stack, board, store)
-    larger = {batch.size: batch.library.path for batch in batches}
+        network = store.obtain(
+            Compress(network=network, dataset=dataset, settings=step, train=stack.train, seed=stack.seed)
+        )
+    kinds = tuple(
+        Kind(algorithm, name) for algorithm in stack.algo.algorithms for name in stack.format.formats
+    )
+    lowered = _lowered(kinds, network, dataset, board, opt_level, store)
+    warn_of_wide_weights(lowered.program.layers, board)
+    tasks = tuple(selection.kernel_tasks(lowered.program).values())
+    tuned = store.obtain(Tune(tasks=tasks, settings=stack.tuner, target=board, measured=measured))
+    chosen = _kernels(stack.tuner, lowered, tuned, board, opt_level, store)
+    library = store.obtain(Build(lowered=lowered, kernels=chosen, target=board, opt_level=opt_level))
+    deployed = store.obtain(Deploy(network=network, library=library, dataset=dataset, target=board))
+    batches = tuple(
+        _batch(size, network, lowered, deployed, shape, board, opt_level, store)
+        for size in stack.timing.batch_sizes[1:]
+    )
+    beside = store.obtain(BuildYardstick(target=board)) if stack.timing.yardstick else None
     timing = deployment.measure(
-        library.path, deployed.reference.inputs, board, stack.timing, yardstick, larger
+        library.path,
+        deployed.reference.inputs,
+        board,
+        stack.timing,
+        None if beside is None else Yardstick(beside.path, yardstick.INPUT),
+        {batch.size: batch.library.path for batch in batches},
     )
     profile = kernels.profile(library.path, deployed.reference.inputs, board, PROFILED_RUNS)
 
@@ -55,17 +99,82 @@ def run_point(stack: config.Stack, bundle: Path) -> Point:
         stack,
         board,
         dataset,
-        trained,
-        compressed,
+        dense,
+        network,
         lowered,
         tuned,
         chosen,
         library,
         deployed,
         batches,
-        yardstick,
+        beside,
         timing,
         profile,
     )
     bundling.fill(bundle, found)
     return Point(bundling.metrics(found), bundling.tags(found))
+
+
+def dense_network(
+    model: config.Model, train: config.Train, seed: int, dataset: ImageDataset, store: StageStore
+) -> Network:
+    """As its given weights say, else trained."""
+    built = models.build(model, dataset.classes, seed)
+    code, shape = model.implementation.rpartition(".")[0], dataset.image_shape
+    if model.weights is not None:
+        given = WeightsFile(weights_file.find(model.weights))
+        return store.obtain(
+            TakeWeights(network=Architecture(built, shape, code), dataset=dataset, weights=given)
+        )
+    network = Untrained(built, shape, code)
+    return store.obtain(Train(network=network, dataset=dataset, settings=train, seed=seed))
+
+
+def _lowered(
+    kinds: tuple[Kind, ...],
+    network: Network,
+    dataset: ImageDataset,
+    board: Target,
+    opt_level: int,
+    store: StageStore,
+) -> Lowered:
+    """Where there is a choice of algorithms or formats, each layer gets the fastest on the target."""
+    if len(kinds) == 1:
+        return store.obtain(Lower(network=network, image_shape=dataset.image_shape, kind=kinds[0]))
+    return store.obtain(
+        LowerFastest(network=network, dataset=dataset, kinds=kinds, target=board, opt_level=opt_level)
+    )
+
+
+def _kernels(
+    tuner: config.Tuner, lowered: Lowered, tuned: Tuned, board: Target, opt_level: int, store: StageStore
+) -> Kernels:
+    """Of what was tuned what is faster in the network, where anything was."""
+    if tuner.registered == UNTUNED:
+        return store.obtain(KeepUntuned(lowered=lowered))
+    return store.obtain(
+        ChooseKernels(lowered=lowered, tuned=tuned, tuner=tuner, target=board, opt_level=opt_level)
+    )
+
+
+def _batch(
+    size: int,
+    network: Network,
+    lowered: Lowered,
+    deployed: Deployed,
+    image_shape: tuple[int, int, int],
+    board: Target,
+    opt_level: int,
+    store: StageStore,
+) -> bundling.Batch:
+    """The network for a larger batch: every layer by the algorithm and in the format that it has for one
+    image, scheduled untuned, since a tuned schedule is for the loops of one shape.
+
+    UserError unless its library answers as PyTorch does.
+    """
+    larger = store.obtain(Enlarge(lowered=lowered, network=network, image_shape=image_shape, size=size))
+    library: Library = store.obtain(Build(lowered=larger, kernels=None, target=board, opt_level=opt_level))
+    known = reference.first(deployed.reference, max(CHECKED_IMAGES, size))
+    found = deployment.run(library.path, known.inputs, board, size)
+    reference.require_match(known, found, f"the library for batches of {size}")
+    return bundling.Batch(size, larger, library)

@@ -26,6 +26,7 @@ from dlas.errors import UserError
 
 if TYPE_CHECKING:
     from dlas import tracking
+    from dlas.stages.stage import Kept
 
 STOPPED, MISTAKE = 130, 2
 # A second Ctrl-C within this many seconds would only spoil the closing of the runs.
@@ -93,7 +94,7 @@ def run_job(composed: DictConfig) -> str:
 
 def _run_point(stack: config.Stack, overrides: list[str], run: tracking.OpenRun) -> None:
     """Runs the pipeline and logs what it found."""
-    from dlas import folders
+    from dlas import folders, tracking
 
     artifacts = Path(stack.artifacts)
     with folders.disk_troubles(artifacts), folders.scratch_folder(artifacts, run.run_id) as bundle:
@@ -101,7 +102,13 @@ def _run_point(stack: config.Stack, overrides: list[str], run: tracking.OpenRun)
         from dlas.pipeline import run_point
 
         (bundle / "overrides.txt").write_text("".join(f"{override}\n" for override in overrides))
-        point = run_point(stack, bundle)
+        used: list[str] = []
+
+        def note(kept: Kept) -> None:
+            used.append(kept.name)
+            run.log(tags={tracking.STAGES: " ".join(used)})
+
+        point = run_point(stack, bundle, note)
         run.log_bundle(bundle)
         run.log(metrics=point.metrics, tags=point.tags)
 

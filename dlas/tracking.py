@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 BUNDLE = "bundle"
 # Tags that a run carries: what it is, why it failed, which run it repeats.
 KIND, ERROR, ORIGINAL = "dlas.kind", "dlas.error", "dlas.original"
+# The stage results that a point took, `<stage>/<key>` each, in order.
+STAGES = "dlas.stages"
 SWEEP = "sweep"
 # MLflow's own tag by which a run points at the one above it, and its limits.
 PARENT = "mlflow.parentRunId"
@@ -92,6 +94,11 @@ class OpenRun:
 def store_uri(artifacts: Path, uri: str | None) -> str:
     """`tracking.uri`, else MLFLOW_TRACKING_URI, else sqlite in the artifacts folder."""
     return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{artifacts / 'mlflow.db'}"
+
+
+def is_there(uri: str) -> bool:
+    """Whether a store may be at the address: not where it is a database that was never made."""
+    return not uri.startswith(SQLITE) or Path(uri.removeprefix(SQLITE)).exists()
 
 
 def open_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas") -> Store:
@@ -222,11 +229,30 @@ def finished(store: Store, run_id: str) -> tuple[list[Record], list[Record]]:
 def points(store: Store, sweep: str) -> list[Record]:
     """The points of a sweep, in the order in which they started."""
     chosen = f"tags.`{PARENT}` = '{sweep}' and tags.`{KIND}` = 'point'"
+    return _found(store, [store.experiment_id], chosen)
+
+
+def with_stages(store: Store) -> list[Record]:
+    """The runs of all experiments that tell which stage results they took."""
+    return _found(store, _experiments(store), f"tags.`{STAGES}` LIKE '%'")
+
+
+def running(store: Store) -> list[Record]:
+    """The runs of all experiments, sweeps among them, that have not ended."""
+    return _found(store, _experiments(store), "attributes.status = 'RUNNING'")
+
+
+def _experiments(store: Store) -> list[str]:
+    return [experiment.experiment_id for experiment in store.client.search_experiments()]
+
+
+def _found(store: Store, experiments: list[str], chosen: str) -> list[Record]:
+    """In the order in which they started."""
     found: list[Record] = []
     token: str | None = None
     while token is None or token:
         page = store.client.search_runs(
-            [store.experiment_id], chosen, order_by=["attributes.start_time ASC"], page_token=token
+            experiments, chosen, order_by=["attributes.start_time ASC"], page_token=token
         )
         found += [_record(run) for run in page]
         token = page.token or ""

@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
+from functools import cached_property
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 from dlas.errors import UserError
+from dlas.keyed import Keyed
 
 KEY = "model.weights"
 PACKAGE = "package:"
 SUFFIXES = (".pth", ".pt", ".safetensors")
+
+
+@dataclass(frozen=True)
+class WeightsFile(Keyed):
+    """A file of weights, wherever it lies."""
+
+    path: Path
+
+    @cached_property
+    def digest(self) -> str:
+        """The sha256 (hex) of its content."""
+        return digest(self.path)
 
 
 def find(weights: str) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -22,6 +23,7 @@ from dlas import bundle
 from dlas.config import identity, parse
 
 SMALL = ("model=two_layers", "compression=none", "tuner=none", "timing.runs=5", "train.epochs=1")
+STAGES = ["train", "lower", "tune", "kernels", "build", "deploy"]
 HEAVY = ("torch", "tvm", "mlflow", "sklearn", "scipy")
 
 
@@ -203,6 +205,21 @@ def test_a_second_start_goes_on_from_the_finished_stages(sweep: Sweep, users_con
     after = {path: path.stat().st_mtime_ns for path in (sweep.artifacts / "stages").rglob("*.safetensors")}
     assert before
     assert after == before
+
+
+def test_after_clearing_a_finished_run_redeploys(sweep: Sweep) -> None:
+    finished = "tags.`dlas.kind` = 'point' and attributes.status = 'FINISHED'"
+    run = sweep.client.search_runs([sweep.experiment], finished)[0]
+    taken = run.data.tags["dlas.stages"].split()
+    assert [name.partition("/")[0] for name in taken] == STAGES
+    for name in taken:
+        os.utime(sweep.artifacts / "stages" / name / "entry.json", (0, 0))
+    ended = dlas("stages", "gc", "keep=1d", f"artifacts={sweep.artifacts}")
+    assert ended.returncode == 0, ended.stderr
+    assert all(name in ended.stdout for name in taken)
+    assert not list((sweep.artifacts / "stages").glob("*/*/entry.json"))
+    again = dlas("redeploy", f"run={run.info.run_id}", f"artifacts={sweep.artifacts}")
+    assert again.returncode in (0, 3, 4), again.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])

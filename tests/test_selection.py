@@ -16,9 +16,10 @@ from dlas.hardware.deployment import run
 from dlas.hardware.target import Target, resolve
 from dlas.systems import kernels
 from dlas.systems.building import build_library
+from dlas.systems.kernel_choice import KernelChoice
 from dlas.systems.lowering import lower
 from dlas.systems.program import ConvLayer, LoweredProgram
-from dlas.systems.selection import KernelChoice, choose, kernel_tasks, without_schedule
+from dlas.systems.selection import choose, kernel_tasks, without_schedule
 from dlas.systems.tuners.task import Schedules
 
 IMAGE = (1, 16, 24, 24)

@@ -20,13 +20,15 @@ from mlflow import MlflowClient
 from safetensors.torch import save_file
 from torch import nn
 
-from dlas import config, datasets, stages, weights_file
+from dlas import config, datasets, weights_file
 from dlas.datasets.dataset import ImageDataset
 from dlas.errors import UserError
 from dlas.models import evaluation, weights
 from dlas.models.densenet import densenet161
 from dlas.models.resnet import resnet18, resnet20
-from dlas.stage import StageStore
+from dlas.pipeline import dense_network
+from dlas.stages.network import Network
+from dlas.stages.store import StageStore
 
 PRETRAINED = ("model=efficientnet_lite0_pretrained", "dataset=imagenet_samples")
 
@@ -292,8 +294,8 @@ def test_identity_follows_the_content_of_the_weights(donor: nn.Module, tmp_path:
     assert config.identity(parsed(f"model.weights={there}")) != first
 
 
-def obtained(stack: config.Stack, dataset: ImageDataset, folder: Path) -> stages.Network:
-    return stages.train(stack, dataset, StageStore(folder))
+def obtained(stack: config.Stack, dataset: ImageDataset, folder: Path) -> Network:
+    return dense_network(stack.model, stack.train, stack.seed, dataset, StageStore(folder))
 
 
 def test_given_weights_are_the_dense_network_and_nothing_is_trained(

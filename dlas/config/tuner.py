@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from dlas.registry import TUNERS
 
@@ -24,3 +25,8 @@ class Tuner:
     def implementation(self) -> str:
         """The dotted path of the module."""
         return TUNERS.path(self.registered)
+
+    @property
+    def worker_files(self) -> tuple[Path, ...]:
+        """The code of other environments that it works by, which no import tells of."""
+        return ()

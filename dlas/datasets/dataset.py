@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+
+from dlas.keyed import Keyed
 
 BYTE_VALUES = np.arange(256, dtype=np.float64) / 255
 
@@ -17,7 +20,7 @@ Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 
 @dataclass(frozen=True, eq=False)
-class ImageDataset:
+class ImageDataset(Keyed):
     """Images are uint8 NCHW, labels int64 from 0 to classes - 1."""
 
     name: str
@@ -36,6 +39,12 @@ class ImageDataset:
     """The sha256 (hex) of all images and labels with their shapes."""
     calibration_pool: Images | None = None
     """Unlabeled images that stand in for training images where quantization is calibrated."""
+
+    @property
+    def digest(self) -> str:
+        """The sha256 (hex) of everything but the name."""
+        told = [self.fingerprint, self.classes, self.mean, self.std, self.mirrorable]
+        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

@@ -167,14 +167,6 @@ def on_board(made_for: Target, board: Target) -> Target:
     return replace(made_for, **{part: getattr(board, part) for part in reached})
 
 
-def decisive(target: Target) -> dict[str, Any]:
-    """What decides the code, and its speed, as plain JSON values: not where the board is reached."""
-    values = asdict(target)
-    for address in ("linker", "reach", "rpc"):
-        del values[address]
-    return values
-
-
 def tvm_target(target: Target) -> tvm.target.Target:
     """The target as TVM's compiler takes it."""
     from tvm.target import Target as TvmTarget

@@ -9,7 +9,7 @@ from torch import nn
 
 from dlas.models.batch_norm import fold_batch_norm
 
-FLOAT32_BITS = 32
+FLOAT32_BITS, INTEGER_BITS = 32, 8
 
 
 class Precision(nn.Module):

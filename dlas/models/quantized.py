@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dlas.models.batch_norm import fold_batch_norm
-from dlas.models.precision import Precision
+from dlas.models.precision import INTEGER_BITS, Precision
 
 if TYPE_CHECKING:
     from torch.fx import GraphModule, Node
@@ -28,7 +28,7 @@ ADDITIONS = ("aten.add.Tensor", "aten.add_.Tensor")
 class Quantized(Precision):
     """A calibrated network. Its state dict holds the float32 weights and the ranges that were observed."""
 
-    bits = 8
+    bits = INTEGER_BITS
 
     image_shape: torch.Tensor
     simulated: nn.Module

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from dlas.algorithms.workload import ConvWorkload
 from dlas.registry import ALGORITHMS
+from dlas.systems.kind import Kind
 from dlas.systems.program import ConvLayer
 from dlas.systems.sites import ConvSite
 
@@ -13,6 +14,9 @@ SERVES_EVERY_LAYER = "direct"
 
 SERVES_BLOCKS = "spatial_pack"
 """All layers but some with groups, with activations in NCHWc."""
+
+INTEGER = "_int8"
+"""After the name of an algorithm, for that of its kernels for int8."""
 
 
 def assigned(site: ConvSite, algorithm: str, weight_format: str) -> ConvLayer:
@@ -58,10 +62,19 @@ def unsupported(algorithm: str, workload: ConvWorkload) -> str:
     return reason
 
 
+def serving_modules(kind: Kind, *, integer: bool) -> list[str]:
+    """Every module that `assigned` may take a layer's kernel from; with `integer`, of an int8 network."""
+    stand_ins = [] if kind.algorithm == SERVES_EVERY_LAYER else [SERVES_BLOCKS, SERVES_EVERY_LAYER]
+    names = [variant(kind.algorithm, kind.weight_format)]
+    for algorithm in (kind.algorithm, *stand_ins):
+        names += [algorithm, *([f"{algorithm}{INTEGER}"] if integer else [])]
+    return [ALGORITHMS.path(name) for name in names if name == kind.algorithm or ALGORITHMS.exists(name)]
+
+
 def kernel_algorithm(algorithm: str, workload: ConvWorkload) -> str:
     """The one with the algorithm's kernels for the workload's format and data type."""
     if workload.dtype == "int8" and workload.format == "dense":
-        return f"{algorithm}_int8"
+        return f"{algorithm}{INTEGER}"
     return variant(algorithm, workload.format)
 
 

@@ -12,7 +12,7 @@ from dlas import documents
 from dlas.documents import Document, Values
 from dlas.printable import printable
 from dlas.registry import TUNERS
-from dlas.systems.selection import KernelChoice
+from dlas.systems.kernel_choice import KernelChoice
 
 FILE = "choices.json"
 

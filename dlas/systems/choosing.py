@@ -23,26 +23,13 @@ from dlas.systems.assigning import assigned
 from dlas.systems.building import build_library
 from dlas.systems.cheapest import Choice, Option, cheapest
 from dlas.systems.importing import Imported
+from dlas.systems.kind import Kind
 from dlas.systems.layout_graph import layout_graph
 from dlas.systems.lowering import lowered
 from dlas.systems.program import ConvLayer
 from dlas.systems.sites import ConvSite
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Kind:
-    """An algorithm, by its name, and a format of the weights."""
-
-    algorithm: str
-    weight_format: str
-
-    @property
-    def name(self) -> str:
-        """Such as `direct` or `direct_csr`."""
-        short = self.algorithm.rpartition(".")[2]
-        return short if self.weight_format == "dense" else f"{short}_{self.weight_format}"
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import import_module
 
 import tvm
@@ -53,6 +54,14 @@ def _for_gpu(layer: ConvLayer, target: Target) -> tvm.tirx.PrimFunc:
     kernel: tvm.tirx.PrimFunc
     kernel = import_module(scheduling).schedule(definition(layer), layer.workload, target)
     return kernel
+
+
+def scheduling_modules(layers: Iterable[ConvLayer], target: Target) -> list[str]:
+    """The modules that the kernels of these layers and their own schedules for the target come from."""
+    algorithms = sorted({layer.algorithm for layer in layers})
+    gpu = [gpu_schedule(algorithm) for algorithm in algorithms] if target.kind == "cuda" else []
+    own = [ALGORITHMS.path(algorithm) for algorithm in algorithms]
+    return [*own, *(module for module in gpu if module_exists(module))]
 
 
 def has_parameters(algorithm: str) -> bool:

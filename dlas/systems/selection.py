@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from dlas.hardware.race import race
 from dlas.hardware.target import Target, tvm_target
 from dlas.systems import kernels, linking
 from dlas.systems.building import build_library
+from dlas.systems.kernel_choice import KernelChoice
 from dlas.systems.operands import arguments, tolerance
 from dlas.systems.program import ConvLayer, LoweredProgram
 from dlas.systems.tuners.task import DENSE, Schedules, TuningTask, rounded_density
@@ -29,19 +30,6 @@ from dlas.systems.tuners.task import DENSE, Schedules, TuningTask, rounded_densi
 WORTH_TUNING = 0.97
 """Of the untuned network's time, what the tuned one may take: identical libraries have been seen to differ by
 1 to 7 % in a race on a shared machine, mostly by less than 3."""
-
-
-@dataclass(frozen=True)
-class KernelChoice:
-    """What was chosen for one kernel, and why."""
-
-    kernel: str
-    tuned: bool
-    reason: str
-    untuned_ms: float | None = None
-    """Of a call in the untuned network, the mean over the layers that share the kernel."""
-    tuned_ms: float | None = None
-    """Likewise in the network of tuned kernels."""
 
 
 def kernel_tasks(program: LoweredProgram) -> dict[str, TuningTask]:

@@ -21,6 +21,8 @@ ALGORITHM = "direct"
 WORKLOAD = ConvWorkload(1, 64, 32, 32, 64, (3, 3), padding=(1, 1, 1, 1))
 """A layer of the first stage of a ResNet for 32x32 images: 38 million multiply-accumulates, 0.7 MB."""
 
+LAYER = ConvLayer("yardstick", WORKLOAD, ALGORITHM, ALGORITHM)
+
 INPUT = np.zeros(WORKLOAD.input_shape, "float32")
 
 OPT_LEVEL = 3
@@ -32,16 +34,15 @@ def build(target: Target, library: Path) -> None:
 
 
 def _program() -> LoweredProgram:
-    layer = ConvLayer("yardstick", WORKLOAD, ALGORITHM, ALGORITHM)
     weight = np.random.default_rng(0).standard_normal(WORKLOAD.weight_shape).astype("float32")
-    (packed,) = layer.packed(weight)
+    (packed,) = LAYER.packed(weight)
     builder = relax.BlockBuilder()
     image = relax.Var("image", relax.TensorType(WORKLOAD.input_shape, "float32"))
     parameter = relax.Var("weight", relax.TensorType(packed.shape, "float32"))
     with builder.function("main", [image, parameter], attrs={"num_input": 1}):
-        kernel = builder.add_func(kernels.definition(layer), layer.kernel)
+        kernel = builder.add_func(kernels.definition(LAYER), LAYER.kernel)
         output = relax.TensorType(WORKLOAD.output_shape, "float32")
         with builder.dataflow():
             found = builder.emit_output(relax.call_tir(kernel, [image, parameter], output))
         builder.emit_func_output(found)
-    return LoweredProgram(builder.get(), (layer,), (Parameter("weight", layer.name),), {"weight": weight})
+    return LoweredProgram(builder.get(), (LAYER,), (Parameter("weight", LAYER.name),), {"weight": weight})

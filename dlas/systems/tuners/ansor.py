@@ -12,13 +12,14 @@ import logging
 from collections import defaultdict
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlas.hardware.machine import usable_cores
 from dlas.hardware.target import Target
 from dlas.systems.carry_over import CannotCarry, carry_over
-from dlas.systems.tuners.ansor_worker import answers
+from dlas.systems.tuners.ansor_worker import answers, worker_files
 from dlas.systems.tuners.board_questions import board_on_request
 from dlas.systems.tuners.relatives import SEEDS, relatives_of
 from dlas.systems.tuners.search import (
@@ -39,7 +40,16 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-Settings = SearchSettings
+
+@dataclass(frozen=True)
+class Settings(SearchSettings):
+    """Those of every search."""
+
+    @property
+    def worker_files(self) -> tuple[Path, ...]:
+        """The worker's code, and what its environment consists of."""
+        return worker_files()
+
 
 VERSION = "ansor-0.19"
 """In the store: of another TVM, Ansor's records may be others."""

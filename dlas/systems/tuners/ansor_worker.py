@@ -49,6 +49,11 @@ def answers(request: Mapping[str, Any], reply: Reply = no_questions) -> Generato
         yield from told
 
 
+def worker_files() -> tuple[Path, ...]:
+    """The worker's own code, and the requirements of its environment."""
+    return (*sorted(FOLDER.glob("*.py")), *FOLDER.glob("requirements.txt"))
+
+
 def _import_root(module: str) -> str:
     """The folder from which the top-level package of `module` is imported."""
     spec = find_spec(module.partition(".")[0])

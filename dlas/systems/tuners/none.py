@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dlas import config
 from dlas.hardware.target import Target
+from dlas.systems.kernel_choice import NOT_TUNED
 from dlas.systems.tuners.task import Schedules, Tuning, TuningTask
 from dlas.systems.tuning_store import TuningStore
 
@@ -28,4 +29,4 @@ def best_schedules(
     log: Path, tasks: Sequence[TuningTask], target: Target, *, foreign: bool = False
 ) -> Schedules:
     """None for any task."""
-    return Schedules(missing={task.key: "not tuned" for task in tasks})
+    return Schedules(missing={task.key: NOT_TUNED for task in tasks})

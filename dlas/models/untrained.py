@@ -1,0 +1,131 @@
+"""A network before it is trained, as an input of its training: by what it computes and by its weights.
+
+What it computes are the operations that PyTorch carries out for two images, with their operands and their
+constants, in training and in evaluation: recorded where PyTorch dispatches them, on the meta device, so that
+nothing is computed. That is the level at which `torch.export` writes a graph down, and it is there for every
+network that runs: no forward is too dynamic for it, and it takes a tenth of the time.
+"""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map
+from torch.utils.weak import WeakTensorKeyDictionary
+
+from dlas.errors import UserError
+from dlas.keyed import Keyed
+
+IMAGES = 2
+"""Batch norm trains on no fewer."""
+
+PLAIN = (bool, int, float, str, torch.dtype, torch.device, torch.layout, torch.memory_format)
+
+
+@dataclass(frozen=True, eq=False)
+class Architecture(Keyed):
+    """A network whose weights are still to come from elsewhere."""
+
+    module: nn.Module
+    image_shape: tuple[int, int, int]
+    """Channels, height, width."""
+    code: str
+    """The dotted name of the module that made it."""
+
+    @cached_property
+    def graph(self) -> str:
+        """The sha256 (hex) of what it computes, and of the names and shapes of its weights.
+
+        UserError where it can't run on such images.
+        """
+        state = [[name, list(tensor.shape), str(tensor.dtype)] for name, tensor in _state(self.module)]
+        trainable = [[name, each.requires_grad] for name, each in self.module.named_parameters()]
+        try:
+            runs = [operations(self.module, self.image_shape, training=mode) for mode in (True, False)]
+        except Exception as error:  # a user's own code may raise anything
+            shape = "x".join(map(str, self.image_shape))
+            raise UserError(
+                f"the network cannot be followed on images of {shape}: {str(error).partition(chr(10))[0]}",
+                key="model.factory",
+                remedy="a network that takes such images, whose way depends on their shape alone",
+            ) from error
+        return hashlib.sha256(json.dumps([state, trainable, *runs]).encode()).hexdigest()
+
+    @property
+    def digest(self) -> str:
+        """That of the graph."""
+        return self.graph
+
+
+@dataclass(frozen=True, eq=False)
+class Untrained(Architecture):
+    """A network with the weights that its training starts from."""
+
+    @cached_property
+    def digest(self) -> str:
+        """That of the graph and of every weight."""
+        found = hashlib.sha256(self.graph.encode())
+        for name, tensor in _state(self.module):
+            found.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+            found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+        return found.hexdigest()
+
+
+def operations(module: nn.Module, image_shape: tuple[int, int, int], *, training: bool) -> list[str]:
+    """What PyTorch does for `IMAGES` images, an operation a line: its name, operands and results.
+
+    Weights go by their names and other tensors by numbers, in the order in which they come up.
+    """
+    shapes = {id(tensor): _shape_of(tensor) for _, tensor in _state(module)}
+    shadow = copy.deepcopy(module, shapes).train(training)
+    recorder = _Recorder(shadow)
+    with torch.no_grad(), torch.random.fork_rng(), recorder:
+        shadow(torch.zeros(IMAGES, *image_shape, device="meta"))
+    return recorder.lines
+
+
+class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    def __init__(self, module: nn.Module) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.lines: list[str] = []
+        self._names: MutableMapping[torch.Tensor, str] = WeakTensorKeyDictionary()
+        self._count = 0
+        for name, tensor in _state(module):
+            self._names[tensor] = name
+
+    def __torch_dispatch__(
+        self, function: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        given = tree_map(self._named, (args, kwargs or {}))
+        result = function(*args, **(kwargs or {}))
+        self.lines.append(f"{function} {given} {tree_map(self._named, result)}")
+        return result
+
+    def _named(self, value: Any) -> str:
+        if not isinstance(value, torch.Tensor):
+            return repr(value) if value is None or isinstance(value, PLAIN) else type(value).__name__
+        name = self._names.get(value)
+        if name is None:
+            name = self._names[value] = f"%{self._count}"
+            self._count += 1
+        return f"{name}:{value.dtype}{list(value.shape)}"
+
+
+def _shape_of(tensor: torch.Tensor) -> torch.Tensor:
+    """Its like without content."""
+    like = torch.empty_like(tensor, device="meta")
+    return nn.Parameter(like, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else like
+
+
+def _state(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
+    """Parameters and buffers by name, those that no state dict has too."""
+    return [*module.named_parameters(), *module.named_buffers()]

@@ -1,0 +1,21 @@
+"""The steps on the way to a point, each kept under the hash of what goes into it.
+
+A stage is an object (`stage.Stage`): its fields are all that its work may use, and the key of its result is
+made from them, from the code that does the work and from the versions of the packages that it calls (`key`,
+`code`). `store` keeps the results. One stage a file:
+
+    training           the dense network, trained
+    given_weights      the dense network as its given weights say
+    compression        one step of making it cheaper
+    program            the network as kernels of one algorithm and format
+    fastest_program    the same, each layer by the fastest of several, as measured
+    batches            the same for larger batches
+    tuning             the search for schedules
+    tuned_kernels      for each kernel the tuned schedule or its algorithm's own
+    untuned_kernels    for each kernel its algorithm's own
+    library            the exported network
+    yardstick          the library of the network that is always the same
+    deployment         the library run on its board and checked
+
+`python -m dlas.stages` tells what is stored and why, and clears it.
+"""

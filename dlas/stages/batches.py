@@ -1,0 +1,41 @@
+"""The network as a program for a larger batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlas.models import precision
+from dlas.registry import ALGORITHMS
+from dlas.stages.program import Lowered
+from dlas.stages.stage import Stage
+from dlas.systems import program
+from dlas.systems.lowering import enlarged
+
+if TYPE_CHECKING:
+    from dlas.stages.network import Network
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enlarge(Stage[Lowered]):
+    """Every layer by the algorithm and in the format that it has for one image."""
+
+    lowered: Lowered
+    network: Network
+    image_shape: tuple[int, int, int]
+    size: int
+    """Images of a batch."""
+
+    stage = "lower-batch"
+
+    def named_modules(self) -> Sequence[str]:
+        return [ALGORITHMS.path(layer.algorithm) for layer in self.lowered.program.layers]
+
+    def make(self, folder: Path) -> None:
+        model, shape = precision.exportable(self.network.module), (self.size, *self.image_shape)
+        program.save(enlarged(self.lowered.program, model, shape), folder)
+
+    def read(self, folder: Path) -> Lowered:
+        return Lowered(folder=folder, program=program.load(folder))

@@ -1,0 +1,66 @@
+"""The library run on its board, and its answers checked against PyTorch's."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dlas.hardware import deployment, reference
+from dlas.models import evaluation, precision
+from dlas.stages import parts
+from dlas.stages.stage import Kept, Stage, counted_by
+
+if TYPE_CHECKING:
+    from dlas.datasets.dataset import ImageDataset
+    from dlas.hardware.reference import Reference
+    from dlas.hardware.target import Target
+    from dlas.stages.library import Library
+    from dlas.stages.network import Network
+
+EXPECTED, ACCURACY = "expected.npy", "accuracy.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deployed(Kept):
+    """The library's outputs on the whole test set, checked."""
+
+    reference: Reference
+    accuracy: float
+    """Top-1 of the library's outputs, as a fraction of 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deploy(Stage[Deployed]):
+    """The library run on every test image; UserError unless it answers as PyTorch does."""
+
+    network: Network
+    library: Library
+    dataset: ImageDataset
+    target: Target = field(metadata=counted_by(parts.code_and_board))
+    """Not on which of its cores: they decide how fast it answers."""
+
+    stage = "deploy"
+
+    def make(self, folder: Path) -> None:
+        images = self._images()
+        expected = evaluation.logits(self.network.module, images)
+        found = deployment.run(self.library.path, images, self.target)
+        reference.require_match(self._reference(images, expected), found)
+        np.save(folder / EXPECTED, expected, allow_pickle=False)
+        accuracy = {"top1": evaluation.top1(found, self.dataset.test_labels)}
+        (folder / ACCURACY).write_text(json.dumps(accuracy, indent=1) + "\n")
+
+    def read(self, folder: Path) -> Deployed:
+        expected = np.load(folder / EXPECTED, allow_pickle=False)
+        accuracy = json.loads((folder / ACCURACY).read_text())["top1"]
+        return Deployed(folder=folder, reference=self._reference(self._images(), expected), accuracy=accuracy)
+
+    def _images(self) -> np.ndarray:
+        return self.dataset.normalized(self.dataset.test_images)
+
+    def _reference(self, images: np.ndarray, expected: np.ndarray) -> Reference:
+        return reference.of_precision(images, expected, precision.bits(self.network.module))

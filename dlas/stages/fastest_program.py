@@ -1,0 +1,61 @@
+"""The network as a program that is not scheduled yet, each layer by the fastest of several kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from dlas.models import precision
+from dlas.models.precision import INTEGER_BITS
+from dlas.stages import parts
+from dlas.stages.program import Lowered
+from dlas.stages.stage import Stage, counted_by
+from dlas.systems import choosing, program
+from dlas.systems.assigning import serving_modules
+from dlas.systems.importing import import_network
+from dlas.systems.kind import Kind
+from dlas.systems.lowering import lowered
+from dlas.systems.sites import conv_sites
+
+if TYPE_CHECKING:
+    from dlas.datasets.dataset import ImageDataset
+    from dlas.hardware.target import Target
+    from dlas.stages.network import Network
+
+CANDIDATES = "candidates.csv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LowerFastest(Stage[Lowered]):
+    """As `Lower`; the candidates are timed inside the network, on the target."""
+
+    network: Network
+    dataset: ImageDataset
+    """Its first test image is what they are timed on."""
+    kinds: tuple[Kind, ...]
+    target: Target = field(metadata=counted_by(parts.code_and_placement))
+    """Not where its board is reached, nor what links for it: another board of the kind is as fast."""
+    opt_level: int
+
+    stage = "lower"
+
+    def named_modules(self) -> Sequence[str]:
+        integer = precision.bits(self.network.module) == INTEGER_BITS
+        return [module for kind in self.kinds for module in serving_modules(kind, integer=integer)]
+
+    def make(self, folder: Path) -> None:
+        images = self.dataset.normalized(self.dataset.test_images[:1])
+        imported = import_network(precision.exportable(self.network.module), images.shape)
+        sites = conv_sites(imported)
+        with TemporaryDirectory(prefix="dlas-") as scratch:
+            chosen = choosing.choose(
+                imported, sites, self.kinds, self.target, self.opt_level, images, Path(scratch)
+            )
+        choosing.write_candidates(chosen.candidates, folder / CANDIDATES)
+        program.save(lowered(imported, sites, chosen.layers), folder)
+
+    def read(self, folder: Path) -> Lowered:
+        return Lowered(folder=folder, program=program.load(folder))

@@ -1,0 +1,40 @@
+"""The dense network as its given weights say."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlas.models import weights
+from dlas.stages.network import Network, filled, keep
+from dlas.stages.stage import Stage
+
+if TYPE_CHECKING:
+    from dlas.datasets.dataset import ImageDataset
+    from dlas.models.untrained import Architecture
+    from dlas.weights_file import WeightsFile
+
+
+@dataclass(frozen=True, kw_only=True)
+class TakeWeights(Stage[Network]):
+    """Weights from elsewhere in the place of training."""
+
+    network: Architecture
+    dataset: ImageDataset
+    weights: WeightsFile
+
+    stage = "weights"
+
+    def named_modules(self) -> Sequence[str]:
+        return (self.network.code,)
+
+    def make(self, folder: Path) -> None:
+        network = copy.deepcopy(self.network.module)
+        weights.load(network, self.weights.path, self.dataset)
+        keep(network, self.dataset, folder)
+
+    def read(self, folder: Path) -> Network:
+        return filled(self.network.module, folder)

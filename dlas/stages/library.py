@@ -1,0 +1,54 @@
+"""The exported network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlas.stages import parts
+from dlas.stages.stage import Kept, Stage, counted_by
+from dlas.systems import building
+from dlas.systems.kernels import scheduling_modules
+
+if TYPE_CHECKING:
+    from dlas.hardware.target import Target
+    from dlas.stages.kernels import Kernels
+    from dlas.stages.program import Lowered
+
+LIBRARY = "model.so"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Library(Kept):
+    """A shared library whose `main(images)` is the whole network."""
+
+    @property
+    def path(self) -> Path:
+        """The library."""
+        return self.folder / LIBRARY
+
+
+@dataclass(frozen=True, kw_only=True)
+class Build(Stage[Library]):
+    """The program compiled and linked."""
+
+    lowered: Lowered
+    kernels: Kernels | None
+    """None for every kernel by its algorithm's own schedule."""
+    target: Target = field(metadata=counted_by(parts.code))
+    """Not where the library will run, nor what links it: neither changes what it computes."""
+    opt_level: int
+
+    stage = "build"
+
+    def named_modules(self) -> Sequence[str]:
+        return scheduling_modules(self.lowered.program.layers, self.target)
+
+    def make(self, folder: Path) -> None:
+        tuned = {} if self.kernels is None else self.kernels.tuned
+        building.build_library(self.lowered.program, tuned, self.target, self.opt_level, folder / LIBRARY)
+
+    def read(self, folder: Path) -> Library:
+        return Library(folder=folder)

@@ -1,0 +1,49 @@
+"""The network as a program that is not scheduled yet, by one algorithm with weights in one format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlas.models import precision
+from dlas.models.precision import INTEGER_BITS
+from dlas.stages.stage import Kept, Stage
+from dlas.systems import program
+from dlas.systems.assigning import serving_modules
+from dlas.systems.kind import Kind
+from dlas.systems.lowering import lower
+
+if TYPE_CHECKING:
+    from dlas.stages.network import Network
+    from dlas.systems.program import LoweredProgram
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lowered(Kept):
+    """The network as a program that is not scheduled yet."""
+
+    program: LoweredProgram
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lower(Stage[Lowered]):
+    """Every layer by the declared algorithm and format, or by what stands in for them."""
+
+    network: Network
+    image_shape: tuple[int, int, int]
+    kind: Kind
+
+    stage = "lower"
+
+    def named_modules(self) -> Sequence[str]:
+        return serving_modules(self.kind, integer=precision.bits(self.network.module) == INTEGER_BITS)
+
+    def make(self, folder: Path) -> None:
+        model = precision.exportable(self.network.module)
+        algorithm, weight_format = self.kind.algorithm, self.kind.weight_format
+        program.save(lower(model, (1, *self.image_shape), algorithm, weight_format), folder)
+
+    def read(self, folder: Path) -> Lowered:
+        return Lowered(folder=folder, program=program.load(folder))

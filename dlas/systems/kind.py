@@ -1,0 +1,19 @@
+"""What a layer's kernel may be declared to be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Kind:
+    """An algorithm, by its name, and a format of the weights."""
+
+    algorithm: str
+    weight_format: str
+
+    @property
+    def name(self) -> str:
+        """Such as `direct` or `direct_csr`."""
+        short = self.algorithm.rpartition(".")[2]
+        return short if self.weight_format == "dense" else f"{short}_{self.weight_format}"

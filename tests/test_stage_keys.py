@@ -1,0 +1,390 @@
+"""Keys of stages: what changes them and what doesn't. Nothing is made; source is changed as it is read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from command import REPOSITORY, environment
+from torch import nn
+
+from dlas import config
+from dlas.compression import channel_pruning
+from dlas.datasets.dataset import ImageDataset, from_arrays
+from dlas.errors import UserError
+from dlas.hardware.target import Target
+from dlas.models.resnet import resnet20
+from dlas.models.untrained import Architecture, Untrained
+from dlas.stages import code
+from dlas.stages.batches import Enlarge
+from dlas.stages.code import code_of
+from dlas.stages.compression import Compress
+from dlas.stages.deployment import Deploy
+from dlas.stages.fastest_program import LowerFastest
+from dlas.stages.given_weights import TakeWeights
+from dlas.stages.kernels import Kernels
+from dlas.stages.key import inputs_of, key_of
+from dlas.stages.library import Build, Library
+from dlas.stages.network import Network
+from dlas.stages.program import Lower, Lowered
+from dlas.stages.stage import Stage
+from dlas.stages.training import Train
+from dlas.stages.tuned_kernels import ChooseKernels
+from dlas.stages.tuning import Tune, Tuned
+from dlas.stages.untuned_kernels import KeepUntuned
+from dlas.stages.yardstick import BuildYardstick
+from dlas.systems import yardstick
+from dlas.systems.kind import Kind
+from dlas.systems.program import LoweredProgram
+from dlas.systems.tuners import ansor, none
+from dlas.systems.tuners.task import TuningTask
+from dlas.systems.tuning_store import TuningStore
+from dlas.weights_file import WeightsFile
+
+PACKAGE = REPOSITORY / "dlas"
+DIRECT, GEMM = "direct", "gemm"
+TARGET = Target(
+    name="a", triple="x86_64-linux-gnu", cpu="haswell", cores=2, vector_bytes=32, vector_registers=16
+)
+SHAPE = (3, 32, 32)
+BLANK = np.zeros((4, *SHAPE), np.uint8), np.arange(4)
+IMAGES = from_arrays("blank", 4, BLANK, BLANK, mirrorable=False, statistics=((0.0,) * 3, (1.0,) * 3))
+NETWORK = Network(folder=Path("train/1"), module=nn.Identity())
+LOWERED = Lowered(
+    folder=Path("lower/2"),
+    program=LoweredProgram(None, (yardstick.LAYER,), (), {}),  # type: ignore[arg-type]
+)
+TASK = TuningTask(yardstick.WORKLOAD, DIRECT)
+ANSOR = ansor.Settings("ansor")
+TUNED = Tuned(folder=Path("tune/3"), trials=1, failed=0, seconds=1.0, layers=[], stopped="")
+LIBRARY = Library(folder=Path("build/4"))
+MEASURED = TuningStore(Path("tuning"))
+PRUNING = channel_pruning.Settings("channel_pruning")
+
+
+@cache
+def untrained() -> Untrained:
+    return Untrained(resnet20(4), SHAPE, "dlas.models.resnet")
+
+
+def stages() -> dict[str, Stage[Any]]:
+    given = WeightsFile(REPOSITORY / "LICENSE")
+    architecture = Architecture(untrained().module, SHAPE, "dlas.models.resnet")
+    found: list[Stage[Any]] = [
+        Train(network=untrained(), dataset=IMAGES, settings=config.Train(), seed=0),
+        TakeWeights(network=architecture, dataset=IMAGES, weights=given),
+        Compress(network=NETWORK, dataset=IMAGES, settings=PRUNING, train=config.Train(), seed=0),
+        Lower(network=NETWORK, image_shape=SHAPE, kind=Kind(GEMM, "dense")),
+        LowerFastest(
+            network=NETWORK,
+            dataset=IMAGES,
+            kinds=(Kind(DIRECT, "dense"), Kind(GEMM, "csr")),
+            target=TARGET,
+            opt_level=3,
+        ),
+        Enlarge(lowered=LOWERED, network=NETWORK, image_shape=SHAPE, size=4),
+        Tune(tasks=(TASK,), settings=ANSOR, target=TARGET, measured=MEASURED),
+        ChooseKernels(lowered=LOWERED, tuned=TUNED, tuner=ANSOR, target=TARGET, opt_level=3),
+        KeepUntuned(lowered=LOWERED),
+        Build(lowered=LOWERED, kernels=None, target=TARGET, opt_level=3),
+        BuildYardstick(target=TARGET),
+        Deploy(network=NETWORK, library=LIBRARY, dataset=IMAGES, target=TARGET),
+    ]
+    return {type(stage).__name__: stage for stage in found}
+
+
+NAMES = [
+    *("Train", "TakeWeights", "Compress", "Lower", "LowerFastest", "Enlarge", "Tune", "ChooseKernels"),
+    *("KeepUntuned", "Build", "BuildYardstick", "Deploy"),
+]
+
+
+@cache
+def content(path: Path) -> bytes:
+    return path.read_bytes()
+
+
+def changing(*changed: Path) -> Callable[[Path], bytes]:
+    """What reads source files as if a constant, or a name that is re-exported, had been added to these."""
+
+    def read(path: Path) -> bytes:
+        addition = b""
+        if path in changed:
+            alone = path.name == "__init__.py"
+            addition = b"\nfrom os import sep as added\n" if alone else b"\nADDED = 1\n"
+        return content(path) + addition
+
+    return read
+
+
+def file_of(module: str) -> Path:
+    path = REPOSITORY / Path(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def test_every_stage_is_here() -> None:
+    assert list(stages()) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_file_of_the_closure_changes_the_key_and_no_other_does(name: str) -> None:
+    stage = stages()[name]
+    inputs = inputs_of(stage, content)
+    closure = {file_of(module) for module in inputs["modules"]}
+    assert len(closure) == len(inputs["modules"]) > 3
+    for path in sorted(closure):
+        assert inputs_of(stage, changing(path)) != inputs, path
+    others = {*PACKAGE.rglob("*.py"), *(REPOSITORY / "tests").glob("*.py")} - closure
+    assert len(others) > 100
+    assert inputs_of(stage, changing(*others)) == inputs
+
+
+def test_the_closure_holds_all_that_python_imports_for_the_work() -> None:
+    """But packages that only re-export, and what `dlas.config` imports for others."""
+    program = (
+        "import json, sys, dlas.stages.tuned_kernels, dlas.systems.tuners.ansor\n"
+        "print(json.dumps(sorted(name for name in sys.modules if name.startswith('dlas.'))))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=REPOSITORY, env=environment()
+    )
+    closure = set(inputs_of(stages()["ChooseKernels"], content)["modules"])
+    imported = set(json.loads(told.stdout)) - set(code_of(["dlas.config"], content).modules)
+    empty = {"dlas.hardware", "dlas.systems", "dlas.algorithms", "dlas.stages", "dlas.systems.tuners"}
+    packages = {name for name in imported if file_of(name).name == "__init__.py"}
+    assert imported - closure == packages - closure >= empty
+
+
+@pytest.mark.parametrize(
+    ("name", "inside", "outside"),
+    [
+        ("Train", "dlas.models.augmentation", "dlas.models.vgg"),
+        ("Compress", "dlas.compression.finetuning", "dlas.compression.int8"),
+        ("Lower", "dlas.systems.epilogues", "dlas.hardware.deployment"),
+        ("LowerFastest", "dlas.hardware.race_session", "dlas.systems.tuners.search"),
+        ("Tune", "dlas.hardware.session", "dlas.systems.tuners.metaschedule_unknown"),
+        ("ChooseKernels", "dlas.hardware.race", "dlas.bundling"),
+        ("Build", "dlas.systems.fallback", "dlas.hardware.session"),
+        ("Deploy", "dlas.hardware.reference", "dlas.systems.selection"),
+    ],
+)
+def test_closures_are_neither_too_wide_nor_too_narrow(name: str, inside: str, outside: str) -> None:
+    modules = inputs_of(stages()[name], content)["modules"]
+    assert inside in modules
+    assert outside not in modules
+    assert not {module for module in modules if module in ("dlas.stages.store", "dlas.pipeline")}
+
+
+def test_the_versions_of_the_tools_are_there() -> None:
+    packages = {name: inputs_of(stage, content)["packages"] for name, stage in stages().items()}
+    for name in ("Lower", "Tune", "ChooseKernels", "Build", "BuildYardstick", "LowerFastest", "Enlarge"):
+        assert "apache-tvm" in packages[name], name
+    for name in ("Train", "TakeWeights", "Compress", "Lower", "Deploy"):
+        assert "torch" in packages[name], name
+    assert "torch-pruning" in packages["Compress"]
+    assert all("python" in found for found in packages.values())
+
+
+def test_the_ansor_workers_code_and_environment_count_where_ansor_tunes() -> None:
+    tune = Tune(tasks=(TASK,), settings=ANSOR, target=TARGET, measured=MEASURED)
+    files = set(inputs_of(tune, content)["files"])
+    assert {"ansor/searching.py", "ansor/requirements.txt"} <= files
+    worker = REPOSITORY / "workers" / "ansor" / "searching.py"
+    assert inputs_of(tune, changing(worker)) != inputs_of(tune, content)
+    untuned = replace(tune, settings=none.Settings("none"))
+    assert inputs_of(untuned, content)["files"] == {}
+
+
+@pytest.mark.parametrize(
+    ("changed", "different"),
+    [
+        ({"linker": "ld.lld"}, ()),
+        ({"name": "b"}, ()),
+        ({"reach": "rpc", "rpc": config.Rpc(port=9091)}, ("Deploy",)),
+        ({"affinity": (0,)}, ("LowerFastest", "Tune", "ChooseKernels")),
+        ({"smt": False}, ("LowerFastest", "Tune", "ChooseKernels")),
+        (
+            {"cpu": "skylake"},
+            ("LowerFastest", "Tune", "ChooseKernels", "Build", "BuildYardstick", "Deploy"),
+        ),
+    ],
+)
+def test_of_a_target_counts_what_decides_the_result(
+    changed: dict[str, Any], different: tuple[str, ...]
+) -> None:
+    other = replace(TARGET, **changed)
+    found = []
+    for name, stage in stages().items():
+        if hasattr(stage, "target"):
+            moved = replace(stage, target=other)  # type: ignore[type-var]
+            if inputs_of(moved, content) != inputs_of(stage, content):
+                found.append(name)
+    assert tuple(found) == different
+
+
+def changed_dataset(**changes: Any) -> ImageDataset:
+    return replace(IMAGES, **changes)
+
+
+@pytest.mark.parametrize("changes", [{"mirrorable": True}, {"mean": (0.5, 0.0, 0.0)}, {"fingerprint": "ab"}])
+def test_a_dataset_counts_by_its_content(changes: dict[str, Any]) -> None:
+    train = stages()["Train"]
+    assert isinstance(train, Train)
+    other = replace(train, dataset=changed_dataset(**changes))
+    assert key_of(inputs_of(other, content)) != key_of(inputs_of(train, content))
+    renamed = replace(train, dataset=changed_dataset(name="another"))
+    assert key_of(inputs_of(renamed, content)) == key_of(inputs_of(train, content))
+
+
+def test_a_kernels_choice_is_of_its_library_s_key() -> None:
+    build = stages()["Build"]
+    assert isinstance(build, Build)
+    tuned = replace(build, kernels=Kernels(folder=Path("kernels/5"), choices=(), tuned={}))
+    assert inputs_of(tuned, content)["fields"]["kernels"] == "kernels/5"
+    assert inputs_of(build, content)["fields"]["kernels"] is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Odd(Stage[Library]):
+    value: object
+    stage = "odd"
+
+    def make(self, folder: Path) -> None: ...
+
+    def read(self, folder: Path) -> Library:
+        return Library(folder=folder)
+
+
+@pytest.mark.parametrize("value", [Path("a"), {1: 2}, {"a", "b"}, float("nan"), [print]])
+def test_what_stands_in_no_key_is_no_field(value: object) -> None:
+    with pytest.raises(TypeError, match="value"):
+        inputs_of(Odd(value=value))
+
+
+@pytest.fixture
+def users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of a user's own modules, on the path."""
+    (tmp_path / "mine" / "inner").mkdir(parents=True)
+    for name, text in {
+        "entry.py": "import mine.inner.used\n",
+        "alone.py": "VALUE = 1\n",
+        "mine/__init__.py": "LOADED = True\n",
+        "mine/inner/__init__.py": "",
+        "mine/inner/used.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import alone\n"
+        "def work():\n    from ..sibling import *\n",
+        "mine/sibling.py": "import numpy, mine_missing\nfrom importlib import import_module\n"
+        "import_module('named')\ncommand = ['python', '-m', 'started']\n",
+        "named.py": "",
+        "started.py": "",
+    }.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    return tmp_path
+
+
+def test_imports_are_followed_wherever_they_stand(users: Path) -> None:
+    found = code_of(["entry"], content)
+    assert set(found.modules) == {
+        *(
+            "entry",
+            "mine",
+            "mine.inner",
+            "mine.inner.used",
+            "mine.sibling",
+            "mine_missing",
+            "named",
+            "started",
+        )
+    }
+    assert found.modules["mine_missing"] == "missing"
+    assert found.packages["numpy"] == np.__version__
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("# a comment\nVALUE   =   1\n", True),
+        ('"""A docstring."""\n\nVALUE = 1\n', True),
+        ('VALUE = 1\n__version__ = "2"\n', True),
+        ("VALUE = 1\nif __debug__:\n    import os\n", False),
+        ("VALUE = 2\n", False),
+        ("VALUE = 1.0\n", False),
+    ],
+)
+def test_what_does_not_run_does_not_count(users: Path, text: str, same: bool) -> None:
+    before = code_of(["alone"], content).modules
+    assert (code_of(["alone"], lambda _: text.encode()).modules == before) is same
+
+
+def test_an_unknown_module_is_refused(users: Path) -> None:
+    for unknown in ("nowhere", "mine.nowhere", "entry.inner", ""):
+        with pytest.raises(UserError, match=f"no module '{unknown}'") as caught:
+            code_of([unknown])
+        assert caught.value.remedy
+    (users / "alone.py").write_text("VALUE = = 1\n")
+    with pytest.raises(UserError, match="cannot be read") as caught:
+        code_of(["alone"])
+    assert caught.value.key == str(users / "alone.py")
+
+
+def test_code_that_changes_under_a_run_is_refused(users: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the process has imported may be older than what lies there."""
+    monkeypatch.setattr(code, "_first", {})
+    code_of(["alone"])
+    (users / "alone.py").write_text("VALUE = 2\n")
+    with pytest.raises(UserError, match="changed while the run was at work"):
+        code_of(["alone"])
+
+
+def shapes(digests: Sequence[Architecture]) -> int:
+    return len({each.digest for each in digests})
+
+
+def network(activation: type[nn.Module] = nn.ReLU, stride: int = 1, frozen: bool = False) -> nn.Module:
+    made = nn.Sequential(nn.Conv2d(3, 4, 3, stride=stride), activation(), nn.Dropout(0.5), nn.BatchNorm2d(4))
+    made[0].weight.requires_grad = not frozen
+    with torch.no_grad():
+        made[0].weight.fill_(1.0)
+        made[0].bias.fill_(0.0)
+    return made
+
+
+class Branching(nn.Module):
+    """Computes something else in training, without a layer that tells."""
+
+    def __init__(self, power: int) -> None:
+        super().__init__()
+        self._power = power
+
+    def forward(self, images: Any) -> Any:
+        return images**self._power if self.training else images
+
+
+def test_a_network_counts_by_what_it_computes_and_its_first_weights() -> None:
+    def of(module: nn.Module) -> Untrained:
+        return Untrained(module, SHAPE, "mine")
+
+    assert of(network()).digest == of(network()).digest
+    others = [network(nn.Hardswish), network(stride=2), network(frozen=True), Branching(2), Branching(3)]
+    assert shapes([of(module) for module in (network(), *others)]) == 6
+    heavier = network()
+    with torch.no_grad():
+        heavier[0].weight[0, 0, 0, 0] = 2.0
+    assert of(heavier).digest != of(network()).digest
+    assert of(heavier).graph == of(network()).graph
+    assert Architecture(heavier, SHAPE, "mine").digest == Architecture(network(), SHAPE, "mine").digest
+
+
+def test_a_network_that_does_not_take_the_images_is_refused() -> None:
+    with pytest.raises(UserError, match="images of 1x8x8") as caught:
+        _ = Untrained(network(), (1, 8, 8), "mine").digest
+    assert caught.value.key == "model.factory"
