@@ -48,6 +48,7 @@ LONGEST = (
 """What takes the longest, in the order of its start."""
 
 
+@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Groups, and the order of the tests."""
     for item in items:
