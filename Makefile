@@ -8,7 +8,7 @@
 
 ARGS ?= -m model=vgg16,resnet18 algo=direct,gemm
 PYTEST_ARGS ?=
-PYTEST = OMP_WAIT_POLICY=passive $(VENV)/bin/python -m pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
+PYTEST = OMP_WAIT_POLICY=passive $(VENV)/bin/python -m pytest --numprocesses=2 --no-loadscope-reorder
 VENV := .venv
 WORKER := workers/ansor/.venv
 CANDIDATES := python3.11 python3.12 python3.13 python3

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from dlas import config, datasets
 from dlas.datasets.dataset import ImageDataset
@@ -48,13 +50,23 @@ LONGEST = (
 """What takes the longest, in the order of its start."""
 
 
-@pytest.hookimpl(tryfirst=True)  # before the groups are read
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Groups, and the order of the tests."""
-    for item in items:
-        if item.path.stem not in APART:
-            item.add_marker(pytest.mark.xdist_group(item.path.stem))
+    """Sorts the tests in the order of their start."""
     items.sort(key=_place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Groups:
+    """What shares the tests out."""
+    return Groups(config, log)
+
+
+class Groups(LoadScopeScheduling):
+    """Gives a process a whole file at once, and of files whose tests go apart one test."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return nodeid if Path(file).stem in APART else file
 
 
 def _place(item: pytest.Item) -> tuple[int, str]:
