@@ -71,6 +71,15 @@ def test_an_installed_command_takes_no_empty_element_for_the_current_folder(stra
     assert not list(strange.parent.glob("*-was-imported"))
 
 
+def test_processes_of_an_installed_command_take_no_modules_from_the_current_folder(strange: Path) -> None:
+    command = strange.parent / "dlas-board"
+    started_by_it = "import sys, subprocess, dlas; subprocess.run([sys.executable, '-m', 'compileall', '-h'])"
+    command.write_text(started_by_it)
+    ended = started(str(command), cwd=strange, searched=str(REPOSITORY))
+    assert "compileall" in ended.stdout
+    assert not list(strange.parent.glob("*-was-imported"))
+
+
 def test_a_process_that_is_started_without_torch_gets_no_empty_element(strange: Path) -> None:
     environment = without_torch({"PATH": os.defpath, "PYTHONPATH": f"{REPOSITORY}:"})
     ended = subprocess.run(
