@@ -9,28 +9,45 @@ itself imports before (types.py, functools.py and a few more), and a folder call
 import os
 import sys
 
-MODULE_SOUGHT = ["-m"]
+MODULE_SOUGHT = "-m"
 """What `sys.argv` begins with while Python looks for the module of `-m`, and imports its packages."""
+
+INSTALLED = "dlas-"
+"""What the files of the installed commands are called first, as pyproject.toml names them."""
+
+PATH = "PYTHONPATH"
 
 
 def keep_out() -> None:
     """Take the current folder from `sys.path` and from those of Python processes that are started, where a
-    module of this package is being run by `-m`. Where PYTHONPATH names the folder it stays.
+    command of this package is being run. Where PYTHONPATH names the folder it stays; an empty element, by
+    which Python means the current folder, names none.
 
     A checkout's own folder stays too, since this package may be found nowhere else. Other programs that
     import this package keep their paths.
     """
-    if sys.argv[:1] != MODULE_SOUGHT or sys.flags.safe_path:
+    command = sys.argv[0] if sys.argv else ""
+    if command != MODULE_SOUGHT and not command.rpartition(os.sep)[2].startswith(INSTALLED):
         return
+    searched, current = os.environ.get(PATH), _current()
+    added = command == MODULE_SOUGHT and not sys.flags.safe_path and sys.path[0] == current
     os.environ["PYTHONSAFEPATH"] = "1"
-    if sys.path[0] != _current():
-        return
-    current = sys.path.pop(0)
+    if added:
+        del sys.path[0]
+    if searched:
+        named = python_path(after=searched)
+        if named != searched and current not in map(os.path.realpath, named.split(os.pathsep)):
+            sys.path[:] = [folder for folder in sys.path if folder != current]
+        os.environ[PATH] = named
     packages = os.path.realpath(f"{__file__}/../..")
-    if os.path.realpath(current) == packages:
+    if current == packages and packages not in sys.path:
         sys.path.insert(0, packages)
-        searched = os.environ.get("PYTHONPATH")
-        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (packages, searched)))
+        os.environ[PATH] = python_path(packages, after=searched)
+
+
+def python_path(*folders: str, after: str | None) -> str:
+    """A PYTHONPATH of these folders and then of those in another one, without the empty elements of that."""
+    return os.pathsep.join([*folders, *filter(None, (after or "").split(os.pathsep))])
 
 
 def _current() -> str:

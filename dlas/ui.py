@@ -62,7 +62,7 @@ def serve(options: Options) -> None:
         f"MLflow's UI on {uri}\n\n    http://{HOST}:{options.port}\n\nready in half a minute; Ctrl-C stops it"
     )
     sys.stdout.flush()
-    command = [sys.executable, "-m", "mlflow", "ui", "--workers", "1"]
+    command = [sys.executable, "-P", "-m", "mlflow", "ui", "--workers", "1"]
     command += ["--backend-store-uri", uri, "--host", HOST, "--port", str(options.port)]
     os.execve(sys.executable, command, {**os.environ, **tracking.SERVER_ENVIRONMENT})
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from dlas.hardware.no_torch import without_torch
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 SHADOWED = ("numpy", "json", "logging", "omegaconf", "pathlib", "__future__")
 
@@ -48,6 +50,47 @@ def test_pythonpath_still_adds_the_current_folder(strange: Path) -> None:
     searched = os.pathsep.join((str(REPOSITORY), "."))
     started("-m", "dlas.redeploy", "--help", cwd=strange, searched=searched)
     assert list(strange.parent.glob("*-was-imported"))
+
+
+@pytest.mark.parametrize("empty", ["{repository}:", ":{repository}", "{repository}::/nowhere"])
+@pytest.mark.parametrize("arguments", [["-m"], ["-P", "-m"]])
+def test_an_empty_element_of_pythonpath_is_not_the_current_folder(
+    strange: Path, arguments: list[str], empty: str
+) -> None:
+    searched = empty.format(repository=REPOSITORY)
+    ended = started(*arguments, "dlas.tune", "--help", cwd=strange, searched=searched)
+    assert ended.returncode == 0, ended.stderr
+    assert not list(strange.parent.glob("*-was-imported"))
+
+
+def test_an_installed_command_takes_no_empty_element_for_the_current_folder(strange: Path) -> None:
+    command = strange.parent / "dlas-tune"
+    command.write_text("import sys\nfrom dlas.tune import main\nsys.exit(main())\n")
+    ended = started(str(command), "--help", cwd=strange, searched=f"{REPOSITORY}:")
+    assert ended.returncode == 0, ended.stderr
+    assert not list(strange.parent.glob("*-was-imported"))
+
+
+def test_processes_of_an_installed_command_take_no_modules_from_the_current_folder(strange: Path) -> None:
+    command = strange.parent / "dlas-board"
+    started_by_it = "import sys, subprocess, dlas; subprocess.run([sys.executable, '-m', 'compileall', '-h'])"
+    command.write_text(started_by_it)
+    ended = started(str(command), cwd=strange, searched=str(REPOSITORY))
+    assert "compileall" in ended.stdout
+    assert not list(strange.parent.glob("*-was-imported"))
+
+
+def test_a_process_that_is_started_without_torch_gets_no_empty_element(strange: Path) -> None:
+    environment = without_torch({"PATH": os.defpath, "PYTHONPATH": f"{REPOSITORY}:"})
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", "import json, numpy; print(numpy.__file__)"],
+        cwd=strange,
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert not list(strange.parent.glob("*-was-imported"))
 
 
 def test_a_checkout_finds_itself_and_other_programs_keep_their_path(tmp_path: Path) -> None:

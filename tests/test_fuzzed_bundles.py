@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,17 @@ from dlas.hardware import machine, measurement, reached, target
 from dlas.hardware.comparison import Comparison
 from dlas.hardware.target import Address
 from dlas.redeploying import Opened, Redeployed
+from dlas.systems import program
+from dlas.systems.tuners import ansor, metaschedule, parameters
+from dlas.systems.tuners.search import require_records
+from dlas.systems.tuners.task import Record
+
+SCHEMA1 = Path(__file__).parent / "fixtures" / "schema1"
 
 DOCUMENTS = ("timing.json", "library/target.json", "reference/tolerance.json", "environment.json")
 READ = (*DOCUMENTS, "reference/inputs.npy", "reference/outputs.npy")
+
+Change = Callable[[st.DataObject, bytes], bytes]
 
 EVERY_TIME = settings(
     max_examples=100,
@@ -90,8 +98,12 @@ def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
         yield from places(one, (*path, key))
 
 
-def with_other_value(data: st.DataObject, document: Any) -> Any:
-    """The document with one of its values replaced, or without it."""
+def with_other_value(data: st.DataObject, content: bytes) -> bytes:
+    """The JSON document with one of its values replaced, or without it."""
+    return json.dumps(other_value(data, json.loads(content))).encode()
+
+
+def other_value(data: st.DataObject, document: Any) -> Any:
     path = data.draw(st.sampled_from(list(places(document))))
     replacement = data.draw(VALUES)
     if not path:
@@ -112,10 +124,14 @@ def opened(root: Path) -> Opened | None:
     try:
         return redeploying.opened(bundle.verify(root))
     except UserError as error:
-        lines = str(error).splitlines()
-        assert 1 <= len(lines) <= 2
-        assert all(line.isprintable() and len(line) < 2000 for line in lines)
+        assert_one_message(error)
         return None
+
+
+def assert_one_message(error: UserError) -> None:
+    lines = str(error).splitlines()
+    assert 1 <= len(lines) <= 2
+    assert all(line.isprintable() and len(line) < 2000 for line in lines)
 
 
 def assert_usable(found: Opened, good: Bundle, scratch: Path) -> None:
@@ -147,28 +163,17 @@ def test_a_file_that_changed_is_told(copy: Bundle, data: st.DataObject) -> None:
         assert (opened(copy.root) is not None) == (other == content)
 
 
-@pytest.mark.parametrize("name", READ)
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [*((name, mutated) for name in READ), *((name, with_other_value) for name in DOCUMENTS)],
+)
 @EVERY_TIME
 @given(st.data())
-def test_bytes_that_changed_before_the_seal(
-    name: str, copy: Bundle, good: Bundle, tmp_path: Path, data: st.DataObject
+def test_a_file_that_changed_before_the_seal(
+    name: str, changed: Change, copy: Bundle, good: Bundle, tmp_path: Path, data: st.DataObject
 ) -> None:
     file = copy.root / name
-    with written(file, mutated(data, file.read_bytes())):
-        found = opened(bundle.seal(copy.root, point="ab12", stages={}).root)
-        if found is not None:
-            assert_usable(found, good, tmp_path)
-
-
-@pytest.mark.parametrize("name", DOCUMENTS)
-@EVERY_TIME
-@given(st.data())
-def test_values_that_changed_before_the_seal(
-    name: str, copy: Bundle, good: Bundle, tmp_path: Path, data: st.DataObject
-) -> None:
-    file = copy.root / name
-    document = with_other_value(data, json.loads(file.read_text()))
-    with written(file, json.dumps(document).encode()):
+    with written(file, changed(data, file.read_bytes())):
         found = opened(bundle.seal(copy.root, point="ab12", stages={}).root)
         if found is not None:
             assert_usable(found, good, tmp_path)
@@ -179,7 +184,7 @@ def test_values_that_changed_before_the_seal(
 def test_a_manifest_that_was_forged(copy: Bundle, data: st.DataObject) -> None:
     manifest = json.loads(copy.manifest.read_text())
     del manifest["sha256"]
-    forged = with_other_value(data, manifest)
+    forged = other_value(data, manifest)
     if isinstance(forged, dict):
         digest = hashlib.sha256(json.dumps(forged, sort_keys=True).encode()).hexdigest()
         forged["sha256"] = digest
@@ -187,19 +192,21 @@ def test_a_manifest_that_was_forged(copy: Bundle, data: st.DataObject) -> None:
         opened(copy.root)
 
 
-@pytest.mark.parametrize("name", ["model/layers.json", "model/weights.safetensors", "tuning/choices.json"])
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("model/layers.json", with_other_value),
+        ("model/weights.safetensors", mutated),
+        ("tuning/choices.json", with_other_value),
+    ],
+)
 @settings(parent=EVERY_TIME, max_examples=10)
 @given(st.data())
 def test_a_program_that_changed_before_the_seal(
-    name: str, copy: Bundle, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    name: str, changed: Change, copy: Bundle, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
 ) -> None:
     file = copy.root / name
-    original = file.read_bytes()
-    if name.endswith(".json"):
-        other = json.dumps(with_other_value(data, json.loads(original))).encode()
-    else:
-        other = mutated(data, original)
-    with written(file, other):
+    with written(file, changed(data, file.read_bytes())):
         resealed = bundle.seal(copy.root, point="ab12", stages={})
         told = remade(resealed, tmp_path_factory.mktemp("rebuilt"))
     assert told.isprintable()
@@ -214,3 +221,43 @@ def remade(resealed: Bundle, scratch: Path) -> str:
         return str(error)
     assert made.library.is_file()
     return ""
+
+
+@pytest.mark.parametrize("changed", [mutated, with_other_value])
+@EVERY_TIME
+@given(st.data())
+def test_a_program_in_tvm_s_json_that_changed_is_read_or_refused(
+    changed: Change, copy: Bundle, data: st.DataObject
+) -> None:
+    """What is read is another program, which is compiled as it is."""
+    file = copy.model / "program.json"
+    with written(file, changed(data, file.read_bytes())):
+        try:
+            program.load(copy.model)
+        except UserError as error:
+            assert_one_message(error)
+
+
+@pytest.mark.parametrize("changed", [mutated, with_other_value])
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("csr/tuning/parameters.json", parameters.read),
+        ("ansor/tuning/log.json", ansor.read),
+        ("metaschedule/tuning/log.json", metaschedule.read),
+    ],
+)
+@EVERY_TIME
+@given(st.data())
+def test_a_tuning_log_of_which_a_line_changed_is_read_or_refused(
+    name: str, read: Callable[[str], Record], changed: Change, tmp_path: Path, data: st.DataObject
+) -> None:
+    lines = (SCHEMA1 / name).read_bytes().splitlines(keepends=True)
+    number = data.draw(st.integers(0, len(lines) - 1))
+    lines[number] = changed(data, lines[number])
+    log = tmp_path / "log.json"
+    log.write_bytes(b"".join(lines))
+    try:
+        require_records(log, "this tuner", read)
+    except UserError as error:
+        assert_one_message(error)

@@ -347,10 +347,40 @@ def test_text_of_the_bundle_is_printed_on_its_own_line_and_without_escape_codes(
     assert not [line for line in told.splitlines() if line.startswith("bundle:")]
 
 
+def chained(count: int) -> list[dict[str, Any]]:
+    """Nodes of a saved program, each within the next."""
+    return [{"type": "None"}, *({"type": "ffi.Array", "data": [inner]} for inner in range(count))]
+
+
+def by_fields(count: int) -> list[dict[str, Any]]:
+    types = ({"type": "ir.PointerType", "data": {"element_type": at, "span": 0}} for at in range(count))
+    return [{"type": "None"}, *types]
+
+
+def within_itself(count: int) -> list[dict[str, Any]]:
+    return [{"type": "ffi.Array", "data": [(at + 1) % count]} for at in range(count)]
+
+
+def within_itself_by_truth(count: int) -> list[dict[str, Any]]:
+    """TVM takes false and true for the numbers 0 and 1."""
+    return [{"type": "ffi.Array", "data": [at != 1]} for at in range(count)]
+
+
+@pytest.mark.parametrize("nodes", [chained, by_fields, within_itself, within_itself_by_truth])
+def test_a_program_whose_parts_are_within_each_other_without_end_is_not_handed_to_tvm(
+    nodes: Callable[[int], list[dict[str, Any]]], copy: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = nodes(100_000)
+    (copy.model / "program.json").write_text(json.dumps({"root_index": len(made) - 1, "nodes": made}))
+    assert "is no program in TVM's JSON" in refusal(sealed(copy), capsys, "rebuild=true")
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
         ("model/program.json", b"{}"),
+        ("model/program.json", b'{"root_index": 0, "nodes": [{"type": "int", "data": 1}]}'),
+        ("model/program.json", b'{"root_index": 0, "nodes": [{"data": 1}]}'),
         ("model/program.json", b"\xff\x00"),
         ("model/weights.safetensors", b"\xff" * 64),
         ("model/weights.safetensors", b"\x02" + bytes(7) + b"{}"),

@@ -182,7 +182,7 @@ def test_what_the_cost_rule_prefers_by_now_is_not_called_tuned(
     assert not parameters.best_schedules(copy, [SPARSE], host).found
 
 
-def test_candidates_that_fail_are_recorded_and_a_search_with_nothing_left_to_try_ends(
+def test_candidates_that_fail_are_recorded(
     host: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(candidates, "TIME_LIMIT_SECONDS", 15)
@@ -196,3 +196,11 @@ def test_candidates_that_fail_are_recorded_and_a_search_with_nothing_left_to_try
     assert "dlas_no_such_function" in errors["unlinked"]
     assert errors["added"] == ""
     assert tuning.best.keys() == {FAILING.key}
+
+
+def test_a_search_with_nothing_left_to_try_ends(host: Target, tmp_path: Path) -> None:
+    """Of one pixel of one channel there are two kernels, for every CPU: the cost rule's and one other."""
+    one_pixel = ConvWorkload(1, 4, 1, 1, 1, (1, 1), bias=True, dtype="int8", output_zero=3)
+    only = TuningTask(one_pixel, "gemm_int8")
+    assert len(ALGORITHMS.load(only.algorithm).parameters(one_pixel, host)) == 2
+    assert tune([only], host, 50, tmp_path / "parameters.json").trials == 1

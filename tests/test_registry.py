@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 from test_config import parsed
 
 from dlas import config
+from dlas.errors import UserError
 from dlas.registry import ALGORITHMS, COMPRESSIONS, DATASETS, FACTORIES, TUNERS, Registry
 
 OPTIONS = {"algo": ALGORITHMS, "tuner": TUNERS, "dataset": DATASETS}
@@ -68,6 +69,20 @@ def test_a_stack_is_the_same_however_its_implementations_are_written(
     one, other = (parsed(*overrides) for overrides in (dotted, short))
     assert one == other
     assert config.identity(one) == config.identity(other)
+
+
+def test_a_users_module_called_as_one_of_the_package_is_not_shadowed_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "gemm").mkdir()  # no module
+    (tmp_path / "direct.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match=f"dlas.algorithms.direct and {tmp_path}/direct.py") as told:
+        parsed("algo=direct", "algo.name=mine", "algo.module=direct")
+    assert told.value.key == "algo.module"
+    parsed("algo=direct")
+    parsed("algo=gemm", "algo.module=gemm")
+    parsed("algo=direct", "algo.module=dlas.algorithms.direct")
 
 
 def test_a_users_own_is_known_by_its_dotted_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from dlas import board_check, bundle, config, redeploy
+from dlas import board, board_check, bundle, config, redeploy
 from dlas.bundle import Bundle
 from dlas.bundle.command import main
 from dlas.errors import UserError
@@ -115,6 +115,19 @@ def test_an_unsigned_bundle_is_not_redeployed(
         board_check.check(config.options(board_check.Options, options))
 
 
+@pytest.mark.parametrize("typed", ["signers=", "signers=''"])
+def test_signers_that_are_typed_empty_do_not_stand_for_anybody(
+    typed: str, sealed: Bundle, capsys: pytest.CaptureFixture[str]
+) -> None:
+    redeployed = redeploy.main([f"bundle={sealed.root}", typed])
+    checked = board.main(["check", f"bundle={sealed.root}", typed])
+    told = capsys.readouterr()
+    assert redeployed != 0
+    assert checked != 0
+    assert told.err.count("signers: ") == 2
+    assert "verified" not in told.out
+
+
 def test_a_bundle_that_changed_is_not_signed(sealed: Bundle, keys: Path) -> None:
     sealed.timing.write_text("[]")
     assert main(["sign", f"bundle={sealed.root}", f"key={keys / 'ann'}"]) == 1
@@ -145,6 +158,7 @@ def test_a_missing_ssh_keygen_is_told(
         (["bless"], 2, "sign, verify"),
         (["sign", "bundle=x"], 2, "key=<file>"),
         (["verify", "bundle=x"], 2, "DLAS_SIGNERS"),
+        (["verify", "bundle=x", "signers="], 2, "signers: has no value"),
         (["verify", "bundle=x", "signers=y", "more=z"], 2, "more"),
         (["verify", "bundle=/nowhere", "signers=y"], 1, "there is no bundle"),
         (["sign", "bundle={bundle}", "key=/nowhere"], 1, "there is no key"),

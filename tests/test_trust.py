@@ -7,13 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from old_bundles_cpu import require_cpu_of_old_bundles
 
 from dlas import redeploy
 from dlas.bundle import Bundle, seal, verify
 from dlas.config import options
 from dlas.errors import UserError
-from dlas.hardware import target
-from dlas.hardware.target import misfits, this_machine
 from dlas.redeploying import Wish, redeployed
 
 BUNDLE = Path(__file__).parent / "fixtures" / "schema1" / "ansor"
@@ -27,8 +26,7 @@ Path(__file__).with_name("imported").touch()
 @pytest.fixture
 def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Is there once the package `stranger_package` was imported."""
-    if reasons := misfits(target.read(BUNDLE / "library" / "target.json"), this_machine()):
-        pytest.skip("; ".join(reasons))
+    require_cpu_of_old_bundles()
     package = tmp_path / "modules" / "stranger_package"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")

@@ -13,7 +13,6 @@ arguments.
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -80,13 +79,14 @@ def _sign(settings: list[str]) -> Callable[[], str]:
 def _verify(settings: list[str]) -> Callable[[], str]:
     _require(settings, "bundle")
     options = config.options(Verifying, settings)
-    signers = options.signers or os.environ.get(signing.SIGNERS)
+    signers = signing.allowed(options.signers)
     remedy = f"signers=<file>, or the environment variable {signing.SIGNERS}"
-    config.require(bool(signers), "signers", "is not given", remedy)
+    if signers is None:
+        raise UserError("is not given", key="signers", remedy=remedy)
 
     def work() -> str:
         verified = verify(_folder(options.bundle))
-        name = signing.signer(verified, Path(str(signers)).expanduser())
+        name = signing.signer(verified, signers)
         return f"verified   {printable(verified.root)}: every file is as it was sealed, and signed by {name}"
 
     return work

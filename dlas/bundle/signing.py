@@ -18,7 +18,7 @@ from pathlib import Path
 from dlas import documents
 from dlas.bundle.layout import MANIFEST, SIGNATURE, Bundle
 from dlas.bundle.sealing import DOCUMENT, verify
-from dlas.errors import UserError
+from dlas.errors import UserError, require
 from dlas.plain_files import read_plain
 from dlas.printable import printable
 
@@ -32,12 +32,20 @@ LARGEST_BYTES = 1 << 16
 """Of a signature: those of RSA keys of 16384 bits have 6 KB."""
 
 
+def allowed(signers: str | None) -> Path | None:
+    """The file `signers` or, where that is null, the one of DLAS_SIGNERS; None where there is neither.
+    UserError for an empty name, which stands for nobody."""
+    require(signers != "", "signers", "names no file", "signers=<file>, or leave it out")
+    found = os.environ.get(SIGNERS) if signers is None else signers
+    return Path(found).expanduser() if found else None
+
+
 def trusted(root: Path, signers: str | None) -> Bundle:
     """The verified bundle in `root`, signed by one of `signers`, a file, or of those of DLAS_SIGNERS; by
     nobody where neither is given. UserError where it is not."""
-    allowed = signers or os.environ.get(SIGNERS)
-    if allowed:
-        signer(Bundle(root), Path(allowed).expanduser())
+    who = allowed(signers)
+    if who is not None:
+        signer(Bundle(root), who)
     return verify(root)
 
 

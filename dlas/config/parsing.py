@@ -15,6 +15,7 @@ from dlas.config.merging import merged
 from dlas.config.stack import GROUPS, Stack
 from dlas.config.tuner import Tuner
 from dlas.errors import UserError, require
+from dlas.finding import module_spec
 from dlas.registry import ALGORITHMS, COMPRESSIONS, DATASETS, FACTORIES, TUNERS, Registry
 
 REGISTRIES = {Dataset: DATASETS, Tuner: TUNERS, Compression: COMPRESSIONS}
@@ -85,12 +86,12 @@ def _with_lasting_names(composed: DictConfig) -> DictConfig:
     named = composed.copy()
     OmegaConf.set_readonly(named, False)
     steps = composed.get("compression")
-    _rename(named.get("dataset"), "module", DATASETS)
-    _rename(named.get("model"), "factory", FACTORIES)
-    for step in named.compression.values() if isinstance(steps, DictConfig) else ():
-        _rename(step, "module", COMPRESSIONS)
-    _rename(named.get("algo"), "module", ALGORITHMS)
-    _rename(named.get("tuner"), "module", TUNERS)
+    _rename(named.get("dataset"), "dataset.module", DATASETS)
+    _rename(named.get("model"), "model.factory", FACTORIES)
+    for name, step in named.compression.items() if isinstance(steps, DictConfig) else ():
+        _rename(step, f"compression.{name}.module", COMPRESSIONS)
+    _rename(named.get("algo"), "algo.module", ALGORITHMS)
+    _rename(named.get("tuner"), "tuner.module", TUNERS)
     candidates = OmegaConf.select(named, "algo.candidates", throw_on_missing=False)
     if isinstance(candidates, ListConfig):
         named.algo.candidates = [
@@ -99,10 +100,23 @@ def _with_lasting_names(composed: DictConfig) -> DictConfig:
     return named
 
 
-def _rename(choice: object, field: str, registry: Registry) -> None:
+def _rename(choice: object, key: str, registry: Registry) -> None:
     if not isinstance(choice, DictConfig):
         return
+    field = key.rpartition(".")[2]
     given = OmegaConf.select(choice, field, throw_on_missing=False)
     if isinstance(given, str):
-        name = registry.name(given)
+        name = _name(given, key, registry)
         choice[field] = None if name == choice.get("name") else name
+
+
+def _name(given: str, key: str, registry: Registry) -> str:
+    """UserError where a module is called both by a name of dlas's own and, at the top, by a user's."""
+    own = module_spec(given) if registry is not FACTORIES and given in registry.names() else None
+    if own is not None and own.origin is not None:
+        raise UserError(
+            f"'{given}' is {registry.path(given)} and {own.origin}",
+            key=key,
+            remedy=f"{registry.path(given)} for the first; move the other into a package: my_package.{given}",
+        )
+    return registry.name(given)

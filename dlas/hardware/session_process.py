@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 import dlas
+from dlas.current_folder import PATH, python_path
 from dlas.errors import UserError
 from dlas.hardware.machine import first_threads, usable, usable_cores
 
@@ -63,12 +64,11 @@ def run_session(request: Mapping[str, Any], folder: Path, time_limit: float) -> 
 
 def _environment(cores: int, affinity: list[int]) -> dict[str, str]:
     packages = os.fspath(Path(dlas.__file__).resolve().parent.parent)
-    searched = os.pathsep.join(filter(None, [packages, os.environ.get("PYTHONPATH")]))
     confined = bool(affinity) or usable_cores() < (os.cpu_count() or 1)
     most = len(affinity) if affinity else usable_cores()
     return {
         **os.environ,
-        "PYTHONPATH": searched,
+        PATH: python_path(packages, after=os.environ.get(PATH)),
         "PYTHONSAFEPATH": "1",
         "TVM_USE_RUNTIME_LIB": "1",
         "TVM_NUM_THREADS": str(min(cores, most)),

@@ -3,7 +3,7 @@
 resolve(config.Target) -> Target
 tvm_target(Target) -> tvm.target.Target
 this_machine() -> Machine; misfits(Target, Machine) -> reasons; require_fit(Target)
-write(Target, target.json), read(target.json) -> Target
+write(Target, target.json), read(target.json) -> Target without its linker and its board's address
 """
 
 from __future__ import annotations

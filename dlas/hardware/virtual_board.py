@@ -142,7 +142,7 @@ def install(folder: Path) -> None:
     _unpack_wheels(folder / "fetched", folder / "site")
     if f"{sys.version_info.major}.{sys.version_info.minor}" == PYTHON:  # bytecode is the same for every CPU
         compiled = [str(folder / "site"), str(folder / "sysroot" / "usr" / "lib" / f"python{PYTHON}")]
-        subprocess.run([sys.executable, "-m", "compileall", "-q", *compiled], capture_output=True)
+        subprocess.run([sys.executable, "-P", "-m", "compileall", "-q", *compiled], capture_output=True)
     shutil.rmtree(folder / "fetched")
     told.write_text(wanted)
     log.info("installed in %.0f s, in %s", time.monotonic() - started, folder)
@@ -205,8 +205,9 @@ def _extract_emulator(package: Path, destination: Path) -> None:
 
 
 def _fetch_wheels(versions: dict[str, str], folder: Path) -> None:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--only-binary=:all:", "--python-version", PYTHON, "--implementation", "cp", "--dest", "."]
+    command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
+    command += ["--no-deps", "--only-binary=:all:", "--dest", "."]
+    command += ["--python-version", PYTHON, "--implementation", "cp"]
     command += [word for abi in ("cp311", "abi3", "none") for word in ("--abi", abi)]
     command += [word for platform in PLATFORMS for word in ("--platform", platform)]
     _run([*command, *(f"{name}=={version}" for name, version in versions.items())], folder)

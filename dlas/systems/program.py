@@ -15,6 +15,7 @@ from dlas.documents import Document, Values
 from dlas.errors import UserError
 from dlas.printable import printable
 from dlas.registry import ALGORITHMS
+from dlas.systems import saved_module
 
 PROGRAM, LAYERS, WEIGHTS = "program.json", "layers.json", "weights.safetensors"
 
@@ -98,10 +99,10 @@ def save(program: LoweredProgram, folder: Path) -> None:
 
 def load(folder: Path, weights: Path | None = None) -> LoweredProgram:
     """Read what `save` wrote, or an earlier version; its arrays from the folder `weights`, where they lie
-    elsewhere. UserError for a list of layers that is none."""
+    elsewhere. UserError for a list of layers that is none, and a program that TVM could not read safely."""
     layers, parameters = load_layers(folder)
     return LoweredProgram(
-        module=tvm.ir.load_json((folder / PROGRAM).read_text()),
+        module=saved_module.load(folder / PROGRAM),
         layers=layers,
         parameters=parameters,
         arrays=load_file((weights or folder) / WEIGHTS),

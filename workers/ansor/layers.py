@@ -11,14 +11,21 @@ from tvm.target import Target
 from dlas.algorithms.workload import ConvWorkload
 from dlas.registry import ALGORITHMS
 
+REQUESTED: set[str] = set()
+"""The algorithms of the request. Processes that build its candidates, and get no other, have none here."""
+
 
 @auto_scheduler.register_workload
 def conv2d_layer(workload: str, algorithm: str) -> list[Any]:
-    """The tensors of `algorithm` (a name of dlas.registry) for the workload of that key."""
+    """The tensors of `algorithm` (a name of dlas.registry) for the workload of that key; ValueError for one
+    that was not requested, which a record may name, and which is not imported."""
+    if REQUESTED and algorithm not in REQUESTED:
+        raise ValueError(f"the algorithm {algorithm!r} was not asked for")
     return ALGORITHMS.load(algorithm).compute(ConvWorkload.from_key(workload))
 
 
 def search_task(task: Mapping[str, Any], target: str) -> auto_scheduler.SearchTask:
     """Ansor's task for one requested task: {"workload": key, "algorithm": its name, ...}."""
+    REQUESTED.add(task["algorithm"])
     arguments = (task["workload"], task["algorithm"])
     return auto_scheduler.SearchTask(func=conv2d_layer, args=arguments, target=Target(target))

@@ -11,13 +11,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-PATH = "PYTHONPATH"
+from dlas.current_folder import PATH, python_path
 
 
 def without_torch(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment for a process that is started to work without torch."""
-    searched = [str(Path(__file__).parent), *filter(None, [environment.get(PATH)])]
-    return {**environment, PATH: os.pathsep.join(searched)}
+    return {**environment, PATH: python_path(str(Path(__file__).parent), after=environment.get(PATH))}
 
 
 @contextmanager

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from dlas.algorithms.workload import ConvWorkload
+from dlas.printable import printable
 from dlas.systems.tuners.task import Record, TuningTask
 from dlas.systems.tuning_store import Shelf
+
+logger = logging.getLogger(__name__)
 
 OTHER_LOOPS = 4.0
 """Another kernel, stride, dilation or layout, another kind of groups, a border where there is none: the loops
@@ -53,7 +57,7 @@ def relatives_of(
     than `candidates`, for some may not fit the task."""
     found = {}
     for task in tasks:
-        if all(read(record).seconds is None for record in shelf.records(task)):
+        if all(known.seconds is None for known, _ in _own_records(task, shelf, read)):
             records = records_of_relatives(task, shelf, read, SPARE * candidates)
             found[task.key] = [(workload.key, record) for workload, record in records]
     return {key: records for key, records in found.items() if records}
@@ -65,9 +69,8 @@ def records_of_relatives(
     """At most `count` records that `shelf` has of the task's relatives by the same algorithm, each with its
     workload: those of near and fast schedules first."""
     ranked: list[tuple[float, ConvWorkload, str]] = []
-    for far, relative, records in _relatives(task, shelf):
-        read_once = ((read(record), record) for record in records)
-        last = {one.candidate or record: (one.seconds, record) for one, record in read_once}
+    for far, relative, records in _relatives(task, shelf, read):
+        last = {one.candidate or record: (one.seconds, record) for one, record in records}
         fastest = sorted((seconds, record) for seconds, record in last.values() if seconds is not None)
         ranked += [
             (far + NEXT_FASTEST * rank, relative.workload, record)
@@ -77,12 +80,35 @@ def records_of_relatives(
     return [(workload, record) for _, workload, record in ranked[:count]]
 
 
-def _relatives(task: TuningTask, shelf: Shelf) -> Iterator[tuple[float, TuningTask, list[str]]]:
+def _relatives(
+    task: TuningTask, shelf: Shelf, read: Callable[[str], Record]
+) -> Iterator[tuple[float, TuningTask, list[tuple[Record, str]]]]:
     """The nearest tasks that have records, with their distances, nearest first."""
     found = ((_apart(task, other), other) for other in shelf.tasks(task.algorithm) if other.key != task.key)
     near = sorted((pair for pair in found if math.isfinite(pair[0])), key=lambda pair: pair[0])
-    kept = ((far, other, shelf.records(other)) for far, other in near)
+    kept = ((far, other, _own_records(other, shelf, read)) for far, other in near)
     return islice((relative for relative in kept if relative[2]), RELATIVES)
+
+
+def _own_records(task: TuningTask, shelf: Shelf, read: Callable[[str], Record]) -> list[tuple[Record, str]]:
+    """What the file of `task` holds of it. A store that somebody else wrote may have other lines there, whose
+    algorithms nobody asked for: they are left out, and told."""
+    lines = shelf.records(task)
+    found = [(known, line) for line in lines if (known := _read(line, read)) and known.task == task.key]
+    if len(found) < len(lines):
+        logger.warning(
+            "%d lines of %s are no records of its layer, and are left out",
+            len(lines) - len(found),
+            printable(shelf.file(task)),
+        )
+    return found
+
+
+def _read(line: str, read: Callable[[str], Record]) -> Record | None:
+    try:
+        return read(line)
+    except (ValueError, TypeError, LookupError, ArithmeticError):
+        return None
 
 
 def _apart(one: TuningTask, other: TuningTask) -> float:

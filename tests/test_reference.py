@@ -1,0 +1,57 @@
+"""The tolerance of a whole test set, of which a bundle keeps sixteen images."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dlas.errors import UserError
+from dlas.hardware import reference
+from dlas.hardware.reference import Reference
+
+LARGEST, LARGEST_KEPT = 8.0, 4.0
+OFF = 0.05 * LARGEST * 0.9
+"""Within the tolerance of int8 for all of the outputs, and not for those that were kept."""
+
+
+def whole(bits: int) -> Reference:
+    outputs = np.linspace(-LARGEST_KEPT, LARGEST_KEPT, 400, dtype=np.float32).reshape(40, 10)
+    outputs[30, 0] = LARGEST
+    return reference.of_precision(np.zeros((40, 3, 2, 2), np.float32), outputs, bits)
+
+
+def kept(bits: int, folder: Path) -> Reference:
+    reference.write(reference.first(whole(bits), 16), folder)
+    return reference.read(folder)
+
+
+def test_outputs_that_passed_with_the_whole_test_set_pass_with_what_was_kept(tmp_path: Path) -> None:
+    every = whole(8)
+    reference.require_match(every, every.outputs + OFF)
+    for some in (reference.first(every, 16), kept(8, tmp_path)):
+        assert len(some.outputs) == 16
+        reference.require_match(some, some.outputs + OFF)
+        with pytest.raises(UserError, match="160 of 160"):
+            reference.require_match(some, some.outputs + 2 * OFF)
+
+
+def test_a_tolerance_of_version_1_is_kept(tmp_path: Path) -> None:
+    some = kept(8, tmp_path)
+    (tmp_path / "tolerance.json").write_text(json.dumps({"rtol": 1e-3, "atol": 0.05 * LARGEST}))
+    old = reference.read(tmp_path)
+    assert (old.bits, old.atol) == (8, 0.05 * LARGEST)
+    reference.require_match(old, some.outputs + OFF)
+
+
+@pytest.mark.parametrize(("bits", "atol"), [(8, 0.05 * 5 * LARGEST_KEPT), (16, 0.2), (32, 0.002), (8, -1.0)])
+def test_a_tolerance_that_the_outputs_do_not_explain_is_refused(
+    bits: int, atol: float, tmp_path: Path
+) -> None:
+    kept(8, tmp_path)
+    document = {"schema": 2, "bits": bits, "rtol": 1e-3, "atol": atol}
+    (tmp_path / "tolerance.json").write_text(json.dumps(document))
+    with pytest.raises(UserError, match=f"networks in {bits} bits"):
+        reference.read(tmp_path)
