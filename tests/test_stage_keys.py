@@ -384,6 +384,70 @@ def test_a_network_counts_by_what_it_computes_and_its_first_weights() -> None:
     assert Architecture(heavier, SHAPE, "mine").digest == Architecture(network(), SHAPE, "mine").digest
 
 
+class Constant(nn.Module):
+    """Adds what no state dict has: by an attribute, or made anew by every run."""
+
+    def __init__(self, values: list[float], way: str) -> None:
+        super().__init__()
+        self._values, self._way = values, way
+        self._tensor = torch.tensor(values)
+
+    def forward(self, images: Any) -> Any:
+        made = {
+            "attribute": lambda: self._tensor,
+            "tensor": lambda: torch.tensor(self._values),
+            "numpy": lambda: torch.from_numpy(np.array(self._values, "float32")),
+            "arange": lambda: torch.arange(len(self._values)) * self._values[0],
+            "zeros": lambda: torch.zeros(images.shape[0], 1, 1, len(self._values)) + self._values[0],
+        }
+        return images + made[self._way]()
+
+
+@pytest.mark.parametrize("way", ["attribute", "tensor", "numpy", "arange", "zeros"])
+def test_the_values_of_a_networks_constants_count(way: str) -> None:
+    made = [Untrained(Constant([value] * 32, way), SHAPE, "mine") for value in (1.0, 1.0, 2.0)]
+    assert made[0].digest == made[1].digest != made[2].digest
+
+
+class ByContent(nn.Module):
+    """Goes by what is in its images, and by chance."""
+
+    def forward(self, images: Any) -> Any:
+        for _ in range(int(images.sum()) + 2):
+            images = torch.relu(images)
+        return images[images > torch.rand(()).item()]
+
+
+def test_a_network_whose_way_depends_on_its_images_has_a_digest() -> None:
+    state = torch.get_rng_state()
+    digests = [Untrained(ByContent(), SHAPE, "mine").digest for _ in range(2)]
+    assert digests[0] == digests[1]
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+class Returning(nn.Module):
+    def __init__(self, which: str) -> None:
+        super().__init__()
+        self._which = which
+
+    def forward(self, images: Any) -> Any:
+        first = torch.relu(images)
+        second = torch.sigmoid(first)
+        return {"first": first, "second": second, "pair": (first, second)}[self._which]
+
+
+def test_what_a_network_returns_counts() -> None:
+    returning = [Untrained(Returning(which), SHAPE, "mine") for which in ("first", "second", "pair")]
+    assert shapes(returning) == 3
+
+
+def test_a_networks_digest_leaves_it_as_it_was() -> None:
+    module = network()
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    assert Untrained(module, SHAPE, "mine").digest
+    assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
+
+
 def test_a_network_that_does_not_take_the_images_is_refused() -> None:
     with pytest.raises(UserError, match="images of 1x8x8") as caught:
         _ = Untrained(network(), (1, 8, 8), "mine").digest
