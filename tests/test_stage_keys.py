@@ -184,7 +184,7 @@ def test_closures_are_neither_too_wide_nor_too_narrow(name: str, inside: str, ou
     assert not {module for module in modules if module in ("dlas.stages.store", "dlas.pipeline")}
 
 
-def test_the_versions_of_the_tools_are_there() -> None:
+def test_the_versions_of_the_tools_that_decide_results_are_there() -> None:
     packages = {name: inputs_of(stage, content)["packages"] for name, stage in stages().items()}
     for name in ("Lower", "Tune", "ChooseKernels", "Build", "BuildYardstick", "LowerFastest", "Enlarge"):
         assert "apache-tvm" in packages[name], name
@@ -192,6 +192,7 @@ def test_the_versions_of_the_tools_are_there() -> None:
         assert "torch" in packages[name], name
     assert "torch-pruning" in packages["Compress"]
     assert all("python" in found for found in packages.values())
+    assert not {name for found in packages.values() for name in found} & set(code.DECIDE_NO_RESULT)
 
 
 def test_the_ansor_workers_code_and_environment_count_where_ansor_tunes() -> None:
@@ -281,8 +282,12 @@ def users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "mine/inner/__init__.py": "",
         "mine/inner/used.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import alone\n"
         "def work():\n    from ..sibling import *\n",
-        "mine/sibling.py": "import numpy, mine_missing\nfrom importlib import import_module\n"
-        "import_module('named')\ncommand = ['python', '-m', 'started']\n",
+        "mine/sibling.py": "import numpy\nfrom importlib import import_module\n"
+        "try:\n    import mine_missing\nexcept ImportError:\n    mine_missing = None\n"
+        "import_module('named')\ncommand = ['python', '-m', 'started']\n"
+        "import_module('.relative', __package__)\nimport_module(name='.further', package='mine.inner')\n",
+        "mine/relative.py": "",
+        "mine/inner/further.py": "",
         "named.py": "",
         "started.py": "",
     }.items():
@@ -298,7 +303,9 @@ def test_imports_are_followed_wherever_they_stand(users: Path) -> None:
             "entry",
             "mine",
             "mine.inner",
+            "mine.inner.further",
             "mine.inner.used",
+            "mine.relative",
             "mine.sibling",
             "mine_missing",
             "named",
@@ -343,6 +350,67 @@ def test_code_that_changes_under_a_run_is_refused(users: Path, monkeypatch: pyte
     (users / "alone.py").write_text("VALUE = 2\n")
     with pytest.raises(UserError, match="changed while the run was at work"):
         code_of(["alone"])
+
+
+def test_code_changed_before_its_first_key_is_noticed_too(
+    users: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python imports most of it when a run starts; the key that it counts in is made hours later."""
+    monkeypatch.setattr(code, "_first", {})
+    code.remember(["entry"])
+    (users / "mine" / "sibling.py").write_text("VALUE = 2\n")
+    with pytest.raises(UserError, match="changed while the run was at work"):
+        code_of(["entry"])
+    remembered = set(code._first)
+    assert remembered >= {file_of("dlas.pipeline"), file_of("dlas.systems.lowering"), users / "entry.py"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import nowhere\n",
+        "from nowhere.inner import name\n",
+        "from .nowhere import name\n",
+        "def work():\n    import nowhere\n",
+        "import importlib\nimportlib.import_module('nowhere')\n",
+        "try:\n    import nowhere\nexcept ValueError:\n    pass\n",
+    ],
+)
+def test_a_users_import_of_what_is_not_there_is_refused(text: str, users: Path) -> None:
+    (users / "mine" / "sibling.py").write_text(text)
+    with pytest.raises(UserError, match="nowhere") as caught:
+        code_of(["entry"])
+    assert caught.value.key == str(users / "mine" / "sibling.py")
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "try:\n    import nowhere\nexcept ImportError:\n    import nowhere_either\n",
+        "try:\n    from nowhere import name\nexcept (ValueError, ModuleNotFoundError):\n    pass\n",
+        "import contextlib\nwith contextlib.suppress(ImportError):\n    import nowhere\n",
+        "import sys\nif sys.version_info < (3, 11):\n    import nowhere\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import nowhere\n",
+        "import os.path, torch.made_as_it_runs\n",
+    ],
+)
+def test_an_import_that_may_fail_is_not_refused(text: str, users: Path) -> None:
+    (users / "alone.py").write_text(text)
+    missing = {name for name, found in code_of(["alone"]).modules.items() if found == "missing"}
+    assert ("nowhere" in missing) is ("nowhere" in text and "TYPE_CHECKING" not in text)
+
+
+def test_a_users_import_that_cannot_be_followed_is_warned_of_once(
+    users: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (users / "alone.py").write_text(
+        "from importlib import import_module\n\nWORK = import_module('na' + 'med')\n"
+    )
+    for _ in range(2):
+        assert set(code_of(["alone"]).modules) == {"alone"}
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert f"{users / 'alone.py'}, line 3" in told
 
 
 def shapes(digests: Sequence[Architecture]) -> int:

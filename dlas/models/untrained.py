@@ -138,7 +138,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 def _content(tensor: torch.Tensor) -> memoryview:
     """The bytes of its elements, in their order."""
     elements = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
-    return memoryview(elements.numpy())
+    return elements.numpy().data
 
 
 def _state(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
