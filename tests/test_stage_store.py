@@ -252,6 +252,36 @@ def test_list_why_and_gc_tell_of_a_store_and_its_runs(
     assert "0 results" in said("gc", "keep=30d", "size=0B")
 
 
+def test_gc_keeps_what_a_stopped_sweep_goes_on_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Within the time that unused results are kept for; a point of each sweep had finished."""
+    runs = tracking.open_store(tmp_path)
+    for status in ("FINISHED", "KILLED", "FAILED"):
+        kept = StageStore(tmp_path / "stages").obtain(Copy(text=status))
+        sweep = tracking.start_sweep(runs, "sweep", {})
+        point = tracking.start_point(runs, "point", {tracking.STAGES: kept.name}, sweep.run_id)
+        tracking.close(point, "FINISHED")
+        tracking.close(sweep, status)
+        aged(kept.folder, 100, kept.folder.stat().st_mtime)
+    for keep, gone in (("0d", "3 results"), ("30d", "1 results")):
+        assert main(["gc", f"keep={keep}", "size=0B", "dry=true", f"artifacts={tmp_path}"]) == 0
+        assert gone in capsys.readouterr().out
+
+
+def test_gc_without_a_store_of_runs_is_refused_and_list_is_not(
+    kept: StageStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = kept.obtain(Copy(text="a"))
+    aged(made.folder, 100, NOW)
+    assert main(["gc", "size=0B", f"artifacts={kept.root.parent}"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("tracking.uri: ")
+    assert "MLFLOW_TRACKING_URI" in told
+    assert main(["list", f"artifacts={kept.root.parent}"]) == 0
+    assert made.name in capsys.readouterr().out
+
+
 def test_differences_are_told_by_what_they_are_in() -> None:
     def described(**packages: str) -> Entry:
         code = {"dlas.models.resnet": packages["torch"], "mine.net": "ab"}
