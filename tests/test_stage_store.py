@@ -110,6 +110,19 @@ def test_a_damaged_result_is_named_and_made_again_and_nothing_else(
     assert first.folder.with_suffix(".damaged").is_dir()
 
 
+def test_a_result_of_a_later_version_is_refused_and_left_as_it_is(kept: StageStore) -> None:
+    folder = kept.obtain(Copy(text="a")).folder
+    later = (folder / "entry.json").read_text().replace('"version": 1', '"version": 2')
+    (folder / "entry.json").write_text(later)
+    with pytest.raises(UserError, match="a later version of dlas") as caught:
+        kept.obtain(Copy(text="a"))
+    assert caught.value.key == str(folder)
+    assert (folder / "entry.json").read_text() == later
+    assert [each.path for each in contents.left_behind(kept.root) if each.path.suffix == ".damaged"] == []
+    other = kept.obtain(Copy(text="b"))
+    assert "no other result" in explaining.why(kept.root, other.name)[0]
+
+
 class Killed(BaseException):
     """Ends the work as nothing that the code expects."""
 
