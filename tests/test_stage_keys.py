@@ -171,8 +171,8 @@ def test_the_closure_holds_all_that_python_imports_for_the_work() -> None:
         ("Compress", "dlas.compression.finetuning", "dlas.compression.int8"),
         ("Lower", "dlas.systems.epilogues", "dlas.hardware.deployment"),
         ("LowerFastest", "dlas.hardware.race_session", "dlas.systems.tuners.search"),
-        ("Tune", "dlas.hardware.session", "dlas.systems.tuners.metaschedule_unknown"),
-        ("ChooseKernels", "dlas.hardware.race", "dlas.bundling"),
+        ("Tune", "dlas.hardware.session", "dlas.systems.tuners.metaschedule"),
+        ("ChooseKernels", "dlas.hardware.race", "dlas.systems.tuners.metaschedule_measuring"),
         ("Build", "dlas.systems.fallback", "dlas.hardware.session"),
         ("Deploy", "dlas.hardware.reference", "dlas.systems.selection"),
     ],
@@ -181,6 +181,7 @@ def test_closures_are_neither_too_wide_nor_too_narrow(name: str, inside: str, ou
     modules = inputs_of(stages()[name], content)["modules"]
     assert inside in modules
     assert outside not in modules
+    assert file_of(outside).is_file()
     assert not {module for module in modules if module in ("dlas.stages.store", "dlas.pipeline")}
 
 

@@ -92,7 +92,7 @@ def damage(folder: Path) -> str:
 
 def _newer(folder: Path, version: int) -> Newer:
     return Newer(
-        f"a later version of dlas stored this: its {ENTRY} has version {version}, and this one reads {VERSION}",
+        f"a later version of dlas stored this: its {ENTRY} has version {version}, this one reads {VERSION}",
         key=str(folder),
         remedy="use that version here, or another folder by artifacts=",
     )
