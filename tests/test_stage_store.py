@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 
 from dlas import config, tracking
 from dlas.datasets.dataset import from_arrays
 from dlas.errors import UserError
-from dlas.pipeline import dense_network
+from dlas.pipeline import dense_network, run_point
 from dlas.stages import clearing, code, contents, explaining, store
 from dlas.stages.__main__ import main
 from dlas.stages.clearing import Limits
@@ -376,6 +377,28 @@ def test_a_changed_helper_of_a_users_factory_trains_the_network_again(
     monkeypatch.setenv("USERS_ACT", "1")
     assert trained().key != first.key
     assert told(caplog) == ["train: started"]
+
+
+def test_a_helper_that_is_edited_while_a_run_is_at_work_is_noticed(
+    users_network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python has imported it by then, and no key was made yet."""
+    monkeypatch.setattr(code, "_first", {})
+    helper = users_network / "users_blocks.py"
+    edits = f"open({str(helper)!r}, 'a').write('MORE = 1\\n')\n"
+    (users_network / "users_editing.py").write_text(f"{FACTORY}\n{edits}")
+    overrides = [
+        "model=resnet20",
+        "model.factory=users_editing.net",
+        "dataset=digits",
+        "train.epochs=0",
+        f"artifacts={tmp_path}",
+    ]
+    with initialize_config_dir(str(config.config_folder()), version_base="1.3"):
+        stack = config.parse(compose("config", overrides))
+    with pytest.raises(UserError, match="changed while the run was at work") as caught:
+        run_point(stack, tmp_path / "bundle")
+    assert caught.value.key == str(helper)
 
 
 def test_a_module_that_is_gone_is_refused_and_never_skipped(kept: StageStore) -> None:
