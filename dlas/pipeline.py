@@ -13,6 +13,7 @@ from dlas.hardware import deployment, kernels, reference, target
 from dlas.hardware.deployment import Yardstick
 from dlas.hardware.target import Target
 from dlas.models.untrained import Architecture, Untrained
+from dlas.stages import code
 from dlas.stages.batches import Enlarge
 from dlas.stages.compression import Compress
 from dlas.stages.deployment import Deploy, Deployed
@@ -30,6 +31,7 @@ from dlas.stages.tuning import Tune, Tuned
 from dlas.stages.untuned_kernels import KeepUntuned
 from dlas.stages.yardstick import BuildYardstick
 from dlas.systems import building, selection, yardstick
+from dlas.systems.assigning import serving_modules
 from dlas.systems.integer_convolutions import warn_of_wide_weights
 from dlas.systems.kind import Kind
 from dlas.systems.tuning_store import TuningStore
@@ -56,6 +58,10 @@ def run_point(stack: config.Stack, bundle: Path, on_use: Callable[[Kept], None] 
     Finished stages are taken from the store in `stack.artifacts`, and `on_use` is told of each; the timing is
     always made anew.
     """
+    kinds = tuple(
+        Kind(algorithm, name) for algorithm in stack.algo.algorithms for name in stack.format.formats
+    )
+    _remember_code(stack, kinds)
     store = StageStore(Path(stack.artifacts) / "stages", on_use)
     measured = TuningStore(Path(stack.artifacts) / "tuning")
     board = target.resolve(stack.target)
@@ -70,9 +76,6 @@ def run_point(stack: config.Stack, bundle: Path, on_use: Callable[[Kept], None] 
         network = store.obtain(
             Compress(network=network, dataset=dataset, settings=step, train=stack.train, seed=stack.seed)
         )
-    kinds = tuple(
-        Kind(algorithm, name) for algorithm in stack.algo.algorithms for name in stack.format.formats
-    )
     lowered = _lowered(kinds, network, dataset, board, opt_level, store)
     warn_of_wide_weights(lowered.program.layers, board)
     tasks = tuple(selection.kernel_tasks(lowered.program).values())
@@ -113,6 +116,26 @@ def run_point(stack: config.Stack, bundle: Path, on_use: Callable[[Kept], None] 
     )
     bundling.fill(bundle, found)
     return Point(bundling.metrics(found), bundling.tags(found))
+
+
+def _remember_code(stack: config.Stack, kinds: tuple[Kind, ...]) -> None:
+    """Read now what the stages will use, so that a change of it while they work is noticed."""
+    code.remember(
+        [
+            stack.dataset.implementation,
+            stack.model.implementation.rpartition(".")[0],
+            *(step.implementation for step in stack.compression.values()),
+            *(
+                name
+                for kind in kinds
+                for whole in (True, False)
+                for name in serving_modules(kind, integer=whole)
+            ),
+            stack.tuner.implementation,
+        ]
+    )
+    for file in stack.tuner.worker_files:
+        code.as_first_read(file)
 
 
 def dense_network(

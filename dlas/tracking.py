@@ -8,6 +8,7 @@ by Ctrl-C as FINISHED.
 from __future__ import annotations
 
 import logging
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -57,6 +58,8 @@ class Record:
     params: Mapping[str, str]
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
+    ended: float
+    """In seconds since the epoch; infinite for one that goes on."""
 
 
 @dataclass(frozen=True)
@@ -237,9 +240,9 @@ def with_stages(store: Store) -> list[Record]:
     return _found(store, _experiments(store), f"tags.`{STAGES}` LIKE '%'")
 
 
-def running(store: Store) -> list[Record]:
-    """The runs of all experiments, sweeps among them, that have not ended."""
-    return _found(store, _experiments(store), "attributes.status = 'RUNNING'")
+def unfinished(store: Store) -> list[Record]:
+    """The runs of all experiments, sweeps among them, that go on, were stopped or failed."""
+    return _found(store, _experiments(store), "attributes.status != 'FINISHED'")
 
 
 def _experiments(store: Store) -> list[str]:
@@ -315,8 +318,9 @@ def _under(parent: str | None) -> dict[str, str]:
 
 
 def _record(run: Any) -> Record:
-    data = run.data
-    return Record(run.info.run_id, run.info.run_name, run.info.status, data.params, data.metrics, data.tags)
+    info, data = run.info, run.data
+    ended = math.inf if info.end_time is None else info.end_time / 1000
+    return Record(info.run_id, info.run_name, info.status, data.params, data.metrics, data.tags, ended)
 
 
 def _mlflow_error() -> type[Exception]:

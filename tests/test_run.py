@@ -214,7 +214,7 @@ def test_after_clearing_a_finished_run_redeploys(sweep: Sweep) -> None:
     assert [name.partition("/")[0] for name in taken] == STAGES
     for name in taken:
         os.utime(sweep.artifacts / "stages" / name / "entry.json", (0, 0))
-    ended = dlas("stages", "gc", "keep=1d", f"artifacts={sweep.artifacts}")
+    ended = dlas("stages", "gc", "keep=0d", f"artifacts={sweep.artifacts}")
     assert ended.returncode == 0, ended.stderr
     assert all(name in ended.stdout for name in taken)
     assert not list((sweep.artifacts / "stages").glob("*/*/entry.json"))

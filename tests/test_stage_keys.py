@@ -171,8 +171,8 @@ def test_the_closure_holds_all_that_python_imports_for_the_work() -> None:
         ("Compress", "dlas.compression.finetuning", "dlas.compression.int8"),
         ("Lower", "dlas.systems.epilogues", "dlas.hardware.deployment"),
         ("LowerFastest", "dlas.hardware.race_session", "dlas.systems.tuners.search"),
-        ("Tune", "dlas.hardware.session", "dlas.systems.tuners.metaschedule_unknown"),
-        ("ChooseKernels", "dlas.hardware.race", "dlas.bundling"),
+        ("Tune", "dlas.hardware.session", "dlas.systems.tuners.metaschedule"),
+        ("ChooseKernels", "dlas.hardware.race", "dlas.systems.tuners.metaschedule_measuring"),
         ("Build", "dlas.systems.fallback", "dlas.hardware.session"),
         ("Deploy", "dlas.hardware.reference", "dlas.systems.selection"),
     ],
@@ -181,10 +181,11 @@ def test_closures_are_neither_too_wide_nor_too_narrow(name: str, inside: str, ou
     modules = inputs_of(stages()[name], content)["modules"]
     assert inside in modules
     assert outside not in modules
+    assert file_of(outside).is_file()
     assert not {module for module in modules if module in ("dlas.stages.store", "dlas.pipeline")}
 
 
-def test_the_versions_of_the_tools_are_there() -> None:
+def test_the_versions_of_the_tools_that_decide_results_are_there() -> None:
     packages = {name: inputs_of(stage, content)["packages"] for name, stage in stages().items()}
     for name in ("Lower", "Tune", "ChooseKernels", "Build", "BuildYardstick", "LowerFastest", "Enlarge"):
         assert "apache-tvm" in packages[name], name
@@ -192,6 +193,7 @@ def test_the_versions_of_the_tools_are_there() -> None:
         assert "torch" in packages[name], name
     assert "torch-pruning" in packages["Compress"]
     assert all("python" in found for found in packages.values())
+    assert not {name for found in packages.values() for name in found} & set(code.DECIDE_NO_RESULT)
 
 
 def test_the_ansor_workers_code_and_environment_count_where_ansor_tunes() -> None:
@@ -281,8 +283,12 @@ def users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "mine/inner/__init__.py": "",
         "mine/inner/used.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import alone\n"
         "def work():\n    from ..sibling import *\n",
-        "mine/sibling.py": "import numpy, mine_missing\nfrom importlib import import_module\n"
-        "import_module('named')\ncommand = ['python', '-m', 'started']\n",
+        "mine/sibling.py": "import numpy\nfrom importlib import import_module\n"
+        "try:\n    import mine_missing\nexcept ImportError:\n    mine_missing = None\n"
+        "import_module('named')\ncommand = ['python', '-m', 'started']\n"
+        "import_module('.relative', __package__)\nimport_module(name='.further', package='mine.inner')\n",
+        "mine/relative.py": "",
+        "mine/inner/further.py": "",
         "named.py": "",
         "started.py": "",
     }.items():
@@ -298,7 +304,9 @@ def test_imports_are_followed_wherever_they_stand(users: Path) -> None:
             "entry",
             "mine",
             "mine.inner",
+            "mine.inner.further",
             "mine.inner.used",
+            "mine.relative",
             "mine.sibling",
             "mine_missing",
             "named",
@@ -345,6 +353,67 @@ def test_code_that_changes_under_a_run_is_refused(users: Path, monkeypatch: pyte
         code_of(["alone"])
 
 
+def test_code_changed_before_its_first_key_is_noticed_too(
+    users: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python imports most of it when a run starts; the key that it counts in is made hours later."""
+    monkeypatch.setattr(code, "_first", {})
+    code.remember(["entry"])
+    (users / "mine" / "sibling.py").write_text("VALUE = 2\n")
+    with pytest.raises(UserError, match="changed while the run was at work"):
+        code_of(["entry"])
+    remembered = set(code._first)
+    assert remembered >= {file_of("dlas.pipeline"), file_of("dlas.systems.lowering"), users / "entry.py"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import nowhere\n",
+        "from nowhere.inner import name\n",
+        "from .nowhere import name\n",
+        "def work():\n    import nowhere\n",
+        "import importlib\nimportlib.import_module('nowhere')\n",
+        "try:\n    import nowhere\nexcept ValueError:\n    pass\n",
+    ],
+)
+def test_a_users_import_of_what_is_not_there_is_refused(text: str, users: Path) -> None:
+    (users / "mine" / "sibling.py").write_text(text)
+    with pytest.raises(UserError, match="nowhere") as caught:
+        code_of(["entry"])
+    assert caught.value.key == str(users / "mine" / "sibling.py")
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "try:\n    import nowhere\nexcept ImportError:\n    import nowhere_either\n",
+        "try:\n    from nowhere import name\nexcept (ValueError, ModuleNotFoundError):\n    pass\n",
+        "import contextlib\nwith contextlib.suppress(ImportError):\n    import nowhere\n",
+        "import sys\nif sys.version_info < (3, 11):\n    import nowhere\n",
+        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import nowhere\n",
+        "import os.path, torch.made_as_it_runs\n",
+    ],
+)
+def test_an_import_that_may_fail_is_not_refused(text: str, users: Path) -> None:
+    (users / "alone.py").write_text(text)
+    missing = {name for name, found in code_of(["alone"]).modules.items() if found == "missing"}
+    assert ("nowhere" in missing) is ("nowhere" in text and "TYPE_CHECKING" not in text)
+
+
+def test_a_users_import_that_cannot_be_followed_is_warned_of_once(
+    users: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (users / "alone.py").write_text(
+        "from importlib import import_module\n\nWORK = import_module('na' + 'med')\n"
+    )
+    for _ in range(2):
+        assert set(code_of(["alone"]).modules) == {"alone"}
+    (told,) = [record.getMessage() for record in caplog.records]
+    assert f"{users / 'alone.py'}, line 3" in told
+
+
 def shapes(digests: Sequence[Architecture]) -> int:
     return len({each.digest for each in digests})
 
@@ -382,6 +451,70 @@ def test_a_network_counts_by_what_it_computes_and_its_first_weights() -> None:
     assert of(heavier).digest != of(network()).digest
     assert of(heavier).graph == of(network()).graph
     assert Architecture(heavier, SHAPE, "mine").digest == Architecture(network(), SHAPE, "mine").digest
+
+
+class Constant(nn.Module):
+    """Adds what no state dict has: by an attribute, or made anew by every run."""
+
+    def __init__(self, values: list[float], way: str) -> None:
+        super().__init__()
+        self._values, self._way = values, way
+        self._tensor = torch.tensor(values)
+
+    def forward(self, images: Any) -> Any:
+        made = {
+            "attribute": lambda: self._tensor,
+            "tensor": lambda: torch.tensor(self._values),
+            "numpy": lambda: torch.from_numpy(np.array(self._values, "float32")),
+            "arange": lambda: torch.arange(len(self._values)) * self._values[0],
+            "zeros": lambda: torch.zeros(images.shape[0], 1, 1, len(self._values)) + self._values[0],
+        }
+        return images + made[self._way]()
+
+
+@pytest.mark.parametrize("way", ["attribute", "tensor", "numpy", "arange", "zeros"])
+def test_the_values_of_a_networks_constants_count(way: str) -> None:
+    made = [Untrained(Constant([value] * 32, way), SHAPE, "mine") for value in (1.0, 1.0, 2.0)]
+    assert made[0].digest == made[1].digest != made[2].digest
+
+
+class ByContent(nn.Module):
+    """Goes by what is in its images, and by chance."""
+
+    def forward(self, images: Any) -> Any:
+        for _ in range(int(images.sum()) + 2):
+            images = torch.relu(images)
+        return images[images > torch.rand(()).item()]
+
+
+def test_a_network_whose_way_depends_on_its_images_has_a_digest() -> None:
+    state = torch.get_rng_state()
+    digests = [Untrained(ByContent(), SHAPE, "mine").digest for _ in range(2)]
+    assert digests[0] == digests[1]
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+class Returning(nn.Module):
+    def __init__(self, which: str) -> None:
+        super().__init__()
+        self._which = which
+
+    def forward(self, images: Any) -> Any:
+        first = torch.relu(images)
+        second = torch.sigmoid(first)
+        return {"first": first, "second": second, "pair": (first, second)}[self._which]
+
+
+def test_what_a_network_returns_counts() -> None:
+    returning = [Untrained(Returning(which), SHAPE, "mine") for which in ("first", "second", "pair")]
+    assert shapes(returning) == 3
+
+
+def test_a_networks_digest_leaves_it_as_it_was() -> None:
+    module = network()
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    assert Untrained(module, SHAPE, "mine").digest
+    assert all(torch.equal(tensor, before[name]) for name, tensor in module.state_dict().items())
 
 
 def test_a_network_that_does_not_take_the_images_is_refused() -> None:

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra import compose, initialize_config_dir
 
 from dlas import config, tracking
 from dlas.datasets.dataset import from_arrays
 from dlas.errors import UserError
-from dlas.pipeline import dense_network
+from dlas.pipeline import dense_network, run_point
 from dlas.stages import clearing, code, contents, explaining, store
 from dlas.stages.__main__ import main
 from dlas.stages.clearing import Limits
@@ -108,6 +109,19 @@ def test_a_damaged_result_is_named_and_made_again_and_nothing_else(
     assert kept.obtain(Copy(text="b", after=again)) == second
     assert told(caplog) == ["copy: finished earlier"]
     assert first.folder.with_suffix(".damaged").is_dir()
+
+
+def test_a_result_of_a_later_version_is_refused_and_left_as_it_is(kept: StageStore) -> None:
+    folder = kept.obtain(Copy(text="a")).folder
+    later = (folder / "entry.json").read_text().replace('"version": 1', '"version": 2')
+    (folder / "entry.json").write_text(later)
+    with pytest.raises(UserError, match="a later version of dlas") as caught:
+        kept.obtain(Copy(text="a"))
+    assert caught.value.key == str(folder)
+    assert (folder / "entry.json").read_text() == later
+    assert [each.path for each in contents.left_behind(kept.root) if each.path.suffix == ".damaged"] == []
+    other = kept.obtain(Copy(text="b"))
+    assert "no other result" in explaining.why(kept.root, other.name)[0]
 
 
 class Killed(BaseException):
@@ -252,6 +266,36 @@ def test_list_why_and_gc_tell_of_a_store_and_its_runs(
     assert "0 results" in said("gc", "keep=30d", "size=0B")
 
 
+def test_gc_keeps_what_a_stopped_sweep_goes_on_from(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Within the time that unused results are kept for; a point of each sweep had finished."""
+    runs = tracking.open_store(tmp_path)
+    for status in ("FINISHED", "KILLED", "FAILED"):
+        kept = StageStore(tmp_path / "stages").obtain(Copy(text=status))
+        sweep = tracking.start_sweep(runs, "sweep", {})
+        point = tracking.start_point(runs, "point", {tracking.STAGES: kept.name}, sweep.run_id)
+        tracking.close(point, "FINISHED")
+        tracking.close(sweep, status)
+        aged(kept.folder, 100, kept.folder.stat().st_mtime)
+    for keep, gone in (("0d", "3 results"), ("30d", "1 results")):
+        assert main(["gc", f"keep={keep}", "size=0B", "dry=true", f"artifacts={tmp_path}"]) == 0
+        assert gone in capsys.readouterr().out
+
+
+def test_gc_without_a_store_of_runs_is_refused_and_list_is_not(
+    kept: StageStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = kept.obtain(Copy(text="a"))
+    aged(made.folder, 100, NOW)
+    assert main(["gc", "size=0B", f"artifacts={kept.root.parent}"]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("tracking.uri: ")
+    assert "MLFLOW_TRACKING_URI" in told
+    assert main(["list", f"artifacts={kept.root.parent}"]) == 0
+    assert made.name in capsys.readouterr().out
+
+
 def test_differences_are_told_by_what_they_are_in() -> None:
     def described(**packages: str) -> Entry:
         code = {"dlas.models.resnet": packages["torch"], "mine.net": "ab"}
@@ -333,6 +377,28 @@ def test_a_changed_helper_of_a_users_factory_trains_the_network_again(
     monkeypatch.setenv("USERS_ACT", "1")
     assert trained().key != first.key
     assert told(caplog) == ["train: started"]
+
+
+def test_a_helper_that_is_edited_while_a_run_is_at_work_is_noticed(
+    users_network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python has imported it by then, and no key was made yet."""
+    monkeypatch.setattr(code, "_first", {})
+    helper = users_network / "users_blocks.py"
+    edits = f"open({str(helper)!r}, 'a').write('MORE = 1\\n')\n"
+    (users_network / "users_editing.py").write_text(f"{FACTORY}\n{edits}")
+    overrides = [
+        "model=resnet20",
+        "model.factory=users_editing.net",
+        "dataset=digits",
+        "train.epochs=0",
+        f"artifacts={tmp_path}",
+    ]
+    with initialize_config_dir(str(config.config_folder()), version_base="1.3"):
+        stack = config.parse(compose("config", overrides))
+    with pytest.raises(UserError, match="changed while the run was at work") as caught:
+        run_point(stack, tmp_path / "bundle")
+    assert caught.value.key == str(helper)
 
 
 def test_a_module_that_is_gone_is_refused_and_never_skipped(kept: StageStore) -> None:

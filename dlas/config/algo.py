@@ -28,8 +28,3 @@ class Algo:
         names in the registry, or the dotted paths of a user's own."""
         one = self.name if self.module is None else self.module
         return [ALGORITHMS.name(given) for given in self.candidates or [one]]
-
-    @property
-    def implementations(self) -> list[str]:
-        """The dotted paths of their modules."""
-        return [ALGORITHMS.path(name) for name in self.algorithms]

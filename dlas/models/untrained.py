@@ -1,9 +1,9 @@
 """A network before it is trained, as an input of its training: by what it computes and by its weights.
 
-What it computes are the operations that PyTorch carries out for two images, with their operands and their
-constants, in training and in evaluation: recorded where PyTorch dispatches them, on the meta device, so that
-nothing is computed. That is the level at which `torch.export` writes a graph down, and it is there for every
-network that runs: no forward is too dynamic for it, and it takes a tenth of the time.
+What it computes are the operations that PyTorch carries out for two blank images on the CPU, with their
+operands and their constants, in training and in evaluation, recorded where PyTorch dispatches them. That is
+the level at which `torch.export` writes a graph down, and it is there for every network that runs: of one
+whose way depends on its images it is the way of blank ones, and its code counts beside it.
 """
 
 from __future__ import annotations
@@ -54,9 +54,9 @@ class Architecture(Keyed):
         except Exception as error:  # a user's own code may raise anything
             shape = "x".join(map(str, self.image_shape))
             raise UserError(
-                f"the network cannot be followed on images of {shape}: {str(error).partition(chr(10))[0]}",
+                f"the network does not run on {IMAGES} images of {shape}: {str(error).partition(chr(10))[0]}",
                 key="model.factory",
-                remedy="a network that takes such images, whose way depends on their shape alone",
+                remedy="a network that takes such images, as many at once as it is given",
             ) from error
         return hashlib.sha256(json.dumps([state, trainable, *runs]).encode()).hexdigest()
 
@@ -76,54 +76,69 @@ class Untrained(Architecture):
         found = hashlib.sha256(self.graph.encode())
         for name, tensor in _state(self.module):
             found.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
-            found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+            found.update(_content(tensor))
         return found.hexdigest()
 
 
 def operations(module: nn.Module, image_shape: tuple[int, int, int], *, training: bool) -> list[str]:
-    """What PyTorch does for `IMAGES` images, an operation a line: its name, operands and results.
+    """What PyTorch does for `IMAGES` images, an operation a line: its name, operands and results; and which
+    of these the network returns.
 
-    Weights go by their names and other tensors by numbers, in the order in which they come up.
+    Weights go by their names, results by numbers in the order in which they come up, and every other tensor,
+    which is a constant, by its content.
     """
-    shapes = {id(tensor): _shape_of(tensor) for _, tensor in _state(module)}
-    shadow = copy.deepcopy(module, shapes).train(training)
-    recorder = _Recorder(shadow)
-    with torch.no_grad(), torch.random.fork_rng(), recorder:
-        shadow(torch.zeros(IMAGES, *image_shape, device="meta"))
-    return recorder.lines
+    shadow = copy.deepcopy(module).train(training)
+    images = torch.zeros(IMAGES, *image_shape)
+    recorder = _Recorder([*_state(shadow), ("images", images)])
+    with torch.no_grad(), torch.random.fork_rng():
+        torch.manual_seed(0)  # a way that depends on chance is the same each time
+        with recorder:
+            answer = shadow(images)
+    return [*recorder.lines, recorder.told(answer)]
 
 
 class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, known: Sequence[tuple[str, torch.Tensor]]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.lines: list[str] = []
         self._names: MutableMapping[torch.Tensor, str] = WeakTensorKeyDictionary()
         self._count = 0
-        for name, tensor in _state(module):
+        for name, tensor in known:
             self._names[tensor] = name
 
     def __torch_dispatch__(
         self, function: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        given = tree_map(self._named, (args, kwargs or {}))
+        given = self.told((args, kwargs or {}))
         result = function(*args, **(kwargs or {}))
-        self.lines.append(f"{function} {given} {tree_map(self._named, result)}")
+        self.lines.append(f"{function} {given} {tree_map(self._result, result)}")
         return result
 
-    def _named(self, value: Any) -> str:
-        if not isinstance(value, torch.Tensor):
-            return repr(value) if value is None or isinstance(value, PLAIN) else type(value).__name__
-        name = self._names.get(value)
-        if name is None:
-            name = self._names[value] = f"%{self._count}"
+    def told(self, values: Any) -> str:
+        """What is given to an operation, or returned by the network."""
+        return str(tree_map(self._operand, values))
+
+    def _operand(self, value: Any) -> str:
+        if isinstance(value, torch.Tensor) and value not in self._names:
+            self._names[value] = f"constant {hashlib.sha256(_content(value)).hexdigest()}"
+        return self._told(value)
+
+    def _result(self, value: Any) -> str:
+        if isinstance(value, torch.Tensor) and value not in self._names:
+            self._names[value] = f"%{self._count}"
             self._count += 1
-        return f"{name}:{value.dtype}{list(value.shape)}"
+        return self._told(value)
+
+    def _told(self, value: Any) -> str:
+        if isinstance(value, torch.Tensor):
+            return f"{self._names[value]}:{value.dtype}{list(value.shape)}"
+        return repr(value) if value is None or isinstance(value, PLAIN) else type(value).__name__
 
 
-def _shape_of(tensor: torch.Tensor) -> torch.Tensor:
-    """Its like without content."""
-    like = torch.empty_like(tensor, device="meta")
-    return nn.Parameter(like, tensor.requires_grad) if isinstance(tensor, nn.Parameter) else like
+def _content(tensor: torch.Tensor) -> memoryview:
+    """The bytes of its elements, in their order."""
+    elements = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
+    return elements.numpy().data
 
 
 def _state(module: nn.Module) -> list[tuple[str, torch.Tensor]]:

@@ -7,6 +7,8 @@
                                                             size, but nothing that an unfinished sweep needs;
                                                             with dry=true only tell
 
+A sweep is unfinished while it goes on, and as long after it was stopped or failed as `keep` says.
+
     artifacts=<folder>    where the store is
     tracking.uri=<uri>    where the runs are
 
@@ -20,6 +22,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from dlas import config
 from dlas.errors import UserError
@@ -61,13 +64,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _done(command: str, names: Sequence[str], options: Options) -> str:
     """Do it; what to tell of it."""
-    from dlas.stages import commands
+    from dlas import stage_uses
+    from dlas.stages import commands, units
+    from dlas.stages.clearing import Limits
 
+    artifacts = Path(options.artifacts or config.default_artifacts()).expanduser().absolute()
+    root, where = artifacts / "stages", options.tracking
     if command == "list":
-        return commands.listed(options.artifacts, options.tracking)
+        return commands.listed(root, stage_uses.uses(artifacts, where) or {})
     if command == "why":
-        return commands.explained(names[0], options.artifacts, options.tracking)
-    return commands.cleared(options.keep, options.size, options.artifacts, options.tracking, dry=options.dry)
+        (name,) = names
+        return commands.explained(root, [name] if "/" in name else stage_uses.of_run(artifacts, where, name))
+    limits = Limits(units.seconds(options.keep, "keep"), units.size(options.size, "size"))
+    return commands.cleared(root, limits, stage_uses.required(artifacts, where), dry=options.dry)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,10 @@ its syntax tree, less what decides nothing: comments, docstrings, blank lines, w
 `if TYPE_CHECKING`, the number of its version. Modules in site-packages count by their distribution's version,
 the standard library by that of Python, everything else (this package, modules of a user's own) by its files.
 
+A user's module that imports what is not there is refused, unless the import stands under a condition or where
+ImportError is caught: then that it is missing counts. What it imports by a name that is no text in its source
+cannot be followed: a warning tells of it.
+
 Modules of this package define things and do nothing else when they are imported. So one of its `__init__`
 that only re-exports counts through the names that are taken from it: who takes `config.Train` depends on the
 module that defines it, and not on every other that stands there.
@@ -14,6 +18,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import logging
 import site
 import sys
 import sysconfig
@@ -24,13 +29,29 @@ from importlib.machinery import ModuleSpec
 from importlib.metadata import distributions
 from itertools import pairwise
 from pathlib import Path
+from types import MappingProxyType
 
 from dlas.errors import UserError
 from dlas.finding import module_spec
 
+log = logging.getLogger(__name__)
+
 OURS = "dlas"
 
 EVERYTHING = "*"
+
+DECIDE_NO_RESULT = MappingProxyType(
+    {
+        "filelock": "keeps processes apart",
+        "psutil": "tells of the machine, which counts as the target",
+        "pydantic": "checks what documents hold and changes nothing of it",
+        "tqdm": "shows how far the work is",
+        "ziglang": "links, and what links a library changes nothing that it computes",
+    }
+)
+"""Packages whose versions do not count, and why."""
+
+IMPORT_ERRORS = frozenset({"ImportError", "ModuleNotFoundError", "Exception", "BaseException"})
 
 Read = Callable[[Path], bytes]
 
@@ -53,12 +74,16 @@ class _Import:
     name: str
     used: frozenset[str]
     """The attributes that are read of it; `EVERYTHING` where it is used in another way."""
+    needed_at: int = 0
+    """The line of an import that must succeed; 0 of one that may be of no use."""
 
 
 @dataclass(frozen=True)
 class _Source:
     digest: str
     imports: tuple[_Import, ...]
+    unseen: tuple[int, ...]
+    """The lines that import a module by a name which is no text in the source."""
     exports: Mapping[str, tuple[str, str]] | None
     """Of an `__init__` that only re-exports: the name to the module and the name there."""
 
@@ -66,8 +91,9 @@ class _Source:
 def code_of(roots: Iterable[str], read: Read | None = None) -> Code:
     """The code behind the modules `roots` (dotted names). `read` gives a file's content.
 
-    UserError for a root that is no module, for source that can't be read, and where a file was changed since
-    this process first read it: what runs here may be the older one.
+    UserError for a root that is no module, for a user's module that imports one in vain, for source that
+    can't be read, and where a file was changed since this process first read it: what runs here may be the
+    older one.
     """
     closure = _Closure(read or as_first_read)
     for root in sorted(set(roots)):
@@ -91,6 +117,17 @@ def as_first_read(path: Path) -> bytes:
             remedy="start again; the finished stages are kept",
         )
     return content
+
+
+def remember(roots: Iterable[str]) -> None:
+    """Read this package and the code behind `roots` now, so that changing it from here on is noticed.
+
+    Keys are made one stage after the other, while Python imports most modules at the start. UserError as
+    `code_of`.
+    """
+    for path in sorted(Path(__file__).parents[1].rglob("*.py")):
+        as_first_read(path)
+    code_of(roots)
 
 
 class _Closure:
@@ -121,13 +158,15 @@ class _Closure:
         """The module and the packages around it; what they import waits."""
         if module in self._modules or _is_standard(module):
             return
+        package = _installed(module)
+        if package:
+            counted = {name: package[name] for name in package if name not in DECIDE_NO_RESULT}
+            self._packages.update(counted)
+            return
         spec = _located(module)
         if spec is None:
-            self._modules[module] = "missing"
-            return
-        package = _installed(module, spec)
-        if package:
-            self._packages.update(package)
+            if module not in DECIDE_NO_RESULT:
+                self._modules[module] = "missing"
             return
         for around in _packages_around(module):
             if self._exports(around) is None:
@@ -137,6 +176,10 @@ class _Closure:
             return  # a namespace package: a folder without code of its own
         source = self._source(module, spec)
         self._modules[module] = source.digest
+        if module.partition(".")[0] != OURS:
+            _require_found(source.imports, path)
+            for line in source.unseen:
+                _warn_of_unseen(path, line)
         self._waiting += source.imports
 
     def _add_import(self, wanted: _Import) -> None:
@@ -190,7 +233,7 @@ class _Closure:
         package = module if spec.submodule_search_locations is not None else module.rpartition(".")[0]
         content = self._read(path)
         if path.suffix != ".py":
-            return _Source(hashlib.sha256(content).hexdigest(), (), None)
+            return _Source(hashlib.sha256(content).hexdigest(), (), (), None)
         try:
             return _parsed(content, package)
         except SyntaxError as error:
@@ -203,7 +246,31 @@ def _parsed(content: bytes, package: str) -> _Source:
     tree = ast.parse(content)
     nodes = list(_running(tree))
     digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-    return _Source(digest, tuple(_imports(nodes, package)), _exports(tree, package))
+    unseen = sorted(call.lineno for call in _import_calls(nodes) if not _called_for(call, package))
+    return _Source(digest, tuple(_imports(nodes, package)), tuple(unseen), _exports(tree, package))
+
+
+def _require_found(imports: Iterable[_Import], path: Path) -> None:
+    for each in imports:
+        module = each.module
+        if each.needed_at and not (_is_standard(module) or _is_module(module) or _installed(module)):
+            raise UserError(
+                f"line {each.needed_at} imports '{module}', and there is no such module",
+                key=str(path),
+                remedy="install it or add its folder to PYTHONPATH; or, where the work goes without it, "
+                "catch ImportError around the import",
+            )
+
+
+@cache
+def _warn_of_unseen(path: Path, line: int) -> None:
+    """Once in a process."""
+    log.warning(
+        "%s, line %d, imports a module whose name is no text there: when that module changes, stored results "
+        "are taken for those of the changed one. Write its name there, or import it, for its code to count",
+        path,
+        line,
+    )
 
 
 def _running(tree: ast.AST) -> Iterator[ast.AST]:
@@ -234,39 +301,88 @@ def _kept(statement: ast.AST) -> list[ast.AST]:
 
 def _imports(nodes: list[ast.AST], package: str) -> Iterator[_Import]:
     used = _attributes(nodes)
+    optional = _optional(nodes)
     for node in nodes:
         if isinstance(node, ast.Import):
             for alias in node.names:
                 whole = alias.asname is None and "." in alias.name
                 read = frozenset({EVERYTHING}) if whole else used(alias.asname or alias.name)
-                yield _Import(alias.name, "", read)
+                yield _Import(alias.name, "", read, 0 if node in optional else node.lineno)
         elif isinstance(node, ast.ImportFrom):
             module = _absolute(node, package)
             for alias in node.names:
-                yield _Import(module, alias.name, used(alias.asname or alias.name))
+                read = used(alias.asname or alias.name)
+                yield _Import(module, alias.name, read, 0 if node in optional else node.lineno)
         else:
-            for name in _named(node):
+            for name in _started(node):
                 yield _Import(name, "", frozenset({EVERYTHING}))
+    for call in _import_calls(nodes):
+        if name := _called_for(call, package):
+            yield _Import(name, "", frozenset({EVERYTHING}), 0 if call in optional else call.lineno)
+
+
+def _optional(nodes: list[ast.AST]) -> set[ast.AST]:
+    """What stands under a condition, or where a failed import is caught."""
+    return {inner for node in nodes if _may_be_skipped(node) for inner in ast.walk(node)}
+
+
+def _may_be_skipped(node: ast.AST) -> bool:
+    if isinstance(node, ast.Try):
+        return any(handler.type is None or _names(handler.type) & IMPORT_ERRORS for handler in node.handlers)
+    if isinstance(node, ast.With):
+        return any(
+            "suppress" in _names(item.context_expr) and _names(item.context_expr) & IMPORT_ERRORS
+            for item in node.items
+        )
+    return isinstance(node, ast.If)
+
+
+def _names(expression: ast.AST) -> set[str]:
+    """Every name in it, with those of attributes."""
+    return {getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(expression)}
 
 
 def _absolute(node: ast.ImportFrom, package: str) -> str:
-    if not node.level:
-        return node.module or ""
+    return _resolved("." * node.level + (node.module or ""), package)
+
+
+def _resolved(name: str, package: str) -> str:
+    """The absolute name; one that begins with dots is taken from `package`."""
+    relative = name.lstrip(".")
+    level = len(name) - len(relative)
+    if not level:
+        return name
     parts = package.split(".")
-    around = parts[: len(parts) - node.level + 1]
-    return ".".join([*around, node.module] if node.module else around)
+    around = parts[: len(parts) - level + 1]
+    return ".".join([*around, relative] if relative else around)
 
 
-def _named(node: ast.AST) -> list[str]:
-    """The modules that are named as text where Python is told to run or to import one."""
-    if isinstance(node, ast.List | ast.Tuple):
-        texts = [each.value if isinstance(each, ast.Constant) else None for each in node.elts]
-        return [module for flag, module in pairwise(texts) if flag == "-m" and isinstance(module, str)]
-    if isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-        called = getattr(node.func, "id", getattr(node.func, "attr", ""))
-        name = node.args[0].value
-        return [name] if called in ("import_module", "__import__") and isinstance(name, str) else []
-    return []
+def _started(node: ast.AST) -> list[str]:
+    """The modules that are named as text where Python is told to run one."""
+    if not isinstance(node, ast.List | ast.Tuple):
+        return []
+    texts = [each.value if isinstance(each, ast.Constant) else None for each in node.elts]
+    return [module for flag, module in pairwise(texts) if flag == "-m" and isinstance(module, str)]
+
+
+def _import_calls(nodes: list[ast.AST]) -> list[ast.Call]:
+    """Where a function of Python's imports what it is told."""
+    calls = [node for node in nodes if isinstance(node, ast.Call)]
+    functions = ("import_module", "__import__")
+    return [call for call in calls if getattr(call.func, "id", getattr(call.func, "attr", "")) in functions]
+
+
+def _called_for(call: ast.Call, package: str) -> str:
+    """The module that such a call imports; "" where the source does not tell."""
+    given = dict(enumerate(call.args)) | {each.arg: each.value for each in call.keywords}
+    name, start = given.get(0, given.get("name")), given.get(1, given.get("package"))
+    if not (isinstance(name, ast.Constant) and isinstance(name.value, str)):
+        return ""
+    if not name.value.startswith("."):
+        return name.value
+    if isinstance(start, ast.Constant) and isinstance(start.value, str):
+        return _resolved(name.value, start.value)
+    return _resolved(name.value, package) if getattr(start, "id", "") in ("__package__", "__name__") else ""
 
 
 def _attributes(nodes: list[ast.AST]) -> Callable[[str], frozenset[str]]:
@@ -342,9 +458,9 @@ def _site_folders() -> tuple[Path, ...]:
     return tuple(Path(folder).resolve() for folder in {*folders, *site.getsitepackages()})
 
 
-def _installed(module: str, spec: ModuleSpec) -> Mapping[str, str]:
+def _installed(module: str) -> Mapping[str, str]:
     """The distributions that an installed module belongs to, with their versions; none of code that is not
-    installed, and of this package."""
+    installed, and of this package. A module that its package makes as it runs belongs to them too."""
     top = module.partition(".")[0]
     return {} if top == OURS else _distributions(top, tuple(sys.path))
 

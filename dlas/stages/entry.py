@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from dlas.errors import UserError
 from dlas.stages.key import key_of
 
 ENTRY = "entry.json"
@@ -26,6 +27,10 @@ Inputs = Mapping[str, Any]
 
 class Damaged(ValueError):
     """Tells what of a stored result is not as it was stored."""
+
+
+class Newer(UserError):
+    """Tells of a stored result that a later version of dlas wrote: it may be whole, and stays where it is."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +58,15 @@ def write(folder: Path, stage: str, inputs: Inputs) -> None:
 
 
 def read(folder: Path) -> Entry:
-    """What is written about the result in `folder`; `Damaged` where that is missing or makes no sense."""
+    """What is written about the result in `folder`; `Damaged` where that is missing or makes no sense, and
+    `Newer`."""
     try:
         document = json.loads((folder / ENTRY).read_bytes())
-        if document["version"] != VERSION:
-            raise Damaged(f"{ENTRY} has version {document['version']!r}, and this one reads {VERSION}")
+        version = document["version"]
+        if version != VERSION:
+            if isinstance(version, int) and version > VERSION:
+                raise _newer(folder, version)
+            raise Damaged(f"{ENTRY} has version {version!r}, and this one reads {VERSION}")
         found = Entry(document["stage"], document["inputs"], document["files"], document["created"])
         if key_of(found.inputs) != folder.name:
             raise Damaged(f"the inputs in {ENTRY} are not those of its key")
@@ -67,7 +76,7 @@ def read(folder: Path) -> Entry:
 
 
 def damage(folder: Path) -> str:
-    """What is not as it was stored, "" where everything is."""
+    """What is not as it was stored, "" where everything is; `Newer` where this version cannot tell."""
     try:
         sealed = read(folder).files
         found = _files(folder)
@@ -79,6 +88,14 @@ def damage(folder: Path) -> str:
     except (Damaged, OSError) as error:
         return str(error)
     return ""
+
+
+def _newer(folder: Path, version: int) -> Newer:
+    return Newer(
+        f"a later version of dlas stored this: its {ENTRY} has version {version}, this one reads {VERSION}",
+        key=str(folder),
+        remedy="use that version here, or another folder by artifacts=",
+    )
 
 
 def touch(folder: Path) -> None:

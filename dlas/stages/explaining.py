@@ -102,11 +102,12 @@ def _read(folder: Path) -> Entry:
 
 
 def _others(root: Path, here: Path) -> dict[Path, Entry]:
-    """What the other results of the same stage tell; those that an earlier version made tell nothing."""
+    """What the other results of the same stage tell; those that another version made tell
+    nothing."""
     found = {}
     for other in contents.results(root):
         if other.path != here and other.path.parent == here.parent:
-            with suppress(entry.Damaged):
+            with suppress(entry.Damaged, entry.Newer):
                 found[other.path] = entry.read(other.path)
     return found
 

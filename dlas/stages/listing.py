@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from dlas.stages.contents import Stored
 from dlas.stages.units import age_text, size_text
-from dlas.stages.uses import Use
+from dlas.stages.uses import Uses
 
 HEADINGS = ("result", "size", "last used", "runs")
 
 
-def table(results: Sequence[Stored], uses: Mapping[str, Sequence[Use]], now: float) -> str:
+def table(results: Sequence[Stored], uses: Uses, now: float) -> str:
     """A line a result, the last used first, and their sum."""
     if not results:
         return "nothing is stored"

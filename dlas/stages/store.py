@@ -43,7 +43,8 @@ class StageStore:
         """The result of the stage, made now unless an earlier run finished it.
 
         Two processes asking for the same result make it once: the second waits. A stored result that is not
-        as it was stored is set aside, with a warning, and made again; nothing else is.
+        as it was stored is set aside, with a warning, and made again; nothing else is. UserError for one that
+        a later version of dlas stored.
         """
         inputs = inputs_of(stage)
         folder = self.root / stage.stage / key_of(inputs)

@@ -70,5 +70,5 @@ def has_parameters(algorithm: str) -> bool:
 
 
 def is_searchable(algorithm: str) -> bool:
-    """Whether the algorithm  is written in TE, whose schedules a tuner can search."""
+    """Whether the algorithm is written in TE, whose schedules a tuner can search."""
     return hasattr(ALGORITHMS.load(algorithm), "compute")

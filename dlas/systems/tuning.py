@@ -18,9 +18,10 @@ from dlas.hardware.target import Target
 from dlas.registry import TUNERS
 from dlas.systems.kernels import has_parameters
 from dlas.systems.old_records import with_lasting_names
-from dlas.systems.tuners import parameters, transfer
+from dlas.systems.tuners import parameters
 from dlas.systems.tuners.search import SearchSettings
 from dlas.systems.tuners.task import Schedules, Tuning, TuningTask
+from dlas.systems.tuners.transferring import TransferSettings, without_relatives
 from dlas.systems.tuning_store import TuningStore
 
 SCHEDULES, PARAMETERS = "log.json", "parameters.json"
@@ -49,7 +50,7 @@ def tune(
     """
     tuner = TUNERS.load(settings.registered)
     mine, others = _split(tasks)
-    if mine and isinstance(settings, transfer.Settings):
+    if mine and isinstance(settings, TransferSettings):
         found = parameters.transfer(mine, target, settings.candidates, folder / PARAMETERS, store)
         return _together(found, tuner.tune(others, target, settings, folder / SCHEDULES, store))
     if not (mine and isinstance(settings, SearchSettings)):
@@ -77,8 +78,8 @@ def best_schedules(
         return schedules
     mine, others = _split(tasks)
     by_parameters = parameters.best_schedules(folder / PARAMETERS, mine, target, foreign=foreign)
-    if module is transfer:
-        by_parameters = transfer.without_relatives(by_parameters, folder / PARAMETERS, parameters.read)
+    if issubclass(module.Settings, TransferSettings):
+        by_parameters = without_relatives(by_parameters, folder / PARAMETERS, parameters.read)
     by_schedule: Schedules = module.best_schedules(folder / SCHEDULES, others, target, foreign=foreign)
     return Schedules(
         {**by_parameters.found, **by_schedule.found},

@@ -6,38 +6,24 @@ Records and logs are MetaSchedule's own: each tuner's are of use to the other.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dlas import config
 from dlas.hardware.target import Target
 from dlas.systems.tuners import metaschedule
 from dlas.systems.tuners.metaschedule import VERSION, measured, read, request
 from dlas.systems.tuners.relatives import relatives_of
-from dlas.systems.tuners.search import NOT_MEASURED, Searcher, measure_new
-from dlas.systems.tuners.task import Record, Schedules, Tuning, TuningTask
-from dlas.systems.tuning_store import TuningStore, whole_lines
+from dlas.systems.tuners.search import Searcher, measure_new
+from dlas.systems.tuners.task import Schedules, Tuning, TuningTask
+from dlas.systems.tuners.transferring import TransferSettings, without_relatives
+from dlas.systems.tuning_store import TuningStore
 
-NO_RELATIVE = "the store has no schedule of a similar layer that fits"
-
-
-@dataclass(frozen=True)
-class Settings(config.Tuner):
-    """How many schedules of its relatives a layer tries."""
-
-    candidates: int = 4
-
-    def __post_init__(self) -> None:
-        enough = self.candidates >= 1
-        config.require(
-            enough, "tuner.candidates", f"{self.candidates} is too few", "1 or more; or tuner=none"
-        )
+Settings = TransferSettings
 
 
 def tune(
-    tasks: Sequence[TuningTask], target: Target, settings: Settings, log: Path, store: TuningStore
+    tasks: Sequence[TuningTask], target: Target, settings: TransferSettings, log: Path, store: TuningStore
 ) -> Tuning:
     """Measure `settings.candidates` of each task that the store has no time of: see
     dlas.systems.tuners.search.
@@ -62,13 +48,3 @@ def best_schedules(
 ) -> Schedules:
     """As MetaSchedule's; of a task that the log has nothing of, that it had no relative."""
     return without_relatives(metaschedule.best_schedules(log, tasks, target, foreign=foreign), log, read)
-
-
-def without_relatives(schedules: Schedules, log: Path, read: Callable[[str], Record]) -> Schedules:
-    """The same, with the reason for tasks that the log has nothing of: that they had no relative."""
-    measured = {read(line).task for line in whole_lines(log.read_text())} if log.exists() else set()
-    named = {
-        key: NO_RELATIVE if reason == NOT_MEASURED and key not in measured else reason
-        for key, reason in schedules.missing.items()
-    }
-    return replace(schedules, missing=named)
