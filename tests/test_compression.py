@@ -22,7 +22,7 @@ from dlas.models.resnet import resnet18
 from dlas.models.vgg import VGG, vgg16
 
 SHAPE = (3, 32, 32)
-PRUNING = channel_pruning.Settings("channel_pruning", "dlas.compression.channel_pruning")
+PRUNING = channel_pruning.Settings("channel_pruning")
 
 
 def tiny() -> VGG:

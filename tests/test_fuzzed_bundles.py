@@ -233,7 +233,7 @@ def test_a_program_in_tvm_s_json_that_changed_is_read_or_refused(
     file = copy.model / "program.json"
     with written(file, changed(data, file.read_bytes())):
         try:
-            program.load(copy.model)
+            program.load_from_bundle(copy.model, copy.model)
         except UserError as error:
             assert_one_message(error)
 

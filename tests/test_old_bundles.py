@@ -88,7 +88,8 @@ def test_the_config_of_an_old_bundle_is_the_stack_that_it_was(name: str) -> None
 
 @each
 def test_a_program_is_written_with_names_and_a_version(name: str, tmp_path: Path) -> None:
-    program.save(program.load(SCHEMA1 / name / "model"), tmp_path)
+    model = SCHEMA1 / name / "model"
+    program.save(program.load_from_bundle(model, model), tmp_path)
     assert "dlas." not in (tmp_path / program.LAYERS).read_text()
     assert json.loads((tmp_path / program.LAYERS).read_text())["schema"] == 2
     assert program.load_layers(tmp_path) == program.load_layers(SCHEMA1 / name / "model")

@@ -22,8 +22,8 @@ from dlas.models.mobilenetv2 import mobilenetv2
 from dlas.models.resnet import resnet20
 from dlas.models.vgg import VGG
 
-WEIGHTS = weight_pruning.Settings("weight_pruning", "dlas.compression.weight_pruning")
-BLOCKS = block_pruning.Settings("block_pruning", "dlas.compression.block_pruning")
+WEIGHTS = weight_pruning.Settings("weight_pruning")
+BLOCKS = block_pruning.Settings("block_pruning")
 TRAIN = config.Train(epochs=5)
 SHAPE = (3, 32, 32)
 

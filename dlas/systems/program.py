@@ -97,16 +97,20 @@ def save(program: LoweredProgram, folder: Path) -> None:
     )
 
 
-def load(folder: Path, weights: Path | None = None) -> LoweredProgram:
-    """Read what `save` wrote, or an earlier version; its arrays from the folder `weights`, where they lie
-    elsewhere. UserError for a list of layers that is none, and a program that TVM could not read safely."""
+def load(folder: Path) -> LoweredProgram:
+    """Read what `save` wrote on this machine; UserError for a list of layers that is none."""
+    return _loaded(tvm.ir.load_json((folder / PROGRAM).read_text()), folder, folder)
+
+
+def load_from_bundle(folder: Path, weights: Path) -> LoweredProgram:
+    """Read what `save` wrote, or an earlier version, somewhere; its arrays are in the folder `weights`.
+    UserError for a list of layers that is none, and a program that TVM could not read safely."""
+    return _loaded(saved_module.load(folder / PROGRAM), folder, weights)
+
+
+def _loaded(module: tvm.IRModule, folder: Path, weights: Path) -> LoweredProgram:
     layers, parameters = load_layers(folder)
-    return LoweredProgram(
-        module=saved_module.load(folder / PROGRAM),
-        layers=layers,
-        parameters=parameters,
-        arrays=load_file((weights or folder) / WEIGHTS),
-    )
+    return LoweredProgram(module, layers, parameters, load_file(weights / WEIGHTS))
 
 
 def load_layers(folder: Path) -> tuple[tuple[ConvLayer, ...], tuple[Parameter, ...]]:

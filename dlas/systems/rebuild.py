@@ -69,7 +69,7 @@ def rebuilt(
     larger_sizes = tuple(batch_sizes)
     chosen = choices.read(bundle.tuning / choices.FILE)
     _require_trusted(bundle, chosen.tuner, larger_sizes, trusted)
-    lowered = program.load(bundle.model)
+    lowered = program.load_from_bundle(bundle.model, bundle.model)
     tasks = kernel_tasks(lowered)
     kept = {choice.kernel: tasks[choice.kernel] for choice in chosen.kernels if choice.tuned}
     destination.mkdir(parents=True)
@@ -89,7 +89,7 @@ def rebuilt(
     build_library(lowered, tuned, target, opt_level, library)
     larger = {size: destination / bundle.library_of(size).name for size in larger_sizes}
     for size, path in larger.items():
-        enlarged = program.load(bundle.program_of(size), bundle.model)
+        enlarged = program.load_from_bundle(bundle.program_of(size), bundle.model)
         build_library(enlarged, {}, target, opt_level, path)
     beside = bundle.yardstick
     if _code(target) != _code(made_for) and beside.exists():
