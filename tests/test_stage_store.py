@@ -346,6 +346,8 @@ def users_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (folder / "users_blocks.py").write_text(BLOCKS)
     (folder / "users_net.py").write_text(FACTORY)
+    for name in ("users_net", "users_blocks"):
+        monkeypatch.delitem(sys.modules, name, raising=False)  # of another test's folder
     monkeypatch.syspath_prepend(folder)
     return folder
 
@@ -392,6 +394,7 @@ def test_a_helper_that_is_edited_while_a_run_is_at_work_is_noticed(
         "model.factory=users_editing.net",
         "dataset=digits",
         "train.epochs=0",
+        "tuner=none",
         f"artifacts={tmp_path}",
     ]
     with initialize_config_dir(str(config.config_folder()), version_base="1.3"):
