@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from elsewhere import Ask
-from layers import search_task
+from layers import allow, search_task
 from measuring import measuring
 from results import mean_seconds
 from seeding import seeds, steps_in
@@ -39,11 +39,13 @@ NOTHING_TO_MEASURE = "All states are invalid"
 
 
 def tune(request: Mapping[str, Any], report: Report, ask: Ask) -> None:
-    """Measure candidates until the log holds `trials` records of these tasks, each reported as it comes.
+    """Measure candidates until the log holds `trials` records of these tasks, each reported as it comes. It
+    may hold records of other layers too, by one of the request's `algorithms`.
 
     A layer that has `relatives` starts from them, before any search.
     """
     log, trials = Path(request["log"]), request["trials"]
+    allow(request["algorithms"])
     tasks = [search_task(task, request["target"]) for task in request["tasks"]]
     weights = {task.workload_key: asked["count"] for task, asked in zip(tasks, request["tasks"], strict=True)}
     progress = Progress(tasks, weights, report)

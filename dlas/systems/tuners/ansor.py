@@ -87,10 +87,11 @@ def tune(
         "seeds": SEEDS,
     }
     shelf = store.shelf(VERSION, target)
+    known = {"algorithms": sorted({task.algorithm for task in tasks}), "search": options, "seed": SEED}
 
     def measure(tasks: Sequence[TuningTask], trials: int, log: Path) -> Generator[dict[str, Any], None, None]:
         relatives = relatives_of(tasks, shelf, read, SEEDS)
-        asked = {"trials": trials, "relatives": relatives, "search": options, "seed": SEED}
+        asked = {**known, "trials": trials, "relatives": relatives}
         with closing(_measured(_request("tune", tasks, target, log, **asked), target)) as told:
             for answer in told:
                 if "refused" in answer:
