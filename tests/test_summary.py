@@ -14,7 +14,7 @@ def point(model: str, latency: float | None, status: str = "FINISHED", **more: s
         }
     params = {"model.name": model, "model.factory": f"x.{model}", "algo.name": "direct", "seed": "0", **more}
     error = {"dlas.error": "the cat sat on it"} if status == "FAILED" else {}
-    return Record(f"id-of-{model}", f"run of {model}", status, params, metrics, error)
+    return Record(f"id-of-{model}", f"run of {model}", status, params, metrics, error, ended=0.0)
 
 
 def row(text: str, run_id: str) -> str:

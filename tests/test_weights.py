@@ -238,7 +238,8 @@ def test_a_file_without_weights_is_refused(content: object, digits: ImageDataset
         (["dataset=folder", "dataset.size=5"], "dataset.size", "8 to 1024"),
         (["dataset=imagenet", "dataset.test_limit=0"], "dataset.test_limit", "1 or more"),
         (["+dataset.limt=3"], "dataset.limt", "known keys of dataset"),
-        (["dataset.module=dlas.errors"], "dataset.module", "dlas.config.Dataset"),
+        (["dataset.module=small_networks"], "dataset.module", "dlas.config.Dataset"),
+        (["dataset.module=dlas.errors"], "dataset.module", "one of: cifar10"),
     ],
 )
 def test_what_cannot_work_is_refused_before_anything_starts(
