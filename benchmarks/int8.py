@@ -20,7 +20,7 @@ from turns import in_turn
 
 from dlas import config
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.target import Target, resolve
+from dlas.hardware.targets.target import Target, resolve
 
 FLOAT32 = ("direct", "gemm", "spatial_pack")
 INT8 = ("direct_int8", "gemm_int8", "spatial_pack_int8")

@@ -30,9 +30,9 @@ from turns import in_turn
 
 from dlas import config, models
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.target import Target, resolve, tvm_target
-from dlas.systems import kernels
-from dlas.systems.program import ConvLayer
+from dlas.hardware.targets.target import Target, resolve, tvm_target
+from dlas.systems.program import kernels
+from dlas.systems.program.program import ConvLayer
 
 ALGORITHMS = ("direct", "gemm", "spatial_pack")
 NETWORKS = {

@@ -23,16 +23,16 @@ from torch import nn
 from turns import in_turn
 
 from dlas import config, models
-from dlas.hardware.target import Target, resolve
+from dlas.hardware.targets.target import Target, resolve
 from dlas.models.batch_norm import fold_batch_norm
 from dlas.models.quantized import Quantized, observed
-from dlas.systems import choosing
-from dlas.systems.building import build_library
-from dlas.systems.choosing import Kind
-from dlas.systems.importing import import_network
-from dlas.systems.lowering import lowered
-from dlas.systems.program import LoweredProgram
-from dlas.systems.sites import conv_sites
+from dlas.systems.choices import fastest
+from dlas.systems.choices.fastest import Kind
+from dlas.systems.choices.lowering import lowered
+from dlas.systems.compilers.tvm.building import build_library
+from dlas.systems.graph.importing import import_network
+from dlas.systems.graph.sites import conv_sites
+from dlas.systems.program.program import LoweredProgram
 
 FLOAT32 = ("direct", "gemm", "spatial_pack", "winograd_f2", "winograd_f4")
 INT8 = ("direct", "gemm", "spatial_pack")
@@ -101,7 +101,7 @@ def by_fastest(
     imported = import_network(network, image.shape)
     sites = conv_sites(imported)
     kinds = [Kind(algorithm, "dense") for algorithm in algorithms]
-    chosen = choosing.choose(imported, sites, kinds, target, OPT_LEVEL, image.numpy(), scratch)
+    chosen = fastest.choose(imported, sites, kinds, target, OPT_LEVEL, image.numpy(), scratch)
     return lowered(imported, sites, chosen.layers)
 
 

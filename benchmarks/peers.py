@@ -33,14 +33,14 @@ from torch import nn
 from turns import in_turn
 
 from dlas import config, models
-from dlas.hardware.deployment import exclusive_board
-from dlas.hardware.kernel_session import relative_error
-from dlas.hardware.target import Target, resolve
+from dlas.hardware.sessions.single_kernels import relative_error
+from dlas.hardware.targets.target import Target, resolve
+from dlas.hardware.timing.deployment import exclusive_board
 from dlas.models.batch_norm import fold_batch_norm
-from dlas.systems import program
-from dlas.systems.program import LoweredProgram
-from dlas.systems.tuners import metaschedule
-from dlas.systems.tuning_store import TuningStore
+from dlas.systems.program import program
+from dlas.systems.program.program import LoweredProgram
+from dlas.systems.tuners.common.tuning_store import TuningStore
+from dlas.systems.tuners.metaschedule import tuner as metaschedule
 
 PEERS = ("onnx", "onnxruntime", "onnxscript")
 ONNX, EAGER, UNTUNED, TUNED = "ONNX Runtime", "PyTorch eager", "untuned", "tuned"

@@ -32,9 +32,9 @@ from dlas import config
 from dlas.algorithms.layout import physical_shape
 from dlas.algorithms.sparse.formats import random_weight
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.target import Target, resolve, tvm_target
-from dlas.systems import kernels
-from dlas.systems.program import ConvLayer
+from dlas.hardware.targets.target import Target, resolve, tvm_target
+from dlas.systems.program import kernels
+from dlas.systems.program.program import ConvLayer
 
 DENSE = ("direct", "gemm", "spatial_pack")
 WINOGRAD = ("winograd_f2", "winograd_f4")

@@ -21,11 +21,12 @@ import tuned
 from tuned import NETWORKS
 
 from dlas import config
-from dlas.hardware.target import Target, resolve
-from dlas.systems.program import LoweredProgram
-from dlas.systems.tuners import metaschedule, transfer
-from dlas.systems.tuners.task import TuningTask
-from dlas.systems.tuning_store import TuningStore
+from dlas.hardware.targets.target import Target, resolve
+from dlas.systems.program.program import LoweredProgram
+from dlas.systems.tuners import transfer
+from dlas.systems.tuners.common.task import TuningTask
+from dlas.systems.tuners.common.tuning_store import TuningStore
+from dlas.systems.tuners.metaschedule import tuner as metaschedule
 
 
 def main() -> None:

@@ -10,14 +10,14 @@ import numpy as np
 import torch
 
 from dlas import config, models
-from dlas.hardware.race import race
-from dlas.hardware.target import Target
+from dlas.hardware.targets.target import Target
+from dlas.hardware.timing.race import race
 from dlas.models.batch_norm import fold_batch_norm
-from dlas.systems import selection
-from dlas.systems.building import build_library
-from dlas.systems.lowering import lower
-from dlas.systems.program import LoweredProgram
-from dlas.systems.tuners.task import Schedules, TuningTask
+from dlas.systems.choices import scheduling
+from dlas.systems.choices.lowering import lower
+from dlas.systems.compilers.tvm.building import build_library
+from dlas.systems.program.program import LoweredProgram
+from dlas.systems.tuners.common.task import Schedules, TuningTask
 
 NETWORKS = {**layers.NETWORKS, "resnet20": ("dlas.models.resnet.resnet20", 32)}
 OPT_LEVEL = 3
@@ -32,13 +32,13 @@ def program(network: str, algorithm: str) -> LoweredProgram:
 
 def tasks(lowered: LoweredProgram) -> list[TuningTask]:
     """What there is to tune in it."""
-    return [*selection.kernel_tasks(lowered).values()]
+    return [*scheduling.kernel_tasks(lowered).values()]
 
 
 def library(lowered: LoweredProgram, schedules: Schedules, target: Target, folder: Path) -> Path:
     """The network built with each schedule that is right and faster in it, in the new `folder`."""
     folder.mkdir()
-    _, kernels = selection.choose(lowered, schedules, target, OPT_LEVEL, folder)
+    _, kernels = scheduling.choose(lowered, schedules, target, OPT_LEVEL, folder)
     path = folder / "network.so"
     build_library(lowered, kernels, target, OPT_LEVEL, path)
     return path

@@ -25,16 +25,16 @@ from layers import NETWORKS, RANDOM, layers_of, short
 
 from dlas import config
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.candidates import Timed, time_candidates
-from dlas.hardware.deployment import exclusive_board
-from dlas.hardware.target import Target, resolve, tvm_target
-from dlas.registry import ALGORITHMS
-from dlas.systems import linking
-from dlas.systems.operands import arguments, representative_weight, tolerance
-from dlas.systems.tuners import parameters
-from dlas.systems.tuners.parameter_space import of_tasks, space
-from dlas.systems.tuners.task import DENSE, TuningTask, rounded_density
-from dlas.systems.tuning_store import TuningStore
+from dlas.hardware.targets.target import Target, resolve, tvm_target
+from dlas.hardware.timing.candidates import Timed, time_candidates
+from dlas.hardware.timing.deployment import exclusive_board
+from dlas.plugins.registry import ALGORITHMS
+from dlas.systems.compilers.tvm import linking
+from dlas.systems.program.operands import arguments, representative_weight, tolerance
+from dlas.systems.tuners.common.task import DENSE, TuningTask, rounded_density
+from dlas.systems.tuners.common.tuning_store import TuningStore
+from dlas.systems.tuners.parameters import tuner as parameters
+from dlas.systems.tuners.parameters.space import of_tasks, space
 
 KINDS = ("csr:0.8", "csr:0.9", "bsr8x1:0.8", "int8")
 

@@ -24,10 +24,11 @@ from layers import ALGORITHMS
 from tuned import NETWORKS
 
 from dlas import config
-from dlas.hardware.target import Target, resolve
-from dlas.systems.program import LoweredProgram
-from dlas.systems.tuners import ansor, metaschedule
-from dlas.systems.tuning_store import TuningStore, whole_lines
+from dlas.hardware.targets.target import Target, resolve
+from dlas.systems.program.program import LoweredProgram
+from dlas.systems.tuners.ansor import tuner as ansor
+from dlas.systems.tuners.common.tuning_store import TuningStore, whole_lines
+from dlas.systems.tuners.metaschedule import tuner as metaschedule
 
 TUNERS = {"ansor": ansor, "metaschedule": metaschedule}
 

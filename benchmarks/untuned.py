@@ -12,8 +12,8 @@ from tvm import te
 
 from dlas import config
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.target import Target, resolve, tvm_target
-from dlas.registry import ALGORITHMS
+from dlas.hardware.targets.target import Target, resolve, tvm_target
+from dlas.plugins.registry import ALGORITHMS
 
 COMPARED = ("direct", "gemm", "spatial_pack")
 LAYER = ConvWorkload(1, 64, 32, 32, 64, (3, 3), padding=(1, 1, 1, 1))

@@ -31,8 +31,8 @@ from pathlib import Path
 
 from dlas import config
 from dlas.errors import UserError
-from dlas.hardware import board_server, virtual_board
-from dlas.hardware.session import keep_torch_out
+from dlas.hardware.boards import board_server, virtual_board
+from dlas.hardware.sessions.session import keep_torch_out
 
 FAILED, MISTAKE, STOPPED = 1, 2, 130
 
@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def start(arguments: list[str]) -> None:
     """Start a virtual board, installed if need be."""
-    from dlas.hardware.target import resolve
+    from dlas.hardware.targets.target import resolve
 
     options = config.options(Options, arguments)
     declared = _declared(options)

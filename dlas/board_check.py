@@ -12,11 +12,13 @@ import numpy as np
 
 from dlas import bundle, config
 from dlas.bundle import Bundle
-from dlas.hardware import deployment, measurement, reached, reference, self_test, target
-from dlas.hardware.comparison import ENOUGH_SESSIONS, Outcome
-from dlas.hardware.deployment import Yardstick
-from dlas.hardware.measurement import Measurement
-from dlas.hardware.target import Address, Target
+from dlas.hardware.results import measurement, reference, self_test
+from dlas.hardware.results.comparison import ENOUGH_SESSIONS, Outcome
+from dlas.hardware.results.measurement import Measurement
+from dlas.hardware.targets import reached, target
+from dlas.hardware.targets.target import Address, Target
+from dlas.hardware.timing import deployment
+from dlas.hardware.timing.deployment import Yardstick
 
 LARGEST_RATE = 0.05
 """Of false alarms: the level of the test that every comparison makes."""
@@ -100,7 +102,7 @@ def report(found: Sequence[Measurement]) -> str:
 
 
 def _subject(options: Options, protocol: config.Timing, scratch: Path) -> Subject:
-    from dlas.systems import yardstick
+    from dlas.systems.compilers.tvm import yardstick
 
     verified = _verified(options)
     board = _board(options, verified)

@@ -6,36 +6,41 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlas import bundling, config, datasets, models, weights_file
+from dlas import config, datasets, models
+from dlas.bundle import writing
 from dlas.config.rules import UNTUNED
 from dlas.datasets.dataset import ImageDataset
-from dlas.hardware import deployment, kernels, reference, target
-from dlas.hardware.deployment import Yardstick
-from dlas.hardware.target import Target
+from dlas.files import weights_file
+from dlas.files.weights_file import WeightsFile
+from dlas.hardware.results import reference
+from dlas.hardware.targets import target
+from dlas.hardware.targets.target import Target
+from dlas.hardware.timing import deployment, single_kernels
+from dlas.hardware.timing.deployment import Yardstick
 from dlas.models.untrained import Architecture, Untrained
-from dlas.stages import code
 from dlas.stages.batches import Enlarge
 from dlas.stages.compression import Compress
 from dlas.stages.deployment import Deploy, Deployed
 from dlas.stages.fastest_program import LowerFastest
 from dlas.stages.given_weights import TakeWeights
-from dlas.stages.kernels import Kernels
+from dlas.stages.kernels.chosen import Kernels
+from dlas.stages.kernels.tuned import ChooseKernels
+from dlas.stages.kernels.tuning import Tune, Tuned
+from dlas.stages.kernels.untuned import KeepUntuned
 from dlas.stages.library import Build, Library
 from dlas.stages.network import Network
 from dlas.stages.program import Lower, Lowered
 from dlas.stages.stage import Kept
-from dlas.stages.store import StageStore, tell_nobody
+from dlas.stages.store import code
+from dlas.stages.store.store import StageStore, tell_nobody
 from dlas.stages.training import Train
-from dlas.stages.tuned_kernels import ChooseKernels
-from dlas.stages.tuning import Tune, Tuned
-from dlas.stages.untuned_kernels import KeepUntuned
 from dlas.stages.yardstick import BuildYardstick
-from dlas.systems import building, selection, yardstick
-from dlas.systems.assigning import serving_modules
-from dlas.systems.integer_convolutions import warn_of_wide_weights
-from dlas.systems.kind import Kind
-from dlas.systems.tuning_store import TuningStore
-from dlas.weights_file import WeightsFile
+from dlas.systems.choices import scheduling
+from dlas.systems.choices.declared import serving_modules
+from dlas.systems.choices.kind import Kind
+from dlas.systems.compilers.tvm import building, yardstick
+from dlas.systems.graph.integer_convolutions import warn_of_wide_weights
+from dlas.systems.tuners.common.tuning_store import TuningStore
 
 PROFILED_RUNS = 30
 """Of the per-layer table: each layer's time is a median over as many runs."""
@@ -78,7 +83,7 @@ def run_point(stack: config.Stack, bundle: Path, on_use: Callable[[Kept], None] 
         )
     lowered = _lowered(kinds, network, dataset, board, opt_level, store)
     warn_of_wide_weights(lowered.program.layers, board)
-    tasks = tuple(selection.kernel_tasks(lowered.program).values())
+    tasks = tuple(scheduling.kernel_tasks(lowered.program).values())
     tuned = store.obtain(Tune(tasks=tasks, settings=stack.tuner, target=board, measured=measured))
     chosen = _kernels(stack.tuner, lowered, tuned, board, opt_level, store)
     library = store.obtain(Build(lowered=lowered, kernels=chosen, target=board, opt_level=opt_level))
@@ -96,9 +101,9 @@ def run_point(stack: config.Stack, bundle: Path, on_use: Callable[[Kept], None] 
         None if beside is None else Yardstick(beside.path, yardstick.INPUT),
         {batch.size: batch.library.path for batch in batches},
     )
-    profile = kernels.profile(library.path, deployed.reference.inputs, board, PROFILED_RUNS)
+    profile = single_kernels.profile(library.path, deployed.reference.inputs, board, PROFILED_RUNS)
 
-    found = bundling.Results(
+    found = writing.Results(
         stack,
         board,
         dataset,
@@ -114,8 +119,8 @@ def run_point(stack: config.Stack, bundle: Path, on_use: Callable[[Kept], None] 
         timing,
         profile,
     )
-    bundling.fill(bundle, found)
-    return Point(bundling.metrics(found), bundling.tags(found))
+    writing.fill(bundle, found)
+    return Point(writing.metrics(found), writing.tags(found))
 
 
 def _remember_code(stack: config.Stack, kinds: tuple[Kind, ...]) -> None:
@@ -189,7 +194,7 @@ def _batch(
     board: Target,
     opt_level: int,
     store: StageStore,
-) -> bundling.Batch:
+) -> writing.Batch:
     """The network for a larger batch: every layer by the algorithm and in the format that it has for one
     image, scheduled untuned, since a tuned schedule is for the loops of one shape.
 
@@ -200,4 +205,4 @@ def _batch(
     known = reference.first(deployed.reference, max(CHECKED_IMAGES, size))
     found = deployment.run(library.path, known.inputs, board, size)
     reference.require_match(known, found, f"the library for batches of {size}")
-    return bundling.Batch(size, larger, library)
+    return writing.Batch(size, larger, library)

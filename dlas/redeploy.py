@@ -35,17 +35,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlas import bundle, config, documents, redeploying
+from dlas import bundle, config, redeployment
 from dlas.errors import UserError
-from dlas.hardware import machine, measurement
-from dlas.hardware.comparison import Comparison, Outcome
-from dlas.hardware.session import keep_torch_out
-from dlas.hardware.target import Address
+from dlas.files import documents
+from dlas.hardware.results import measurement
+from dlas.hardware.results.comparison import Comparison, Outcome
+from dlas.hardware.sessions.session import keep_torch_out
+from dlas.hardware.targets import machine
+from dlas.hardware.targets.target import Address
 from dlas.printable import printable
-from dlas.redeploying import Redeployed, Wish
+from dlas.redeployment import Redeployed, Wish
 
 if TYPE_CHECKING:
-    from dlas.tracking import Store
+    from dlas.tracking.store import Store
 
 FAILED, MISTAKE, SLOWER, UNCLEAR, STOPPED = 1, 2, 3, 4, 130
 
@@ -171,8 +173,8 @@ def _result(name: str, options: Options, store: Store | None) -> Result:
             folder = Path(temporary)
             verified = bundle.trusted(_fetched(name, store, folder), options.signers)
             print(printable(f"verified   {name}: every file is as it was sealed"))
-            found = redeploying.redeployed(verified, options.wish, folder)
-            print(redeploying.report(found))
+            found = redeployment.redeployed(verified, options.wish, folder)
+            print(redeployment.report(found))
             if store is not None:
                 _log(store, name, found, folder)
     except (UserError, OSError) as error:

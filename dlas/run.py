@@ -63,7 +63,8 @@ def run_job(composed: DictConfig) -> str:
 
     A point that fails is recorded and does not stop the others, so nothing but a stop by the user is raised.
     """
-    from dlas import sweep, tracking
+    from dlas import tracking
+    from dlas.tracking import sweep
 
     stack = config.parse(composed)
     job = HydraConfig.get()
@@ -94,7 +95,8 @@ def run_job(composed: DictConfig) -> str:
 
 def _run_point(stack: config.Stack, overrides: list[str], run: tracking.OpenRun) -> None:
     """Runs the pipeline and logs what it found."""
-    from dlas import folders, tracking
+    from dlas import tracking
+    from dlas.files import folders
 
     artifacts = Path(stack.artifacts)
     with folders.disk_troubles(artifacts), folders.scratch_folder(artifacts, run.run_id) as bundle:
@@ -115,7 +117,7 @@ def _run_point(stack: config.Stack, overrides: list[str], run: tracking.OpenRun)
 
 def _abandon(status: str) -> None:
     """Only a process that got as far as its callback can lead a sweep."""
-    sweep = sys.modules.get("dlas.sweep")
+    sweep = sys.modules.get("dlas.tracking.sweep")
     if sweep is not None:
         sweep.abandon(status)
 

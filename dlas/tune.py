@@ -20,7 +20,7 @@ from pathlib import Path
 
 from dlas import config
 from dlas.errors import UserError
-from dlas.systems import tuning_store
+from dlas.systems.tuners.common import tuning_store
 
 MISTAKE = 2
 COMMANDS = ("export", "import")

@@ -47,7 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def serve(options: Options) -> None:
     """Makes this process the UI's server; raises `UserError` where the port is taken or there is no store."""
-    from dlas import folders, tracking
+    from dlas import tracking
+    from dlas.files import folders
 
     artifacts = Path(options.artifacts or config.default_artifacts()).expanduser().absolute()
     uri = tracking.store_uri(artifacts, options.tracking.uri)

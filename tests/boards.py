@@ -16,8 +16,8 @@ import psutil
 from command import command, environment
 
 from dlas import config
-from dlas.hardware import target
-from dlas.hardware.target import Target
+from dlas.hardware.targets import target
+from dlas.hardware.targets.target import Target
 
 KEY = "bench"
 READY_SECONDS = 60
@@ -81,7 +81,7 @@ def wait_for(port: int) -> None:
 
 
 def exported(executable: object, made_for: Target, library: Path) -> Path:
-    from dlas.systems import linking
+    from dlas.systems.compilers.tvm import linking
 
     linking.export(executable, made_for, library)
     return library

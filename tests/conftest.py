@@ -18,8 +18,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 from dlas import config, datasets
 from dlas.datasets.dataset import ImageDataset
-from dlas.hardware import target
-from dlas.hardware.target import Target
+from dlas.hardware.targets import target
+from dlas.hardware.targets.target import Target
 
 for threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[threads] = "1"  # two processes with as many threads as cores would wait for each other

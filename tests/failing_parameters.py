@@ -11,7 +11,7 @@ import tvm
 from tvm import te, tirx
 
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.target import Target
+from dlas.hardware.targets.target import Target
 
 
 @dataclass(frozen=True)

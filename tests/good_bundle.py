@@ -7,11 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dlas import bundle, config, documents
+from dlas import bundle, config
 from dlas.bundle import Bundle
-from dlas.hardware import machine, measurement, reference, target
-from dlas.hardware.measurement import Measurement, Session
-from dlas.hardware.reference import Reference
+from dlas.files import documents
+from dlas.hardware.results import measurement, reference
+from dlas.hardware.results.measurement import Measurement, Session
+from dlas.hardware.results.reference import Reference
+from dlas.hardware.targets import machine, target
 
 RUNS = 3
 
@@ -21,7 +23,9 @@ def make(root: Path) -> Bundle:
     import torch
     from torch import nn
 
-    from dlas.systems import building, lowering, program
+    from dlas.systems.choices import lowering
+    from dlas.systems.compilers.tvm import building
+    from dlas.systems.program import program
 
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(256, 10)).eval()

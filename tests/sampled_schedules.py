@@ -11,10 +11,10 @@ import tvm
 from tvm.tirx import PrimFunc
 
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.target import Target, tvm_target
-from dlas.registry import ALGORITHMS
-from dlas.systems.tuners.ansor import target_text
-from dlas.systems.tuners.ansor_worker import answers
+from dlas.hardware.targets.target import Target, tvm_target
+from dlas.plugins.registry import ALGORITHMS
+from dlas.systems.tuners.ansor.tuner import target_text
+from dlas.systems.tuners.ansor.worker import answers
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from dlas import config
 from dlas.algorithms.layout import physical_shape
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.target import Target, resolve, tvm_target
-from dlas.systems import kernels
-from dlas.systems.program import ConvLayer
+from dlas.hardware.targets.target import Target, resolve, tvm_target
+from dlas.systems.program import kernels
+from dlas.systems.program.program import ConvLayer
 
 ALGORITHMS = [import_module(f"dlas.algorithms.{name}") for name in ("direct", "gemm", "spatial_pack")]
 

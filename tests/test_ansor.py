@@ -21,11 +21,13 @@ from sampled_schedules import compiled, largest_error
 
 from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
-from dlas.hardware import target
-from dlas.hardware.target import Target
-from dlas.systems.tuners import ansor, ansor_worker, none
-from dlas.systems.tuners.task import Tuning, TuningTask
-from dlas.systems.tuning_store import TuningStore
+from dlas.hardware.targets import target
+from dlas.hardware.targets.target import Target
+from dlas.systems.tuners import none
+from dlas.systems.tuners.ansor import tuner as ansor
+from dlas.systems.tuners.ansor import worker as ansor_worker
+from dlas.systems.tuners.common.task import Tuning, TuningTask
+from dlas.systems.tuners.common.tuning_store import TuningStore
 
 SMALL = ConvWorkload(1, 8, 8, 8, 16, (3, 3), padding=(1, 1, 1, 1), bias=True, activation="relu")
 TASKS = [
@@ -34,7 +36,7 @@ TASKS = [
 ]
 TUNE = """
 import pathlib, sys
-from dlas.hardware import target
+from dlas.hardware.targets import target
 sys.path.append(sys.argv[1])
 from test_ansor import TASKS, tune
 tune(TASKS, target.read(pathlib.Path(sys.argv[2])), 24, pathlib.Path(sys.argv[3]))

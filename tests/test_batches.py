@@ -16,9 +16,11 @@ from torch import nn
 from user_models import residual
 
 from dlas import config, datasets
-from dlas.hardware import deployment, measurement, target
-from dlas.systems import lowering
-from dlas.systems.building import build_library
+from dlas.hardware.results import measurement
+from dlas.hardware.targets import target
+from dlas.hardware.timing import deployment
+from dlas.systems.choices import lowering
+from dlas.systems.compilers.tvm.building import build_library
 
 pytestmark = pytest.mark.slow
 

@@ -22,8 +22,11 @@ from command import dlas, environment
 
 from dlas import config
 from dlas.errors import UserError
-from dlas.hardware import deployment, kernels, measurement, remote, target
-from dlas.hardware.target import Target
+from dlas.hardware.boards import remote
+from dlas.hardware.results import measurement
+from dlas.hardware.targets import target
+from dlas.hardware.targets.target import Target
+from dlas.hardware.timing import deployment, single_kernels
 
 PROTOCOL = config.Timing(name="test", runs=20, warmup=1)
 
@@ -31,7 +34,9 @@ CLIENT = """
 import json, sys, pathlib
 import numpy as np
 from dlas import config
-from dlas.hardware import deployment, measurement, target
+from dlas.hardware.results import measurement
+from dlas.hardware.targets import target
+from dlas.hardware.timing import deployment
 library, told, result = map(pathlib.Path, sys.argv[1:])
 board = target.of_values(json.loads(told.read_text()))
 found = deployment.measure(
@@ -90,7 +95,7 @@ def test_outputs_and_samples_come_from_the_board(board: Target, matmul: Path, tm
 
 
 def test_layers_are_profiled_on_the_board(board: Target, matmul: Path) -> None:
-    profile = kernels.profile(matmul, tiny_library.images(1), board, 5)
+    profile = single_kernels.profile(matmul, tiny_library.images(1), board, 5)
     assert [call.kernel for call in profile if "matmul" in call.kernel]
     assert all(call.median_ms > 0 for call in profile)
 

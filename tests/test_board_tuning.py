@@ -17,11 +17,14 @@ from test_parameters import FAILING, INTEGER
 
 from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
-from dlas.hardware.target import Target
-from dlas.systems.tuners import ansor, metaschedule, parameters, transfer
-from dlas.systems.tuners.search import SearchSettings
-from dlas.systems.tuners.task import Tuning, TuningTask
-from dlas.systems.tuning_store import TuningStore
+from dlas.hardware.targets.target import Target
+from dlas.systems.tuners import transfer
+from dlas.systems.tuners.ansor import tuner as ansor
+from dlas.systems.tuners.common.search import SearchSettings
+from dlas.systems.tuners.common.task import Tuning, TuningTask
+from dlas.systems.tuners.common.tuning_store import TuningStore
+from dlas.systems.tuners.metaschedule import tuner as metaschedule
+from dlas.systems.tuners.parameters import tuner as parameters
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,8 @@ from sampled_schedules import compiled, largest_error, sampled
 from tvm.tirx import PrimFunc
 
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.target import Target
-from dlas.systems.carry_over import CannotCarry, carry_over
+from dlas.hardware.targets.target import Target
+from dlas.systems.tuners.ansor.carry_over import CannotCarry, carry_over
 
 DIRECT, GEMM = "direct", "gemm"
 SAME = (1, 1, 1, 1)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlas.systems.cheapest import Changes, Choice, Follower, Option, cheapest
+from dlas.systems.choices.cheapest_mix import Changes, Choice, Follower, Option, cheapest
 
 
 @st.composite

@@ -20,7 +20,8 @@ from user_models import residual
 
 from dlas.bundle import Bundle
 from dlas.datasets.dataset import ImageDataset
-from dlas.hardware import deployment, target
+from dlas.hardware.targets import target
+from dlas.hardware.timing import deployment
 
 pytestmark = pytest.mark.slow
 

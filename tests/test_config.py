@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from dlas import config
 from dlas.config.composing import refusal
 from dlas.errors import UserError
-from dlas.finding import module_exists
+from dlas.plugins.finding import module_exists
 
 OPTIONS = sorted(
     (group, option.stem)

@@ -16,9 +16,11 @@ import tiny_library
 
 from dlas import config
 from dlas.errors import UserError
-from dlas.hardware import deployment, machine, measurement, target
-from dlas.hardware.deployment import Yardstick
-from dlas.hardware.target import Target
+from dlas.hardware.results import measurement
+from dlas.hardware.targets import machine, target
+from dlas.hardware.targets.target import Target
+from dlas.hardware.timing import deployment
+from dlas.hardware.timing.deployment import Yardstick
 
 PROTOCOL = config.Timing(name="test", runs=30, warmup=2)
 
@@ -26,7 +28,9 @@ MEASURE = """
 import sys, pathlib, logging
 import numpy as np
 from dlas import config
-from dlas.hardware import deployment, measurement, target
+from dlas.hardware.results import measurement
+from dlas.hardware.targets import target
+from dlas.hardware.timing import deployment
 logging.basicConfig()
 library, told, result = map(pathlib.Path, sys.argv[1:])
 found = deployment.measure(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from dlas import documents
-from dlas.documents import Document, Values
 from dlas.errors import UserError
+from dlas.files import documents
+from dlas.files.documents import Document, Values
 
 
 def named_apart(values: Values) -> Values:

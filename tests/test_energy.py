@@ -10,8 +10,10 @@ import pytest
 import tiny_library
 
 from dlas import config
-from dlas.hardware import energy, measurement, session, target
-from dlas.hardware.device import Device
+from dlas.hardware.results import measurement
+from dlas.hardware.sessions import energy, session
+from dlas.hardware.sessions.device import Device
+from dlas.hardware.targets import target
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ import tvm
 from small_networks import EveryOperator
 
 from dlas import config
-from dlas.hardware.target import resolve
-from dlas.systems.building import build_library
-from dlas.systems.lowering import lower
+from dlas.hardware.targets.target import resolve
+from dlas.systems.choices.lowering import lower
+from dlas.systems.compilers.tvm.building import build_library
 
 
 @pytest.mark.parametrize("algorithm", ["direct", "spatial_pack"])

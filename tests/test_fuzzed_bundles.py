@@ -20,17 +20,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dlas import bundle, redeploying
+from dlas import bundle, redeployment
 from dlas.bundle import Bundle
 from dlas.errors import UserError
-from dlas.hardware import machine, measurement, reached, target
-from dlas.hardware.comparison import Comparison
-from dlas.hardware.target import Address
-from dlas.redeploying import Opened, Redeployed
-from dlas.systems import program
-from dlas.systems.tuners import ansor, metaschedule, parameters
-from dlas.systems.tuners.search import require_records
-from dlas.systems.tuners.task import Record
+from dlas.hardware.results import measurement
+from dlas.hardware.results.comparison import Comparison
+from dlas.hardware.targets import machine, reached, target
+from dlas.hardware.targets.target import Address
+from dlas.redeployment import Opened, Redeployed
+from dlas.systems.program import program
+from dlas.systems.tuners.ansor import tuner as ansor
+from dlas.systems.tuners.common.search import require_records
+from dlas.systems.tuners.common.task import Record
+from dlas.systems.tuners.metaschedule import tuner as metaschedule
+from dlas.systems.tuners.parameters import tuner as parameters
 
 SCHEMA1 = Path(__file__).parent / "fixtures" / "schema1"
 
@@ -122,7 +125,7 @@ def other_value(data: st.DataObject, document: Any) -> Any:
 def opened(root: Path) -> Opened | None:
     """What the bundle says; None where one message tells what is wrong with it."""
     try:
-        return redeploying.opened(bundle.verify(root))
+        return redeployment.opened(bundle.verify(root))
     except UserError as error:
         assert_one_message(error)
         return None
@@ -139,7 +142,7 @@ def assert_usable(found: Opened, good: Bundle, scratch: Path) -> None:
     now = measurement.read(good.timing)
     differences = machine.differences(found.environment, now.environment)
     comparison = Comparison(found.timing, now)
-    report = redeploying.report(Redeployed(comparison, (), differences))
+    report = redeployment.report(Redeployed(comparison, (), differences))
     assert report.replace("\n", "").isprintable()
     assert found.expected.rtol <= 1e-3
     assert found.made_for.linker is None
@@ -216,7 +219,7 @@ def test_a_program_that_changed_before_the_seal(
 def remade(resealed: Bundle, scratch: Path) -> str:
     """What is told where no library can be made of it; "" where one was."""
     try:
-        made = redeploying.remade(resealed, target.read(resealed.target), scratch, [])
+        made = redeployment.remade(resealed, target.read(resealed.target), scratch, [])
     except UserError as error:
         return str(error)
     assert made.library.is_file()

@@ -18,13 +18,14 @@ from torch import nn
 
 from dlas import config
 from dlas.errors import UserError
-from dlas.hardware import deployment, gpu, target
-from dlas.hardware.machine import Machine
-from dlas.hardware.target import Target
+from dlas.hardware.targets import gpu, target
+from dlas.hardware.targets.machine import Machine
+from dlas.hardware.targets.target import Target
+from dlas.hardware.timing import deployment
 from dlas.models.batch_norm import fold_batch_norm
-from dlas.systems import building, cuda_compiler
-from dlas.systems.lowering import lower
-from dlas.systems.program import LoweredProgram
+from dlas.systems.choices.lowering import lower
+from dlas.systems.compilers.tvm import building, cuda_compiler
+from dlas.systems.program.program import LoweredProgram
 
 DIRECT, GEMM = "direct", "gemm"
 

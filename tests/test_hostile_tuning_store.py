@@ -16,11 +16,12 @@ from pathlib import Path
 import pytest
 from test_ansor import SMALL
 
-from dlas.hardware.target import Target
-from dlas.systems.tuners import ansor, ansor_worker
-from dlas.systems.tuners.relatives import relatives_of
-from dlas.systems.tuners.task import TuningTask
-from dlas.systems.tuning_store import TuningStore
+from dlas.hardware.targets.target import Target
+from dlas.systems.tuners.ansor import tuner as ansor
+from dlas.systems.tuners.ansor import worker as ansor_worker
+from dlas.systems.tuners.common.relatives import relatives_of
+from dlas.systems.tuners.common.task import TuningTask
+from dlas.systems.tuners.common.tuning_store import TuningStore
 from dlas.tune import main
 
 TASK = TuningTask(SMALL, "direct")

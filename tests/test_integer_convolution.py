@@ -15,9 +15,9 @@ from dlas import config
 from dlas.algorithms.integer import requantization
 from dlas.algorithms.layout import physical_shape
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.target import resolve
-from dlas.systems.integer_convolutions import warn_of_wide_weights
-from dlas.systems.program import ConvLayer
+from dlas.hardware.targets.target import resolve
+from dlas.systems.graph.integer_convolutions import warn_of_wide_weights
+from dlas.systems.program.program import ConvLayer
 
 ZEROS = [(0, 0, 0), (128, 3, 128), (7, 255, None)]
 

@@ -17,7 +17,7 @@ from test_integer_convolution import by_numpy, integer_grid, random_operands
 
 from dlas import config
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.target import Target, misfits, resolve, this_machine, tvm_target
+from dlas.hardware.targets.target import Target, misfits, resolve, this_machine, tvm_target
 
 ALGORITHMS = [import_module(f"dlas.algorithms.{name}_int8") for name in ("direct", "gemm", "spatial_pack")]
 

@@ -10,15 +10,15 @@ import torch
 from torch import nn
 
 from dlas import config
-from dlas.hardware.deployment import run
-from dlas.hardware.target import resolve
+from dlas.hardware.targets.target import resolve
+from dlas.hardware.timing.deployment import run
 from dlas.models.batch_norm import fold_batch_norm
-from dlas.systems.assigning import assigned
-from dlas.systems.building import build_library
-from dlas.systems.importing import import_network
-from dlas.systems.lowering import lower, lowered
-from dlas.systems.program import LoweredProgram
-from dlas.systems.sites import conv_sites
+from dlas.systems.choices.declared import assigned
+from dlas.systems.choices.lowering import lower, lowered
+from dlas.systems.compilers.tvm.building import build_library
+from dlas.systems.graph.importing import import_network
+from dlas.systems.graph.sites import conv_sites
+from dlas.systems.program.program import LoweredProgram
 
 DIRECT, SPATIAL_PACK, WINOGRAD = "direct", "spatial_pack", "winograd_f2"
 IMAGE = (1, 3, 14, 14)

@@ -11,12 +11,12 @@ from small_networks import IMAGE, Residual
 from torch import nn
 
 from dlas import config
-from dlas.hardware.deployment import run
-from dlas.hardware.target import resolve
+from dlas.hardware.targets.target import resolve
+from dlas.hardware.timing.deployment import run
 from dlas.models.batch_norm import fold_batch_norm
-from dlas.systems import program
-from dlas.systems.building import build_library
-from dlas.systems.lowering import lower
+from dlas.systems.choices.lowering import lower
+from dlas.systems.compilers.tvm.building import build_library
+from dlas.systems.program import program
 
 DIRECT, GEMM = "direct", "gemm"
 

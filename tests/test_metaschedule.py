@@ -16,15 +16,15 @@ from sampled_schedules import compiled, largest_error
 from test_ansor import SMALL, TASKS, wait_for
 
 from dlas.errors import UserError
-from dlas.hardware import target
-from dlas.hardware.target import Target
-from dlas.systems.tuners import metaschedule
-from dlas.systems.tuners.task import Tuning, TuningTask
-from dlas.systems.tuning_store import TuningStore
+from dlas.hardware.targets import target
+from dlas.hardware.targets.target import Target
+from dlas.systems.tuners.common.task import Tuning, TuningTask
+from dlas.systems.tuners.common.tuning_store import TuningStore
+from dlas.systems.tuners.metaschedule import tuner as metaschedule
 
 TUNE = """
 import pathlib, sys
-from dlas.hardware import target
+from dlas.hardware.targets import target
 sys.path.append(sys.argv[1])
 from test_metaschedule import TASKS, tune
 tune(TASKS, target.read(pathlib.Path(sys.argv[2])), 40, pathlib.Path(sys.argv[3]))

@@ -12,19 +12,24 @@ from old_bundles_cpu import require_cpu_of_old_bundles
 from omegaconf import OmegaConf
 from user_models import two_layers
 
-from dlas import config, documents
+from dlas import config
 from dlas.bundle import verify
 from dlas.errors import UserError
-from dlas.hardware import target
-from dlas.hardware.target import Target
+from dlas.files import documents
+from dlas.hardware.targets import target
+from dlas.hardware.targets.target import Target
 from dlas.models.batch_norm import fold_batch_norm
-from dlas.redeploying import Wish, redeployed
-from dlas.registry import ALGORITHMS, TUNERS
-from dlas.systems import choices, program, tuning, tuning_store
-from dlas.systems.lowering import lower
-from dlas.systems.selection import kernel_tasks
-from dlas.systems.tuners import ansor, ansor_worker
-from dlas.systems.tuning_store import TuningStore
+from dlas.plugins.registry import ALGORITHMS, TUNERS
+from dlas.redeployment import Wish, redeployed
+from dlas.systems.choices import record
+from dlas.systems.choices.lowering import lower
+from dlas.systems.choices.scheduling import kernel_tasks
+from dlas.systems.program import program
+from dlas.systems.tuners import tuning
+from dlas.systems.tuners.ansor import tuner as ansor
+from dlas.systems.tuners.ansor import worker as ansor_worker
+from dlas.systems.tuners.common import tuning_store
+from dlas.systems.tuners.common.tuning_store import TuningStore
 
 SCHEMA1 = Path(__file__).parent / "fixtures" / "schema1"
 KEPT_TUNED = {"ansor": 2, "metaschedule": 3, "csr": 0, "int8": 0}
@@ -71,7 +76,7 @@ def test_names_of_an_old_bundle_are_read_as_those_of_the_registry(name: str) -> 
     layers, _ = program.load_layers(SCHEMA1 / name / "model")
     assert {layer.algorithm for layer in layers} <= set(ALGORITHMS.names())
     assert not any("." in layer.requested for layer in layers)
-    assert choices.read(SCHEMA1 / name / "tuning" / "choices.json").tuner in TUNERS.names()
+    assert record.read(SCHEMA1 / name / "tuning" / "record.json").tuner in TUNERS.names()
     summary = documents.read(tuning.SUMMARY, SCHEMA1 / name / "tuning" / "tuning.json")
     assert all(layer["task"].partition(":")[0] in ALGORITHMS.names() for layer in summary["layers"])
 

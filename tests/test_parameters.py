@@ -10,13 +10,14 @@ import pytest
 
 from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
-from dlas.hardware import candidates
-from dlas.hardware.target import Target
-from dlas.registry import ALGORITHMS
-from dlas.systems import tuning as systems_tuning
-from dlas.systems.tuners import parameters, transfer
-from dlas.systems.tuners.task import Tuning, TuningTask, rounded_density
-from dlas.systems.tuning_store import TuningStore
+from dlas.hardware.targets.target import Target
+from dlas.hardware.timing import candidates
+from dlas.plugins.registry import ALGORITHMS
+from dlas.systems.tuners import transfer
+from dlas.systems.tuners import tuning as systems_tuning
+from dlas.systems.tuners.common.task import Tuning, TuningTask, rounded_density
+from dlas.systems.tuners.common.tuning_store import TuningStore
+from dlas.systems.tuners.parameters import tuner as parameters
 
 LAYER = ConvWorkload(1, 32, 10, 10, 32, (3, 3), padding=(1, 1, 1, 1), bias=True)
 SPARSE = TuningTask(replace(LAYER, format="csr"), "direct_sparse", count=2, density=18)

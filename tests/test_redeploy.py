@@ -17,12 +17,14 @@ from command import REPOSITORY, dlas
 
 from dlas import bundle, config
 from dlas.bundle import Bundle
-from dlas.hardware import deployment, machine, measurement, reference, target
-from dlas.hardware.comparison import Outcome
-from dlas.hardware.deployment import Yardstick
-from dlas.hardware.reference import Reference
+from dlas.hardware.results import measurement, reference
+from dlas.hardware.results.comparison import Outcome
+from dlas.hardware.results.reference import Reference
+from dlas.hardware.targets import machine, target
+from dlas.hardware.timing import deployment
+from dlas.hardware.timing.deployment import Yardstick
 from dlas.redeploy import Result, exit_status
-from dlas.systems import yardstick
+from dlas.systems.compilers.tvm import yardstick
 
 FORBIDDEN = "import os, sys; print(__name__, 'was imported', file=sys.stderr); os._exit(77)"
 
@@ -291,7 +293,8 @@ def test_a_library_is_rebuilt_from_program_and_weights_without_torch(tmp_path: P
     import torch
     from torch import nn
 
-    from dlas.systems import lowering, program
+    from dlas.systems.choices import lowering
+    from dlas.systems.program import program
 
     torch.manual_seed(0)
     convolutions = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU())
@@ -325,9 +328,11 @@ def test_schedules_of_another_target_are_tried_where_the_library_is_rebuilt(tmp_
     import torch
     from torch import nn
 
-    from dlas.systems import lowering, program, rebuild, selection
-    from dlas.systems.tuners import metaschedule
-    from dlas.systems.tuning_store import TuningStore
+    from dlas.bundle import rebuild
+    from dlas.systems.choices import lowering, scheduling
+    from dlas.systems.program import program
+    from dlas.systems.tuners.common.tuning_store import TuningStore
+    from dlas.systems.tuners.metaschedule import tuner as metaschedule
 
     torch.manual_seed(0)
     model = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 10, 32)).eval()
@@ -337,7 +342,7 @@ def test_schedules_of_another_target_are_tried_where_the_library_is_rebuilt(tmp_
     target.write(host, made.target)
     lowered = lowering.lower(model, tiny_library.INPUT_SHAPE, "direct")
     program.save(lowered, made.model)
-    first, second = selection.kernel_tasks(lowered).items()
+    first, second = scheduling.kernel_tasks(lowered).items()
     settings = metaschedule.Settings("metaschedule", metaschedule.__name__, 4)
     log = made.tuning / "log.json"
     metaschedule.tune([first[1]], host, settings, log, TuningStore(tmp_path / "store"))

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from dlas.errors import UserError
-from dlas.hardware import reference
-from dlas.hardware.reference import Reference
+from dlas.hardware.results import reference
+from dlas.hardware.results.reference import Reference
 
 LARGEST, LARGEST_KEPT = 8.0, 4.0
 OFF = 0.05 * LARGEST * 0.9

@@ -18,11 +18,11 @@ import test_metaschedule
 import test_parameters
 from test_ansor import TASKS
 
-from dlas.hardware import deployment
-from dlas.hardware.target import Target
-from dlas.systems.tuners.search import Searcher, SearchSettings, search
-from dlas.systems.tuners.task import Record, Tuning, TuningTask
-from dlas.systems.tuning_store import TuningStore
+from dlas.hardware.targets.target import Target
+from dlas.hardware.timing import deployment
+from dlas.systems.tuners.common.search import Searcher, SearchSettings, search
+from dlas.systems.tuners.common.task import Record, Tuning, TuningTask
+from dlas.systems.tuners.common.tuning_store import TuningStore
 
 FAILED = None
 FIRST, SECOND = TASKS

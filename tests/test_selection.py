@@ -12,15 +12,15 @@ import torch
 from torch import nn
 
 from dlas import config
-from dlas.hardware.deployment import run
-from dlas.hardware.target import Target, resolve
-from dlas.systems import kernels
-from dlas.systems.building import build_library
-from dlas.systems.kernel_choice import KernelChoice
-from dlas.systems.lowering import lower
-from dlas.systems.program import ConvLayer, LoweredProgram
-from dlas.systems.selection import choose, kernel_tasks, without_schedule
-from dlas.systems.tuners.task import Schedules
+from dlas.hardware.targets.target import Target, resolve
+from dlas.hardware.timing.deployment import run
+from dlas.systems.choices.lowering import lower
+from dlas.systems.choices.scheduling import choose, kernel_tasks, without_schedule
+from dlas.systems.compilers.tvm.building import build_library
+from dlas.systems.program import kernels
+from dlas.systems.program.kernel_choice import KernelChoice
+from dlas.systems.program.program import ConvLayer, LoweredProgram
+from dlas.systems.tuners.common.task import Schedules
 
 IMAGE = (1, 16, 24, 24)
 

@@ -10,9 +10,9 @@ import pytest
 from command import dlas
 from test_statistics import STILL, later
 
-from dlas.hardware import measurement, self_test
-from dlas.hardware.comparison import Comparison, Outcome
-from dlas.hardware.measurement import Measurement, Session
+from dlas.hardware.results import measurement, self_test
+from dlas.hardware.results.comparison import Comparison, Outcome
+from dlas.hardware.results.measurement import Measurement, Session
 
 RUNS, SESSIONS = 50, 6
 

@@ -27,7 +27,7 @@ from dlas.algorithms.sparse.formats import (
 )
 from dlas.algorithms.sparse.views import Views, im2col, row_copies
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.target import Target, tvm_target
+from dlas.hardware.targets.target import Target, tvm_target
 
 ALGORITHMS = [import_module(f"dlas.algorithms.{name}_sparse") for name in ("direct", "gemm", "spatial_pack")]
 

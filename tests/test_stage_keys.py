@@ -21,34 +21,35 @@ from dlas import config
 from dlas.compression import channel_pruning
 from dlas.datasets.dataset import ImageDataset, from_arrays
 from dlas.errors import UserError
-from dlas.hardware.target import Target
+from dlas.files.weights_file import WeightsFile
+from dlas.hardware.targets.target import Target
 from dlas.models.resnet import resnet20
 from dlas.models.untrained import Architecture, Untrained
-from dlas.stages import code
 from dlas.stages.batches import Enlarge
-from dlas.stages.code import code_of
 from dlas.stages.compression import Compress
 from dlas.stages.deployment import Deploy
 from dlas.stages.fastest_program import LowerFastest
 from dlas.stages.given_weights import TakeWeights
-from dlas.stages.kernels import Kernels
-from dlas.stages.key import inputs_of, key_of
+from dlas.stages.kernels.chosen import Kernels
+from dlas.stages.kernels.tuned import ChooseKernels
+from dlas.stages.kernels.tuning import Tune, Tuned
+from dlas.stages.kernels.untuned import KeepUntuned
 from dlas.stages.library import Build, Library
 from dlas.stages.network import Network
 from dlas.stages.program import Lower, Lowered
 from dlas.stages.stage import Stage
+from dlas.stages.store import code
+from dlas.stages.store.code import code_of
+from dlas.stages.store.key import inputs_of, key_of
 from dlas.stages.training import Train
-from dlas.stages.tuned_kernels import ChooseKernels
-from dlas.stages.tuning import Tune, Tuned
-from dlas.stages.untuned_kernels import KeepUntuned
 from dlas.stages.yardstick import BuildYardstick
-from dlas.systems import yardstick
-from dlas.systems.kind import Kind
-from dlas.systems.program import LoweredProgram
-from dlas.systems.tuners import ansor, none
-from dlas.systems.tuners.task import TuningTask
-from dlas.systems.tuning_store import TuningStore
-from dlas.weights_file import WeightsFile
+from dlas.systems.choices.kind import Kind
+from dlas.systems.compilers.tvm import yardstick
+from dlas.systems.program.program import LoweredProgram
+from dlas.systems.tuners import none
+from dlas.systems.tuners.ansor import tuner as ansor
+from dlas.systems.tuners.common.task import TuningTask
+from dlas.systems.tuners.common.tuning_store import TuningStore
 
 PACKAGE = REPOSITORY / "dlas"
 DIRECT, GEMM = "direct", "gemm"
@@ -151,7 +152,7 @@ def test_each_file_of_the_closure_changes_the_key_and_no_other_does(name: str) -
 def test_the_closure_holds_all_that_python_imports_for_the_work() -> None:
     """But packages that only re-export, and what `dlas.config` imports for others."""
     program = (
-        "import json, sys, dlas.stages.tuned_kernels, dlas.systems.tuners.ansor\n"
+        "import json, sys, dlas.stages.kernels.tuned, dlas.systems.tuners.ansor.tuner\n"
         "print(json.dumps(sorted(name for name in sys.modules if name.startswith('dlas.'))))"
     )
     told = subprocess.run(
@@ -169,12 +170,12 @@ def test_the_closure_holds_all_that_python_imports_for_the_work() -> None:
     [
         ("Train", "dlas.models.augmentation", "dlas.models.vgg"),
         ("Compress", "dlas.compression.finetuning", "dlas.compression.int8"),
-        ("Lower", "dlas.systems.epilogues", "dlas.hardware.deployment"),
-        ("LowerFastest", "dlas.hardware.race_session", "dlas.systems.tuners.search"),
-        ("Tune", "dlas.hardware.session", "dlas.systems.tuners.metaschedule"),
-        ("ChooseKernels", "dlas.hardware.race", "dlas.systems.tuners.metaschedule_measuring"),
-        ("Build", "dlas.systems.fallback", "dlas.hardware.session"),
-        ("Deploy", "dlas.hardware.reference", "dlas.systems.selection"),
+        ("Lower", "dlas.systems.graph.epilogues", "dlas.hardware.timing.deployment"),
+        ("LowerFastest", "dlas.hardware.sessions.race", "dlas.systems.tuners.common.search"),
+        ("Tune", "dlas.hardware.sessions.session", "dlas.systems.tuners.metaschedule"),
+        ("ChooseKernels", "dlas.hardware.timing.race", "dlas.systems.tuners.metaschedule.measuring"),
+        ("Build", "dlas.systems.compilers.tvm.fallback_schedule", "dlas.hardware.sessions.session"),
+        ("Deploy", "dlas.hardware.results.reference", "dlas.systems.choices.scheduling"),
     ],
 )
 def test_closures_are_neither_too_wide_nor_too_narrow(name: str, inside: str, outside: str) -> None:
@@ -182,7 +183,7 @@ def test_closures_are_neither_too_wide_nor_too_narrow(name: str, inside: str, ou
     assert inside in modules
     assert outside not in modules
     assert file_of(outside).is_file()
-    assert not {module for module in modules if module in ("dlas.stages.store", "dlas.pipeline")}
+    assert not {module for module in modules if module in ("dlas.stages.store.store", "dlas.pipeline")}
 
 
 def test_the_versions_of_the_tools_that_decide_results_are_there() -> None:
@@ -363,7 +364,11 @@ def test_code_changed_before_its_first_key_is_noticed_too(
     with pytest.raises(UserError, match="changed while the run was at work"):
         code_of(["entry"])
     remembered = set(code._first)
-    assert remembered >= {file_of("dlas.pipeline"), file_of("dlas.systems.lowering"), users / "entry.py"}
+    assert remembered >= {
+        file_of("dlas.pipeline"),
+        file_of("dlas.systems.choices.lowering"),
+        users / "entry.py",
+    }
 
 
 @pytest.mark.parametrize(

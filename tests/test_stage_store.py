@@ -18,13 +18,14 @@ from dlas import config, tracking
 from dlas.datasets.dataset import from_arrays
 from dlas.errors import UserError
 from dlas.pipeline import dense_network, run_point
-from dlas.stages import clearing, code, contents, explaining, store
 from dlas.stages.__main__ import main
-from dlas.stages.clearing import Limits
-from dlas.stages.entry import Entry
+from dlas.stages.command import clearing, explaining
+from dlas.stages.command.clearing import Limits
 from dlas.stages.network import Network
 from dlas.stages.stage import Kept, Stage
-from dlas.stages.store import StageStore
+from dlas.stages.store import code, contents, store
+from dlas.stages.store.entry import Entry
+from dlas.stages.store.store import StageStore
 
 DAY = 86400.0
 BLANK = np.zeros((4, 3, 32, 32), np.uint8), np.arange(4)

@@ -12,10 +12,11 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dlas.hardware import machine, statistics
-from dlas.hardware.comparison import Comparison
-from dlas.hardware.machine import State
-from dlas.hardware.measurement import Measurement, Session
+from dlas.hardware.results import statistics
+from dlas.hardware.results.comparison import Comparison
+from dlas.hardware.results.measurement import Measurement, Session
+from dlas.hardware.targets import machine
+from dlas.hardware.targets.machine import State
 
 GENERATOR = np.random.default_rng(3)
 LATENCIES = GENERATOR.gamma(9.0, 0.4, 150)
@@ -207,7 +208,8 @@ def test_the_rank_test_is_exact() -> None:
 
 def test_the_rank_test_works_where_torch_is_kept_out() -> None:
     script = (
-        "from dlas.hardware import session, statistics; session.keep_torch_out();"
+        "from dlas.hardware.results import statistics;"
+        "from dlas.hardware.sessions import session; session.keep_torch_out();"
         "print(statistics.mann_whitney([5.0, 6.0, 7.0, 8.0], [1.0, 2.0, 3.0, 4.0]));"
         "import torch"
     )
@@ -223,7 +225,7 @@ def test_scattered_samples_tell_nothing() -> None:
 
 def test_the_environment_is_told_without_importing_the_packages() -> None:
     script = (
-        "import sys, json; from dlas.hardware import machine; found = machine.environment();"
+        "import sys, json; from dlas.hardware.targets import machine; found = machine.environment();"
         "print(json.dumps([found, sorted({'torch', 'tvm', 'mlflow'} & sys.modules.keys())]))"
     )
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True)

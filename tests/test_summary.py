@@ -1,7 +1,7 @@
 from __future__ import annotations
 
-from dlas import summary
-from dlas.tracking import Record
+from dlas.tracking import summary
+from dlas.tracking.store import Record
 
 
 def point(model: str, latency: float | None, status: str = "FINISHED", **more: str) -> Record:

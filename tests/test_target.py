@@ -13,9 +13,9 @@ from omegaconf import OmegaConf
 from dlas import config
 from dlas.config.merging import merged
 from dlas.errors import UserError
-from dlas.hardware import instruction_sets, machine, target
-from dlas.hardware.target import Machine
-from dlas.systems import linking
+from dlas.hardware.targets import instruction_sets, machine, target
+from dlas.hardware.targets.target import Machine
+from dlas.systems.compilers.tvm import linking
 
 RASPBERRY_PI_4 = "processor\t: 0\nFeatures\t: fp asimd evtstrm crc32 cpuid\nCPU part\t: 0xd08\n"
 X86_64_V3 = "avx2 fma f16c bmi1 bmi2 abm movbe avx popcnt sse4_1 sse4_2 ssse3 pni sse2 cx16"

@@ -16,12 +16,13 @@ from test_ansor import SMALL
 from test_metaschedule import settings as metaschedule_settings
 
 from dlas.errors import UserError
-from dlas.hardware.target import Target
-from dlas.systems.tuners import metaschedule, transfer
-from dlas.systems.tuners.relatives import distance
-from dlas.systems.tuners.task import TuningTask
-from dlas.systems.tuners.tiles import adapted_tiles
-from dlas.systems.tuning_store import TuningStore
+from dlas.hardware.targets.target import Target
+from dlas.systems.tuners import transfer
+from dlas.systems.tuners.common.relatives import distance
+from dlas.systems.tuners.common.task import TuningTask
+from dlas.systems.tuners.common.tiles import adapted_tiles
+from dlas.systems.tuners.common.tuning_store import TuningStore
+from dlas.systems.tuners.metaschedule import tuner as metaschedule
 
 DIRECT = "direct"
 KNOWN = TuningTask(SMALL, DIRECT)

@@ -13,7 +13,7 @@ from dlas import redeploy
 from dlas.bundle import Bundle, seal, verify
 from dlas.config import options
 from dlas.errors import UserError
-from dlas.redeploying import Wish, redeployed
+from dlas.redeployment import Wish, redeployed
 
 BUNDLE = Path(__file__).parent / "fixtures" / "schema1" / "ansor"
 STRANGER = """
@@ -67,7 +67,7 @@ def test_a_module_of_an_untrusted_package_is_not_imported(
     assert not stranger.exists()
 
 
-@pytest.mark.parametrize("algorithm", ["dlas.hardware.board_server", "workload", "antigravity;x", ""])
+@pytest.mark.parametrize("algorithm", ["dlas.hardware.boards.board_server", "workload", "antigravity;x", ""])
 def test_what_is_no_algorithm_is_refused_whatever_is_trusted(
     algorithm: str, stranger: Path, tmp_path: Path
 ) -> None:

@@ -11,8 +11,8 @@ import pytest
 from test_ansor import TASKS
 
 from dlas import config
-from dlas.hardware import target
-from dlas.systems.tuning_store import Shelf, TuningStore
+from dlas.hardware.targets import target
+from dlas.systems.tuners.common.tuning_store import Shelf, TuningStore
 
 
 def tune(*arguments: str) -> subprocess.CompletedProcess[str]:

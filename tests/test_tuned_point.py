@@ -19,11 +19,11 @@ from torch import nn
 from user_options import own_model
 
 from dlas.bundle import Bundle, verify
-from dlas.hardware import target
+from dlas.hardware.targets import target
 from dlas.models import checkpoint
-from dlas.systems import program
-from dlas.systems.selection import kernel_tasks
-from dlas.systems.tuners import ansor
+from dlas.systems.choices.scheduling import kernel_tasks
+from dlas.systems.program import program
+from dlas.systems.tuners.ansor import tuner as ansor
 
 pytestmark = pytest.mark.slow
 

@@ -11,14 +11,14 @@ import torch
 from test_metaschedule import settings
 from torch import nn
 
-from dlas.hardware.deployment import run
-from dlas.hardware.target import Target
-from dlas.systems import selection, tuning
-from dlas.systems.building import build_library
-from dlas.systems.lowering import lower
-from dlas.systems.program import LoweredProgram
-from dlas.systems.tuners import none
-from dlas.systems.tuning_store import TuningStore
+from dlas.hardware.targets.target import Target
+from dlas.hardware.timing.deployment import run
+from dlas.systems.choices import scheduling
+from dlas.systems.choices.lowering import lower
+from dlas.systems.compilers.tvm.building import build_library
+from dlas.systems.program.program import LoweredProgram
+from dlas.systems.tuners import none, tuning
+from dlas.systems.tuners.common.tuning_store import TuningStore
 
 IMAGE = (1, 16, 12, 12)
 TRIALS = 6
@@ -46,7 +46,7 @@ def test_each_kernel_is_searched_in_its_own_way(
     network: nn.Module, program: LoweredProgram, host: Target, tmp_path: Path
 ) -> None:
     assert [layer.workload.format for layer in program.layers] == ["bsr8x1", "dense", "bsr8x1"]
-    tasks = list(selection.kernel_tasks(program).values())
+    tasks = list(scheduling.kernel_tasks(program).values())
     kept = [float((layer.weight != 0).float().mean()) for layer in network[::2]]
     for task, fraction in zip([tasks[0], tasks[2]], [kept[0], kept[2]], strict=True):
         assert task.density / 100 == pytest.approx(fraction, rel=0.2)
@@ -63,7 +63,7 @@ def test_each_kernel_is_searched_in_its_own_way(
     tuner = "dlas.systems.tuners.metaschedule"
     schedules = tuning.best_schedules(tuner, tmp_path, tasks, host)
     assert schedules.found.keys() | schedules.missing.keys() == {task.key for task in tasks}
-    choices, tuned = selection.choose(program, schedules, host, 3, tmp_path)
+    choices, tuned = scheduling.choose(program, schedules, host, 3, tmp_path)
     assert {choice.kernel for choice in choices if choice.tuned} == tuned.keys()
     assert all(choice.reason for choice in choices)
 
@@ -80,7 +80,7 @@ def test_each_kernel_is_searched_in_its_own_way(
 
 
 def test_no_tuning_measures_nothing(program: LoweredProgram, host: Target, tmp_path: Path) -> None:
-    tasks = list(selection.kernel_tasks(program).values())
+    tasks = list(scheduling.kernel_tasks(program).values())
     declared = none.Settings("none", "dlas.systems.tuners.none")
     assert tuning.tune(tasks, host, declared, tmp_path, TuningStore(tmp_path / "store")).trials == 0
     assert not list(tmp_path.iterdir())

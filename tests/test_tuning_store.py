@@ -13,16 +13,17 @@ import pytest
 from test_ansor import TASKS, settings
 
 from dlas.errors import UserError
-from dlas.hardware import target
-from dlas.hardware.target import Target
-from dlas.systems.tuners import ansor, ansor_worker
-from dlas.systems.tuners.task import TuningTask
-from dlas.systems.tuning_store import TuningStore
+from dlas.hardware.targets import target
+from dlas.hardware.targets.target import Target
+from dlas.systems.tuners.ansor import tuner as ansor
+from dlas.systems.tuners.ansor import worker as ansor_worker
+from dlas.systems.tuners.common.task import TuningTask
+from dlas.systems.tuners.common.tuning_store import TuningStore
 
 NEW = TuningTask(replace(TASKS[0].workload, out_channels=8), "direct")
 ADD = """
 import pathlib, sys
-from dlas.hardware import target
+from dlas.hardware.targets import target
 from dlas.systems.tuning_store import TuningStore
 sys.path.append(sys.argv[1])
 from test_ansor import TASKS

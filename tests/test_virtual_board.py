@@ -29,13 +29,14 @@ from dlas import config, datasets
 from dlas.algorithms.workload import ConvWorkload
 from dlas.bundle import Bundle
 from dlas.errors import UserError
-from dlas.hardware import deployment, target
-from dlas.hardware.kernels import KernelPair, compare_kernels
-from dlas.hardware.target import Target
-from dlas.systems.operands import arguments
-from dlas.systems.tuners import ansor
-from dlas.systems.tuners.task import TuningTask, definition
-from dlas.systems.tuning_store import TuningStore
+from dlas.hardware.targets import target
+from dlas.hardware.targets.target import Target
+from dlas.hardware.timing import deployment
+from dlas.hardware.timing.single_kernels import KernelPair, compare_kernels
+from dlas.systems.program.operands import arguments
+from dlas.systems.tuners.ansor import tuner as ansor
+from dlas.systems.tuners.common.task import TuningTask, definition
+from dlas.systems.tuners.common.tuning_store import TuningStore
 
 pytestmark = pytest.mark.slow
 

@@ -20,15 +20,16 @@ from mlflow import MlflowClient
 from safetensors.torch import save_file
 from torch import nn
 
-from dlas import config, datasets, weights_file
+from dlas import config, datasets
 from dlas.datasets.dataset import ImageDataset
 from dlas.errors import UserError
+from dlas.files import weights_file
 from dlas.models import evaluation, weights
 from dlas.models.densenet import densenet161
 from dlas.models.resnet import resnet18, resnet20
 from dlas.pipeline import dense_network
 from dlas.stages.network import Network
-from dlas.stages.store import StageStore
+from dlas.stages.store.store import StageStore
 
 PRETRAINED = ("model=efficientnet_lite0_pretrained", "dataset=imagenet_samples")
 

@@ -16,7 +16,7 @@ from test_algorithms import REGISTERS, compiled, grid, largest_error, third_of_t
 from dlas import config
 from dlas.algorithms.activation import RELU6_LIMIT
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.target import Target, resolve
+from dlas.hardware.targets.target import Target, resolve
 
 LARGEST_ERROR = {"winograd_f2": 1e-5, "winograd_f4": 1e-4}
 """In float32, of the largest output."""

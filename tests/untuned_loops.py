@@ -6,7 +6,7 @@ import tvm
 
 from dlas.algorithms import direct
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.target import Target
+from dlas.hardware.targets.target import Target
 
 unsupported, layouts, pack_weight, compute = (
     direct.unsupported,

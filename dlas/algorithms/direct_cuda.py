@@ -13,7 +13,7 @@ from dlas.algorithms.dense.tiling import largest_divisor
 from dlas.algorithms.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.hardware.target import Target
+    from dlas.hardware.targets.target import Target
 
 ENOUGH_THREADS = 8192
 """Eight blocks of threads for each of the eight multiprocessors of a small GPU: fewer leave it waiting for

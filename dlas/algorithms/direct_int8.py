@@ -11,7 +11,7 @@ from dlas.algorithms.integer import packing as integer_packing
 from dlas.algorithms.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.hardware.target import Target
+    from dlas.hardware.targets.target import Target
 
 
 def unsupported(workload: ConvWorkload) -> str:

@@ -15,7 +15,7 @@ from dlas.algorithms.workload import ConvWorkload
 if TYPE_CHECKING:
     import tvm
 
-    from dlas.hardware.target import Target
+    from dlas.hardware.targets.target import Target
 
 
 def unsupported(workload: ConvWorkload) -> str:

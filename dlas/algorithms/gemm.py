@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tvm.s_tir import Schedule
     from tvm.s_tir.schedule import LoopRV
 
-    from dlas.hardware.target import Target
+    from dlas.hardware.targets.target import Target
 
 ROWS_PER_CORE = 2
 """Fewer rows of tiles than this leave cores idle: then blocks of channels share the work too."""

@@ -10,7 +10,7 @@ from dlas.algorithms.workload import ConvWorkload
 if TYPE_CHECKING:
     import tvm
 
-    from dlas.hardware.target import Target
+    from dlas.hardware.targets.target import Target
 
 
 def schedule(function: tvm.tirx.PrimFunc, workload: ConvWorkload, target: Target) -> tvm.tirx.PrimFunc:

@@ -21,7 +21,7 @@ from dlas.algorithms.tir_arrays import each_vector, load, store, tasks
 from dlas.algorithms.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.hardware.target import Target
+    from dlas.hardware.targets.target import Target
 
 
 def unsupported(workload: ConvWorkload) -> str:

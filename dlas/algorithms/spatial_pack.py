@@ -25,7 +25,7 @@ from dlas.algorithms.workload import ConvWorkload
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule
 
-    from dlas.hardware.target import Target
+    from dlas.hardware.targets.target import Target
 
 
 def unsupported(workload: ConvWorkload) -> str:

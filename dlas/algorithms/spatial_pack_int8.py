@@ -13,7 +13,7 @@ from dlas.algorithms.layout import channel_block
 from dlas.algorithms.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.hardware.target import Target
+    from dlas.hardware.targets.target import Target
 
 
 def unsupported(workload: ConvWorkload) -> str:

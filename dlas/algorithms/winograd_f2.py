@@ -14,7 +14,7 @@ from dlas.algorithms.workload import ConvWorkload
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule
 
-    from dlas.hardware.target import Target
+    from dlas.hardware.targets.target import Target
 
 __all__ = ["compute", "layouts", "pack_weight", "schedule", "unsupported"]
 

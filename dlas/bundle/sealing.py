@@ -11,11 +11,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from dlas import __version__, documents
+from dlas import __version__
 from dlas.bundle.layout import MANIFEST, SIGNATURE, Bundle
-from dlas.documents import Document
 from dlas.errors import UserError
-from dlas.plain_files import open_plain
+from dlas.files import documents
+from dlas.files.documents import Document
+from dlas.files.plain_files import open_plain
 from dlas.printable import printable
 
 MOST_FILES = 10_000

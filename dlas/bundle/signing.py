@@ -15,11 +15,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from dlas import documents
 from dlas.bundle.layout import MANIFEST, SIGNATURE, Bundle
 from dlas.bundle.sealing import DOCUMENT, verify
 from dlas.errors import UserError, require
-from dlas.plain_files import read_plain
+from dlas.files import documents
+from dlas.files.plain_files import read_plain
 from dlas.printable import printable
 
 NAMESPACE = "dlas-bundle"

@@ -6,24 +6,24 @@ mistake is a `UserError` that names the full key (`tuner.trials`) and what would
 than NumPy is imported.
 """
 
-from dlas.config.algo import Algo
 from dlas.config.arguments import options
-from dlas.config.compiler import Compiler
-from dlas.config.compression import Compression
-from dlas.config.dataset import Dataset
 from dlas.config.declared import declared_target, declared_timing
-from dlas.config.format import Format
-from dlas.config.model import Model
+from dlas.config.layers.algo import Algo
+from dlas.config.layers.compiler import Compiler
+from dlas.config.layers.compression import Compression
+from dlas.config.layers.dataset import Dataset
+from dlas.config.layers.format import Format
+from dlas.config.layers.model import Model
+from dlas.config.layers.target import REACHES, Rpc, Target
+from dlas.config.layers.timing import Timing
+from dlas.config.layers.tracking import Tracking
+from dlas.config.layers.training import Train
+from dlas.config.layers.tuner import Tuner
 from dlas.config.parsing import parse
 from dlas.config.places import REPOSITORY, config_folder, default_artifacts, home
 from dlas.config.recorded import flat, identity, to_yaml
 from dlas.config.rules import check
 from dlas.config.stack import GROUPS, Stack
-from dlas.config.target import REACHES, Rpc, Target
-from dlas.config.timing import Timing
-from dlas.config.tracking import Tracking
-from dlas.config.training import Train
-from dlas.config.tuner import Tuner
 from dlas.errors import require
 
 __all__ = [

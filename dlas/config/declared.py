@@ -6,10 +6,10 @@ from typing import TypeVar, cast
 
 from omegaconf import DictConfig, OmegaConf
 
+from dlas.config.layers.target import Target
+from dlas.config.layers.timing import Timing
 from dlas.config.merging import merged
 from dlas.config.places import config_folder
-from dlas.config.target import Target
-from dlas.config.timing import Timing
 from dlas.errors import require
 
 Options = TypeVar("Options")

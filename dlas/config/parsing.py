@@ -9,14 +9,14 @@ from typing import cast, get_type_hints
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from dlas.config import rules
-from dlas.config.compression import Compression
-from dlas.config.dataset import Dataset
+from dlas.config.layers.compression import Compression
+from dlas.config.layers.dataset import Dataset
+from dlas.config.layers.tuner import Tuner
 from dlas.config.merging import merged
 from dlas.config.stack import GROUPS, Stack
-from dlas.config.tuner import Tuner
 from dlas.errors import UserError, require
-from dlas.finding import module_spec
-from dlas.registry import ALGORITHMS, COMPRESSIONS, DATASETS, FACTORIES, TUNERS, Registry
+from dlas.plugins.finding import module_spec
+from dlas.plugins.registry import ALGORITHMS, COMPRESSIONS, DATASETS, FACTORIES, TUNERS, Registry
 
 REGISTRIES = {Dataset: DATASETS, Tuner: TUNERS, Compression: COMPRESSIONS}
 

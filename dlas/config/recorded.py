@@ -12,8 +12,8 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
-from dlas import weights_file
 from dlas.config.stack import Stack
+from dlas.files import weights_file
 
 # What else decides the numbers of a point: a new version of any of these makes it another point.
 TOOLS = ("dlas", "apache-tvm", "numpy", "pillow", "torch", "torch-pruning")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dlas import weights_file
-from dlas.config.dataset import Dataset
-from dlas.config.model import Model
+from dlas.config.layers.dataset import Dataset
+from dlas.config.layers.model import Model
 from dlas.config.stack import Stack
 from dlas.errors import require
-from dlas.finding import module_exists
-from dlas.registry import ALGORITHMS, FACTORIES, gpu_schedule
+from dlas.files import weights_file
+from dlas.plugins.finding import module_exists
+from dlas.plugins.registry import ALGORITHMS, FACTORIES, gpu_schedule
 
 UNTUNED = "none"
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dlas.config.algo import Algo
-from dlas.config.compiler import Compiler
-from dlas.config.compression import Compression
-from dlas.config.dataset import Dataset
-from dlas.config.format import Format
-from dlas.config.model import Model
-from dlas.config.target import Target
-from dlas.config.timing import Timing
-from dlas.config.tracking import Tracking
-from dlas.config.training import Train
-from dlas.config.tuner import Tuner
+from dlas.config.layers.algo import Algo
+from dlas.config.layers.compiler import Compiler
+from dlas.config.layers.compression import Compression
+from dlas.config.layers.dataset import Dataset
+from dlas.config.layers.format import Format
+from dlas.config.layers.model import Model
+from dlas.config.layers.target import Target
+from dlas.config.layers.timing import Timing
+from dlas.config.layers.tracking import Tracking
+from dlas.config.layers.training import Train
+from dlas.config.layers.tuner import Tuner
 from dlas.errors import require
 
 GROUPS = ("dataset", "model", "compression", "algo", "format", "compiler", "tuner", "target", "timing")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from dlas.keyed import Keyed
+from dlas.files.keyed import Keyed
 
 BYTE_VALUES = np.arange(256, dtype=np.float64) / 255
 

@@ -23,7 +23,7 @@ from torch.utils._pytree import tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
 
 from dlas.errors import UserError
-from dlas.keyed import Keyed
+from dlas.files.keyed import Keyed
 
 IMAGES = 2
 """Batch norm trains on no fewer."""

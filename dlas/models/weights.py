@@ -18,11 +18,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from dlas import config, models, weights_file
+from dlas import config, models
 from dlas.datasets.dataset import ImageDataset
 from dlas.errors import UserError
+from dlas.files import weights_file
+from dlas.files.weights_file import KEY
 from dlas.models.checkpoint import require_same_names
-from dlas.weights_file import KEY
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 PREFIXES = ("module.", "_orig_mod.")

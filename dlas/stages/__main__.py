@@ -64,19 +64,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _done(command: str, names: Sequence[str], options: Options) -> str:
     """Do it; what to tell of it."""
-    from dlas import stage_uses
-    from dlas.stages import commands, units
-    from dlas.stages.clearing import Limits
+    from dlas.stages.command import commands, recorded_uses, units
+    from dlas.stages.command.clearing import Limits
 
     artifacts = Path(options.artifacts or config.default_artifacts()).expanduser().absolute()
     root, where = artifacts / "stages", options.tracking
     if command == "list":
-        return commands.listed(root, stage_uses.uses(artifacts, where) or {})
+        return commands.listed(root, recorded_uses.uses(artifacts, where) or {})
     if command == "why":
         (name,) = names
-        return commands.explained(root, [name] if "/" in name else stage_uses.of_run(artifacts, where, name))
+        return commands.explained(
+            root, [name] if "/" in name else recorded_uses.of_run(artifacts, where, name)
+        )
     limits = Limits(units.seconds(options.keep, "keep"), units.size(options.size, "size"))
-    return commands.cleared(root, limits, stage_uses.required(artifacts, where), dry=options.dry)
+    return commands.cleared(root, limits, recorded_uses.required(artifacts, where), dry=options.dry)
 
 
 if __name__ == "__main__":

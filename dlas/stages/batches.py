@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas.models import precision
-from dlas.registry import ALGORITHMS
+from dlas.plugins.registry import ALGORITHMS
 from dlas.stages.program import Lowered
 from dlas.stages.stage import Stage
-from dlas.systems import program
-from dlas.systems.lowering import enlarged
+from dlas.systems.choices.lowering import enlarged
+from dlas.systems.program import program
 
 if TYPE_CHECKING:
     from dlas.stages.network import Network

@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dlas.hardware import deployment, reference
+from dlas.hardware.results import reference
+from dlas.hardware.timing import deployment
 from dlas.models import evaluation, precision
 from dlas.stages import parts
 from dlas.stages.stage import Kept, Stage, counted_by
 
 if TYPE_CHECKING:
     from dlas.datasets.dataset import ImageDataset
-    from dlas.hardware.reference import Reference
-    from dlas.hardware.target import Target
+    from dlas.hardware.results.reference import Reference
+    from dlas.hardware.targets.target import Target
     from dlas.stages.library import Library
     from dlas.stages.network import Network
 

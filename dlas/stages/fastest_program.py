@@ -13,16 +13,17 @@ from dlas.models.precision import INTEGER_BITS
 from dlas.stages import parts
 from dlas.stages.program import Lowered
 from dlas.stages.stage import Stage, counted_by
-from dlas.systems import choosing, program
-from dlas.systems.assigning import serving_modules
-from dlas.systems.importing import import_network
-from dlas.systems.kind import Kind
-from dlas.systems.lowering import lowered
-from dlas.systems.sites import conv_sites
+from dlas.systems.choices import fastest
+from dlas.systems.choices.declared import serving_modules
+from dlas.systems.choices.kind import Kind
+from dlas.systems.choices.lowering import lowered
+from dlas.systems.graph.importing import import_network
+from dlas.systems.graph.sites import conv_sites
+from dlas.systems.program import program
 
 if TYPE_CHECKING:
     from dlas.datasets.dataset import ImageDataset
-    from dlas.hardware.target import Target
+    from dlas.hardware.targets.target import Target
     from dlas.stages.network import Network
 
 CANDIDATES = "candidates.csv"
@@ -51,10 +52,10 @@ class LowerFastest(Stage[Lowered]):
         imported = import_network(precision.exportable(self.network.module), images.shape)
         sites = conv_sites(imported)
         with TemporaryDirectory(prefix="dlas-") as scratch:
-            chosen = choosing.choose(
+            chosen = fastest.choose(
                 imported, sites, self.kinds, self.target, self.opt_level, images, Path(scratch)
             )
-        choosing.write_candidates(chosen.candidates, folder / CANDIDATES)
+        fastest.write_candidates(chosen.candidates, folder / CANDIDATES)
         program.save(lowered(imported, sites, chosen.layers), folder)
 
     def read(self, folder: Path) -> Lowered:

@@ -14,8 +14,8 @@ from dlas.stages.stage import Stage
 
 if TYPE_CHECKING:
     from dlas.datasets.dataset import ImageDataset
+    from dlas.files.weights_file import WeightsFile
     from dlas.models.untrained import Architecture
-    from dlas.weights_file import WeightsFile
 
 
 @dataclass(frozen=True, kw_only=True)

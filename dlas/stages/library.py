@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from dlas.stages import parts
 from dlas.stages.stage import Kept, Stage, counted_by
-from dlas.systems import building
-from dlas.systems.kernels import scheduling_modules
+from dlas.systems.compilers.tvm import building
+from dlas.systems.program.kernels import scheduling_modules
 
 if TYPE_CHECKING:
-    from dlas.hardware.target import Target
-    from dlas.stages.kernels import Kernels
+    from dlas.hardware.targets.target import Target
+    from dlas.stages.kernels.chosen import Kernels
     from dlas.stages.program import Lowered
 
 LIBRARY = "model.so"

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dlas.hardware.target import Target
+    from dlas.hardware.targets.target import Target
 
 NAME, LINKER = "name", "linker"
 REACH = ("reach", "rpc")

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING
 from dlas.models import precision
 from dlas.models.precision import INTEGER_BITS
 from dlas.stages.stage import Kept, Stage
-from dlas.systems import program
-from dlas.systems.assigning import serving_modules
-from dlas.systems.kind import Kind
-from dlas.systems.lowering import lower
+from dlas.systems.choices.declared import serving_modules
+from dlas.systems.choices.kind import Kind
+from dlas.systems.choices.lowering import lower
+from dlas.systems.program import program
 
 if TYPE_CHECKING:
     from dlas.stages.network import Network
-    from dlas.systems.program import LoweredProgram
+    from dlas.systems.program.program import LoweredProgram
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from dlas.stages import parts
 from dlas.stages.stage import Kept, Stage, counted_by
-from dlas.systems import yardstick
-from dlas.systems.kernels import scheduling_modules
+from dlas.systems.compilers.tvm import yardstick
+from dlas.systems.program.kernels import scheduling_modules
 
 if TYPE_CHECKING:
-    from dlas.hardware.target import Target
+    from dlas.hardware.targets.target import Target
 
 LIBRARY = "yardstick.so"
 

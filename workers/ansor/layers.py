@@ -9,7 +9,7 @@ from tvm import auto_scheduler
 from tvm.target import Target
 
 from dlas.algorithms.workload import ConvWorkload
-from dlas.registry import ALGORITHMS
+from dlas.plugins.registry import ALGORITHMS
 
 REQUESTED: set[str] = set()
 """The algorithms of the request. Processes that build its candidates, and get no other, have none here."""
@@ -17,7 +17,7 @@ REQUESTED: set[str] = set()
 
 @auto_scheduler.register_workload
 def conv2d_layer(workload: str, algorithm: str) -> list[Any]:
-    """The tensors of `algorithm` (a name of dlas.registry) for the workload of that key; ValueError for one
+    """The tensors of `algorithm` (a name of the registry) for the workload of that key; ValueError for one
     that was not requested, which a record may name, and which is not imported."""
     if REQUESTED and algorithm not in REQUESTED:
         raise ValueError(f"the algorithm {algorithm!r} was not asked for")

@@ -18,7 +18,7 @@ from tvm.auto_scheduler.loop_state import State
 from tvm.auto_scheduler.measure_record import load_record_from_string
 from tvm.te import PlaceholderOp
 
-from dlas.systems.tuners.tiles import adapted_tiles
+from dlas.systems.tuners.common.tiles import adapted_tiles
 
 Step = list[Any]
 """As a record has it: its kind, the stage that it is about, and more."""

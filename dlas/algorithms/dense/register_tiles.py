@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tvm.s_tir import Schedule
     from tvm.s_tir.schedule import LoopRV
 
-    from dlas.hardware.target import Target
+    from dlas.hardware.targets.target import Target
 
 CACHE_BYTES = 1 << 17
 """Half of the second-level cache of the smallest cores at hand."""

@@ -7,7 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dlas.hardware.target import Target
+    from dlas.hardware.targets.target import Target
 
 BYTES_PER_VALUE = 4
 

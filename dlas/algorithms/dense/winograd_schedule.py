@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tvm.s_tir import Schedule
     from tvm.s_tir.schedule import LoopRV, SBlockRV
 
-    from dlas.hardware.target import Target
+    from dlas.hardware.targets.target import Target
 
 CHUNK_BYTES = 512 << 10
 """Of transformed inputs, and half as much of products: they should stay in a core's second-level cache."""

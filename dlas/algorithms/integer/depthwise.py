@@ -19,7 +19,7 @@ from dlas.algorithms.tir_arrays import each_vector, flat, load, store, tasks
 from dlas.algorithms.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.hardware.target import Target
+    from dlas.hardware.targets.target import Target
 
 TILE = 8
 """Registers of sums in a tile of a row: enough to hide the latency of one multiply-add, and to leave others

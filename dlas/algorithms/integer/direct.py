@@ -14,7 +14,7 @@ from dlas.algorithms.integer.words import words_of
 from dlas.algorithms.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.hardware.target import Target
+    from dlas.hardware.targets.target import Target
 
 
 def parameters(workload: ConvWorkload, target: Target) -> tuple[Tile, ...] | tuple[RowTile, ...]:

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 from tvm.script.ir_builder import tirx as T
 
 from dlas.algorithms.workload import INT8_MAX, UINT8_MAX
-from dlas.hardware.instruction_sets import architecture
+from dlas.hardware.targets.instruction_sets import architecture
 
 if TYPE_CHECKING:
-    from dlas.hardware.target import Target
+    from dlas.hardware.targets.target import Target
 
 BYTE_BITS = 8
 

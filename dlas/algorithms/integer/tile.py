@@ -12,7 +12,7 @@ from dlas.algorithms.integer.packing import packed_shape, steps
 from dlas.algorithms.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.hardware.target import Target
+    from dlas.hardware.targets.target import Target
 
 SHORTEST_STEP = 10
 """Instructions in whose time an addition to a register is done, so that the next one need not wait."""

@@ -13,7 +13,7 @@ from dlas.algorithms.sparse.formats import summed_together, terms_of_step
 from dlas.algorithms.sparse.views import RUN_VECTORS, Views
 
 if TYPE_CHECKING:
-    from dlas.hardware.target import Target
+    from dlas.hardware.targets.target import Target
 
 BYTES_PER_VALUE = 4
 

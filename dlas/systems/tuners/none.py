@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlas import config
-from dlas.hardware.target import Target
-from dlas.systems.kernel_choice import NOT_TUNED
-from dlas.systems.tuners.task import Schedules, Tuning, TuningTask
-from dlas.systems.tuning_store import TuningStore
+from dlas.hardware.targets.target import Target
+from dlas.systems.program.kernel_choice import NOT_TUNED
+from dlas.systems.tuners.common.task import Schedules, Tuning, TuningTask
+from dlas.systems.tuners.common.tuning_store import TuningStore
 
 
 @dataclass(frozen=True)

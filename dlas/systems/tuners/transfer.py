@@ -10,14 +10,14 @@ from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dlas.hardware.target import Target
-from dlas.systems.tuners import metaschedule
-from dlas.systems.tuners.metaschedule import VERSION, measured, read, request
-from dlas.systems.tuners.relatives import relatives_of
-from dlas.systems.tuners.search import Searcher, measure_new
-from dlas.systems.tuners.task import Schedules, Tuning, TuningTask
-from dlas.systems.tuners.transferring import TransferSettings, without_relatives
-from dlas.systems.tuning_store import TuningStore
+from dlas.hardware.targets.target import Target
+from dlas.systems.tuners.common.relatives import relatives_of
+from dlas.systems.tuners.common.search import Searcher, measure_new
+from dlas.systems.tuners.common.task import Schedules, Tuning, TuningTask
+from dlas.systems.tuners.common.transferring import TransferSettings, without_relatives
+from dlas.systems.tuners.common.tuning_store import TuningStore
+from dlas.systems.tuners.metaschedule import tuner as metaschedule
+from dlas.systems.tuners.metaschedule.tuner import VERSION, measured, read, request
 
 Settings = TransferSettings
 
@@ -26,7 +26,7 @@ def tune(
     tasks: Sequence[TuningTask], target: Target, settings: TransferSettings, log: Path, store: TuningStore
 ) -> Tuning:
     """Measure `settings.candidates` of each task that the store has no time of: see
-    dlas.systems.tuners.search.
+    dlas.systems.tuners.common.search.
 
     UserError where the target is neither this machine nor a board elsewhere, or the worker dies.
     """

@@ -1,0 +1,91 @@
+"""The per-layer table of a bundle: which kernel served each layer, how it was scheduled, what it took."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from dlas.hardware.timing.single_kernels import KernelTime
+from dlas.systems.program.kernel_choice import KernelChoice
+from dlas.systems.program.program import ConvLayer, LoweredProgram
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One kernel call of the network; the fields from `workload` on are empty for what is no convolution."""
+
+    layer: str
+    """The layer's name in the PyTorch network, or the kernel's."""
+    time_ms: float
+    workload: str = ""
+    algorithm: str = ""
+    requested_algorithm: str = ""
+    fallback_reason: str = ""
+    schedule: str = "untuned"
+    """"tuned" or "untuned"."""
+    schedule_reason: str = ""
+    untuned_ms: float | None = None
+    """Of a call in the untuned network, as timed beside the tuned one."""
+    tuned_ms: float | None = None
+    macs: int | None = None
+    parameters: int | None = None
+    sparsity: float | None = None
+    """Fraction of the weights that are zero."""
+    format: str = ""
+    """Of the weights."""
+    weight_bytes: int | None = None
+    """What the kernel reads for weights: values, and the indices of a sparse format."""
+
+
+def layer_rows(
+    program: LoweredProgram, choices: Sequence[KernelChoice], profile: Sequence[KernelTime]
+) -> list[LayerRow]:
+    """One row per kernel call, in their order, which for convolutions is that of `program.layers`."""
+    by_kernel = {choice.kernel: choice for choice in choices}
+    weights = {p.packed_for: program.arrays[p.array] for p in program.parameters if p.packed_for}
+    layers = iter(program.layers)
+    rows = []
+    for call in profile:
+        choice = by_kernel.get(call.kernel)
+        if choice is None:
+            rows.append(LayerRow(call.kernel, call.median_ms))
+        else:
+            layer = next(layers)
+            rows.append(_row(layer, weights[layer.name], choice, call.median_ms))
+    return rows
+
+
+def write_layers(rows: Sequence[LayerRow], path: Path) -> None:
+    """As CSV, one column per field of `LayerRow`."""
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(LayerRow)])
+        writer.writeheader()
+        writer.writerows(asdict(row) for row in rows)
+
+
+def _row(layer: ConvLayer, weight: np.ndarray, choice: KernelChoice, time_ms: float) -> LayerRow:
+    return LayerRow(
+        layer=layer.name,
+        time_ms=time_ms,
+        workload=layer.workload.key,
+        algorithm=_short(layer.algorithm),
+        requested_algorithm=_short(layer.requested),
+        fallback_reason=layer.fallback_reason,
+        schedule="tuned" if choice.tuned else "untuned",
+        schedule_reason=choice.reason,
+        untuned_ms=choice.untuned_ms,
+        tuned_ms=choice.tuned_ms,
+        macs=layer.workload.macs,
+        parameters=weight.size,
+        sparsity=float(np.mean(weight == 0)),
+        format=layer.workload.format,
+        weight_bytes=sum(array.nbytes for array in layer.packed(weight)),
+    )
+
+
+def _short(module: str) -> str:
+    return module.rpartition(".")[2]

@@ -1,0 +1,153 @@
+"""Make a bundle's library again from its lowered program, weights and tuning log: no PyTorch, no search."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlas.bundle import Bundle
+from dlas.errors import UserError
+from dlas.hardware.targets import target as targets
+from dlas.hardware.targets.target import Target
+from dlas.plugins.registry import ALGORITHMS, TUNERS
+from dlas.systems.choices import record, scheduling
+from dlas.systems.choices.scheduling import kernel_tasks
+from dlas.systems.compilers.tvm import yardstick
+from dlas.systems.compilers.tvm.building import build_library
+from dlas.systems.program import program
+from dlas.systems.tuners import tuning
+from dlas.systems.tuners.common.old_records import brought_up_to_date
+from dlas.systems.tuners.common.task import Schedules, TuningTask
+
+if TYPE_CHECKING:
+    from tvm.tirx import PrimFunc
+
+    from dlas.systems.program.program import LoweredProgram
+
+CODE = ("triple", "cpu", "cores", "vector_bytes", "vector_registers", "features", "kind", "arch")
+"""Of a target, what decides the code."""
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A kernel that the bundle's run kept tuned."""
+
+    name: str
+    carried: bool
+    """Whether its tuned schedule is in the rebuilt library."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A library made again."""
+
+    library: Path
+    larger: Mapping[int, Path]
+    """By batch size, the libraries for larger batches, likewise."""
+    yardstick: Path
+    """The network that is always the same, likewise."""
+    target: Target
+    kernels: tuple[Carried, ...]
+
+
+def rebuilt(
+    bundle: Bundle,
+    target: Target,
+    destination: Path,
+    batch_sizes: Iterable[int] = (),
+    trusted: Collection[str] = (),
+) -> Rebuilt:
+    """The library built for `target` from the verified bundle, in the new folder `destination`, and those of
+    larger batches of these sizes.
+
+    For the bundle's own target, kernels that its run chose to keep tuned get the log's best schedule again;
+    UserError where the log does not hold one. For another, each such schedule is tried on the target's board,
+    and kept where it is right and makes the network faster there; none is for a GPU. Raises UserError, with
+    nothing imported, where the bundle names an algorithm or a tuner that is neither dlas's own nor of a
+    `trusted` package, and where an algorithm is not for the target.
+    """
+    larger_sizes = tuple(batch_sizes)
+    chosen = record.read(bundle.tuning / record.FILE)
+    _require_trusted(bundle, chosen.tuner, larger_sizes, trusted)
+    lowered = program.load_from_bundle(bundle.model, bundle.model)
+    tasks = kernel_tasks(lowered)
+    kept = {choice.kernel: tasks[choice.kernel] for choice in chosen.kernels if choice.tuned}
+    destination.mkdir(parents=True)
+    logs = brought_up_to_date(bundle.tuning, tuning.LOGS, destination / "tuning")
+    opt_level = chosen.opt_level
+    made_for = targets.read(bundle.target)
+    if _code(target) == _code(made_for):
+        tuned = _replayed(logs, chosen.tuner, kept, target)
+        carried = [Carried(name, carried=True, reason="it was measured for this target") for name in kept]
+    elif target.kind != made_for.kind:
+        reason = f"it is a schedule for a {made_for.kind} target, not for a {target.kind} one"
+        tuned, carried = {}, [Carried(name, carried=False, reason=reason) for name in kept]
+    else:
+        schedules = _schedules(logs, chosen.tuner, kept, target, foreign=True)
+        carried, tuned = _tried(lowered, kept, schedules, target, opt_level, destination)
+    library = destination / "model.so"
+    build_library(lowered, tuned, target, opt_level, library)
+    larger = {size: destination / bundle.library_of(size).name for size in larger_sizes}
+    for size, path in larger.items():
+        enlarged = program.load_from_bundle(bundle.program_of(size), bundle.model)
+        build_library(enlarged, {}, target, opt_level, path)
+    beside = bundle.yardstick
+    if _code(target) != _code(made_for) and beside.exists():
+        beside = destination / "yardstick.so"
+        yardstick.build(target, beside)
+    return Rebuilt(library, larger, beside, target, tuple(carried))
+
+
+def _require_trusted(
+    bundle: Bundle, tuner: str, batch_sizes: Iterable[int], trusted: Collection[str]
+) -> None:
+    TUNERS.require_trusted(tuner, trusted)
+    for folder in (bundle.model, *map(bundle.program_of, batch_sizes)):
+        layers, _ = program.load_layers(folder)
+        for layer in layers:
+            ALGORITHMS.require_trusted(layer.algorithm, trusted)
+
+
+def _code(target: Target) -> dict[str, Any]:
+    values = asdict(target)
+    return {name: values[name] for name in CODE}
+
+
+def _schedules(
+    folder: Path, tuner: str, kept: Mapping[str, TuningTask], target: Target, *, foreign: bool
+) -> Schedules:
+    if not kept:
+        return Schedules()
+    return tuning.best_schedules(tuner, folder, list(kept.values()), target, foreign=foreign)
+
+
+def _replayed(
+    folder: Path, tuner: str, kept: Mapping[str, TuningTask], target: Target
+) -> dict[str, PrimFunc]:
+    schedules = _schedules(folder, tuner, kept, target, foreign=False)
+    for kernel, task in kept.items():
+        if task.key not in schedules.found:
+            raise UserError(
+                f"the tuning log gives no schedule for {kernel}: {schedules.missing[task.key]}", key="bundle"
+            )
+    return {kernel: schedules.found[task.key] for kernel, task in kept.items()}
+
+
+def _tried(
+    lowered: LoweredProgram,
+    kept: Mapping[str, TuningTask],
+    schedules: Schedules,
+    target: Target,
+    opt_level: int,
+    scratch: Path,
+) -> tuple[list[Carried], dict[str, PrimFunc]]:
+    """Schedules of another target, as this one's board finds them."""
+    never = {task.key: "it was not tuned" for task in kernel_tasks(lowered).values()}
+    asked = Schedules(schedules.found, never | dict(schedules.missing), schedules.refused)
+    choices, tuned = scheduling.choose(lowered, asked, target, opt_level, scratch)
+    return [
+        Carried(choice.kernel, choice.tuned, choice.reason) for choice in choices if choice.kernel in kept
+    ], tuned

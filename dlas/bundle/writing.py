@@ -1,0 +1,158 @@
+"""What a finished point leaves behind: the files of its bundle, its metrics and its tags."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from dlas import config
+from dlas.bundle import Bundle, seal
+from dlas.bundle.layer_table import LayerRow, layer_rows, write_layers
+from dlas.datasets.dataset import ImageDataset
+from dlas.files import documents
+from dlas.hardware.results import measurement, reference
+from dlas.hardware.results.measurement import Measurement
+from dlas.hardware.targets import machine, target
+from dlas.hardware.targets.target import Target
+from dlas.hardware.timing.single_kernels import KernelTime
+from dlas.models import counting, precision
+from dlas.stages.deployment import Deployed
+from dlas.stages.fastest_program import CANDIDATES
+from dlas.stages.kernels.chosen import Kernels
+from dlas.stages.kernels.tuning import Tuned
+from dlas.stages.library import Library
+from dlas.stages.network import WEIGHTS, Network
+from dlas.stages.program import Lowered
+from dlas.stages.stage import Kept
+from dlas.stages.yardstick import Yardstick
+from dlas.systems.choices import record
+from dlas.systems.choices.record import Choices
+from dlas.systems.program import program
+from dlas.systems.tuners import tuning
+
+REFERENCE_IMAGES = 16
+"""Test images kept in the bundle with their expected outputs."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The network built for runs of several images."""
+
+    size: int
+    lowered: Lowered
+    library: Library
+
+
+@dataclass(frozen=True)
+class Results:
+    """Everything that the stages of one point gave."""
+
+    stack: config.Stack
+    target: Target
+    dataset: ImageDataset
+    dense: Network
+    compressed: Network
+    lowered: Lowered
+    tuned: Tuned
+    kernels: Kernels
+    library: Library
+    deployed: Deployed
+    batches: tuple[Batch, ...]
+    yardstick: Yardstick | None
+    timing: Measurement
+    profile: list[KernelTime]
+
+    @cached_property
+    def layers(self) -> list[LayerRow]:
+        """The per-layer table."""
+        return layer_rows(self.lowered.program, self.kernels.choices, self.profile)
+
+
+def fill(folder: Path, found: Results) -> None:
+    """Write every file of the bundle into `folder`, then its manifest."""
+    bundle = Bundle(folder)
+    bundle.make_folders()
+    bundle.config.write_text(config.to_yaml(found.stack))
+    shutil.copy(found.compressed.weights, bundle.model / WEIGHTS)
+    for part in (program.PROGRAM, program.LAYERS, program.WEIGHTS):
+        shutil.copy(found.lowered.folder / part, bundle.model / part)
+    candidates = found.lowered.folder / CANDIDATES
+    if candidates.exists():
+        shutil.copy(candidates, folder)
+    for log in (found.tuned.folder / name for name in tuning.LOGS):
+        if log.exists():
+            shutil.copy(log, bundle.tuning)
+    shutil.copy(found.tuned.summary, bundle.tuning)
+    chosen = Choices(found.stack.tuner.registered, found.stack.compiler.opt_level, found.kernels.choices)
+    record.write(chosen, bundle.tuning / record.FILE)
+    shutil.copy(found.library.path, bundle.library)
+    for batch in found.batches:
+        shutil.copy(batch.library.path, bundle.library_of(batch.size))
+        bundle.program_of(batch.size).mkdir()
+        for part in (program.PROGRAM, program.LAYERS):
+            shutil.copy(batch.lowered.folder / part, bundle.program_of(batch.size))
+    if found.yardstick is not None:
+        shutil.copy(found.yardstick.path, bundle.yardstick)
+    target.write(found.target, bundle.target)
+    reference.write(reference.first(found.deployed.reference, REFERENCE_IMAGES), bundle.reference)
+    measurement.write(found.timing, bundle.timing)
+    write_layers(found.layers, bundle.layers)
+    documents.write(machine.ENVIRONMENT, bundle.environment, machine.environment())
+    seal(folder, point=config.identity(found.stack), stages=_stage_keys(found))
+
+
+def metrics(found: Results) -> dict[str, float]:
+    """Accuracies are fractions of 1, latencies milliseconds, MACs per image.
+
+    What remains are the parameters, and the MACs, that are neither gone with their channel nor zero.
+    """
+    image, bits = found.dataset.image_shape, precision.bits(found.compressed.module)
+    dense, compressed = found.dense.module, precision.architecture(found.compressed.module)
+    parameters, macs = counting.parameters(dense), counting.macs(dense, image)
+    remaining_parameters = counting.nonzero_parameters(compressed)
+    remaining_macs = counting.remaining_macs(compressed, image)
+    return {
+        "accuracy.dense": found.dense.accuracy,
+        "accuracy.compressed": found.compressed.accuracy,
+        "accuracy.deployed": found.deployed.accuracy,
+        "params.dense": parameters,
+        "params.remaining": remaining_parameters,
+        "macs.dense": macs,
+        "macs.remaining": remaining_macs,
+        "bytes.dense": counting.dense_bytes(parameters, counting.FLOAT32_BITS),
+        "bytes.format": sum(array.nbytes for array in found.lowered.program.packed_arrays()),
+        "compression.ratio": counting.compression_ratio(parameters, remaining_parameters),
+        "speedup.expected": counting.expected_speedup(macs, remaining_macs, bits),
+        "library.bytes": found.library.path.stat().st_size,
+        "tuning.trials": found.tuned.trials,
+        "tuning.failed": found.tuned.failed,
+        "tuning.seconds": found.tuned.seconds,
+        "tuning.layers_tuned": sum(row.schedule == "tuned" for row in found.layers),
+        **measurement.metrics(found.timing),
+    }
+
+
+def tags(found: Results) -> dict[str, str]:
+    """What a reader of the numbers has to know: fallbacks, untuned layers, an unsteady or emulated board."""
+    fallbacks = [f"{row.layer}: {row.fallback_reason}" for row in found.layers if row.fallback_reason]
+    untuned = [row.layer for row in found.layers if row.workload and row.schedule == "untuned"]
+    tuned = any(choice.tuned for choice in found.kernels.choices)
+    noted = {
+        "dlas.fallbacks": "; ".join(fallbacks),
+        "dlas.untuned_layers": ", ".join(untuned),
+        "dlas.tuning_stopped": found.tuned.stopped,
+        "dlas.untuned_batches": ", ".join(str(batch.size) for batch in found.batches) if tuned else "",
+        "dlas.unsteady": "; ".join(found.timing.unsteady_at_any_size),
+        "dlas.emulated": found.timing.environment["cpu"] if found.timing.emulated else "",
+    }
+    return {name: text for name, text in noted.items() if text}
+
+
+def _stage_keys(found: Results) -> dict[str, str]:
+    """By the names of the stages; where one was gone through several times, that of the network as it is."""
+    batches = [kept for batch in found.batches for kept in (batch.lowered, batch.library)]
+    first: list[Kept] = [found.dense, found.compressed, found.lowered, found.tuned, found.kernels]
+    last = [*([] if found.yardstick is None else [found.yardstick]), found.library, found.deployed]
+    return {kept.stage: kept.key for kept in (*batches, *first, *last)}

@@ -1,0 +1,1 @@
+"""One dataclass for each group of `conf/`."""

@@ -1,0 +1,30 @@
+"""Layer 4: the algorithm of the convolutions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from dlas.errors import require
+from dlas.plugins.registry import ALGORITHMS
+
+
+@dataclass(frozen=True)
+class Algo:
+    """Layer 4. `module` offers the functions of `dlas.algorithms`; or each layer gets the fastest of
+    `candidates`, as measured on the target. Each is a name of the registry or a dotted path."""
+
+    name: str
+    module: str | None = None
+    """Null for that of the name, or beside candidates."""
+    candidates: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        one = self.module is None or not self.candidates
+        require(one, "algo.module", "is one algorithm, or null beside algo.candidates", "one of the two")
+
+    @property
+    def algorithms(self) -> list[str]:
+        """One for every layer, or those that a layer may choose from, by what a bundle calls them: their
+        names in the registry, or the dotted paths of a user's own."""
+        one = self.name if self.module is None else self.module
+        return [ALGORITHMS.name(given) for given in self.candidates or [one]]

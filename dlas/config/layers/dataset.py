@@ -1,0 +1,32 @@
+"""Layer 1: the images."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from dlas.plugins.registry import DATASETS
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Layer 1. `module` offers `Settings`, a subclass of this one, and `load(settings) -> ImageDataset`."""
+
+    name: str
+    module: str | None = None
+    """A name of dlas.plugins.registry.DATASETS, or a dotted path; null for that of the name."""
+    root: str | None = None
+
+    @property
+    def implementation(self) -> str:
+        """The dotted path of the module."""
+        return DATASETS.path(self.name if self.module is None else self.module)
+
+    @property
+    def image_size(self) -> int | None:
+        """Height and width of every image; None where only the files tell."""
+        return None
+
+    @property
+    def classes(self) -> int | None:
+        """How many classes the images are of; None where only reading them tells."""
+        return None

@@ -1,0 +1,1 @@
+"""Boards: servers behind RPC, the virtual board, and locks that keep timings apart."""

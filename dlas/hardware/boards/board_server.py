@@ -1,0 +1,209 @@
+"""A board's side: TVM's RPC server, with which a client sends files and has sessions run on them.
+
+    serve(Settings(listen, port, key, tracker))     until it is stopped
+    python -m dlas.hardware.boards.board_server '{"port": 9190, "key": "…", "ready": "<file>"}'
+
+One client at a time. Each connection is served by a process of its own, and each library it runs by another:
+neither a crash there, nor a client that hangs, vanishes or talks nonsense, ends the server. Whoever can
+connect can run any code: there is no password.
+
+Needs NumPy, psutil, filelock and TVM's runtime, and nothing else that this project needs.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import multiprocessing
+import os
+import shutil
+import socket
+import sys
+import time
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass
+from multiprocessing.context import ForkProcess
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from dlas.errors import UserError
+from dlas.hardware.boards import lock
+from dlas.hardware.sessions.process import run_session
+from dlas.hardware.sessions.session import die_with_parent, keep_torch_out
+from dlas.hardware.targets import machine
+
+log = logging.getLogger("dlas.board")
+
+LOOPBACK = "127.0.0.1"
+
+HANDSHAKE_SECONDS = 5.0
+"""A client that has not said who it is by then is dropped: others wait behind it."""
+
+LONGEST_SESSION_SECONDS = 6 * 3600.0
+
+POLL_SECONDS = 0.5
+
+GRACE_SECONDS = 2.0
+"""For a session to end by itself after its client has hung up."""
+
+KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+"""A client whose machine is gone is noticed after a minute."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the board is served."""
+
+    listen: str = LOOPBACK
+    port: int = 9090
+    key: str = ""
+    tracker: str | None = None
+    """host:port, to register with."""
+    announce: str | None = None
+    """The address that the tracker gives to clients; null for `listen`."""
+    ready: str | None = None
+    """A file that is written once the board listens."""
+
+
+def serve(settings: Settings) -> None:
+    """Listen until the process is stopped; UserError where the port can't be had or the tracker is none."""
+    os.environ["TVM_USE_RUNTIME_LIB"] = "1"
+    keep_torch_out()
+    from tvm.rpc import server as rpc_server
+
+    _answer_to_clients()
+    rpc_server._serving = _serve_client
+    tracker = _tracker(settings.tracker)
+    listening = _listening(settings)
+    if settings.ready is not None:
+        Path(settings.ready).write_text(f"{settings.listen}:{settings.port}\n")
+    log.warning("the board %s listens at %s:%d", settings.key, settings.listen, settings.port)
+    while True:
+        try:
+            rpc_server._listen_loop(
+                listening, settings.port, settings.key, tracker, None, settings.announce or settings.listen
+            )
+        except Exception as error:  # a client's nonsense, or a tracker that is gone for now
+            log.warning("a connection failed: %s", error)
+            time.sleep(POLL_SECONDS)
+
+
+def _listening(settings: Settings) -> socket.socket:
+    socket.setdefaulttimeout(HANDSHAKE_SECONDS)
+    try:
+        return socket.create_server((settings.listen, settings.port))
+    except OSError as error:
+        raise UserError(
+            f"{settings.listen}:{settings.port} cannot be had: {error.strerror}",
+            key="port",
+            remedy="another one: port=<number>",
+        ) from None
+
+
+def _tracker(address: str | None) -> tuple[str, int] | None:
+    if address is None:
+        return None
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise UserError(f"'{address}' is no address", key="tracker", remedy="tracker=<host>:<port>")
+    return host, int(port)
+
+
+def _answer_to_clients() -> None:
+    import tvm_ffi
+
+    tvm_ffi.register_global_func("dlas.board.about", _about, override=True)
+    tvm_ffi.register_global_func("dlas.board.run", _run, override=True)
+
+
+def _about(kind: str) -> str:
+    return json.dumps(asdict(machine.this_machine(kind)))
+
+
+def _run(text: str) -> str:
+    """Do the request of a session (dlas.hardware.sessions.session) on files in the client's folder."""
+    order: dict[str, Any] = json.loads(text)
+    limit, patience = order.pop("time_limit"), order.pop("lock_limit")
+    alone = order["command"] != "compute"
+    holding = lock.held(lock.THIS_MACHINE, "the board", patience) if alone else nullcontext()
+    try:
+        with holding:
+            run_session(order, Path.cwd(), limit)
+    except UserError as error:
+        return json.dumps({"problem": error.problem})
+    return "{}"
+
+
+def _serve_client(
+    connection: socket.socket, address: object, options: dict[str, float], libraries: None
+) -> None:
+    """In place of TVM's own, which ends the server with the first session that crashes."""
+    from tvm.support import utils
+
+    connection.settimeout(None)  # TVM's loop needs a socket that blocks
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in KEEPALIVE:
+        if hasattr(socket, name):
+            connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    limit = min(options.get("timeout") or LONGEST_SESSION_SECONDS, LONGEST_SESSION_SECONDS)
+    folder = utils.tempdir()
+    session = multiprocessing.get_context("fork").Process(target=_session, args=(connection, folder))
+    log.info("serving %s", address)
+    try:
+        session.start()
+        _watch(session, connection, limit)
+    finally:
+        _end(session)
+        connection.close()
+        shutil.rmtree(folder.path, ignore_errors=True)
+
+
+def _session(connection: socket.socket, folder: Any) -> None:
+    from tvm.rpc import server as rpc_server
+
+    die_with_parent()
+    os.chdir(folder.path)
+    rpc_server._serve_loop(connection, None, folder)
+
+
+def _watch(session: ForkProcess, connection: socket.socket, limit: float) -> None:
+    """Return when the session has ended, its time is up, or its client has hung up on it."""
+    deadline = time.monotonic() + limit
+    while session.is_alive() and time.monotonic() < deadline:
+        session.join(POLL_SECONDS)
+        if session.is_alive() and _hung_up(connection):
+            session.join(GRACE_SECONDS)
+            return
+
+
+def _hung_up(connection: socket.socket) -> bool:
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+
+
+def _end(session: ForkProcess) -> None:
+    """The session's process, with what it has started."""
+    if not session.is_alive():
+        return
+    try:
+        children = psutil.Process(session.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        children = []
+    session.kill()
+    for child in children:
+        try:
+            child.kill()
+        except psutil.NoSuchProcess:
+            continue
+    session.join()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO)
+    serve(Settings(**json.loads(sys.argv[1])))

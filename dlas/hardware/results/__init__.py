@@ -1,0 +1,1 @@
+"""What a timing found: samples, statistics, comparisons, reference outputs."""

@@ -1,0 +1,295 @@
+"""What one timing found: the protocol and every raw sample, with what follows from them.
+
+measurement.median_ms, .interval_ms, .first_ms, .percentile_ms(90), .outliers, .unsteady
+measurement.batches -> one measurement for each batch size, itself the first
+write(Measurement, timing.json), read(timing.json) -> Measurement
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from dlas import config
+from dlas.errors import UserError
+from dlas.files import documents
+from dlas.files.documents import Document
+from dlas.hardware.results import statistics
+from dlas.hardware.results.statistics import Interval
+from dlas.hardware.targets import machine
+from dlas.printable import printable
+
+DOCUMENT = Document("timing", largest_bytes=1 << 26)
+
+MOST_RUNS, MOST_SESSIONS, MOST_SIZES, LARGEST_BATCH = 1_000_000, 1000, 100, 65536
+MOST_THREADS = 4096
+MOST_METERS, MOST_JOULES = 100, 1e12
+LONGEST_NS = 86_400 * 10**9
+"""Of a measurement that is read, far beyond what is measured: a session takes an hour at most."""
+
+NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
+"""What MLflow takes in no name of a metric."""
+NS_PER_MS = 1_000_000
+MS_PER_S = 1000
+MJ_PER_J = 1000
+
+
+@dataclass(frozen=True)
+class Session:
+    """One fresh process that loaded the library, ran it and ended."""
+
+    first_ns: int
+    """The first in its process."""
+    samples_ns: tuple[int, ...]
+    before: machine.State
+    after: machine.State
+    cold_ns: tuple[int, ...] = ()
+    """Runs that each found the caches full of something else."""
+    joules: Mapping[str, float] = field(default_factory=dict)
+    """What each meter of the board counted during the samples; empty where it has none."""
+
+    @property
+    def median_ms(self) -> float:
+        return statistics.median(self.samples_ns) / NS_PER_MS
+
+    @property
+    def unsteadiness(self) -> tuple[machine.Unsteadiness, ...]:
+        """What makes this session doubtful."""
+        return machine.unsteadiness(self.before, self.after)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The latency of a network, with one image in a run or as many as `batch`."""
+
+    runs: int
+    """Samples kept in each session."""
+    warmup: int
+    """Runs after the cold one, and before the first sample, that are not kept."""
+    threads: int
+    sessions: tuple[Session, ...]
+    emulated: bool = False
+    """Such times say nothing about a real board, and are compared with none."""
+    environment: Mapping[str, Any] = field(default_factory=dict)
+    """Of the board, as the first session found it (machine.environment)."""
+    cold: int = 0
+    """Samples with cold caches in each session."""
+    yardstick: tuple[Session, ...] = ()
+    """Of the network that is always the same: one before each session, or none."""
+    batch: int = 1
+    larger: Mapping[int, tuple[Session, ...]] = field(default_factory=dict)
+    """By batch size, the sessions of the same network built for it, each right after the one above."""
+
+    @property
+    def batches(self) -> tuple[Measurement, ...]:
+        """This, and that of every larger batch, by the same protocol and beside the same yardstick."""
+        return (
+            self,
+            *(
+                replace(self, batch=size, sessions=sessions, larger={})
+                for size, sessions in self.larger.items()
+            ),
+        )
+
+    @property
+    def images_per_second(self) -> float:
+        """At the median."""
+        return self.batch * MS_PER_S / self.median_ms
+
+    @cached_property
+    def samples_ms(self) -> tuple[float, ...]:
+        """Every sample of every session, in the order in which they were taken."""
+        return tuple(sample / NS_PER_MS for session in self.sessions for sample in session.samples_ns)
+
+    @property
+    def first_ms(self) -> float:
+        """The first run of the first session."""
+        return self.sessions[0].first_ns / NS_PER_MS
+
+    @cached_property
+    def median_ms(self) -> float:
+        return statistics.median(self.samples_ms)
+
+    @cached_property
+    def interval_ms(self) -> Interval:
+        """The confidence interval of the median."""
+        return statistics.median_interval(self.samples_ms)
+
+    @cached_property
+    def session_medians_ms(self) -> tuple[float, ...]:
+        return tuple(session.median_ms for session in self.sessions)
+
+    @cached_property
+    def cold_ms(self) -> float | None:
+        """The median with cold caches; None where none was timed so."""
+        samples = [sample / NS_PER_MS for session in self.sessions for sample in session.cold_ns]
+        return statistics.median(samples) if samples else None
+
+    @cached_property
+    def paces(self) -> tuple[float, ...]:
+        """Each session's median over that of the yardstick beside it: what a slower board leaves as it is."""
+        beside = zip(self.sessions, self.yardstick, strict=True) if self.yardstick else ()
+        return tuple(session.median_ms / yardstick.median_ms for session, yardstick in beside)
+
+    @cached_property
+    def energy_mj(self) -> dict[str, float]:
+        """Millijoules of a run, of the whole batch, by each meter: measured over all samples and the moments
+        between them."""
+        meters = sorted({meter for session in self.sessions for meter in session.joules})
+        joules = {meter: sum(one.joules.get(meter, 0.0) for one in self.sessions) for meter in meters}
+        return {meter: MJ_PER_J * total / len(self.samples_ms) for meter, total in joules.items()}
+
+    @property
+    def yardstick_medians_ms(self) -> tuple[float, ...]:
+        return tuple(session.median_ms for session in self.yardstick)
+
+    def percentile_ms(self, percent: float) -> float:
+        return statistics.percentile(self.samples_ms, percent)
+
+    @cached_property
+    def outliers(self) -> tuple[int, ...]:
+        """Positions in `samples_ms` of samples far from the rest, which are kept and counted all the same."""
+        return statistics.outliers(self.samples_ms)
+
+    @property
+    def unsteady(self) -> tuple[str, ...]:
+        """The reasons not to trust this measurement, the worst session's of each kind; none when the board
+        held still."""
+        return _worst((*self.yardstick, *self.sessions))
+
+    @property
+    def unsteady_at_any_size(self) -> tuple[str, ...]:
+        """Likewise of all batch sizes together."""
+        larger = (session for sessions in self.larger.values() for session in sessions)
+        return _worst((*self.yardstick, *self.sessions, *larger))
+
+    def summary(self) -> dict[str, Any]:
+        """What a reader wants first, in milliseconds."""
+        return {
+            "median_ms": self.median_ms,
+            "ci_low_ms": self.interval_ms.low,
+            "ci_high_ms": self.interval_ms.high,
+            "first_ms": self.first_ms,
+            **({} if self.cold_ms is None else {"cold_ms": self.cold_ms}),
+            "p10_ms": self.percentile_ms(10),
+            "p90_ms": self.percentile_ms(90),
+            "p99_ms": self.percentile_ms(99),
+            **({"energy_mj_measured": self.energy_mj} if self.energy_mj else {}),
+            "images_per_s": self.images_per_second,
+            "outliers": len(self.outliers),
+            "unsteady": list(self.unsteady),
+            "emulated": self.emulated,
+            **({"larger": {one.batch: one.summary() for one in self.batches[1:]}} if self.larger else {}),
+        }
+
+
+def _worst(sessions: Iterable[Session]) -> tuple[str, ...]:
+    return machine.worst(one for session in sessions for one in session.unsteadiness)
+
+
+def write(measurement: Measurement, path: Path) -> None:
+    """As plain JSON; `summary` follows from the rest and is there for other readers."""
+    documents.write(DOCUMENT, path, {**asdict(measurement), "summary": measurement.summary()})
+
+
+def read(path: Path) -> Measurement:
+    """The measurement that `write` wrote; UserError for anything else."""
+    source = printable(path)
+    found = documents.checked(Measurement, documents.read(DOCUMENT, path), DOCUMENT, source)
+    if problem := _wrong(found):
+        raise UserError(f"is no {DOCUMENT.name}: {printable(problem)}", key=source)
+    return found
+
+
+def _wrong(found: Measurement) -> str:
+    """What no measurement has; "" where there is nothing of it."""
+    if not (1 <= found.runs <= MOST_RUNS and 0 <= found.warmup <= MOST_RUNS and 0 <= found.cold <= MOST_RUNS):
+        return f"it has {found.runs} runs, {found.cold} cold ones and {found.warmup} before"
+    if not 1 <= len(found.sessions) <= MOST_SESSIONS:
+        return f"it has {len(found.sessions)} sessions"
+    if len(found.yardstick) not in (0, len(found.sessions)):
+        return f"it has {len(found.sessions)} sessions and {len(found.yardstick)} of the yardstick"
+    if not 1 <= found.threads <= MOST_THREADS:
+        return f"it has {found.threads} threads"
+    if found.batch != 1 or len(found.larger) > MOST_SIZES:
+        return f"it has batches of {found.batch} and {len(found.larger)} larger ones"
+    for size, sessions in found.larger.items():
+        if not 2 <= size <= LARGEST_BATCH or len(sessions) != len(found.sessions):
+            return f"it has {len(sessions)} sessions of batches of {size}"
+    network = (*found.sessions, *(one for sessions in found.larger.values() for one in sessions))
+    of_each = (*((one, found.cold) for one in network), *((one, 0) for one in found.yardstick))
+    wrong = (_wrong_session(one, found.runs, cold) for one, cold in of_each)
+    return next(filter(None, wrong), "") or machine.strange(found.environment)
+
+
+def _wrong_session(session: Session, runs: int, cold: int) -> str:
+    if (len(session.samples_ns), len(session.cold_ns)) != (runs, cold):
+        counts = f"{len(session.samples_ns)} samples and {len(session.cold_ns)} cold ones"
+        return f"a session has {counts}, not {runs} and {cold}"
+    times = (session.first_ns, *session.samples_ns, *session.cold_ns)
+    if not all(0 < one <= LONGEST_NS for one in times):
+        return f"a run took {min(times)} to {max(times)} ns"
+    if len(session.joules) > MOST_METERS or not all(
+        0 <= joules < MOST_JOULES for joules in session.joules.values()
+    ):
+        return "a session took an energy that no meter counts"
+    return ""
+
+
+def of_sessions(
+    found: Mapping[int, Sequence[Mapping[str, Any]]],
+    yardstick: Sequence[Mapping[str, Any]],
+    protocol: config.Timing,
+    *,
+    emulated: bool,
+) -> Measurement:
+    """What sessions (dlas.hardware.sessions) wrote of a network, by batch size, and of the yardstick."""
+    sessions = {size: tuple(session(values) for values in one) for size, one in found.items()}
+    first = found[1][0]
+    return Measurement(
+        protocol.runs,
+        protocol.warmup,
+        int(first["threads"]),
+        sessions.pop(1),
+        emulated or first["emulated"],
+        first["environment"],
+        protocol.cold,
+        tuple(session(values) for values in yardstick),
+        larger=sessions,
+    )
+
+
+def session(values: Mapping[str, Any]) -> Session:
+    """A session from its JSON."""
+    return Session(
+        first_ns=int(values["first_ns"]),
+        samples_ns=tuple(int(sample) for sample in values["samples_ns"]),
+        before=machine.State(**values["before"]),
+        after=machine.State(**values["after"]),
+        cold_ns=tuple(int(sample) for sample in values.get("cold_ns", ())),
+        joules={meter: float(joules) for meter, joules in values.get("joules", {}).items()},
+    )
+
+
+def metrics(measurement: Measurement) -> dict[str, float]:
+    """The latencies, images per second and measured energies, as a run of the store names them: those of a
+    batch of 4 are `latency_b4.median_ms`, and so on."""
+    found: dict[str, float] = {}
+    for one in measurement.batches:
+        found |= _metrics(one, "" if one.batch == 1 else f"_b{one.batch}")
+    return found
+
+
+def _metrics(measurement: Measurement, size: str) -> dict[str, float]:
+    names = ("median_ms", "ci_low_ms", "ci_high_ms", "first_ms", "cold_ms", "p10_ms", "p90_ms", "p99_ms")
+    summary = measurement.summary()
+    latencies = {f"latency{size}.{name}": float(summary[name]) for name in names if name in summary}
+    energies = {
+        f"energy{size}.{NOT_IN_A_NAME.sub('_', meter)}_mj_measured": each
+        for meter, each in measurement.energy_mj.items()
+    }
+    return {**latencies, f"throughput{size}.images_per_s": measurement.images_per_second, **energies}

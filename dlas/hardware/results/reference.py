@@ -1,0 +1,137 @@
+"""The outputs that a library has to give before it is timed.
+
+write(Reference(inputs, outputs), folder); read(folder) -> Reference; require_match(Reference, outputs, what)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlas.errors import UserError
+from dlas.files import documents
+from dlas.files.arrays import read_array
+from dlas.files.documents import Document
+from dlas.printable import printable
+
+TOLERANCE = 1e-3
+"""Float32 sums taken in another order on another CPU differ by about 1e-5 after twenty layers; a wrong kernel
+is off by much more than 1e-3."""
+
+
+SHARE_OF_LARGEST = {16: 0.01, 8: 0.05}
+"""By bits: PyTorch computes float16 sums and simulates int8 ones in its own way, and values one step apart
+add up over the layers: to 0.3 % and 0.7 % of the largest output on twenty layers."""
+
+SLACK = 4
+"""Times as large as the largest of the outputs that were kept the largest of all may have been."""
+
+INPUTS, OUTPUTS, TOLERANCES = "inputs.npy", "outputs.npy", "tolerance.json"
+
+MOST_INPUTS = 4096
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Inputs (N, C, H, W) with the expected outputs (N, …) of a network that computes in so many bits:
+    |output - expected| <= atol + rtol |expected|."""
+
+    inputs: np.ndarray
+    outputs: np.ndarray
+    bits: int = 32
+    atol: float = TOLERANCE
+    """Where only some of the inputs were kept, that of all."""
+
+    @property
+    def rtol(self) -> float:
+        return TOLERANCE
+
+
+@dataclass(frozen=True)
+class _Tolerance:
+    """What tolerance.json says."""
+
+    bits: int
+    rtol: float
+    atol: float
+
+
+def _with_bits(values: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 had no bits: a tolerance that is none of float32 is taken for int8's, the largest."""
+    return {**values, "bits": 32 if values["atol"] <= TOLERANCE else 8}
+
+
+DOCUMENT = Document("tolerance of a reference", version=2, converters=(_with_bits,))
+
+
+def of_precision(inputs: np.ndarray, outputs: np.ndarray, bits: int) -> Reference:
+    """The reference of a network that computes in `bits` bits, with the tolerance for these outputs."""
+    return Reference(inputs, outputs, bits, _atol(outputs, bits))
+
+
+def _atol(outputs: np.ndarray, bits: int) -> float:
+    if bits not in SHARE_OF_LARGEST:
+        return TOLERANCE
+    return SHARE_OF_LARGEST[bits] * float(np.abs(outputs).max())
+
+
+def first(whole: Reference, count: int) -> Reference:
+    """At most `count` of its inputs, and the tolerance of the whole: what passed there passes here."""
+    return replace(whole, inputs=whole.inputs[:count], outputs=whole.outputs[:count])
+
+
+def write(reference: Reference, folder: Path) -> None:
+    """As inputs.npy, outputs.npy and tolerance.json."""
+    np.save(folder / INPUTS, reference.inputs, allow_pickle=False)
+    np.save(folder / OUTPUTS, reference.outputs, allow_pickle=False)
+    tolerance = {"bits": reference.bits, "rtol": reference.rtol, "atol": reference.atol}
+    documents.write(DOCUMENT, folder / TOLERANCES, tolerance)
+
+
+def read(folder: Path) -> Reference:
+    """The reference that `write` wrote; UserError for anything else, and for a tolerance larger than the
+    precision explains by the outputs that were kept."""
+    inputs, outputs = read_array(folder / INPUTS), read_array(folder / OUTPUTS)
+    path = folder / TOLERANCES
+    stored = documents.checked(_Tolerance, documents.read(DOCUMENT, path), DOCUMENT, printable(path))
+    if inputs.ndim != 4 or outputs.ndim < 1 or len(inputs) != len(outputs):
+        shapes = f"its inputs are {inputs.shape}, its outputs {outputs.shape}"
+        raise UserError(f"the reference can't be read: {shapes}", key=printable(folder))
+    if not 1 <= len(inputs) <= MOST_INPUTS or not (inputs.size and outputs.size):
+        raise UserError(
+            f"the reference can't be read: it has {len(inputs)} inputs, of at most {MOST_INPUTS}",
+            key=printable(folder),
+        )
+    if not (np.isfinite(inputs).all() and np.isfinite(outputs).all()):
+        raise UserError("the reference has numbers that are not finite", key=printable(folder))
+    if stored.bits not in (32, *SHARE_OF_LARGEST):
+        raise UserError(f"no network computes in {stored.bits} bits", key=printable(path))
+    most = _atol(outputs, stored.bits) * (SLACK if stored.bits in SHARE_OF_LARGEST else 1)
+    if not (0 <= stored.rtol <= TOLERANCE and 0 <= stored.atol <= most):
+        raise UserError(
+            f"its tolerance, {stored.atol:g} + {stored.rtol:g} of the expected value, is larger than that of "
+            f"networks in {stored.bits} bits, {most:g} + {TOLERANCE:g}",
+            key=printable(path),
+        )
+    return Reference(inputs, outputs, stored.bits, stored.atol)
+
+
+def largest_error(reference: Reference, outputs: np.ndarray) -> float:
+    """The largest absolute difference; NaN where an output is no number."""
+    return float(np.max(np.abs(outputs - reference.outputs)))
+
+
+def require_match(reference: Reference, outputs: np.ndarray, what: str = "the library") -> None:
+    """UserError that tells the largest difference unless every output is within the tolerance."""
+    if outputs.shape != reference.outputs.shape:
+        raise UserError(f"{what} gives outputs of shape {outputs.shape}, not {reference.outputs.shape}")
+    close = np.isclose(outputs, reference.outputs, rtol=reference.rtol, atol=reference.atol)
+    if not close.all():
+        wrong, error = np.count_nonzero(~close), largest_error(reference, outputs)
+        raise UserError(
+            f"{what} gives wrong outputs: {wrong} of {close.size} values are off, by up to {error:.3g}",
+            remedy=f"allowed: {reference.atol:g} + {reference.rtol:g} of the expected value",
+        )

@@ -1,0 +1,1 @@
+"""What runs on a board in a fresh process: libraries, kernels, candidates, races."""

@@ -1,0 +1,61 @@
+"""Candidates for one kernel, checked and timed in the fresh process: see dlas.hardware.timing.candidates.
+
+Each is its own library with a function `main`. Which one is running is told in a file, so that the asker
+knows which it was if this process crashes or hangs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlas.hardware.sessions.single_kernels import relative_error, tensors
+
+TURN_NS = 8_000_000
+"""Of one candidate in one round, at least …"""
+
+TURN_RUNS = 3
+"""… and at least so many runs; the one before them, whose caches hold another's data, is not kept."""
+
+
+def checked_and_timed(
+    libraries: Sequence[Path], arguments: Path, tolerance: float, turns: int, running: Path
+) -> list[dict[str, Any]]:
+    """Of every candidate its `relative_error`, the largest difference from the first one's output over the
+    largest output, and its `samples_ns`, of which those that are further off than `tolerance` have none.
+
+    `arguments` is an .npz; its last array is the output. `running` gets the number of the candidate in turn.
+    """
+    import tvm
+
+    given = tensors(arguments)
+    found: list[dict[str, Any]] = []
+    kernels: list[Callable[..., None]] = []
+    outputs: list[np.ndarray] = []
+    for number, library in enumerate(libraries):
+        running.write_text(str(number))
+        kernels.append(tvm.runtime.load_module(str(library))["main"])
+        kernels[-1](*given)
+        outputs.append(given[-1].numpy().astype("float64"))
+        error = relative_error(outputs[-1], outputs[0])
+        found.append({"relative_error": error, "samples_ns": []})
+    right = [number for number, one in enumerate(found) if one["relative_error"] <= tolerance]
+    for _ in range(turns):
+        for number in right:
+            running.write_text(str(number))
+            found[number]["samples_ns"] += _turn(kernels[number], given)
+    return found
+
+
+def _turn(kernel: Callable[..., None], arguments: list[Any]) -> list[int]:
+    samples: list[int] = []
+    kernel(*arguments)
+    while len(samples) < TURN_RUNS or sum(samples) < TURN_NS:
+        start = time.perf_counter_ns()
+        kernel(*arguments)
+        samples.append(time.perf_counter_ns() - start)
+    return samples

@@ -1,0 +1,102 @@
+"""What a library computes on: the CPU, or a GPU, whose work the host only begins and then waits for.
+
+device = Device(kind); device.main(loaded(library))(device.put(image)) -> output
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dlas.hardware.targets import gpu
+
+if TYPE_CHECKING:
+    import tvm
+    from tvm.runtime.vm import VirtualMachine
+
+    Entry = Callable[[tvm.runtime.Tensor], tvm.runtime.Tensor]
+
+TVM_RUNTIME = "libtvm_runtime_cuda.so"
+"""TVM loads it by itself only beside its compiler, which a session does without."""
+
+GPU_CACHE_BYTES = 128 << 20
+"""No second-level cache of NVIDIA's has more."""
+
+
+def loaded(library: Path) -> tvm.runtime.Module:
+    """The library in this process."""
+    import tvm
+
+    return tvm.runtime.load_module(os.fspath(library))
+
+
+class Device:
+    """That of a target's `kind`; where CUDA can't use the GPU, the process ends and says so."""
+
+    def __init__(self, kind: str) -> None:
+        import tvm
+
+        self._on_gpu = kind == "cuda"
+        if self._on_gpu:
+            _prepare_tvm(Path(tvm.__file__).parent / "lib" / TVM_RUNTIME)
+        self._device = tvm.device(kind, 0)
+        if not self._device.exist:
+            sys.exit(f"target: TVM can use no GPU here; it takes {gpu.NEEDED}")
+
+    def put(self, array: np.ndarray) -> tvm.runtime.Tensor:
+        """The array in the device's memory."""
+        import tvm
+
+        return tvm.runtime.tensor(array, self._device)
+
+    def machine(self, network: tvm.runtime.Module) -> VirtualMachine:
+        """What runs the loaded library of a network, whose weights go to the device's memory."""
+        from tvm.runtime.vm import VirtualMachine
+
+        return VirtualMachine(network, self._device)
+
+    def main(self, network: tvm.runtime.Module) -> Entry:
+        """The network's `main`, which returns when its output is there."""
+        main: Entry = self.machine(network)["main"]
+        if not self._on_gpu:
+            return main
+
+        def main_and_wait(image: tvm.runtime.Tensor) -> tvm.runtime.Tensor:
+            output = main(image)
+            self._device.sync()
+            return output
+
+        return main_and_wait
+
+    def wait(self) -> None:
+        """Until the device has done what it was told; a CPU has."""
+        if self._on_gpu:
+            self._device.sync()
+
+    def fill_caches(self, other: np.ndarray) -> None:
+        """Have a GPU's caches hold something else; a CPU's do, once `other` was written."""
+        if self._on_gpu:
+            self.put(np.resize(other, GPU_CACHE_BYTES))
+
+    def describe(self) -> dict[str, str]:
+        """What `machine.environment` doesn't tell."""
+        return {"gpu": str(self._device.device_name)} if self._on_gpu else {}
+
+
+def _prepare_tvm(runtime: Path) -> None:
+    """Have TVM know GPUs, and take the machine code that is in a library."""
+    import tvm_ffi
+
+    gpu.load_runtime()
+    try:
+        ctypes.CDLL(os.fspath(runtime))
+    except OSError as error:
+        sys.exit(f"target: TVM can use no GPU here ({error}); it takes {gpu.NEEDED}")
+    # TVM's own would compile the source anew, and a board has no compiler.
+    tvm_ffi.register_global_func("tvm_callback_cuda_compile", gpu.machine_code, override=True)

@@ -1,0 +1,87 @@
+"""A session (see `session`) in a fresh process of this machine. A crash there costs nothing here.
+
+Needs no more than a board has: NumPy, psutil, filelock and TVM's runtime.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import dlas
+from dlas.current_folder import PATH, python_path
+from dlas.errors import UserError
+from dlas.hardware.targets.machine import first_threads, usable, usable_cores
+
+CRASHES = MappingProxyType(
+    {
+        signal.SIGILL: "it met an instruction that this CPU does not have",
+        signal.SIGSEGV: "it read or wrote memory that is not its own",
+        signal.SIGBUS: "its file is cut short, or it read memory that is not there",
+        signal.SIGFPE: "it divided by zero",
+        signal.SIGABRT: "it aborted",
+        signal.SIGKILL: "the system killed it, most often for want of memory",
+    }
+)
+
+
+def run_session(request: Mapping[str, Any], folder: Path, time_limit: float) -> None:
+    """Do what `request` asks in a process of its own; its file is written to `folder`.
+
+    `request` is that of `session` with the number of `cores` to use at most, their `affinity`,
+    and whether to use several hardware threads of a core (`smt`).
+    Raises UserError where the library can't be loaded, crashes, or takes longer than `time_limit` seconds.
+    """
+    affinity = list(request["affinity"])
+    if not request["smt"]:
+        affinity = list(first_threads(affinity or usable()))
+    (folder / "request.json").write_text(json.dumps({**request, "affinity": affinity}))
+    command = [sys.executable, "-m", "dlas.hardware.sessions.session", os.fspath(folder / "request.json")]
+    try:
+        ended = subprocess.run(
+            command,
+            cwd=folder,
+            env=_environment(request["cores"], affinity),
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=time_limit,
+        )
+    except subprocess.TimeoutExpired:
+        raise UserError(
+            f"the library did not finish within {time_limit:g} s and was stopped", key=request["library"]
+        ) from None
+    if ended.returncode != 0 or not Path(request["result"]).exists():
+        raise UserError(_failure(ended), key=request["library"])
+
+
+def _environment(cores: int, affinity: list[int]) -> dict[str, str]:
+    packages = os.fspath(Path(dlas.__file__).resolve().parent.parent)
+    confined = bool(affinity) or usable_cores() < (os.cpu_count() or 1)
+    most = len(affinity) if affinity else usable_cores()
+    return {
+        **os.environ,
+        PATH: python_path(packages, after=os.environ.get(PATH)),
+        "PYTHONSAFEPATH": "1",
+        "TVM_USE_RUNTIME_LIB": "1",
+        "TVM_NUM_THREADS": str(min(cores, most)),
+        # TVM binds its threads to cores counted from 0, even where this process may only run on others.
+        **({"TVM_BIND_THREADS": "0"} if confined else {}),
+    }
+
+
+def _failure(ended: subprocess.CompletedProcess[str]) -> str:
+    said = [line for line in ended.stderr.splitlines() if line.strip()]
+    if ended.returncode == 0:
+        return "the library ended its process before it had given its outputs"
+    if ended.returncode < 0:
+        crash = signal.Signals(-ended.returncode)
+        return f"the library crashed ({crash.name}): {CRASHES.get(crash, 'it was stopped')}"
+    return f"the library could not be run: {said[-1] if said else f'exit code {ended.returncode}'}"

@@ -1,0 +1,181 @@
+"""The fresh process that runs a library: `python -m dlas.hardware.sessions.session <request.json>`.
+
+It needs NumPy, psutil and TVM's runtime, and nothing else that this project needs. The request is JSON:
+
+    {"command": "compute", "library": …, "inputs": …, "result": outputs.npy, "batch": …}
+    {"command": "time", "library": …, "inputs": …, "result": session.json, "runs": …, "warmup": …, "cold": …}
+    {"command": "profile", "library": …, "inputs": …, "result": profile.json, "runs": …}
+    {"command": "race", "library": …, "inputs": …, "result": race.json, "libraries": […], "runs": …}
+    {"command": "compare", "library": …, "inputs": …, "result": compared.json, "pairs": […]}
+    {"command": "kernels", "library": …, "inputs": …, "result": kernels.json, "kernels": […]}
+    {"command": "candidates", "library": …, "inputs": …, "result": candidates.json, "libraries": […],
+     "arguments": ….npz, "tolerance": …, "turns": …, "running": …}
+
+Files that are not named in full lie in the folder of the request, which is the process's own.
+
+`inputs` is an .npy of shape (N, C, H, W), run `batch` at a time; "time" runs them all at once, "profile" and
+"race" the first of them, "kernels" makes its own, "compare" and "candidates" read theirs. `affinity` lists
+the cores to run on, or none. `device` is cpu or cuda; "compare", "kernels" and "candidates" know the CPU
+alone.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from importlib.abc import MetaPathFinder
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlas.hardware.sessions import candidates, energy, race, single_kernels
+from dlas.hardware.sessions.device import Device, loaded
+from dlas.hardware.targets import machine
+
+PR_SET_PDEATHSIG = 1
+"""Linux, include/uapi/linux/prctl.h."""
+
+
+class _NoTorch(MetaPathFinder):
+    """Finds that torch is not installed. (A None in sys.modules would do, but SciPy stumbles over it.)"""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
+        if name == "torch":
+            raise ModuleNotFoundError("torch is kept out of this process", name=name)
+
+
+def keep_torch_out() -> None:
+    """TVM's foreign function interface imports torch wherever it is installed: seconds of start, and threads
+    of its own beside what is being timed."""
+    sys.meta_path.insert(0, _NoTorch())
+
+
+def die_with_parent() -> None:
+    """Without this, a killed parent leaves a timing behind that no lock guards any more (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def compute(library: Path, inputs: np.ndarray, batch: int, device: Device) -> np.ndarray:
+    """The outputs of every input, (N, …), by a library for `batch` inputs; the last ones may be filled up."""
+    main = device.main(loaded(library))
+    starts = range(0, len(inputs), batch)
+    filled = [np.resize(inputs[start : start + batch], (batch, *inputs.shape[1:])) for start in starts]
+    return np.concatenate([main(device.put(images)).numpy() for images in filled])[: len(inputs)]
+
+
+def timed(
+    library: Path,
+    inputs: np.ndarray,
+    runs: int,
+    warmup: int,
+    cold: int,
+    device: Device,
+    sysfs: Path = energy.SYSFS,
+) -> dict[str, Any]:
+    """One session of runs of all `inputs` at once: a first run, `warmup` runs that are not kept, `runs`
+    samples of one run each, and `cold` samples each after the caches were filled with something else.
+
+    On a GPU the images lie in its memory beforehand, and the output stays there.
+    """
+    main = device.main(loaded(library))
+    image = device.put(inputs)
+    gc.collect()
+    gc.disable()
+    before = machine.state()
+    first = _nanoseconds(main, image)
+    for _ in range(warmup):
+        main(image)
+    meters = energy.Meters(sysfs)
+    samples = []
+    meters.start()
+    for _ in range(runs):
+        samples.append(_nanoseconds(main, image))
+        meters.sample()
+    joules = meters.joules()
+    after = machine.state()
+    return {
+        "first_ns": first,
+        "samples_ns": samples,
+        "cold_ns": _cold_nanoseconds(main, image, cold, device) if cold else [],
+        "joules": joules if machine.emulator() is None else {},  # an emulated board sees its host's meters
+        "before": asdict(before),
+        "after": asdict(after),
+        "threads": int(os.environ["TVM_NUM_THREADS"]),
+        "emulated": machine.emulator() is not None,
+        "environment": machine.environment() | device.describe(),
+    }
+
+
+def confine(cores: Sequence[int]) -> None:
+    """Keep this process, and threads that it starts from now on, on these cores; none leaves them all."""
+    if not cores:
+        return
+    try:
+        os.sched_setaffinity(0, cores)
+    except (OSError, AttributeError) as error:
+        numbers = ", ".join(map(str, cores))
+        sys.exit(f"target.affinity: this board has no cores {numbers} to run on ({error})")
+
+
+def serve(request: Mapping[str, Any]) -> None:
+    """Do what the request asks and write its result."""
+    library, result = Path(request["library"]), Path(request["result"])
+    inputs = np.load(request["inputs"], allow_pickle=False)
+    device = Device(request["device"])
+    if request["command"] == "compute":
+        np.save(result, compute(library, inputs, request["batch"], device), allow_pickle=False)
+    elif request["command"] == "time":
+        protocol = {name: request[name] for name in ("runs", "warmup", "cold")}
+        result.write_text(json.dumps(timed(library, inputs, **protocol, device=device)))
+    elif request["command"] == "profile":
+        result.write_text(json.dumps(single_kernels.profiled(library, inputs, request["runs"], device)))
+    elif request["command"] == "compare":
+        result.write_text(json.dumps(single_kernels.compared(library, request["pairs"])))
+    elif request["command"] == "kernels":
+        result.write_text(json.dumps(single_kernels.timed(library, request["kernels"])))
+    elif request["command"] == "candidates":
+        libraries = [Path(path) for path in request["libraries"]]
+        arguments, running = Path(request["arguments"]), Path(request["running"])
+        found = candidates.checked_and_timed(
+            libraries, arguments, request["tolerance"], request["turns"], running
+        )
+        result.write_text(json.dumps(found))
+    elif request["command"] == "race":
+        libraries = [Path(path) for path in request["libraries"]]
+        result.write_text(json.dumps(race.raced(libraries, inputs, request["runs"], device)))
+    else:
+        raise ValueError(f"no such command: {request['command']}")
+
+
+def _nanoseconds(main: Callable[[Any], Any], image: Any) -> int:
+    start = time.perf_counter_ns()
+    main(image)
+    return time.perf_counter_ns() - start
+
+
+def _cold_nanoseconds(main: Callable[[Any], Any], image: Any, runs: int, device: Device) -> list[int]:
+    """Of runs that each find the caches full of another array."""
+    other = np.zeros(machine.largest_cache_bytes(), np.uint8)
+    samples = []
+    for _ in range(runs):
+        other += 1
+        device.fill_caches(other)
+        samples.append(_nanoseconds(main, image))
+    return samples
+
+
+if __name__ == "__main__":
+    die_with_parent()
+    keep_torch_out()
+    asked = json.loads(Path(sys.argv[1]).read_text())
+    confine(asked["affinity"])
+    serve(asked)

@@ -1,0 +1,147 @@
+"""What the fresh process does with single kernels: see dlas.hardware.timing.single_kernels."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlas.hardware.sessions.device import Device, loaded
+
+LEAST_NS = 30_000_000
+"""Each kernel of a pair is run for at least this long, 30 ms …"""
+
+LEAST_RUNS = 15
+"""… and this often."""
+
+SMALL_INTEGERS = 100
+"""Random integers below this fit every integer type."""
+
+
+def compared(library: Path, pairs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Both kernels of each pair on the same arguments, in turn."""
+    import tvm
+
+    kernels = tvm.runtime.load_module(str(library))
+    return [
+        _compared(kernels[pair["first"]], kernels[pair["second"]], tensors(Path(pair["arguments"])))
+        for pair in pairs
+    ]
+
+
+def tensors(arguments: Path) -> list[Any]:
+    """The arrays of an .npz, in order."""
+    import tvm
+
+    with np.load(arguments, allow_pickle=False) as arrays:
+        return [tvm.runtime.tensor(arrays[name]) for name in arrays.files]
+
+
+def relative_error(output: np.ndarray, expected: np.ndarray) -> float:
+    """Their largest difference, over the largest that is expected."""
+    scale = float(np.abs(expected).max()) or 1.0
+    return float(np.abs(output - expected).max()) / scale
+
+
+def profiled(library: Path, inputs: np.ndarray, runs: int, device: Device) -> list[dict[str, Any]]:
+    """Every kernel call of `main` with its samples; the first run is not kept."""
+    network = Network(library, inputs, device)
+    network.run()
+    return network.profile(runs)
+
+
+def timed(library: Path, kernels: Iterable[Mapping[str, Any]]) -> list[list[int]]:
+    """The nanoseconds of each kernel's runs on one random input, its output included."""
+    import tvm
+
+    module, random = tvm.runtime.load_module(str(library)), np.random.default_rng(0)
+    return [
+        _samples(
+            module[kernel["name"]],
+            [tvm.runtime.tensor(_random(random, **argument)) for argument in kernel["arguments"]],
+        )
+        for kernel in kernels
+    ]
+
+
+class Network:
+    """A network's library, loaded, with the input that it is timed on."""
+
+    def __init__(self, library: Path, inputs: np.ndarray, device: Device) -> None:
+        import tvm
+
+        self._device = device
+        self._image = device.put(inputs)
+        network = loaded(library)
+        self._plain = device.main(network)
+        self._machine = device.machine(network)
+        self._main = self._machine["main"]
+        self._calls: list[tuple[str, int]] = []
+        self._started = 0
+        self._proceed = int(tvm.runtime.vm.VMInstrumentReturnKind.NO_OP)
+        self._machine.set_instrument(self._instrument)
+
+    def run(self) -> int:
+        """The nanoseconds of one run."""
+        start = time.perf_counter_ns()
+        self._plain(self._image)
+        return time.perf_counter_ns() - start
+
+    def profile(self, runs: int) -> list[dict[str, Any]]:
+        """Every kernel call of `main`, in order, with its samples in nanoseconds."""
+        sampled = []
+        for _ in range(runs):
+            self._calls.clear()
+            self._main(self._image)
+            sampled.append(list(self._calls))
+        return [
+            {"kernel": samples[0][0], "samples_ns": [elapsed for _, elapsed in samples]}
+            for samples in zip(*sampled, strict=True)
+        ]
+
+    def _instrument(
+        self, function: object, name: str, before: bool, result: object, *arguments: object
+    ) -> int:
+        self._device.wait()
+        now = time.perf_counter_ns()
+        if before:
+            self._started = now
+        elif not name.startswith("vm."):
+            self._calls.append((name, now - self._started))
+        return self._proceed
+
+
+def _compared(
+    first: Callable[..., None], second: Callable[..., None], arguments: list[Any]
+) -> dict[str, Any]:
+    outputs = []
+    for kernel in (first, second):
+        kernel(*arguments)
+        outputs.append(arguments[-1].numpy().astype("float64"))
+    samples: tuple[list[int], list[int]] = ([], [])
+    while len(samples[0]) < LEAST_RUNS or min(sum(samples[0]), sum(samples[1])) < LEAST_NS:
+        for kernel, taken in zip((first, second), samples, strict=True):
+            start = time.perf_counter_ns()
+            kernel(*arguments)
+            taken.append(time.perf_counter_ns() - start)
+    error = relative_error(outputs[1], outputs[0])
+    return {"first_ns": samples[0], "second_ns": samples[1], "relative_error": error}
+
+
+def _samples(kernel: Callable[..., None], arguments: list[Any]) -> list[int]:
+    samples: list[int] = []
+    kernel(*arguments)
+    while len(samples) < LEAST_RUNS or sum(samples) < LEAST_NS:
+        start = time.perf_counter_ns()
+        kernel(*arguments)
+        samples.append(time.perf_counter_ns() - start)
+    return samples
+
+
+def _random(random: np.random.Generator, shape: Iterable[int], dtype: str) -> np.ndarray:
+    if np.issubdtype(dtype, np.integer):
+        return random.integers(0, SMALL_INTEGERS, tuple(shape)).astype(dtype)
+    return random.standard_normal(tuple(shape)).astype(dtype)

@@ -1,0 +1,34 @@
+"""The board that a bundle's library runs on: the reader's own, and reached as the reader says."""
+
+from __future__ import annotations
+
+from dlas import config
+from dlas.errors import UserError
+from dlas.hardware.targets import target
+from dlas.hardware.targets.target import Address, Target
+from dlas.printable import printable
+
+
+def board(made_for: Target, name: str | None, address: Address) -> Target:
+    """The target `made_for`, on the board of the declared target called `name`, or else on this machine or
+    where `address` says.
+
+    UserError where the declared board can't run its code; and where a library was timed on a board elsewhere
+    and neither is given: what a bundle says of addresses is not used.
+    """
+    if name is not None:
+        declared = target.resolve(config.declared_target(name))
+        return target.moved(target.on_board(made_for, declared), address)
+    require_reached(made_for, address)
+    return target.moved(made_for, address)
+
+
+def require_reached(made_for: Target, address: Address) -> None:
+    """UserError where the target's board is elsewhere and `address` does not say where."""
+    if made_for.reach != "local" and address.host is None:
+        raise UserError(
+            f"the library was timed on a board elsewhere, {printable(made_for.name)}, and no address in a "
+            "bundle is used",
+            key="target",
+            remedy="target=<name> for a target of yours that reaches it; or rpc.host=<address> and its like",
+        )

@@ -1,0 +1,111 @@
+"""Single kernels in a fresh process: two of them against each other, or each as the whole network calls it.
+
+compare_kernels(library, pairs, target) -> [Comparison]     a plain library of PrimFuncs
+time_kernels(library, kernels, target) -> [milliseconds]     likewise
+profile(library, inputs, target, runs) -> [KernelTime]      a network's library, kernel by kernel
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dlas.hardware.results import statistics
+from dlas.hardware.targets.target import Target
+from dlas.hardware.timing.deployment import TIME_LIMIT_SECONDS, exclusive_board, session_result
+
+NS_PER_MS = 1e6
+
+
+@dataclass(frozen=True)
+class KernelArgument:
+    """A tensor that a kernel takes."""
+
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class KernelPair:
+    """Two kernels with the same arguments, the last of which is their output."""
+
+    first: str
+    second: str
+    arguments: Sequence[np.ndarray]
+
+
+@dataclass(frozen=True)
+class KernelRun:
+    """A kernel with its arguments, the last of which is its output."""
+
+    name: str
+    arguments: tuple[KernelArgument, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Medians over runs taken in turn, and how far the outputs are apart."""
+
+    first_ms: float
+    second_ms: float
+    relative_error: float
+    """Largest difference over the first kernel's largest output."""
+
+
+@dataclass(frozen=True)
+class KernelTime:
+    """One call of the network, in the order of the calls."""
+
+    kernel: str
+    median_ms: float
+
+
+def compare_kernels(library: Path, pairs: Sequence[KernelPair], target: Target) -> list[Comparison]:
+    """Run and time both kernels of each pair in turn, on this machine; UserError where one crashes."""
+    with tempfile.TemporaryDirectory(prefix="dlas-") as folder, exclusive_board(target):
+        order = {"command": "compare", "pairs": [_order(pair, Path(folder)) for pair in pairs]}
+        result = session_result(Path(folder), "compared.json", target, library, np.zeros(0), order)
+        return [
+            Comparison(
+                first_ms=statistics.median(found["first_ns"]) / NS_PER_MS,
+                second_ms=statistics.median(found["second_ns"]) / NS_PER_MS,
+                relative_error=found["relative_error"],
+            )
+            for found in json.loads(result.read_text())
+        ]
+
+
+def _order(pair: KernelPair, folder: Path) -> dict[str, str]:
+    """The pair as the fresh process is told of it, its arguments in a file."""
+    arguments = folder / f"{pair.first}.npz"
+    np.savez(arguments, *pair.arguments)
+    return {"first": pair.first, "second": pair.second, "arguments": arguments.name}
+
+
+def time_kernels(
+    library: Path,
+    kernels: Sequence[KernelRun],
+    target: Target,
+    *,
+    time_limit: float = TIME_LIMIT_SECONDS,
+) -> list[float]:
+    """The median milliseconds of each kernel, alone; UserError where one crashes, or all take longer than
+    `time_limit` seconds."""
+    order = {"command": "kernels", "kernels": [asdict(kernel) for kernel in kernels]}
+    with tempfile.TemporaryDirectory(prefix="dlas-") as folder, exclusive_board(target):
+        result = session_result(Path(folder), "kernels.json", target, library, np.zeros(0), order, time_limit)
+        return [statistics.median(samples) / NS_PER_MS for samples in json.loads(result.read_text())]
+
+
+def profile(library: Path, inputs: np.ndarray, target: Target, runs: int) -> list[KernelTime]:
+    """The time of every call that `main` makes, for the first of `inputs`: medians over `runs` runs."""
+    order = {"command": "profile", "runs": runs}
+    with tempfile.TemporaryDirectory(prefix="dlas-") as folder, exclusive_board(target):
+        result = session_result(Path(folder), "profile.json", target, library, inputs[:1], order)
+        calls = json.loads(result.read_text())
+    return [KernelTime(call["kernel"], statistics.median(call["samples_ns"]) / NS_PER_MS) for call in calls]

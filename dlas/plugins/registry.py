@@ -1,0 +1,176 @@
+"""Names that last: what is written to disk says `direct`, wherever the code of `direct` lies by then.
+
+    ALGORITHMS.names()                             those of the package's own
+    ALGORITHMS.name("dlas.algorithms.direct")      direct, as it was written before it had a name
+    ALGORITHMS.path("direct")                      dlas.algorithms.direct
+    ALGORITHMS.load("direct")                      that module
+    ALGORITHMS.require_trusted("direct", ())       before anything that somebody else named is imported
+
+An implementation of the package's own is named by its file in the room of its kind, and a network by its
+factory: nothing lists them. The only name of a user's own is the dotted path by which Python imports it.
+Nothing is imported to find a name.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+
+from dlas.errors import UserError, require
+from dlas.plugins.finding import module_exists
+from dlas.printable import printable
+
+PACKAGE = "dlas"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The implementations of one kind, by name."""
+
+    kind: str
+    """As a person calls one."""
+    room: str
+    """The package with those of dlas's own."""
+    find: Callable[[], Mapping[str, str]]
+    """Their dotted paths by their names."""
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """What was written before, as a name or below the room: the name that it has now."""
+
+    def names(self) -> list[str]:
+        """Of dlas's own."""
+        return sorted(self.find())
+
+    def name(self, given: str) -> str:
+        """The name that lasts; a dotted path of a user's own, and what there is not, as it was given."""
+        by_path = {path: name for name, path in self.find().items()}
+        short = by_path.get(given, given.removeprefix(f"{self.room}."))
+        short = self.renamed.get(short, short)
+        return short if short in self.find() else given
+
+    def path(self, name: str) -> str:
+        """The dotted path to import it by."""
+        return self.find().get(self.name(name), name)
+
+    def exists(self, name: str) -> bool:
+        """Whether there is one of that name, of dlas's own or of a user's."""
+        own = self.name(name) in self.find()
+        return own or (not _of_this_package(name) and bool(name) and module_exists(name))
+
+    def load(self, name: str) -> ModuleType:
+        """Its module."""
+        return import_module(self.path(name))
+
+    def require(self, key: str, name: str) -> None:
+        """Raises `UserError` (`key`) where there is none of that name."""
+        require(self.exists(name), key, f"there is no {self.kind} '{name}'", self.remedy())
+
+    def require_trusted(self, name: str, trusted: Collection[str]) -> None:
+        """Raises `UserError` (bundle) for one that is neither of dlas's own nor of a trusted package."""
+        if self.name(name) in self.find():
+            return
+        package = name.partition(".")[0]
+        if not _of_this_package(name) and package in trusted:
+            self.require("trust", name)
+            return
+        own = _of_this_package(name) or not all(part.isidentifier() for part in name.split("."))
+        raise UserError(
+            f"the bundle names the {self.kind} '{printable(name)}': it is not dlas's own and is not imported",
+            key="bundle",
+            remedy=f"dlas has {', '.join(self.names())}."
+            if own
+            else f"If you know that package and trust it: trust={package}",
+        )
+
+    def remedy(self) -> str:
+        """What may stand where one is named."""
+        return (
+            f"one of: {', '.join(self.names())}; or a dotted path that Python can import; "
+            "PYTHONPATH=<folder> adds modules of your own"
+        )
+
+
+def gpu_schedule(algorithm: str) -> str:
+    """The dotted path of the module with an algorithm's schedule for GPUs, where it has one."""
+    return f"{ALGORITHMS.path(algorithm)}_cuda"
+
+
+def _of_this_package(name: str) -> bool:
+    return name.partition(".")[0] == PACKAGE
+
+
+@cache
+def _modules(room: str, *offered: str) -> Mapping[str, str]:
+    """Every module of the room that offers these names."""
+    files = sorted(_folder(room).glob("*.py"))
+    return {file.stem: f"{room}.{file.stem}" for file in files if set(offered) <= _defined(file)}
+
+
+@cache
+def _tuners(room: str, *offered: str) -> Mapping[str, str]:
+    """Every tuner of the room: a module, or the module `tuner` of a folder, that offers these names."""
+    folders = {
+        file.parent.name: f"{room}.{file.parent.name}.tuner"
+        for file in sorted(_folder(room).glob("*/tuner.py"))
+        if set(offered) <= _defined(file)
+    }
+    return {**_modules(room, *offered), **folders}
+
+
+@cache
+def _factories(room: str) -> Mapping[str, str]:
+    """Every public function of a module of the room that takes the number of `classes` and nothing else."""
+    return {
+        one.name: f"{room}.{file.stem}.{one.name}"
+        for file in sorted(_folder(room).glob("*.py"))
+        for one in ast.parse(file.read_bytes()).body
+        if isinstance(one, ast.FunctionDef)
+        and not one.name.startswith("_")
+        and ast.unparse(one.args) == "classes: int"
+    }
+
+
+def _folder(room: str) -> Path:
+    return Path(__file__).resolve().parents[2].joinpath(*room.split("."))
+
+
+def _defined(file: Path) -> set[str]:
+    """What `from module import name` would find, by its source."""
+    names: set[str] = set()
+    for statement in ast.parse(file.read_bytes()).body:
+        if isinstance(statement, ast.FunctionDef | ast.ClassDef):
+            names.add(statement.name)
+        elif isinstance(statement, ast.Import | ast.ImportFrom):
+            names |= {alias.asname or alias.name for alias in statement.names}
+        elif isinstance(statement, ast.Assign | ast.AnnAssign):
+            stored = (node for node in ast.walk(statement) if isinstance(node, ast.Name))
+            names |= {node.id for node in stored if isinstance(node.ctx, ast.Store)}
+    return names
+
+
+ALGORITHMS = Registry(
+    "algorithm",
+    "dlas.algorithms",
+    lambda: _modules("dlas.algorithms", "unsupported", "layouts", "pack_weight"),
+    {
+        f"{algorithm}_{weight_format}": f"{algorithm}_sparse"  # one module for each format, once
+        for algorithm in ("direct", "gemm", "spatial_pack")
+        for weight_format in ("csr", "bsr", "channel_index")
+    },
+)
+TUNERS = Registry(
+    "tuner",
+    "dlas.systems.tuners",
+    lambda: _tuners("dlas.systems.tuners", "Settings", "tune", "best_schedules"),
+)
+COMPRESSIONS = Registry(
+    "compression",
+    "dlas.compression",
+    lambda: _modules("dlas.compression", "Settings", "compress", "restore"),
+)
+DATASETS = Registry("dataset", "dlas.datasets", lambda: _modules("dlas.datasets", "Settings", "load"))
+FACTORIES = Registry("factory of a network", "dlas.models", lambda: _factories("dlas.models"))

@@ -1,0 +1,272 @@
+"""One bundle on a board again: rebuilt if asked, deployed, checked, timed by its own protocol, compared.
+
+    opened(Bundle) -> Opened    what the bundle says
+    redeployed(Bundle, Wish, scratch folder) -> Redeployed; report(Redeployed) -> what a person reads
+
+It needs neither PyTorch nor MLflow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlas import config
+from dlas.bundle import Bundle
+from dlas.errors import UserError
+from dlas.files import documents
+from dlas.hardware.results import measurement, reference
+from dlas.hardware.results.comparison import Comparison, Outcome
+from dlas.hardware.results.measurement import Measurement
+from dlas.hardware.results.reference import Reference
+from dlas.hardware.targets import machine, reached, target
+from dlas.hardware.targets.target import Address, DoesNotFit, Target
+from dlas.hardware.timing import deployment
+from dlas.hardware.timing.deployment import Yardstick
+from dlas.printable import printable
+
+if TYPE_CHECKING:
+    from dlas.bundle.rebuild import Rebuilt
+
+REBUILD = (
+    "rebuild=true target=<name> makes the library anew for that target, from the bundle's program, weights "
+    "and tuning log"
+)
+
+WORST_FIRST = (Outcome.SLOWER, Outcome.UNCLEAR, Outcome.SAME, Outcome.FASTER)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """Where to deploy, and what."""
+
+    target: str | None = None
+    """A declared target; null for what the library was made for, on this machine or at `rpc`."""
+    rpc: Address = field(default_factory=Address)
+    rebuild: bool = False
+    trusted: tuple[str, ...] = ()
+    """Packages of the reader's own that a bundle may name modules of."""
+
+
+@dataclass(frozen=True)
+class Redeployed:
+    """What was found."""
+
+    comparison: Comparison
+    larger: tuple[Comparison, ...]
+    """Likewise for every larger batch that was timed."""
+    differences: Mapping[str, tuple[Any, Any]]
+    """What differs in the environment: dotted key to (then, now)."""
+    rebuilt: Rebuilt | None = None
+
+    @property
+    def outcome(self) -> Outcome:
+        """The worst of all batch sizes."""
+        outcomes = {one.outcome for one in (self.comparison, *self.larger)}
+        return next(one for one in WORST_FIRST if one in outcomes)
+
+    @property
+    def verdict(self) -> str:
+        """Of each batch size."""
+        larger = (f"batch {one.new.batch}: {one.verdict}" for one in self.larger)
+        return "; ".join((self.comparison.verdict, *larger))
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What a bundle says, read and within its bounds. Nothing of it has run."""
+
+    bundle: Bundle
+    made_for: Target
+    timing: Measurement
+    expected: Reference
+    environment: Mapping[str, Any]
+
+
+def opened(verified: Bundle) -> Opened:
+    """Everything that is read of a bundle but its libraries and its program; UserError, naming the file, for
+    what is missing or out of bounds."""
+    timing = measurement.read(verified.timing)
+    libraries = [verified.library_of(size) for size in (1, *timing.larger)]
+    for library in (*libraries, *([verified.yardstick] if timing.yardstick else [])):
+        if not library.is_file():
+            raise UserError("is missing", key=printable(library))
+    environment = timing.environment or _environment(verified)
+    return Opened(
+        verified, target.read(verified.target), timing, reference.read(verified.reference), environment
+    )
+
+
+def redeployed(verified: Bundle, wish: Wish, scratch: Path) -> Redeployed:
+    """The bundle's own measurement against a new one on the board that is wished for.
+
+    Raises UserError where the bundle can't be read, where the library doesn't fit the board, doesn't run, or
+    gives wrong outputs, and where the board can't be reached: nothing is timed then.
+    """
+    found = opened(verified)
+    with _rebuilding_offered():
+        board = _board(found.made_for, wish)
+        deployment.require_board(board)
+    old = found.timing
+    made = None
+    if wish.rebuild:
+        print(f"rebuilding the library for {board.name} from the bundle's program, weights and tuning log")
+        made = remade(verified, board, scratch, old.larger, wish.trusted)
+    libraries = _bundled(verified, old.larger) if made is None else {1: made.library, **made.larger}
+    yardstick = verified.yardstick if made is None else made.yardstick
+    new = _retimed(found.expected, old, libraries, yardstick, board)
+    comparison, *larger = map(Comparison, old.batches, new.batches)
+    differences = machine.differences(found.environment, new.environment)
+    return Redeployed(comparison, tuple(larger), differences, made)
+
+
+def report(found: Redeployed) -> str:
+    """What a person reads at the end."""
+    comparison = found.comparison
+    lines = [
+        *_carried(found.rebuilt),
+        *_compared(comparison),
+        *(line for one in found.larger for line in (f"batch      {one.new.batch}", *_compared(one))),
+        *_pace(comparison),
+        *(f"differs    {name}: {old} then, {new} now" for name, (old, new) in found.differences.items()),
+    ]
+    return "\n".join(map(printable, lines))
+
+
+def _bundled(verified: Bundle, batch_sizes: Iterable[int]) -> dict[int, Path]:
+    return {size: verified.library_of(size) for size in (1, *batch_sizes)}
+
+
+def _board(made_for: Target, wish: Wish) -> Target:
+    """Where the library runs; and, of one that is made anew, what it is made for: the declared target, or the
+    bundle's own by the reader's linker."""
+    if not wish.rebuild:
+        return reached.board(made_for, wish.target, wish.rpc)
+    if wish.target is not None:
+        return target.moved(target.resolve(config.declared_target(wish.target)), wish.rpc)
+    target.require_known(made_for)
+    return reached.board(made_for, None, wish.rpc)
+
+
+@contextmanager
+def _rebuilding_offered() -> Iterator[None]:
+    """Where the library does not fit its board."""
+    try:
+        yield
+    except DoesNotFit as error:
+        raise UserError(error.problem, key=error.key, remedy=REBUILD) from None
+
+
+def remade(
+    verified: Bundle, board: Target, scratch: Path, batch_sizes: Iterable[int], trusted: Collection[str] = ()
+) -> Rebuilt:
+    """The bundle's libraries made again for the board's target, in `scratch`; UserError where what the bundle
+    holds can't be compiled, whatever TVM makes of it."""
+    from dlas.bundle.rebuild import rebuilt
+
+    try:
+        return rebuilt(verified, board, scratch / "rebuilt", batch_sizes, trusted)
+    except (UserError, OSError):
+        raise
+    except Exception as error:  # TVM's have no class of their own
+        said = next(iter(str(error).strip().splitlines()), "")
+        problem = f"the bundle's program and weights make no library: {type(error).__name__}: {said}"
+        raise UserError(printable(problem), key="bundle") from error
+
+
+def _retimed(
+    expected: Reference, old: Measurement, libraries: Mapping[int, Path], yardstick: Path, board: Target
+) -> Measurement:
+    """Checked on every reference input, then timed by the protocol of the first time."""
+    for size, library in libraries.items():
+        outputs = deployment.run(library, expected.inputs, board, size)
+        reference.require_match(expected, outputs, "the library" if size == 1 else library.name)
+        error = reference.largest_error(expected, outputs)
+        whose = "" if size == 1 else f" of batches of {size}"
+        print(
+            f"checked    {len(outputs)} outputs{whose} match the reference, the largest error is {error:.2g}"
+        )
+    protocol = config.Timing("stored", old.runs, old.warmup, len(old.sessions), old.cold, bool(old.yardstick))
+    beside = _yardstick(yardstick) if protocol.yardstick else None
+    larger = {size: library for size, library in libraries.items() if size > 1}
+    return deployment.measure(libraries[1], expected.inputs, board, protocol, beside, larger)
+
+
+def _yardstick(library: Path) -> Yardstick:
+    from dlas.systems.compilers.tvm import yardstick
+
+    return Yardstick(library, yardstick.INPUT)
+
+
+def _carried(made: Rebuilt | None) -> list[str]:
+    if made is None:
+        return []
+    carried = sum(kernel.carried for kernel in made.kernels)
+    lines = [f"rebuilt    {carried} of {len(made.kernels)} tuned schedules carried over"]
+    left = [kernel for kernel in made.kernels if not kernel.carried]
+    return lines + [f"untuned    {kernel.name}: {kernel.reason}" for kernel in left]
+
+
+def _ratio(comparison: Comparison) -> str:
+    if not comparison.comparable:
+        return ""
+    interval = comparison.interval
+    return f"{comparison.ratio:.3f} [{interval.low:.3f}, {interval.high:.3f}]  "
+
+
+def _compared(comparison: Comparison) -> list[str]:
+    """Of one batch size."""
+    return [
+        f"then       {_latency(comparison.old)}",
+        f"now        {_latency(comparison.new)}",
+        f"ratio      {_ratio(comparison)}{comparison.verdict}",
+        *_beside(comparison),
+        *([f"unsteady   {'; '.join(comparison.unsteady)}"] if comparison.unsteady else []),
+    ]
+
+
+def _pace(comparison: Comparison) -> list[str]:
+    """The board's own, where it was measured."""
+    interval = comparison.board_interval
+    if not comparison.comparable or interval is None:
+        return []
+    ratio = f"{comparison.board_ratio:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+    return [f"yardstick  {ratio}  the time of a network that is always the same, now over then"]
+
+
+def _beside(comparison: Comparison) -> list[str]:
+    """Of cold caches and of energy, where they were measured."""
+    lines = []
+    cold = comparison.old.cold_ms, comparison.new.cold_ms
+    if None not in cold:
+        lines.append(f"cold       {cold[0]:.3f} ms then, {cold[1]:.3f} ms now, medians with cold caches")
+    for meter, now in comparison.new.energy_mj.items():
+        then = comparison.old.energy_mj.get(meter)
+        before = "not measured" if then is None else f"{then:.3f} mJ"
+        lines.append(f"energy     {before} then, {now:.3f} mJ now, of a run, measured by {meter}")
+    return lines
+
+
+def _latency(measured: Measurement) -> str:
+    interval = measured.interval_ms
+    return (
+        f"{measured.median_ms:.3f} ms [{interval.low:.3f}, {interval.high:.3f}]  "
+        f"first {measured.first_ms:.3f}, p90 {measured.percentile_ms(90):.3f}, "
+        f"{len(measured.samples_ms)} samples, {_sessions(measured)}{measured.threads} threads"
+        f"{', emulated' if measured.emulated else ''}"
+    )
+
+
+def _sessions(measured: Measurement) -> str:
+    count = len(measured.sessions)
+    return f"{count} sessions, " if count > 1 else ""
+
+
+def _environment(verified: Bundle) -> dict[str, Any]:
+    found = documents.read(machine.ENVIRONMENT, verified.environment)
+    if problem := machine.strange(found):
+        raise UserError(printable(problem), key=printable(verified.environment))
+    return found

@@ -1,0 +1,1 @@
+"""`python -m dlas.stages`: what is stored, why a key differs, clearing."""

@@ -1,0 +1,117 @@
+"""What of a store can go: results unused for long or beyond a size, and what dead processes left."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from dlas.stages.store import contents
+from dlas.stages.store.contents import Stored
+from dlas.stages.store.store import LOCK, REMOVED, with_suffix
+
+FRESH_SECONDS = 600.0
+"""A result that was used since may be read at this moment."""
+
+LEFT_SECONDS = 86400.0
+"""What an interrupted attempt left is gone on from, if the same is started again within a day."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What may stay."""
+
+    seconds: float
+    """Since the last use of a result."""
+    bytes: int
+    """Of all results."""
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """What went, or would go."""
+
+    results: Sequence[Stored]
+    left_behind: Sequence[Stored]
+    """Without locks, which take no room."""
+
+    @property
+    def bytes(self) -> int:
+        """Of all that went."""
+        return sum(each.bytes for each in (*self.results, *self.left_behind))
+
+
+def clear(root: Path, limits: Limits, needed: Collection[str], now: float, *, dry: bool) -> Cleared:
+    """Remove what is beyond the limits, the least recently used first; with `dry` nothing, only tell.
+
+    What stays: results whose names are `needed`, those that are being made or were used a moment ago.
+    """
+    chosen = beyond(contents.results(root), limits, needed, now)
+    oldest = now - min(limits.seconds, LEFT_SECONDS)
+    left = [each for each in contents.left_behind(root) if each.path.suffix == LOCK or each.used < oldest]
+    removed = [each for each in chosen if _removed(each, now, dry)]
+    cleared = [each for each in left if _left_removed(each, dry)]
+    return Cleared(removed, [each for each in cleared if each.path.suffix != LOCK])
+
+
+def beyond(results: Sequence[Stored], limits: Limits, needed: Collection[str], now: float) -> list[Stored]:
+    """Of the results those that are beyond the limits, the least recently used first."""
+    by_use = sorted(results, key=lambda each: each.used)
+    free = [each for each in by_use if each.name not in needed and now - each.used >= FRESH_SECONDS]
+    excess = sum(each.bytes for each in results) - limits.bytes
+    chosen = []
+    for each in free:
+        if now - each.used >= limits.seconds or excess > 0:
+            chosen.append(each)
+            excess -= each.bytes
+    return chosen
+
+
+def _removed(stored: Stored, now: float, dry: bool) -> bool:
+    """Whether it is gone, or would be: not where it is being made or was used since it was looked at.
+
+    It is renamed first: a removal that is cut off leaves no half of a result.
+    """
+    with _held(with_suffix(stored.path, LOCK)) as held:
+        if not held or not stored.path.exists() or contents.used(stored.path) > stored.used:
+            return False
+        if not dry:
+            aside = with_suffix(stored.path, REMOVED)
+            shutil.rmtree(aside, ignore_errors=True)
+            stored.path.rename(aside)
+            shutil.rmtree(aside)
+    return True
+
+
+def _left_removed(stored: Stored, dry: bool) -> bool:
+    """Whether it is gone, or would be: not where a process holds its lock."""
+    with _held(stored.path.with_suffix(LOCK)) as held:
+        if held and not dry:
+            if stored.path.is_dir():
+                shutil.rmtree(stored.path)
+            else:
+                stored.path.unlink(missing_ok=True)
+    return held
+
+
+@contextmanager
+def _held(path: Path) -> Iterator[bool]:
+    """Whether the lock was free; then it is held meanwhile, and its file is gone afterwards if it was not
+    there before."""
+    there = path.exists()
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        yield False
+        return
+    try:
+        yield True
+        if not there:
+            path.unlink(missing_ok=True)
+    finally:
+        lock.release()

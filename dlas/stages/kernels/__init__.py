@@ -1,0 +1,1 @@
+"""The stages that give every kernel its schedule: the search, tuned or untuned."""

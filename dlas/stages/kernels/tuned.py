@@ -1,0 +1,58 @@
+"""The tuned or the untuned schedule for each kernel: what is faster in the network, on the target."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from dlas.stages import parts
+from dlas.stages.kernels import chosen
+from dlas.stages.kernels.chosen import Kernels
+from dlas.stages.stage import Stage, counted_by
+from dlas.systems.choices import scheduling
+from dlas.systems.program.kernels import scheduling_modules
+from dlas.systems.tuners import tuning
+
+if TYPE_CHECKING:
+    from dlas import config
+    from dlas.hardware.targets.target import Target
+    from dlas.stages.kernels.tuning import Tuned
+    from dlas.stages.program import Lowered
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChooseKernels(Stage[Kernels]):
+    """The choice among what was tuned and the algorithms' own schedules."""
+
+    lowered: Lowered
+    tuned: Tuned
+    tuner: config.Tuner
+    target: Target = field(metadata=counted_by(parts.code_and_placement))
+    """Not where its board is reached, nor what links for it: another board of the kind is as fast."""
+    opt_level: int
+
+    stage = "kernels"
+
+    def named_modules(self) -> Sequence[str]:
+        return [self.tuner.implementation, *scheduling_modules(self.lowered.program.layers, self.target)]
+
+    def make(self, folder: Path) -> None:
+        program = self.lowered.program
+        tasks = list(scheduling.kernel_tasks(program).values())
+        schedules = tuning.best_schedules(self.tuner.registered, self.tuned.folder, tasks, self.target)
+        for reason, layers in scheduling.without_schedule(program, schedules).items():
+            log.info("no tuned schedule for %s: %s", ", ".join(layers), reason)
+        with TemporaryDirectory(prefix="dlas-") as scratch:
+            choices, kernels = scheduling.choose(
+                program, schedules, self.target, self.opt_level, Path(scratch)
+            )
+        chosen.write(choices, kernels, folder)
+
+    def read(self, folder: Path) -> Kernels:
+        return chosen.read(folder)

@@ -1,0 +1,69 @@
+"""A search over the program's kernels, less what was measured for other networks with the same layers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlas.files import documents
+from dlas.plugins.registry import ALGORITHMS
+from dlas.stages import parts
+from dlas.stages.stage import Kept, Stage, counted_by, nothing
+from dlas.systems.tuners import tuning
+
+if TYPE_CHECKING:
+    from dlas import config
+    from dlas.hardware.targets.target import Target
+    from dlas.systems.tuners.common.task import TuningTask
+    from dlas.systems.tuners.common.tuning_store import TuningStore
+
+TUNING = "tuning.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuned(Kept):
+    """What the tuner searched, and its logs where it kept any."""
+
+    trials: int
+    failed: int
+    seconds: float
+    layers: list[dict[str, object]]
+    """dlas.systems.tuners.common.task.LayerTuning of each task."""
+    stopped: str
+    """Why the search ended before its budget did."""
+
+    @property
+    def summary(self) -> Path:
+        """All of this as JSON."""
+        return self.folder / TUNING
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tune(Stage[Tuned]):
+    """What the declared tuner finds for the tasks."""
+
+    tasks: tuple[TuningTask, ...]
+    settings: config.Tuner
+    target: Target = field(metadata=counted_by(parts.code_and_placement))
+    """Not where its board is reached, nor what links for it: another board of the kind is as fast."""
+    measured: TuningStore = field(metadata=counted_by(nothing))
+    """What was measured before: it shortens the search, and a search finds other schedules each time anyway.
+    What is found is what the result says."""
+
+    stage = "tune"
+
+    def named_modules(self) -> Sequence[str]:
+        return [self.settings.implementation, *(ALGORITHMS.path(task.algorithm) for task in self.tasks)]
+
+    def other_files(self) -> Sequence[Path]:
+        return self.settings.worker_files
+
+    def make(self, folder: Path) -> None:
+        found = asdict(tuning.tune(self.tasks, self.target, self.settings, folder, self.measured))
+        del found["best"]
+        documents.write(tuning.SUMMARY, folder / TUNING, found)
+
+    def read(self, folder: Path) -> Tuned:
+        return Tuned(folder=folder, **documents.read(tuning.SUMMARY, folder / TUNING))

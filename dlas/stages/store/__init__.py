@@ -1,0 +1,1 @@
+"""Results of stages under their keys: keys, the code behind them, entries on disk."""

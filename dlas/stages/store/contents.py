@@ -1,0 +1,52 @@
+"""What lies in a store: its results, whatever version made them, and what interrupted work left there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from dlas.stages.store.entry import ENTRY
+from dlas.stages.store.store import DAMAGED, LOCK, REMOVED, UNFINISHED
+
+LEFT_BEHIND = (UNFINISHED, DAMAGED, REMOVED, LOCK)
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A result, or something that was left behind."""
+
+    path: Path
+    bytes: int
+    used: float
+    """When it was last used, or changed, in seconds since the epoch."""
+
+    @property
+    def name(self) -> str:
+        """Its place in the store: `<stage>/<key>`."""
+        return f"{self.path.parent.name}/{self.path.name}"
+
+
+def results(root: Path) -> list[Stored]:
+    """Every finished result, by stage and key."""
+    return [_stored(path) for path in _paths(root) if path.is_dir() and path.suffix not in LEFT_BEHIND]
+
+
+def left_behind(root: Path) -> list[Stored]:
+    """Unfinished and damaged results, and locks, held or not."""
+    return [_stored(path) for path in _paths(root) if path.suffix in LEFT_BEHIND]
+
+
+def _paths(root: Path) -> list[Path]:
+    return sorted(path for stage in root.glob("*") if stage.is_dir() for path in stage.iterdir())
+
+
+def used(path: Path) -> float:
+    """When a result was last used, or what was left behind was last changed."""
+    mark = path / ENTRY
+    found = [mark] if mark.exists() else [path, *path.rglob("*")]
+    return max(each.stat().st_mtime for each in found)
+
+
+def _stored(path: Path) -> Stored:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return Stored(path, sum(each.stat().st_size for each in files if each.is_file()), used(path))

@@ -1,0 +1,114 @@
+"""A content-addressed store of stage results: nothing is computed twice, a crash leaves no halves.
+
+<root>/<stage>/<key>/              the files of one result, and `entry.json`
+<root>/<stage>/<key>.unfinished/   what an attempt that is going on, or was interrupted, has made so far
+<root>/<stage>/<key>.damaged/      a result that was not as it had been stored
+<root>/<stage>/<key>.lock          held by whoever makes or removes it
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from filelock import FileLock
+
+from dlas.stages.stage import Kept, Result, Stage
+from dlas.stages.store import entry
+from dlas.stages.store.key import inputs_of, key_of
+
+log = logging.getLogger(__name__)
+
+LOCK, UNFINISHED, DAMAGED, REMOVED = ".lock", ".unfinished", ".damaged", ".removed"
+
+
+def tell_nobody(kept: Kept) -> None:
+    """What follows from a result being used: nothing."""
+
+
+@dataclass(frozen=True)
+class StageStore:
+    """Folders `<root>/<stage>/<key>`, each complete: it was made elsewhere and renamed into place."""
+
+    root: Path
+    on_use: Callable[[Kept], None] = tell_nobody
+    """Told of each result that is obtained."""
+
+    def obtain(self, stage: Stage[Result]) -> Result:
+        """The result of the stage, made now unless an earlier run finished it.
+
+        Two processes asking for the same result make it once: the second waits. A stored result that is not
+        as it was stored is set aside, with a warning, and made again; nothing else is. UserError for one that
+        a later version of dlas stored.
+        """
+        inputs = inputs_of(stage)
+        folder = self.root / stage.stage / key_of(inputs)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(with_suffix(folder, LOCK)):
+            if folder.exists() and not _set_aside_if_damaged(folder):
+                log.info("%s: finished earlier", stage.stage)
+            else:
+                _make(stage, inputs, folder)
+            entry.touch(folder)
+        result = stage.read(folder)
+        self.on_use(result)
+        return result
+
+
+def with_suffix(folder: Path, suffix: str) -> Path:
+    """Beside the folder of a result: its lock, or what is not finished or not whole of it."""
+    return folder.with_name(folder.name + suffix)
+
+
+def _make(stage: Stage[Result], inputs: entry.Inputs, folder: Path) -> None:
+    unfinished = with_suffix(folder, UNFINISHED)
+    unfinished.mkdir(exist_ok=True)
+    log.info("%s: started", stage.stage)
+    stage.make(unfinished)
+    entry.write(unfinished, stage.stage, inputs)
+    _write_through(unfinished)
+    unfinished.rename(folder)
+    _sync(folder.parent)
+
+
+def _set_aside_if_damaged(folder: Path) -> bool:
+    """Whether the stored result is damaged; then it is no longer in its place."""
+    found = folder.stat()
+    damage = _damage(folder, found.st_ino, found.st_mtime_ns)
+    if not damage:
+        return False
+    aside = with_suffix(folder, DAMAGED)
+    log.warning("the stored result %s is made again, since it is damaged: %s", folder, damage)
+    shutil.rmtree(aside, ignore_errors=True)
+    folder.rename(aside)
+    return True
+
+
+@cache
+def _damage(folder: Path, inode: int, changed: int) -> str:
+    """What is damaged of a stored result; its files are read once by each process.
+
+    One that is made again is another folder: of another `inode`, or `changed` at another time.
+    """
+    return entry.damage(folder)
+
+
+def _write_through(folder: Path) -> None:
+    """Every file and folder below is on the disk when this returns."""
+    for path, _, files in os.walk(folder):
+        for name in files:
+            _sync(Path(path, name))
+        _sync(Path(path))
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,86 @@
+"""From an imported network to the lowered program: kernels for its convolutions, PrimFuncs for the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import tvm
+from torch import nn
+from tvm import relax
+
+from dlas.systems.choices.declared import assigned
+from dlas.systems.graph.importing import Imported, import_network
+from dlas.systems.graph.layouts import KernelCall, with_kernels
+from dlas.systems.graph.sites import ConvSite, conv_sites
+from dlas.systems.program.program import ConvLayer, LoweredProgram, Parameter
+
+
+def lower(
+    model: nn.Module, input_shape: Sequence[int], algorithm: str, weight_format: str = "dense"
+) -> LoweredProgram:
+    """Lower a network in eval mode for one input of `input_shape` (NCHW), every convolution by `algorithm` (a
+    dotted module name) with its weights in `weight_format`.
+
+    The network's batch norms should be folded: one that is left is computed after its convolution. A layer
+    that cannot be served so falls back to another algorithm, and its `ConvLayer` says so.
+    """
+    imported = import_network(model, input_shape)
+    sites = conv_sites(imported)
+    return lowered(imported, sites, [assigned(site, algorithm, weight_format) for site in sites])
+
+
+def lowered(imported: Imported, sites: Sequence[ConvSite], layers: Sequence[ConvLayer]) -> LoweredProgram:
+    """The network with `layers[i]` in the place of `sites[i]`."""
+    calls = [_call(site, layer) for site, layer in zip(sites, layers, strict=True)]
+    module = with_kernels(imported.module, calls)
+    described = {var: Parameter(name) for var, name in imported.names.items()}
+    arrays = {imported.names[var]: array for var, array in imported.values.items()}
+    for call in calls:
+        weight = f"{call.layer.name}.weight"
+        arrays[weight] = call.site.weight
+        described |= {var: Parameter(weight, call.layer.name, part) for part, var in enumerate(call.weights)}
+        described |= {var: Parameter(var.name) for var in call.site.arrays}
+        arrays |= {var.name: array for var, array in call.site.arrays.items()}
+    parameters = tuple(described[var] for var in module["main"].params[1:])
+    return LoweredProgram(
+        module=_legalized(module),
+        layers=tuple(layers),
+        parameters=parameters,
+        arrays={parameter.array: arrays[parameter.array] for parameter in parameters},
+    )
+
+
+def enlarged(program: LoweredProgram, model: nn.Module, input_shape: Sequence[int]) -> LoweredProgram:
+    """The network that `program` was lowered from for one image, for a larger batch: `input_shape` is
+    (N, C, H, W). Each layer keeps its algorithm, its format and its layouts."""
+    imported = import_network(model, input_shape)
+    sites, known = conv_sites(imported), {layer.name: layer for layer in program.layers}
+    layers = [known[site.name] for site in sites]
+    workloads = [replace(layer.workload, batch=input_shape[0]) for layer in layers]
+    return lowered(
+        imported,
+        sites,
+        [replace(layer, workload=workload) for layer, workload in zip(layers, workloads, strict=True)],
+    )
+
+
+def _call(site: ConvSite, layer: ConvLayer) -> KernelCall:
+    packed = layer.packed(site.weight)
+    weights = tuple(
+        relax.Var(f"{layer.name}.weight{part}", relax.TensorType(array.shape, str(array.dtype)))
+        for part, array in enumerate(packed)
+    )
+    return KernelCall(site, layer, weights)
+
+
+def _legalized(module: tvm.IRModule) -> tvm.IRModule:
+    """The rest of the network as PrimFuncs too, neighbours fused."""
+    return tvm.transform.Sequential(
+        [
+            relax.transform.LegalizeOps(),
+            relax.transform.AnnotateTIROpPattern(),
+            relax.transform.FuseOps(),
+            relax.transform.FuseTIR(),
+        ]
+    )(module)

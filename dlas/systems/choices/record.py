@@ -1,0 +1,44 @@
+"""What a bundle keeps of its schedules beside the tuner's log: `tuning/choices.json`.
+
+Version 1 named the tuner by the dotted path of its module.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dlas.files import documents
+from dlas.files.documents import Document, Values
+from dlas.plugins.registry import TUNERS
+from dlas.printable import printable
+from dlas.systems.program.kernel_choice import KernelChoice
+
+FILE = "choices.json"
+
+
+@dataclass(frozen=True)
+class Choices:
+    """How the kernels of a library were scheduled."""
+
+    tuner: str
+    """Of dlas.plugins.registry.TUNERS, or a dotted path."""
+    opt_level: int
+    kernels: tuple[KernelChoice, ...]
+
+
+def write(choices: Choices, path: Path) -> None:
+    """As JSON."""
+    documents.write(DOCUMENT, path, asdict(choices))
+
+
+def read(path: Path) -> Choices:
+    """What `write` wrote, or an earlier version; UserError for anything else."""
+    return documents.checked(Choices, documents.read(DOCUMENT, path), DOCUMENT, printable(path))
+
+
+def _with_lasting_name(values: Values) -> Values:
+    return {**values, "tuner": TUNERS.name(values["tuner"])}
+
+
+DOCUMENT = Document("list of chosen kernels", version=2, converters=(_with_lasting_name,))

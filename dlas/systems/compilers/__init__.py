@@ -1,0 +1,1 @@
+"""Compilers: from a program to a library that a board can load."""

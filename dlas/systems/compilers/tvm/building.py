@@ -1,0 +1,97 @@
+"""From the lowered program to an exported library: every PrimFunc scheduled, the weights packed and bound."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import nullcontext
+from pathlib import Path
+
+import tvm
+from tvm import relax
+
+from dlas.algorithms.gpu.rules import schedule_by_rules
+from dlas.hardware.targets.target import Target, tvm_target
+from dlas.systems.compilers.tvm import cuda_compiler, linking
+from dlas.systems.compilers.tvm.fallback_schedule import schedule_plainly
+from dlas.systems.program import kernels
+from dlas.systems.program.program import LoweredProgram
+
+
+def build_library(
+    program: LoweredProgram,
+    tuned: Mapping[str, tvm.tirx.PrimFunc],
+    target: Target,
+    opt_level: int,
+    destination: Path,
+) -> None:
+    """Write the shared library whose `main(input)` is the whole network.
+
+    `tuned` holds scheduled kernels by name; every other kernel gets its algorithm's untuned schedule.
+    Raises UserError where nothing is there to compile or to link it for the target.
+    """
+    require_tools(target)
+    module = _bound(scheduled(program, tuned, target), program)
+    machine_code = cuda_compiler.embedding(target) if target.kind == "cuda" else nullcontext()
+    with machine_code, tvm.transform.PassContext(opt_level=opt_level):
+        executable = tvm.compile(module, tvm_target(target), relax_pipeline=_to_virtual_machine())
+    linking.export(executable, target, destination)
+
+
+def require_tools(target: Target) -> None:
+    """UserError unless what compiles and links for the target is there."""
+    linking.link_command(target)
+    if target.kind == "cuda":
+        cuda_compiler.require(target)
+
+
+def scheduled(
+    program: LoweredProgram, tuned: Mapping[str, tvm.tirx.PrimFunc], target: Target
+) -> tvm.IRModule:
+    """The program with every PrimFunc scheduled: as in `tuned`, else by its own untuned schedule."""
+    layers = {layer.kernel: layer for layer in program.layers}
+    module = tvm.IRModule(program.module.functions, attrs=program.module.attrs)
+    for var, function in program.module.functions_items():
+        name = var.name_hint
+        if name in tuned:
+            kernel = tuned[name]
+        elif name in layers:
+            kernel = kernels.untuned(layers[name], target)
+        elif isinstance(function, tvm.tirx.PrimFunc):
+            kernel = _beside_layers(function, target)
+        else:
+            continue
+        module.update_func(var, kernel.with_attr("global_symbol", name))
+    return module
+
+
+def _beside_layers(function: tvm.tirx.PrimFunc, target: Target) -> tvm.tirx.PrimFunc:
+    """What is not a convolution."""
+    return schedule_by_rules(function, target.arch) if target.kind == "cuda" else schedule_plainly(function)
+
+
+def _bound(module: tvm.IRModule, program: LoweredProgram) -> tvm.IRModule:
+    parameters = module["main"].params[1:]
+    values = {
+        var.name: tvm.runtime.tensor(array)
+        for var, array in zip(parameters, program.packed_arrays(), strict=True)
+    }
+    return relax.transform.BindParams("main", values)(module)
+
+
+def _to_virtual_machine() -> tvm.transform.Pass:
+    """Relax to VM code; the graph itself was optimized when it was lowered."""
+    return tvm.transform.Sequential(
+        [
+            relax.transform.RewriteDataflowReshape(),
+            relax.transform.ToNonDataflow(),
+            relax.transform.RemovePurityChecking(),
+            relax.transform.CallTIRRewrite(),
+            relax.transform.StaticPlanBlockMemory(),
+            relax.transform.LowerAllocTensor(),
+            relax.transform.KillAfterLastUse(),
+            relax.transform.LowerRuntimeBuiltin(),
+            relax.transform.ComputePrimValue(),
+            relax.transform.VMShapeLower(),
+            relax.transform.AttachGlobalSymbol(),
+        ]
+    )

@@ -1,0 +1,102 @@
+"""A GPU's machine code of TVM's CUDA C++, by nvcc, or by NVRTC where that is not installed.
+
+TVM itself calls the compiler only where its CUDA runtime is loaded, on a machine with a GPU; elsewhere the
+library would hold the source, and its board would need a compiler. So the code is put into the source here.
+
+require(target) before any work; embedding(target) around TVM's own compiling
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+
+import tvm_ffi
+from tvm.support.nvcc import compile_cuda
+from tvm.target import Target as TvmTarget
+
+from dlas.errors import UserError
+from dlas.hardware.targets import gpu
+from dlas.hardware.targets.target import Target
+
+SOURCE_IS_READY = "tvm_callback_cuda_postproc"
+"""TVM's hook for a last change to the CUDA C++."""
+
+LEAVE_THE_SOURCE = "TVM_COMPILE_FORCE_FALLBACK"
+"""TVM's environment variable that has it do alike where there is a GPU."""
+
+EMPTY_KERNEL = 'extern "C" __global__ void empty() {}'
+
+INSTALL = "pip install 'dlas[cuda]' brings one, NVRTC; so does NVIDIA's CUDA toolkit, with nvcc on the PATH"
+
+
+def require(target: Target) -> None:
+    """UserError unless there is a compiler that knows the target's GPU."""
+    try:
+        compiled(EMPTY_KERNEL, target.arch)
+    except RuntimeError as error:
+        raise UserError(
+            f"the compiler for GPUs makes no code for {target.arch}: {_said(error)}",
+            key="target.arch",
+            remedy="a compute capability that it knows, or another version of it",
+        ) from None
+
+
+@contextmanager
+def embedding(target: Target) -> Iterator[None]:
+    """While this lasts, what TVM compiles for the target's GPU holds machine code beside its source."""
+
+    def with_machine_code(source: str, _: object) -> str:
+        return gpu.with_machine_code(source, compiled(source, target.arch))
+
+    tvm_ffi.register_global_func(SOURCE_IS_READY, with_machine_code, override=True)
+    try:
+        with _environment({LEAVE_THE_SOURCE: "1"}):
+            yield
+    finally:
+        tvm_ffi.registry.remove_global_func(SOURCE_IS_READY)
+
+
+def compiled(source: str, arch: str) -> bytes:
+    """The cubin of CUDA C++ for a GPU of `arch`.
+
+    Raises UserError (target.kind) where there is no compiler, RuntimeError where it refuses.
+    """
+    with TvmTarget({"kind": "cuda", "arch": arch}):
+        if shutil.which("nvcc") is not None:
+            return bytes(compile_cuda(source, "cubin", arch, compiler="nvcc"))
+        toolkit = _nvrtc()
+        with _environment({"CUDA_PATH": str(toolkit)}):
+            headers = [f"-I{toolkit / 'include' / 'cccl'}"]
+            return bytes(compile_cuda(source, "cubin", arch, headers, compiler="nvrtc"))
+
+
+def _nvrtc() -> Path:
+    folder = gpu.pip_folder()
+    if folder is None or find_spec("cuda") is None:
+        raise UserError("no compiler for GPUs was found", key="target.kind", remedy=INSTALL)
+    return folder
+
+
+@contextmanager
+def _environment(settings: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in settings}
+    os.environ.update(settings)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _said(error: RuntimeError) -> str:
+    """The compiler's complaint, which TVM puts below the program."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__

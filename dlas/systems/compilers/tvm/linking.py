@@ -1,0 +1,84 @@
+"""Object files to a shared library, for this machine by its C compiler or for another by a cross-linker."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from dlas.errors import UserError
+from dlas.hardware.targets.instruction_sets import architecture
+from dlas.hardware.targets.target import Target, of_this_machine, system
+
+INSTALL = "pip install 'dlas[boards]' brings one, ziglang's ld.lld; so does Debian's package binutils-{gnu}"
+
+
+def export(executable: Any, target: Target, destination: Path) -> None:
+    """Write the compiled module or VM executable as a shared library that the target can load.
+
+    Raises UserError (target.linker) where nothing can link for it: what to install.
+    """
+    command = link_command(target)
+
+    def link(library: str, objects: list[str], **options: Any) -> None:
+        done = subprocess.run(
+            [*command, "-shared", "-o", library, *objects], capture_output=True, text=True, errors="replace"
+        )
+        if done.returncode != 0:
+            said = next(iter(done.stderr.strip().splitlines()), f"exit code {done.returncode}")
+            raise UserError(f"{shlex.join(command)} could not link: {said}", key="target.linker")
+
+    link.output_format = "so"  # type: ignore[attr-defined]  # how TVM asks what the function makes
+    link.get_target_triple = lambda: target.triple  # type: ignore[attr-defined]
+    executable.export_library(str(destination), fcompile=link)
+
+
+def link_command(target: Target) -> list[str]:
+    """The declared linker, or the first one found that links for the target."""
+    if target.linker is not None:
+        return _declared(target.linker)
+    if of_this_machine(target.triple):
+        return _of_this_machine()
+    if system(target.triple) != "linux":
+        raise UserError(
+            f"no linker for {target.triple} is looked for: only Linux is linked for from elsewhere",
+            key="target.linker",
+            remedy="target.linker=<a command that takes -shared -o library objects>",
+        )
+    gnu = f"{architecture(target.triple)}-linux-gnu"
+    for name in (f"{gnu}-ld", "ld.lld", f"{gnu}-gcc"):
+        if shutil.which(name) is not None:
+            return [name]
+    if find_spec("ziglang") is not None:
+        return [sys.executable, "-P", "-m", "ziglang", "ld.lld"]
+    raise UserError(
+        f"no linker for {target.triple} was found",
+        key="target.linker",
+        remedy=INSTALL.format(gnu=gnu.replace("_", "-")),
+    )
+
+
+def _declared(linker: str) -> list[str]:
+    command = shlex.split(linker)
+    if not command or shutil.which(command[0]) is None:
+        raise UserError(
+            f"there is no command {linker!r}",
+            key="target.linker",
+            remedy="a command that takes -shared -o library objects, such as ld.lld, or null to look for one",
+        )
+    return command
+
+
+def _of_this_machine() -> list[str]:
+    for name in ("cc", "gcc"):
+        if shutil.which(name) is not None:
+            return [name, "-fPIC"]
+    raise UserError(
+        "no C compiler was found to link the library",
+        key="compiler",
+        remedy="Install one that answers to `cc`, such as Debian's package gcc.",
+    )

@@ -1,0 +1,1 @@
+"""From PyTorch's graph to the program: operators, convolutions with their epilogues, layouts."""

@@ -1,0 +1,56 @@
+"""A PyTorch network in Relax, with its parameters beside it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import tvm
+from torch import nn
+from tvm import relax
+from tvm.relax.frontend.torch import from_exported_program
+
+from dlas.systems.graph.converters import CONVERTERS
+
+WRAPPER = "network."
+"""What a network in another data type puts before the names of its layers."""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """`main(input, *parameters)` as TVM's importer makes it: one dataflow block."""
+
+    module: tvm.IRModule
+    names: dict[relax.Var, str]
+    """Of the parameters, as in the PyTorch network's state dict."""
+    values: dict[relax.Var, np.ndarray]
+    """Of the parameters."""
+
+
+def import_network(model: nn.Module, input_shape: Sequence[int]) -> Imported:
+    """The network (in eval mode) for one input of `input_shape` (NCHW)."""
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of torch about its own code
+        decompositions = torch.export.default_decompositions()
+        del decompositions[torch.ops.aten.linear.default]
+        exported = torch.export.export(model, (torch.zeros(*input_shape),)).run_decompositions(decompositions)
+        module = from_exported_program(
+            exported,
+            keep_params_as_input=True,
+            unwrap_unit_return_tuple=True,
+            run_ep_decomposition=False,
+            custom_convert_map=CONVERTERS,
+        )
+    module, detached = relax.frontend.detach_params(module)
+    module = relax.transform.CanonicalizeBindings()(module)
+    signature = exported.graph_signature
+    state = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
+    parameters = module["main"].params[1:]
+    return Imported(
+        module=module,
+        names={var: state[var.name].removeprefix(WRAPPER) for var in parameters},
+        values={var: value.numpy() for var, value in zip(parameters, detached["main"], strict=True)},
+    )

@@ -1,0 +1,74 @@
+"""The kernel of a convolution layer, whichever way its algorithm is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from importlib import import_module
+
+import tvm
+from tvm import te
+
+from dlas.errors import UserError
+from dlas.hardware.targets.target import Target
+from dlas.plugins.finding import module_exists
+from dlas.plugins.registry import ALGORITHMS, gpu_schedule
+from dlas.systems.program.program import ConvLayer
+
+OPAQUE = 8
+"""TVM's operator pattern for "do not fuse into this": a kernel is scheduled for its own shape."""
+
+ANY_CPU = Target(name="any", triple="", cpu="generic", cores=1, vector_bytes=16, vector_registers=16)
+"""What a kernel in TensorIR is written for in a program that is not scheduled yet."""
+
+
+def definition(layer: ConvLayer) -> tvm.tirx.PrimFunc:
+    """What the layer computes, for any target."""
+    algorithm = ALGORITHMS.load(layer.algorithm)
+    if is_searchable(layer.algorithm):
+        function = te.create_prim_func(algorithm.compute(layer.workload))
+    else:
+        function = algorithm.kernel(layer.workload, ANY_CPU)
+    return function.with_attrs({"global_symbol": layer.kernel, "op_pattern": OPAQUE})
+
+
+def untuned(layer: ConvLayer, target: Target) -> tvm.tirx.PrimFunc:
+    """The layer's kernel by its algorithm's own schedule; UserError (target) where it has none for a GPU."""
+    if target.kind == "cuda":
+        return _for_gpu(layer, target)
+    algorithm = ALGORITHMS.load(layer.algorithm)
+    if not is_searchable(layer.algorithm):
+        return algorithm.kernel(layer.workload, target)
+    sch = tvm.s_tir.Schedule(tvm.IRModule({"main": definition(layer)}))
+    algorithm.schedule(sch, layer.workload, target)
+    return sch.mod["main"]
+
+
+def _for_gpu(layer: ConvLayer, target: Target) -> tvm.tirx.PrimFunc:
+    scheduling, short = gpu_schedule(layer.algorithm), layer.algorithm.rpartition(".")[2]
+    if not module_exists(scheduling):
+        raise UserError(
+            f"layer {layer.name} is computed by {short}, which has no schedule for a GPU",
+            key="target",
+            remedy="a point of algo=direct or algo=gemm, with dense weights that are not int8",
+        )
+    kernel: tvm.tirx.PrimFunc
+    kernel = import_module(scheduling).schedule(definition(layer), layer.workload, target)
+    return kernel
+
+
+def scheduling_modules(layers: Iterable[ConvLayer], target: Target) -> list[str]:
+    """The modules that the kernels of these layers and their own schedules for the target come from."""
+    algorithms = sorted({layer.algorithm for layer in layers})
+    gpu = [gpu_schedule(algorithm) for algorithm in algorithms] if target.kind == "cuda" else []
+    own = [ALGORITHMS.path(algorithm) for algorithm in algorithms]
+    return [*own, *(module for module in gpu if module_exists(module))]
+
+
+def has_parameters(algorithm: str) -> bool:
+    """Whether the algorithm is written in TensorIR with parameters, which a tuner can choose."""
+    return hasattr(ALGORITHMS.load(algorithm), "parameters")
+
+
+def is_searchable(algorithm: str) -> bool:
+    """Whether the algorithm is written in TE, whose schedules a tuner can search."""
+    return hasattr(ALGORITHMS.load(algorithm), "compute")

@@ -1,0 +1,405 @@
+"""What searches have in common: the budget, the store of what was measured before, the progress bar.
+
+The budget is of candidates measured for the whole model, whenever they were measured: records of its layers
+in the store count. Layers that the store has nothing of are searched first, each with its share.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dlas import config
+from dlas.errors import UserError
+from dlas.hardware.targets.target import Target, misfits, this_machine
+from dlas.systems.tuners.common import gains
+from dlas.systems.tuners.common.task import LayerTuning, Record, Tuning, TuningTask
+from dlas.systems.tuners.common.tuning_store import Shelf, TuningStore, whole_lines
+
+logger = logging.getLogger(__name__)
+
+NO_GAIN = 0.01
+"""Of all layers' time: less is within what measurements differ by."""
+
+NOT_MEASURED = "no candidate of it was measured with success"
+"""Why a task has no schedule, if nothing more is known."""
+
+
+@dataclass(frozen=True)
+class SearchSettings(config.Tuner):
+    """How much to search, and how thoroughly between measurements."""
+
+    trials: int = 128
+    """Candidates to measure for the whole model, spread over its layers; those in the store count."""
+    population: int = 64
+    """Candidates that the cost model ranks in each generation."""
+    generations: int = 2
+    """Generations of the evolutionary search before each round of measurements."""
+    patience: int = 256
+    """The search ends after so many trials in which the layers' time fell by less than 1 %."""
+
+    def __post_init__(self) -> None:
+        for name in ("trials", "population", "generations", "patience"):
+            if getattr(self, name) < 1:
+                raise UserError(
+                    f"{getattr(self, name)} is too few",
+                    key=f"tuner.{name}",
+                    remedy="Give 1 or more, or choose tuner=none to keep the untuned schedules.",
+                )
+
+
+def is_searchable(task: TuningTask) -> bool:
+    """Whether the task's algorithm is written in TE."""
+    from dlas.systems.program import kernels
+
+    return kernels.is_searchable(task.algorithm)
+
+
+@dataclass(frozen=True)
+class Searcher:
+    """A tuner that searches."""
+
+    name: str
+    """As a person knows it."""
+    version: str
+    """Its name in the store, with the version of its TVM: other versions' records are not read."""
+    read: Callable[[str], Record]
+    """What a line of its log says; ValueError where it is none of its own."""
+    measure: Callable[[Sequence[TuningTask], int, Path], Any]
+    """(tasks, trials, log): a generator that measures until the log holds as many records of these tasks; it
+    has the board for itself while it times candidates.
+
+    After every batch, its records written, it yields {"trials": how many these are}.
+    """
+    serves: Callable[[TuningTask], bool] = is_searchable
+    """Whether it can search a task; others are left out."""
+
+
+def search(
+    searcher: Searcher,
+    tasks: Sequence[TuningTask],
+    target: Target,
+    trials: int,
+    log: Path,
+    store: TuningStore,
+    patience: float = math.inf,
+) -> Tuning:
+    """Search until `trials` candidates of these tasks are measured, those in `store` with them, or until
+    `patience` trials in a row gained next to nothing.
+
+    `log` ends with every record of these tasks, and none of others. Records are in the store as soon as
+    they are measured. On any exception, KeyboardInterrupt with it, both hold whole records only, and the
+    next search goes on with them. A second search into the same records waits, and finds what the first
+    measured; the searcher itself holds the board while it times candidates, and only then. UserError where a
+    target that is here is not this machine.
+    """
+    budget = partial(_rounds, trials=trials)
+    return _searched(searcher, tasks, target, log, store, budget, patience)
+
+
+def measure_new(
+    searcher: Searcher,
+    tasks: Sequence[TuningTask],
+    target: Target,
+    candidates: int,
+    log: Path,
+    store: TuningStore,
+) -> Tuning:
+    """Measure at most so many candidates of each task that `store` has no time of; else see `search`."""
+
+    def rounds(kept: _Kept) -> list[_Round]:
+        new = [task for key, task in kept.tasks.items() if key not in kept.best]
+        return [_Round(new, candidates * len(new))] if new else []
+
+    return _searched(searcher, tasks, target, log, store, rounds, patience=math.inf)
+
+
+def _searched(
+    searcher: Searcher,
+    tasks: Sequence[TuningTask],
+    target: Target,
+    log: Path,
+    store: TuningStore,
+    rounds: Callable[[_Kept], list[_Round]],
+    patience: float,
+) -> Tuning:
+    """Measure in the rounds that are left, given what is kept."""
+    if target.reach == "local" and (reasons := misfits(target, this_machine())):
+        raise UserError(
+            f"{searcher.name} measures its candidates on this machine, which does not run them: "
+            f"{'; '.join(reasons)}",
+            key="tuner",
+            remedy="Tune on a machine of the target's kind, or use tuner=none.",
+        )
+    tasks = [task for task in tasks if searcher.serves(task)]
+    if not tasks:
+        return Tuning()
+    seconds, stopped = 0.0, ""
+    with _kept(searcher, tasks, log, store.shelf(searcher.version, target)) as kept:
+        if rounds(kept):
+            with kept.shelf.alone():
+                start = time.monotonic()
+                kept.restock()  # with what another process measured meanwhile
+                stopped = _measure(searcher, rounds(kept), kept, patience)
+                seconds = time.monotonic() - start
+                for line in (*gains.table(kept.layers()).splitlines(), *filter(None, [stopped])):
+                    logger.info(line)
+    return Tuning(kept.measured.total(), kept.failed, seconds, kept.best, kept.layers(), stopped)
+
+
+def searchable(tasks: Sequence[TuningTask]) -> list[TuningTask]:
+    """Those whose algorithm is written in TE."""
+    return [task for task in tasks if is_searchable(task)]
+
+
+def not_searchable(tasks: Sequence[TuningTask], tuner: str) -> dict[str, str]:
+    """Why the others have no schedule, by task."""
+    reason = f"its kernel is written in TensorIR, which {tuner} does not search"
+    served = searchable(tasks)
+    return {task.key: reason for task in tasks if task not in served}
+
+
+def foreign_log(log: Path, measured_for: str, target: Target) -> UserError:
+    """What to tell of a log of schedules that were measured for another target."""
+    return UserError(
+        f"the tuning log was measured for {measured_for}, not for {target.cpu} ({target.triple}) "
+        f"with {target.cores} cores: what is fast there may be slow or not run here",
+        key=str(log),
+        remedy="Tune for this target.",
+    )
+
+
+def require_records(log: Path, name: str, read: Callable[[str], Record]) -> None:
+    """UserError unless every line of `log`, where there is one, is a record of the tuner called `name`."""
+    lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+    for number, line in enumerate(lines, 1):
+        _record(log, number, line, name, read)
+
+
+def _record(log: Path, number: int, line: str, name: str, read: Callable[[str], Record]) -> Record:
+    try:
+        return read(line)
+    except (ValueError, TypeError, LookupError, ArithmeticError):
+        problem = f"line {number} of the tuning log is no record of {name}, or was cut off"
+        raise UserError(problem, key=str(log)) from None
+
+
+def _rounds(kept: _Kept, trials: int) -> list[_Round]:
+    """What is left to measure, one round after the other.
+
+    New layers get their share of the budget even where the store holds more of the others than the whole
+    budget; what an interrupted search of these very tasks measured has come out of it already.
+    """
+    tasks, new = [*kept.tasks.values()], kept.unmeasured()
+    share = math.ceil(trials * len(new) / len(tasks))
+    if kept.resumed:
+        share = min(share, max(trials - kept.measured.total(), len(new)))
+    first = [_Round(new, share)] if 0 < len(new) < len(tasks) else []
+    last = [_Round(tasks, trials)] if kept.measured.total() + (share if first else 0) < trials else []
+    return [*first, *last]
+
+
+def _measure(searcher: Searcher, rounds: Sequence[_Round], kept: _Kept, patience: float) -> str:
+    """Why it ended before the rounds did; "" where it did not."""
+    measured = kept.measured.total()
+    hope = _Hope(patience, measured, len(kept.best), kept.estimate())
+    aim = max((measured - kept.of(one.tasks) + one.trials for one in rounds), default=measured)
+    with _progress_bar(searcher.name, aim, measured) as show:
+        for one in rounds:
+            with closing(searcher.measure(one.tasks, one.trials, kept.log)) as reports:
+                for progress in reports:
+                    kept.file()
+                    kept.require(one.tasks, progress["trials"])
+                    show(kept.measured.total(), kept.standing())
+                    measured = kept.measured.total()
+                    if measured < aim and not hope.lasts(kept):
+                        return (
+                            f"stopped after {measured} of {aim} trials: "
+                            f"the last {patience} gained less than {NO_GAIN:.0%} of the layers' time"
+                        )
+    return ""
+
+
+@dataclass(frozen=True)
+class _Round:
+    """Tasks that are searched together until they have so many records."""
+
+    tasks: Sequence[TuningTask]
+    trials: int
+
+
+@dataclass
+class _Hope:
+    """That further trials are of use."""
+
+    patience: float
+    gained_at: int
+    """The trial of the last gain."""
+    served: int
+    """Layers with a time."""
+    estimate: float
+    """Of their time."""
+
+    def lasts(self, kept: _Kept) -> bool:
+        """Whether one of the last `patience` trials gave a layer its first time, or the gain is large enough
+        since the last one that did."""
+        measured, served, estimate = kept.measured.total(), len(kept.best), kept.estimate()
+        if served > self.served or estimate < (1 - NO_GAIN) * self.estimate:
+            self.gained_at, self.served, self.estimate = measured, served, estimate
+        return measured - self.gained_at < self.patience
+
+
+@dataclass
+class _Kept:
+    """The log of a search, and what of it has been read and filed."""
+
+    searcher: Searcher
+    tasks: Mapping[str, TuningTask]
+    log: Path
+    shelf: Shelf
+    resumed: bool
+    """Whether an interrupted search had begun the log."""
+    lines: int = 0
+    size: int = 0
+    """Bytes of these lines."""
+    times: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    """Seconds of a task's candidates, None where one failed, by its key and the candidate's name."""
+    first: dict[str, float] = field(default_factory=dict)
+    """Seconds of a task's first candidate that ran, by its key."""
+
+    @property
+    def best(self) -> dict[str, float]:
+        """Seconds of a task's fastest candidate, by its key."""
+        ran = {key: [one for one in times.values() if one is not None] for key, times in self.times.items()}
+        return {key: min(seconds) for key, seconds in ran.items() if seconds}
+
+    @property
+    def measured(self) -> Counter[str]:
+        """How many candidates, by the key of their task."""
+        return Counter({key: len(times) for key, times in self.times.items()})
+
+    @property
+    def failed(self) -> int:
+        """How many of them."""
+        return sum(one is None for times in self.times.values() for one in times.values())
+
+    def file(self) -> None:
+        """Put what the log has gained into the store."""
+        with self.log.open("rb") as file:
+            file.seek(self.size)
+            lines = whole_lines(file.read().decode())
+        gained: dict[str, list[str]] = {}
+        for number, line in enumerate(lines, self.lines + 1):
+            record = self._record(line, number)
+            gained.setdefault(record.task, []).append(line)
+            self.times.setdefault(record.task, {})[record.candidate or str(number)] = record.seconds
+            if record.seconds is not None:
+                self.first.setdefault(record.task, record.seconds)
+        for task, records in gained.items():
+            self.shelf.add(self.tasks[task], records)
+        self.lines += len(lines)
+        self.size += sum(len(line.encode()) + 1 for line in lines)
+
+    def restock(self) -> None:
+        """Put what the store has of these tasks, and the log has not, into the log."""
+        present = set(whole_lines(self.log.read_text()))
+        stored = [record for task in self.tasks.values() for record in self.shelf.records(task)]
+        with self.log.open("a") as file:
+            file.writelines(f"{record}\n" for record in stored if record not in present)
+        self.file()
+
+    def of(self, tasks: Sequence[TuningTask]) -> int:
+        """Records of these tasks."""
+        measured = self.measured
+        return sum(measured[task.key] for task in tasks)
+
+    def estimate(self) -> float:
+        """Seconds of all layers that have a time."""
+        return sum(self.tasks[key].count * seconds for key, seconds in self.best.items())
+
+    def standing(self) -> str:
+        """For the progress bar."""
+        timed, all_layers = len(self.best), len(self.tasks)
+        if timed < all_layers:
+            return f"{timed} of {all_layers} layers have a time"
+        return f"convolutions {self.estimate() * 1e3:.3g} ms"
+
+    def layers(self) -> tuple[LayerTuning, ...]:
+        """How the search went for each."""
+        measured, first, best = self.measured, self.first, self.best
+        return tuple(
+            LayerTuning(key, task.count, measured[key], _ms(first.get(key)), _ms(best.get(key)))
+            for key, task in self.tasks.items()
+        )
+
+    def unmeasured(self) -> list[TuningTask]:
+        """The tasks without any record."""
+        return [task for key, task in self.tasks.items() if not self.times.get(key)]
+
+    def require(self, tasks: Sequence[TuningTask], trials: int) -> None:
+        """UserError where records were lost: tuners do not look whether their writing succeeds."""
+        if self.of(tasks) < trials:
+            raise UserError(
+                f"{trials} candidates were measured, but the tuning log {self.log} holds {self.of(tasks)}",
+                key="tuner",
+                remedy="Make room on its disk and start again: the search goes on from these.",
+            )
+
+    def _record(self, line: str, number: int) -> Record:
+        record = _record(self.log, number, line, self.searcher.name, self.searcher.read)
+        if record.task not in self.tasks:
+            problem = f"line {number} of the tuning log is a record of another network's layer"
+            raise UserError(problem, key=str(self.log))
+        return record
+
+
+@contextmanager
+def _kept(searcher: Searcher, tasks: Sequence[TuningTask], log: Path, shelf: Shelf) -> Iterator[_Kept]:
+    """The log with what the store holds of these tasks; before and after, a record cut off is taken out."""
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.touch()
+    except OSError as error:
+        raise UserError(f"the tuning log can't be written: {error}", key="tuner") from None
+    _cut_partial_record(log)
+    kept = _Kept(searcher, {task.key: task for task in tasks}, log, shelf, resumed=log.stat().st_size > 0)
+    kept.restock()
+    try:
+        yield kept
+    finally:
+        _cut_partial_record(log)
+        kept.file()
+
+
+def _cut_partial_record(log: Path) -> None:
+    content = log.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        with log.open("r+b") as file:
+            file.truncate(whole)
+
+
+@contextmanager
+def _progress_bar(name: str, trials: int, measured: int) -> Iterator[Callable[[int, str], None]]:
+    from tqdm import tqdm
+
+    with tqdm(total=trials, initial=measured, desc=name, unit="trial") as bar:
+
+        def show(measured: int, standing: str) -> None:
+            bar.n = measured
+            bar.set_postfix_str(standing, refresh=False)
+            bar.refresh()
+
+        yield show
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1e3

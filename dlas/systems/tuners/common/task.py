@@ -1,0 +1,138 @@
+"""What a tuner is asked and what it answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import astuple, dataclass, field
+from typing import TYPE_CHECKING
+
+from dlas.algorithms.workload import ConvWorkload
+from dlas.plugins.registry import ALGORITHMS
+
+if TYPE_CHECKING:
+    from tvm.tirx import PrimFunc
+
+    from dlas.hardware.targets.target import Target
+
+
+DENSE = 100
+
+DENSITIES_PER_OCTAVE = 2
+"""Steps between a density and the half of it: what is fast at one is not far from the fastest at the next."""
+
+
+@dataclass(frozen=True)
+class TuningTask:
+    """One workload by one algorithm, and how many layers of the model share it."""
+
+    workload: ConvWorkload
+    algorithm: str
+    """A name of dlas.plugins.registry.ALGORITHMS, or a dotted path."""
+    count: int = 1
+    density: int = DENSE
+    """Percent of the weights that a sparse format stores, in the steps of `rounded_density`: the time of such
+    a kernel is that of the weights that are left."""
+
+    @property
+    def key(self) -> str:
+        """A stable text that names the task, whatever its count."""
+        density = "" if self.density == DENSE else f"_density{self.density}"
+        return f"{self.algorithm}:{self.workload.key}{density}"
+
+    @staticmethod
+    def from_key(key: str) -> TuningTask:
+        """The task of that key, for one layer."""
+        algorithm, _, described = key.partition(":")
+        workload, _, density = described.partition("_density")
+        return TuningTask(ConvWorkload.from_key(workload), algorithm, density=int(density or DENSE))
+
+
+def rounded_density(fraction: float) -> int:
+    """Percent for a fraction of the weights, in steps: 100, 71, 50, 35, 25, 18, …, 1."""
+    if fraction == 0:
+        return 1
+    steps = round(math.log2(fraction) * DENSITIES_PER_OCTAVE)
+    return max(1, round(DENSE * 2 ** (steps / DENSITIES_PER_OCTAVE)))
+
+
+def computed(task: TuningTask, target: Target) -> PrimFunc:
+    """What tells the task's kernel from one that is written anew: its definition or, in TensorIR, the kernel
+    with the smallest of its parameters, whatever its cost rule prefers."""
+    algorithm = ALGORITHMS.load(task.algorithm)
+    if hasattr(algorithm, "compute"):
+        return definition(task)
+    if not hasattr(algorithm, "parameters"):
+        return algorithm.kernel(task.workload, target)
+    smallest = min(algorithm.parameters(task.workload, target), key=astuple)
+    return algorithm.kernel_with(task.workload, target, smallest)
+
+
+def definition(task: TuningTask) -> PrimFunc:
+    """What the task's kernel computes, unscheduled, as `main`; for algorithms written in TE."""
+    from tvm import te
+
+    function = te.create_prim_func(ALGORITHMS.load(task.algorithm).compute(task.workload))
+    return function.with_attrs({"global_symbol": "main", "tirx.noalias": True})
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a line of a tuning log says: a candidate that was measured."""
+
+    task: str
+    """The key of its task."""
+    seconds: float | None
+    """Its time; None where it did not build, ran too long or crashed."""
+    candidate: str = ""
+    """Names it where it may be measured again, which is no further trial, and then counts."""
+
+
+@dataclass(frozen=True)
+class LayerTuning:
+    """How a search went for one task. Times are those that the tuner measured, of one call."""
+
+    task: str
+    """Its key."""
+    count: int
+    trials: int
+    first_ms: float | None = None
+    """Of the first candidate that ran; None where none did."""
+    best_ms: float | None = None
+
+    def total_first(self) -> float:
+        """Milliseconds of all layers that share the task, by its first candidate."""
+        return self.count * (self.first_ms or 0.0)
+
+    def total_best(self) -> float:
+        """Likewise by its best."""
+        return self.count * (self.best_ms or 0.0)
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """How a search went."""
+
+    trials: int = 0
+    """Candidates measured for these tasks, those of earlier searches with them."""
+    failed: int = 0
+    """Of these, the ones that did not build, ran too long or crashed."""
+    seconds: float = 0.0
+    """What this search took, without earlier ones."""
+    best: Mapping[str, float] = field(default_factory=dict)
+    """Task key -> seconds of its fastest candidate, as the tuner measured it."""
+    layers: tuple[LayerTuning, ...] = ()
+    stopped: str = ""
+    """Why it ended before its budget did."""
+
+
+@dataclass(frozen=True)
+class Schedules:
+    """The best schedule of each task that has one, and why the others have none."""
+
+    found: Mapping[str, PrimFunc] = field(default_factory=dict)
+    """Task key -> PrimFunc; its arguments are those of the algorithm's `compute`."""
+    missing: Mapping[str, str] = field(default_factory=dict)
+    """Task key -> the reason, for a person to read."""
+    refused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Task key -> why faster schedules than the one found could not be used."""

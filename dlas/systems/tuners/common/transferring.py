@@ -1,0 +1,37 @@
+"""Measuring the schedules of similar layers, for every kind of kernel: how many, and where there are none."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from dlas import config
+from dlas.systems.tuners.common.search import NOT_MEASURED
+from dlas.systems.tuners.common.task import Record, Schedules
+from dlas.systems.tuners.common.tuning_store import whole_lines
+
+NO_RELATIVE = "the store has no schedule of a similar layer that fits"
+
+
+@dataclass(frozen=True)
+class TransferSettings(config.Tuner):
+    """How many schedules of its relatives a layer tries."""
+
+    candidates: int = 4
+
+    def __post_init__(self) -> None:
+        enough = self.candidates >= 1
+        config.require(
+            enough, "tuner.candidates", f"{self.candidates} is too few", "1 or more; or tuner=none"
+        )
+
+
+def without_relatives(schedules: Schedules, log: Path, read: Callable[[str], Record]) -> Schedules:
+    """The same, with the reason for tasks that the log has nothing of: that they had no relative."""
+    measured = {read(line).task for line in whole_lines(log.read_text())} if log.exists() else set()
+    named = {
+        key: NO_RELATIVE if reason == NOT_MEASURED and key not in measured else reason
+        for key, reason in schedules.missing.items()
+    }
+    return replace(schedules, missing=named)

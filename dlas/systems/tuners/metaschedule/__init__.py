@@ -1,0 +1,1 @@
+"""MetaSchedule, TVM's own search, in a process of its own."""

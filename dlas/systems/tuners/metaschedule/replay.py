@@ -1,0 +1,55 @@
+"""The fastest schedules of a log of MetaSchedule's, applied anew in the worker."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tvm
+from tvm.s_tir import Schedule, Trace
+from tvm.s_tir import meta_schedule as ms
+
+from dlas.hardware.targets.target import tvm_target
+from dlas.systems.tuners.metaschedule import measuring
+from dlas.systems.tuners.metaschedule.measuring import Report, seconds
+from dlas.systems.tuners.metaschedule.tuner import FAILED_SECONDS
+
+TRACE, TARGET = 0, 2
+"""Where a record has them, as JSON."""
+
+
+def replay(request: Mapping[str, Any], report: Report) -> None:
+    """Report each task's fastest schedule in `log` that applies, and what was wrong with faster ones."""
+    target = measuring.target(request)
+    tasks = {task.key: task for task in measuring.tasks(request)}
+    measured: dict[str, list[Any]] = {key: [] for key in tasks}
+    ours = str(tvm_target(target))
+    for key, record in measuring.records(Path(request["log"]), tasks):
+        measured_for = str(tvm.target.Target(record[TARGET]))
+        if measured_for != ours and not request["foreign"]:
+            report({"foreign": measured_for})
+            return
+        if seconds(record) < FAILED_SECONDS:
+            measured[key].append(record)
+    for key, records in measured.items():
+        workload = measuring.workload_of(tasks[key])
+        for record in sorted(records, key=seconds)[: request["best"]]:
+            try:
+                function = _scheduled(record, workload)
+            except Exception as error:  # TVM's errors have no class of their own
+                report({"task": key, "refused": f"its schedule no longer applies: {_last_line(error)}"})
+                continue
+            report({"task": key, "function": tvm.ir.save_json(function)})
+            break
+
+
+def _scheduled(record: Any, workload: ms.database.Workload) -> tvm.tirx.PrimFunc:
+    """The kernel that a record, as JSON, describes; an exception of TVM's where it does not apply."""
+    schedule = Schedule(workload.mod, error_render_level="fast")
+    Trace.apply_json_to_schedule(record[TRACE], schedule)
+    return schedule.mod["main"]
+
+
+def _last_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()

@@ -1,0 +1,94 @@
+"""Schedules of a layer's relatives made to fit the layer, in MetaSchedule's worker.
+
+A relative's trace is applied to the layer instruction by instruction, its tile sizes adapted to the layer's
+loops; what followed from its shape, vector loops for instance, is then done anew. A trace that does not apply
+is left out.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import tvm_ffi
+from tvm.s_tir import Schedule
+from tvm.s_tir import meta_schedule as ms
+
+from dlas.algorithms.workload import ConvWorkload
+from dlas.hardware.targets.target import Target, tvm_target
+from dlas.systems.tuners.common.task import TuningTask
+from dlas.systems.tuners.common.tiles import adapted_tiles
+from dlas.systems.tuners.metaschedule import measuring
+from dlas.systems.tuners.metaschedule.measuring import Bench, Board, Layer, Report, tell
+
+TILES = "SamplePerfectTile"
+"""The instruction that splits a loop; its attributes are how many parts, and the innermost's largest size."""
+
+Relatives = Sequence[tuple[str, str]]
+"""A workload's key and a line of a log with a record of it, the most promising first."""
+
+
+def transfer(request: Mapping[str, Any], report: Report, board: Board) -> None:
+    """Measure each task's adapted relatives; reported layer by layer."""
+    target = measuring.target(request)
+    layers = [_layer(task, target) for task in measuring.tasks(request)]
+    bench = Bench(target, Path(request["log"]), board)
+    for layer in layers:
+        relatives = request["relatives"].get(layer.task.key, [])
+        bench.measure(layer, adapted(layer, relatives, request["candidates"], bench.log))
+        tell(layers, report)
+
+
+def adapted(
+    layer: Layer, relatives: Relatives, count: int, log: Path
+) -> list[ms.search_strategy.MeasureCandidate]:
+    """At most `count` candidates for the layer, no two of them the same kernel, and none that `log` has."""
+    measured = [record[measuring.TRACE] for _, record in measuring.records(log, [layer.task.key])]
+    found: list[ms.search_strategy.MeasureCandidate] = []
+    for workload, line in relatives:
+        if len(found) >= count:
+            break
+        relative = TuningTask(ConvWorkload.from_key(workload), layer.task.algorithm)
+        _, record = json.loads(line)
+        schedule = _applied(record, relative, layer)
+        if schedule is None or any(_same(schedule, one.sch) for one in found):
+            continue
+        if ms.database.TuningRecord(schedule.trace, layer.workload).as_json()[measuring.TRACE] in measured:
+            continue
+        arguments = ms.arg_info.ArgInfo.from_entry_func(schedule.mod, remove_preproc=True)
+        found.append(ms.search_strategy.MeasureCandidate(schedule, arguments))
+    return found
+
+
+def _applied(record: Any, relative: TuningTask, layer: Layer) -> Schedule | None:
+    """The layer by the relative's schedule; None where that does not apply."""
+    schedule = Schedule(layer.workload.mod, error_render_level="fast")
+
+    def decision(instruction: Any, inputs: Sequence[Any], attributes: Sequence[Any], made: Any) -> Any:
+        if instruction.kind.name != TILES:
+            return made
+        loop = schedule.get(inputs[0])
+        return adapted_tiles(int(loop.extent), [int(size) for size in made], int(attributes[1]))
+
+    try:
+        trace = ms.database.TuningRecord.from_json(record, measuring.workload_of(relative)).trace
+        trace.apply_to_schedule(schedule, remove_postproc=True, decision_provider=decision)
+        schedule.enter_postproc()
+        fits = all(step.apply(schedule) for step in layer.context.space_generator.postprocs)
+    except Exception:  # TVM's errors have no class of their own
+        return None
+    return schedule if fits else None
+
+
+def _layer(task: TuningTask, target: Target) -> Layer:
+    workload = measuring.workload_of(task)
+    context = ms.TuneContext(
+        mod=workload.mod, target=tvm_target(target), space_generator="post-order-apply", task_name=task.key
+    )
+    return Layer(task, workload, context)
+
+
+def _same(one: Schedule, other: Schedule) -> bool:
+    return bool(tvm_ffi.structural_equal(one.mod, other.mod))

@@ -1,0 +1,148 @@
+"""MetaSchedule, TVM's own search over TensorIR schedules, in a process of its own.
+
+A log is lines of `[task, record]`: the task's key and MetaSchedule's own JSON of a tuning record. J. Shao et
+al., "Tensor Program Optimization with Probabilistic Programs", NeurIPS 2022.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dlas
+from dlas.hardware.no_torch import without_torch
+from dlas.hardware.targets.target import Target
+from dlas.systems.tuners.common import worker_process
+from dlas.systems.tuners.common.board_questions import board_on_request
+from dlas.systems.tuners.common.relatives import SEEDS, relatives_of
+from dlas.systems.tuners.common.search import (
+    NOT_MEASURED,
+    Searcher,
+    SearchSettings,
+    foreign_log,
+    not_searchable,
+    require_records,
+    search,
+    searchable,
+)
+from dlas.systems.tuners.common.task import Record, Schedules, Tuning, TuningTask
+from dlas.systems.tuners.common.tuning_store import TuningStore
+from dlas.systems.tuners.common.worker_process import Reply, no_questions
+
+if TYPE_CHECKING:
+    from tvm.tirx import PrimFunc
+
+Settings = SearchSettings
+
+VERSION = f"metaschedule-{version('apache-tvm')}"
+"""In the store."""
+
+TRIED_AT_MOST = 4
+"""How far down from the fastest schedule to look for one that still applies."""
+
+FAILED_SECONDS = 1e9
+"""MetaSchedule records 1e10 seconds for a candidate that did not run."""
+
+
+def tune(
+    tasks: Sequence[TuningTask], target: Target, settings: SearchSettings, log: Path, store: TuningStore
+) -> Tuning:
+    """Search until `settings.trials` candidates are measured: see dlas.systems.tuners.common.search.
+
+    On a board elsewhere each candidate runs there. UserError where the target is neither this machine nor
+    such a board, or the worker dies.
+    """
+
+    shelf = store.shelf(VERSION, target)
+
+    def measure(tasks: Sequence[TuningTask], trials: int, log: Path) -> Generator[dict[str, Any], None, None]:
+        options = {"population": settings.population, "generations": settings.generations}
+        relatives = relatives_of(tasks, shelf, read, SEEDS)
+        asked = request("tune", tasks, target, log, trials=trials, relatives=relatives, **options)
+        return measured(asked, target)
+
+    searcher = Searcher("MetaSchedule", VERSION, read, measure)
+    return search(searcher, tasks, target, settings.trials, log, store, settings.patience)
+
+
+def read(line: str) -> Record:
+    """What a line of a log says; an exception where it is none."""
+    task, (_, seconds, _, _) = json.loads(line)
+    mean = sum(seconds) / len(seconds)
+    return Record(task, mean if mean < FAILED_SECONDS else None)
+
+
+def best_schedules(
+    log: Path, tasks: Sequence[TuningTask], target: Target, *, foreign: bool = False
+) -> Schedules:
+    """The fastest schedule of each task in `log`, applied anew by the worker.
+
+    One that no longer applies gives way to the next fastest, and the reason is told. UserError where the log
+    was measured for another target, unless a `foreign` one is asked for.
+    """
+    from tvm.ir import load_json
+
+    fixed = not_searchable(tasks, "MetaSchedule")
+    tasks = searchable(tasks)
+    found: dict[str, PrimFunc] = {}
+    refused: dict[str, tuple[str, ...]] = {}
+    require_records(log, "MetaSchedule", read)
+    if tasks and log.exists() and log.stat().st_size:
+        asked = request("replay", tasks, target, log, best=TRIED_AT_MOST, foreign=foreign)
+        with closing(answers(asked)) as schedules:
+            for schedule in schedules:
+                if "foreign" in schedule:
+                    raise foreign_log(log, schedule["foreign"], target)
+                key = schedule["task"]
+                if "function" in schedule:
+                    found[key] = load_json(schedule["function"])
+                else:
+                    refused[key] = (*refused.get(key, ()), schedule["refused"])
+    missing = fixed | {
+        task.key: "; ".join(refused.get(task.key, ())) or NOT_MEASURED
+        for task in tasks
+        if task.key not in found
+    }
+    return Schedules(found, missing, refused)
+
+
+def request(
+    command: str, tasks: Sequence[TuningTask], target: Target, log: Path, **more: object
+) -> dict[str, Any]:
+    """What to ask the worker."""
+    return {
+        "command": command,
+        "tasks": [
+            {"workload": task.workload.key, "algorithm": task.algorithm, "count": task.count}
+            for task in tasks
+        ],
+        "target": asdict(target),
+        "log": str(log.resolve()),
+        **more,
+    }
+
+
+def measured(request: Mapping[str, Any], target: Target) -> Generator[dict[str, Any], None, None]:
+    """What a worker tells of its search; it has the board for itself while it times candidates."""
+    with board_on_request(target) as reply:
+        yield from answers(request, reply)
+
+
+def answers(request: Mapping[str, Any], reply: Reply = no_questions) -> Generator[dict[str, Any], None, None]:
+    """Ask a worker and yield its answers as they come: see worker_process.ask."""
+    packages = [str(Path(dlas.__file__).resolve().parents[1]), *filter(None, sys.path)]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(packages),
+        "PYTHONSAFEPATH": "1",
+        "TVM_NUM_THREADS": str(request["target"]["cores"]),
+    }
+    command = [sys.executable, "-m", "dlas.systems.tuners.metaschedule.worker"]
+    return worker_process.ask("MetaSchedule", command, without_torch(environment), request, reply)

@@ -1,0 +1,1 @@
+"""The search over the parameters of kernels that are written in TensorIR."""

@@ -1,0 +1,248 @@
+"""The search of parameters: from the cost rule's choice to its neighbours, and on.
+
+Of what is left to try, the candidates that differ from the fastest one so far in the fewest parameters come
+first, and among those the most promising by the algorithm's order. A layer is done when several in a row were
+no faster. In the end the fastest are timed again, at length.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import tvm
+
+from dlas.errors import UserError
+from dlas.hardware.targets.target import Target, tvm_target
+from dlas.hardware.timing.candidates import TURNS, Failed, Timed, time_candidates
+from dlas.hardware.timing.deployment import exclusive_board
+from dlas.plugins.registry import ALGORITHMS
+from dlas.systems.compilers.tvm import linking
+from dlas.systems.program.operands import arguments, representative_weight, tolerance
+from dlas.systems.tuners.common.building_processes import Builders
+from dlas.systems.tuners.common.task import TuningTask
+from dlas.systems.tuners.parameters.space import GAIN, Measured, description, of_tasks, space
+
+ROUND = 6
+"""Candidates of one layer that are built, and then timed, together."""
+
+PATIENCE = 18
+"""Candidates in a row that are no faster before a layer is done."""
+
+FASTER = 0.99
+"""Of the fastest ratio so far: a smaller gain is noise."""
+
+FINALISTS = 3
+"""Of a layer, timed again when the search ends: the fastest of many is so by chance, too."""
+
+FINAL_TURNS = 12
+"""Of each of them, in turn with the cost rule's kernel, in a process of their own."""
+
+
+class Layer:
+    """A task's search: what can be tried, what was measured."""
+
+    def __init__(self, task: TuningTask, target: Target, measured: Sequence[Measured]) -> None:
+        self.task = task
+        self.rule, *others = space(task, target)
+        self.offered = {_described(other): other for other in others}
+        self.known: dict[str, Measured] = {}
+        self.fastest, self.ratio = self.rule, 1.0
+        self.rule_seconds: float | None = None
+        self.since_faster = 0
+        for one in measured:
+            self.count(one)
+
+    def count(self, one: Measured) -> None:
+        """Take in one measurement."""
+        self.known[one.candidate] = one
+        self.rule_seconds = one.rule_seconds or self.rule_seconds
+        if one.again:
+            ranked = self._gaining()
+            self.fastest, self.ratio = ranked[0] if ranked else (self.rule, 1.0)
+            return
+        self.since_faster += 1
+        if one.ratio is not None and one.candidate in self.offered and one.ratio < self.ratio * FASTER:
+            self.fastest, self.ratio, self.since_faster = self.offered[one.candidate], one.ratio, 0
+
+    def candidates(self, most: int) -> list[Any]:
+        """What to try next."""
+        left = self.untried(self.offered)
+        left.sort(key=lambda other: _differences(other, self.fastest))
+        return left[: min(most, ROUND, PATIENCE - self.since_faster)]
+
+    def untried(self, described: Iterable[str]) -> list[Any]:
+        """What is offered of these, and was not measured."""
+        ones = [one for one in dict.fromkeys(described) if one in self.offered and one not in self.known]
+        return [self.offered[one] for one in ones]
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to try, or too many in a row were no faster."""
+        return self.offered.keys() <= self.known.keys() or self.since_faster >= PATIENCE
+
+    @property
+    def tried(self) -> int:
+        """Candidates that were measured."""
+        return len(self.known)
+
+    def finalists(self) -> list[Any]:
+        """What to time again: the fastest that gain anything, unless the very fastest of them was."""
+        gaining = [candidate for candidate, _ in self._gaining()]
+        again = [self.known[_described(candidate)].again for candidate in gaining]
+        if not gaining or again[0]:
+            return []
+        return [candidate for candidate, done in zip(gaining, again, strict=True) if not done][:FINALISTS]
+
+    def _gaining(self) -> list[tuple[Any, float]]:
+        """What is faster than the cost rule's kernel, with its ratio, the fastest first."""
+        found = [
+            (self.offered[described], one.ratio)
+            for described, one in self.known.items()
+            if described in self.offered and one.ratio is not None and one.ratio <= GAIN
+        ]
+        return sorted(found, key=lambda pair: pair[1])
+
+    @property
+    def seconds(self) -> float | None:
+        """Of its fastest kernel, for all layers that share it; None where nothing was measured yet."""
+        return None if self.rule_seconds is None else self.task.count * self.rule_seconds * self.ratio
+
+    @property
+    def worth(self) -> tuple[bool, float]:
+        """Of searching it next: what was never measured first, by its work, then by time per measurement."""
+        if not self.tried:
+            return True, self.task.count * self.task.workload.macs
+        return False, (self.seconds or 0.0) / self.tried
+
+
+def measure(
+    tasks: Sequence[TuningTask], target: Target, trials: int, log: Path
+) -> Generator[dict[str, Any], None, None]:
+    """Measure until the log holds `trials` candidates of these tasks or all are done, then time the fastest
+    again. Yields how it stands after every round."""
+    layers, per_layer = _layers(tasks, target, log), max(1, trials // len(tasks))
+    with _Bench(target, log) as bench:
+        while (remaining := trials - sum(layer.tried for layer in layers)) > 0:
+            ready = [layer for layer in layers if not layer.done]
+            if not ready:
+                break
+            layer = max(ready, key=lambda one: one.worth)
+            bench.measure(layer, layer.candidates(min(remaining, per_layer)))
+            yield _standing(layers)
+        for layer in layers:
+            bench.confirm(layer)
+            yield _standing(layers)
+
+
+def transfer(
+    tasks: Sequence[TuningTask], target: Target, relatives: Mapping[str, Sequence[str]], most: int, log: Path
+) -> Generator[dict[str, Any], None, None]:
+    """Measure at most so many parameters of each task's `relatives`, lines of a log, the most promising
+    first; what is left out is what its algorithm does not offer there. Else as `measure`."""
+    layers = _layers(tasks, target, log)
+    with _Bench(target, log) as bench:
+        for layer in layers:
+            theirs = [Measured(**json.loads(line)).candidate for line in relatives[layer.task.key]]
+            if fitting := layer.untried(theirs)[:most]:
+                bench.measure(layer, fitting)
+                bench.confirm(layer)
+            yield _standing(layers)
+
+
+def _layers(tasks: Sequence[TuningTask], target: Target, log: Path) -> list[Layer]:
+    measured = of_tasks(log, tasks)
+    return [Layer(task, target, measured[task.key]) for task in tasks]
+
+
+class _Bench:
+    """What builds candidates, times them, and writes down how they did."""
+
+    def __init__(self, target: Target, log: Path) -> None:
+        self.target = target
+        self.log = log
+        self.builders = Builders(target.cores)
+
+    def __enter__(self) -> _Bench:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.builders.shutdown()
+
+    def measure(self, layer: Layer, candidates: Sequence[Any]) -> None:
+        """Each for the first time."""
+        for one in _round(layer, candidates, self.target, self.builders, TURNS):
+            self._take(layer, one)
+
+    def confirm(self, layer: Layer) -> None:
+        """Those that seem fastest once more, until the fastest is one that was."""
+        while finalists := layer.finalists():
+            for one in _round(layer, finalists, self.target, self.builders, FINAL_TURNS):
+                self._take(layer, replace(one, again=True))
+
+    def _take(self, layer: Layer, one: Measured) -> None:
+        _append(self.log, one)
+        layer.count(one)
+
+
+def _append(log: Path, measured: Measured) -> None:
+    try:
+        with log.open("a") as file:
+            file.write(json.dumps(asdict(measured)) + "\n")
+    except OSError as error:
+        raise UserError(f"the tuning log can't be written: {error}", key="tuner") from None
+
+
+def _round(
+    layer: Layer, candidates: Sequence[Any], target: Target, builders: Builders, turns: int
+) -> list[Measured]:
+    """The candidates built in parallel with nothing being timed, then checked and timed beside the rule's."""
+    task = layer.task
+    with tempfile.TemporaryDirectory(prefix="dlas-") as scratch:
+        paths = [Path(scratch) / f"{number}.so" for number in range(len(candidates) + 1)]
+        pairs = zip([layer.rule, *candidates], paths, strict=True)
+        asked = [(task, target, chosen, path) for chosen, path in pairs]
+        rule, *failures = builders.build(lambda one: build(*one), asked)
+        if rule is not None:
+            raise UserError(f"the untuned kernel of {task.key}: {rule.reason}", key="tuner")
+        weight = representative_weight(task.workload, task.density)
+        operands = arguments(task.workload, task.algorithm, weight)
+        libraries = [path for path, failure in zip(paths[1:], failures, strict=True) if failure is None]
+        with exclusive_board(target):
+            found = time_candidates(paths[0], libraries, operands, tolerance(task.workload), target, turns)
+    timed = iter(found)
+    outcomes = [next(timed) if failure is None else failure for failure in failures]
+    return [_record(task, target, one, outcome) for one, outcome in zip(candidates, outcomes, strict=True)]
+
+
+def build(task: TuningTask, target: Target, chosen: Any, path: Path) -> None:
+    """Write the library of one candidate; in a process that builds."""
+    function = ALGORITHMS.load(task.algorithm).kernel_with(task.workload, target, chosen)
+    module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
+    linking.export(tvm.compile(module, tvm_target(target)), target, path)
+
+
+def _record(task: TuningTask, target: Target, chosen: Any, outcome: Timed | Failed) -> Measured:
+    described, measured_for = asdict(chosen), str(tvm_target(target))
+    if isinstance(outcome, Failed):
+        return Measured(task.key, measured_for, described, None, None, outcome.reason)
+    return Measured(task.key, measured_for, described, outcome.seconds, outcome.replaced_seconds, "")
+
+
+def _described(chosen: Any) -> str:
+    return description(asdict(chosen))
+
+
+def _differences(one: Any, other: Any) -> int:
+    return sum(getattr(one, field.name) != getattr(other, field.name) for field in fields(one))
+
+
+def _standing(layers: Sequence[Layer]) -> dict[str, Any]:
+    times = [layer.seconds for layer in layers]
+    known = [time for time in times if time is not None]
+    estimated = sum(known) if len(known) == len(times) else None
+    return {"trials": sum(layer.tried for layer in layers), "estimated": estimated}

@@ -1,0 +1,80 @@
+"""The parameters that kernels in TensorIR offer, and the lines of the log of a search over them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dlas.errors import UserError
+from dlas.hardware.targets.target import Target
+from dlas.plugins.registry import ALGORITHMS
+from dlas.systems.tuners.common.task import TuningTask
+
+NAME = "the search over parameters"
+
+GAIN = 0.98
+"""Of the cost rule's time: what is closer to it is noise, and the rule's own kernel stays."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A line of a log."""
+
+    task: str
+    target: str
+    parameters: dict[str, Any]
+    seconds: float | None
+    rule_seconds: float | None
+    error: str
+    again: bool = False
+    """Whether it was timed before: this time counts."""
+
+    @property
+    def candidate(self) -> str:
+        """The same for the same parameters."""
+        return description(self.parameters)
+
+    @property
+    def ratio(self) -> float | None:
+        """Of its time to that of the cost rule's kernel."""
+        if self.seconds is None or self.rule_seconds is None:
+            return None
+        return self.seconds / self.rule_seconds
+
+
+def description(parameters: dict[str, Any]) -> str:
+    """The same text for the same parameters."""
+    return json.dumps(parameters, sort_keys=True)
+
+
+def space(task: TuningTask, target: Target) -> tuple[Any, ...]:
+    """What may be tried, the cost rule's choice first."""
+    choices: tuple[Any, ...] = ALGORITHMS.load(task.algorithm).parameters(task.workload, target)
+    return choices
+
+
+def has_choice(task: TuningTask, target: Target) -> bool:
+    """Whether there is anything to try beside the cost rule's choice."""
+    return len(space(task, target)) > 1
+
+
+def offered(task: TuningTask, target: Target, described: dict[str, Any]) -> Any | None:
+    """The parameters that are so described in a log, or None where the algorithm offers none such."""
+    return next((one for one in space(task, target) if asdict(one) == described), None)
+
+
+def of_tasks(log: Path, tasks: Sequence[TuningTask]) -> dict[str, list[Measured]]:
+    """By task, what the log holds of these: of each candidate its last measurement."""
+    measured: dict[str, dict[str, Measured]] = {task.key: {} for task in tasks}
+    for number, line in enumerate(log.read_text(errors="replace").splitlines() if log.exists() else (), 1):
+        try:
+            one = Measured(**json.loads(line))
+        except (ValueError, TypeError):
+            problem = f"line {number} of the tuning log is no record of {NAME}, or was cut off"
+            raise UserError(problem, key=str(log)) from None
+        if one.task in measured:
+            measured[one.task][one.candidate] = one
+    return {task: [*last.values()] for task, last in measured.items()}

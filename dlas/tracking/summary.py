@@ -1,0 +1,83 @@
+"""The table that ends a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dlas.tracking.store import ERROR, Record
+
+BEST, EMULATED = "*", "emulated"
+# Settings that follow from a choice whose name is already shown.
+IMPLIED = (".module", ".factory")
+OUTCOMES = ("top1 dense", "compressed", "deployed", "median ms", "95% interval", "expected", "status", "run")
+
+
+def table(points: Sequence[Record]) -> str:
+    """One line a point: its choices, accuracies, latency, MLflow run; the fastest finished one is marked."""
+    if not points:
+        return "no point was started"
+    varied = _varied([point.params for point in points])
+    fastest = best(points)
+    lines = [["", *(_heading(key) for key in varied), *OUTCOMES]]
+    for point in points:
+        choices = [point.params.get(key, "-") for key in varied]
+        lines.append([BEST if point is fastest else "", *choices, *_outcome(point)])
+    closing = [f"{BEST} the lowest latency"] if fastest else []
+    if any(_is_emulated(point) for point in points):
+        closing.append(f"{EMULATED}: such times say nothing about a real board")
+    closing += [f"{point.name}: {point.tags[ERROR]}" for point in points if ERROR in point.tags]
+    return "\n".join(["", *_aligned(lines), "", *closing, "Look closer: make ui  (or: python -m dlas.ui)"])
+
+
+def best(points: Sequence[Record]) -> Record | None:
+    """The finished point with the lowest median latency; emulated times don't compete with real ones."""
+    timed = [point for point in points if point.status == "FINISHED" and "latency.median_ms" in point.metrics]
+    if len({_is_emulated(point) for point in timed}) > 1:
+        timed = [point for point in timed if not _is_emulated(point)]
+    return min(timed, key=lambda point: point.metrics["latency.median_ms"], default=None)
+
+
+def _is_emulated(point: Record) -> bool:
+    return "dlas.emulated" in point.tags
+
+
+def _varied(settings: Sequence[Mapping[str, str]]) -> list[str]:
+    """Model and algorithm always, then every setting that all points have and that is not the same in all."""
+    shared = set.intersection(*(set(params) for params in settings))
+    differing = sorted(
+        key for key in shared if len({params[key] for params in settings}) > 1 and not key.endswith(IMPLIED)
+    )
+    always = ["model.name", "algo.name"]
+    return always + [key for key in differing if key not in always]
+
+
+def _heading(key: str) -> str:
+    return key.removesuffix(".name")
+
+
+def _outcome(point: Record) -> list[str]:
+    accuracies = [_number(point, f"accuracy.{which}", ".4f") for which in ("dense", "compressed", "deployed")]
+    low, high = (_number(point, f"latency.ci_{end}_ms", ".3f") for end in ("low", "high"))
+    interval = "-" if "-" in (low, high) else f"{low} to {high}"
+    speedup = _number(point, "speedup.expected", ".2f")
+    median = _number(point, "latency.median_ms", ".3f") + (f" {EMULATED}" if _is_emulated(point) else "")
+    return [
+        *accuracies,
+        median,
+        interval,
+        speedup if speedup == "-" else f"{speedup}x",
+        point.status,
+        point.run_id,
+    ]
+
+
+def _number(point: Record, metric: str, form: str) -> str:
+    return format(point.metrics[metric], form) if metric in point.metrics else "-"
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]

@@ -1,0 +1,129 @@
+"""Around the points of one command: all are checked before the first starts, the table follows the last.
+
+Hydra 1.3 turns the exceptions of a callback into warnings and does not call `on_multirun_end` when it was
+stopped. So the methods here leave by SystemExit, and `abandon` is there for whoever catches the rest.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from dlas.config import Dataset, Model, Stack, composing
+from dlas.errors import UserError
+from dlas.files import folders
+from dlas.tracking import store as tracking
+from dlas.tracking import summary
+
+# Environment variables through which a point, maybe in another process, learns of its sweep.
+PARENT, POINTS = "DLAS_SWEEP", "DLAS_POINTS"
+MISTAKE, FAILURE = 2, 1
+
+_led: list[tracking.OpenRun] = []
+
+
+def _stopping(method: Callable[..., None]) -> Callable[..., None]:
+    @functools.wraps(method)
+    def called(*arguments: Any, **named: Any) -> None:
+        try:
+            method(*arguments, **named)
+        except UserError as error:
+            print(error, file=sys.stderr)
+            sys.exit(MISTAKE)
+        except Exception:
+            traceback.print_exc()
+            sys.exit(FAILURE)
+
+    return called
+
+
+class SweepCallback(Callback):
+    """Named by `hydra.callbacks.sweep` in conf/config.yaml."""
+
+    @_stopping
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        """One point: checks it and its store."""
+        stack = composing.stack_of(config)
+        _check_weights([stack])
+        _checked_store([stack])
+
+    @_stopping
+    def on_run_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
+        """One point: its table."""
+        store = _checked_store([composing.stack_of(config)])
+        _conclude([tracking.fetch(store, job_return.return_value)])
+
+    @_stopping
+    def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
+        """Checks every point, opens the sweep's run and tells the points its id."""
+        points = composing.sweep_points(config)
+        stacks = [composing.stack_of(point) for point in points]
+        _check_weights(stacks)
+        store = _checked_store(stacks)
+        overrides = composing.overridden(config)
+        tags = {"dlas.overrides": " ".join(overrides)}
+        run = tracking.start_sweep(store, f"sweep {run_name(overrides)}".strip(), tags)
+        _led.append(run)
+        for name, value in ((PARENT, run.run_id), (POINTS, str(len(points)))):
+            config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{name}='{value}'")
+
+    @_stopping
+    def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
+        """Closes the sweep's run and prints the table of its points."""
+        run = _led.pop()
+        records = tracking.points(run.store, run.run_id)
+        finished = all(record.status == "FINISHED" for record in records)
+        tracking.close(run, "FINISHED" if finished else "FAILED")
+        _conclude(records)
+
+
+def run_name(overrides: list[str]) -> str:
+    """The choices by which a person tells runs apart: where they are kept is none."""
+    return " ".join(item for item in overrides if not item.startswith(("artifacts=", "tracking.", "hydra.")))
+
+
+def abandon(status: str) -> None:
+    """Ends the sweep that this process still leads, if any, and prints what there is of its table."""
+    while _led:
+        run = _led.pop()
+        tracking.close(run, status)
+        print(summary.table(tracking.points(run.store, run.run_id)))
+
+
+def _check_weights(stacks: list[Stack]) -> None:
+    """Given weights, once for all the points that start from them; raises `UserError` before any work."""
+    checked: list[tuple[Model, Dataset]] = []
+    for stack in stacks:
+        start = (stack.model, stack.dataset)
+        if stack.model.weights is not None and start not in checked:
+            from dlas.models import weights  # imports torch
+
+            weights.check(*start)
+            checked.append(start)
+
+
+def _checked_store(stacks: list[Stack]) -> tracking.Store:
+    """The one store of all the points; raises `UserError` before any work."""
+    first = stacks[0]
+    if any((stack.artifacts, stack.tracking) != (first.artifacts, first.tracking) for stack in stacks):
+        remedy = "leave artifacts and tracking out of the sweep"
+        raise UserError("the points of one sweep share one store", key="artifacts", remedy=remedy)
+    artifacts = Path(first.artifacts)
+    folders.require_writable(artifacts)
+    with folders.disk_troubles(artifacts):
+        return tracking.open_store(artifacts, first.tracking.uri, first.tracking.experiment)
+
+
+def _conclude(records: list[tracking.Record]) -> None:
+    """Prints the table; leaves with an exit status that says whether every point was finished."""
+    print(summary.table(records))
+    if any(record.status != "FINISHED" for record in records):
+        sys.exit(FAILURE)
