@@ -31,11 +31,11 @@ tune(TASKS, target.read(pathlib.Path(sys.argv[2])), 40, pathlib.Path(sys.argv[3]
 """
 READ = """
 import json, pathlib, sys
-from dlas.systems.tuners import metaschedule_intrinsics
-metaschedule_intrinsics.register("x86_64")
+from dlas.systems.tuners.metaschedule import intrinsics
+intrinsics.register("x86_64")
 from tvm.s_tir.meta_schedule.database import JSONDatabase, Workload
 from tvm import IRModule
-from dlas.systems.tuners.task import definition
+from dlas.systems.tuners.common.task import definition
 folder = pathlib.Path(sys.argv[2])
 sys.path.append(sys.argv[1])
 from test_ansor import TASKS

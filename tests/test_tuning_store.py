@@ -24,7 +24,7 @@ NEW = TuningTask(replace(TASKS[0].workload, out_channels=8), "direct")
 ADD = """
 import pathlib, sys
 from dlas.hardware.targets import target
-from dlas.systems.tuning_store import TuningStore
+from dlas.systems.tuners.common.tuning_store import TuningStore
 sys.path.append(sys.argv[1])
 from test_ansor import TASKS
 shelf = TuningStore(pathlib.Path(sys.argv[2])).shelf("ansor-0.19", target.read(pathlib.Path(sys.argv[3])))
