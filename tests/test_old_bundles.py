@@ -76,7 +76,7 @@ def test_names_of_an_old_bundle_are_read_as_those_of_the_registry(name: str) -> 
     layers, _ = program.load_layers(SCHEMA1 / name / "model")
     assert {layer.algorithm for layer in layers} <= set(ALGORITHMS.names())
     assert not any("." in layer.requested for layer in layers)
-    assert record.read(SCHEMA1 / name / "tuning" / "record.json").tuner in TUNERS.names()
+    assert record.read(SCHEMA1 / name / "tuning" / "choices.json").tuner in TUNERS.names()
     summary = documents.read(tuning.SUMMARY, SCHEMA1 / name / "tuning" / "tuning.json")
     assert all(layer["task"].partition(":")[0] in ALGORITHMS.names() for layer in summary["layers"])
 
