@@ -25,16 +25,15 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from dlas import config
+from dlas import command_line, config
+from dlas.command_line import Work
 from dlas.errors import UserError
 from dlas.hardware.boards import board_server, virtual_board
 from dlas.hardware.sessions.session import keep_torch_out
-
-FAILED, MISTAKE, STOPPED = 1, 2, 130
 
 DANGER = """\
 TVM RPC has no password and no encryption: whoever reaches {address} can read and write this user's
@@ -53,32 +52,45 @@ class Options:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The `dlas-board` command; returns its exit status."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or {"-h", "--help"} & set(given):
-        print(__doc__)
-        return 0 if given else MISTAKE
     logging.basicConfig(format="%(message)s", level=logging.INFO)
-    commands: dict[str, Callable[[list[str]], int | None]]
-    commands = {"start": start, "stop": stop, "list": list_boards, "check": check, "serve": serve}
-    command, *settings = given
-    try:
-        if command not in commands:
-            raise UserError("is no command", key=command, remedy=f"one of: {', '.join(commands)}")
-        return commands[command](settings) or 0
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return MISTAKE if error.key == command else FAILED
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return STOPPED
+    commands = {"start": _start, "stop": _stop, "list": _list, "check": _check, "serve": _serve}
+    return command_line.run(__doc__, arguments, command_line.subcommand(commands))
 
 
-def start(arguments: list[str]) -> None:
+def _start(given: list[str]) -> Work:
+    options = config.options(Options, given)
+    declared = _declared(options)
+    return lambda: start(options, declared)
+
+
+def _stop(given: list[str]) -> Work:
+    options = config.options(Options, given)
+    return lambda: stop(options)
+
+
+def _list(given: list[str]) -> Work:
+    options = config.options(Options, given)
+    return lambda: list_boards(options)
+
+
+def _check(given: list[str]) -> Work:
+    keep_torch_out()
+    from dlas import board_check
+
+    options = config.options(board_check.Options, given)
+    return lambda: board_check.check(options)
+
+
+def _serve(given: list[str]) -> Work:
+    settings = config.options(board_server.Settings, given)
+    config.require(0 < settings.port < 2**16, "port", f"{settings.port} is no port", "1 to 65535")
+    return lambda: serve(settings)
+
+
+def start(options: Options, declared: config.Target) -> None:
     """Start a virtual board, installed if need be."""
     from dlas.hardware.targets.target import resolve
 
-    options = config.options(Options, arguments)
-    declared = _declared(options)
     board = virtual_board.start(_folder(options), resolve(declared))
     elsewhere = "" if options.port is None else f" target.rpc.port={board.port}"
     print(
@@ -88,16 +100,14 @@ def start(arguments: list[str]) -> None:
     )
 
 
-def stop(arguments: list[str]) -> None:
+def stop(options: Options) -> None:
     """End a virtual board."""
-    options = config.options(Options, arguments)
     board = virtual_board.stop(_folder(options))
     print(f"{board.name} is stopped" if board else f"{options.target} is not running")
 
 
-def list_boards(arguments: list[str]) -> None:
+def list_boards(options: Options) -> None:
     """Tell which virtual boards run."""
-    options = config.options(Options, arguments)
     folders = sorted(path for path in _home(options).glob("*") if path.is_dir())
     boards = [board for folder in folders if (board := virtual_board.running(folder)) is not None]
     for board in boards:
@@ -106,18 +116,8 @@ def list_boards(arguments: list[str]) -> None:
         print("no virtual board is running")
 
 
-def check(arguments: list[str]) -> int:
-    """Tell how often a library is told from itself; the exit status."""
-    keep_torch_out()
-    from dlas import board_check
-
-    return board_check.check(config.options(board_check.Options, arguments))
-
-
-def serve(arguments: list[str]) -> None:
+def serve(settings: board_server.Settings) -> None:
     """Answer to clients until stopped."""
-    settings = config.options(board_server.Settings, arguments)
-    config.require(0 < settings.port < 2**16, "port", f"{settings.port} is no port", "1 to 65535")
     if settings.listen not in (board_server.LOOPBACK, "localhost"):
         print(DANGER.format(address=f"{settings.listen}:{settings.port}"), file=sys.stderr)
     board_server.serve(settings)
@@ -141,8 +141,7 @@ def _folder(options: Options) -> Path:
 
 
 def _home(options: Options) -> Path:
-    artifacts = Path(options.artifacts) if options.artifacts else config.default_artifacts()
-    return artifacts.expanduser().absolute() / "boards"
+    return command_line.artifacts_folder(options.artifacts) / "boards"
 
 
 if __name__ == "__main__":

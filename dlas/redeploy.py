@@ -35,7 +35,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlas import bundle, config, redeployment
+from dlas import bundle, command_line, config, redeployment
+from dlas.command_line import DONE, FAILED, Work
 from dlas.errors import UserError
 from dlas.files import documents
 from dlas.hardware.results import measurement
@@ -49,7 +50,7 @@ from dlas.redeployment import Redeployed, Wish
 if TYPE_CHECKING:
     from dlas.tracking.store import Store
 
-FAILED, MISTAKE, SLOWER, UNCLEAR, STOPPED = 1, 2, 3, 4, 130
+SLOWER, UNCLEAR = 3, 4
 
 
 @dataclass(frozen=True)
@@ -105,24 +106,13 @@ class Result:
 def main(arguments: Sequence[str] | None = None) -> int:
     """The `dlas-redeploy` command; returns its exit status."""
     keep_torch_out()
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if {"-h", "--help"} & set(given):
-        print(__doc__)
-        return 0
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    try:
-        options = config.options(Options, given)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return MISTAKE
-    try:
-        return exit_status(redeploy(options))
-    except (UserError, OSError) as error:
-        print(error, file=sys.stderr)
-        return FAILED
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return STOPPED
+    return command_line.run(__doc__, arguments, _parse)
+
+
+def _parse(given: list[str]) -> Work:
+    options = config.options(Options, given)
+    return lambda: exit_status(redeploy(options))
 
 
 def redeploy(options: Options) -> list[Result]:
@@ -145,7 +135,7 @@ def exit_status(results: Sequence[Result]) -> int:
     """As a script that watches over speed wants it: the worst of them."""
     outcomes = {result.outcome for result in results}
     worst = {None: FAILED, Outcome.SLOWER: SLOWER, Outcome.UNCLEAR: UNCLEAR}
-    return next((status for outcome, status in worst.items() if outcome in outcomes), 0)
+    return next((status for outcome, status in worst.items() if outcome in outcomes), DONE)
 
 
 def _points(store: Store, runs: Sequence[str]) -> tuple[list[str], list[Result]]:

@@ -8,7 +8,7 @@
 Records are kept apart by the target that they were measured for: those of another board are there when a
 point is tuned for such a board, and are not used for this one.
 
-Exit status: 0 done; 2 a mistake in the arguments, or a file that is no exported store.
+Exit status: 0 done; 1 it could not be done; 2 a mistake in the arguments.
 """
 
 from __future__ import annotations
@@ -18,12 +18,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlas import config
-from dlas.errors import UserError
+from dlas import command_line, config
+from dlas.command_line import Work
 from dlas.systems.tuners.common import tuning_store
-
-MISTAKE = 2
-COMMANDS = ("export", "import")
 
 
 @dataclass(frozen=True)
@@ -36,29 +33,25 @@ class Options:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit status."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if {"-h", "--help"} & set(given):
-        print(__doc__)
-        return 0
-    try:
-        command = given[0] if given else "nothing"
-        config.require(command in COMMANDS, "command", f"{command} is none", "export or import; --help tells")
-        named = any(one.startswith("file=") for one in given)
-        config.require(named, "file", "is not given", "file=<zip file>")
-        print(_done(command, config.options(Options, given[1:])))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return MISTAKE
-    return 0
+    commands = {"export": _export, "import": _import}
+    return command_line.run(__doc__, arguments, command_line.subcommand(commands))
 
 
-def _done(command: str, options: Options) -> str:
-    """Do it; what to tell of it."""
-    artifacts = Path(options.artifacts or config.default_artifacts()).expanduser().absolute()
-    root, file = artifacts / "tuning", Path(options.file).expanduser()
-    if command == "export":
-        return f"{tuning_store.export(root, file)} records of {root} are in {file}"
-    return f"{tuning_store.merge(root, file)} records were new to {root}"
+def _export(given: list[str]) -> Work:
+    root, file = _places(given)
+    return lambda: print(f"{tuning_store.export(root, file)} records of {root} are in {file}")
+
+
+def _import(given: list[str]) -> Work:
+    root, file = _places(given)
+    return lambda: print(f"{tuning_store.merge(root, file)} records were new to {root}")
+
+
+def _places(given: list[str]) -> tuple[Path, Path]:
+    """The folder of tuning records, and the file that is asked for."""
+    command_line.require_given(given, file="zip file")
+    options = config.options(Options, given)
+    return command_line.artifacts_folder(options.artifacts) / "tuning", Path(options.file).expanduser()
 
 
 if __name__ == "__main__":

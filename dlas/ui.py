@@ -1,6 +1,8 @@
 """MLflow's own UI on the project's store.
 
 python -m dlas.ui [port=5000] [artifacts=<folder>] [tracking.uri=<uri>]
+
+Exit status: 0 stopped; 1 it could not be started; 2 a mistake in the arguments.
 """
 
 from __future__ import annotations
@@ -10,12 +12,11 @@ import socket
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from dlas import config
+from dlas import command_line, config
+from dlas.command_line import Work
 from dlas.errors import UserError
 
-MISTAKE = 2
 HOST = "127.0.0.1"
 
 
@@ -33,16 +34,12 @@ class Options:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The `dlas-ui` command; does not return while the UI runs."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if {"-h", "--help"} & set(given):
-        print(__doc__)
-        return 0
-    try:
-        serve(config.options(Options, given))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return MISTAKE
-    return 0
+    return command_line.run(__doc__, arguments, _parse)
+
+
+def _parse(given: list[str]) -> Work:
+    options = config.options(Options, given)
+    return lambda: serve(options)
 
 
 def serve(options: Options) -> None:
@@ -50,7 +47,7 @@ def serve(options: Options) -> None:
     from dlas import tracking
     from dlas.files import folders
 
-    artifacts = Path(options.artifacts or config.default_artifacts()).expanduser().absolute()
+    artifacts = command_line.artifacts_folder(options.artifacts)
     uri = tracking.store_uri(artifacts, options.tracking.uri)
     if tracking.is_server(uri):
         print(f"the runs are kept by an MLflow server, which has the UI: {uri}")

@@ -13,18 +13,16 @@ arguments.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlas import config
+from dlas import command_line, config
 from dlas.bundle import signing
 from dlas.bundle.sealing import verify
+from dlas.command_line import Work
 from dlas.errors import UserError
 from dlas.printable import printable
-
-FAILED, MISTAKE = 1, 2
 
 
 @dataclass(frozen=True)
@@ -45,57 +43,36 @@ class Verifying:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The `dlas-bundle` command; returns its exit status."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or {"-h", "--help"} & set(given):
-        print(__doc__)
-        return 0 if given else MISTAKE
-    commands: dict[str, Callable[[list[str]], Callable[[], str]]] = {"sign": _sign, "verify": _verify}
-    command, *settings = given
-    try:
-        config.require(command in commands, command, "is no command", f"one of: {', '.join(commands)}")
-        work = commands[command](settings)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return MISTAKE
-    try:
-        print(work())
-    except (UserError, OSError) as error:
-        print(error, file=sys.stderr)
-        return FAILED
-    return 0
+    commands = {"sign": _sign, "verify": _verify}
+    return command_line.run(__doc__, arguments, command_line.subcommand(commands))
 
 
-def _sign(settings: list[str]) -> Callable[[], str]:
-    _require(settings, "bundle", "key")
-    options = config.options(Signing, settings)
+def _sign(given: list[str]) -> Work:
+    command_line.require_given(given, bundle="folder", key="file")
+    options = config.options(Signing, given)
 
-    def work() -> str:
+    def work() -> None:
         made = signing.sign(verify(_folder(options.bundle)), Path(options.key).expanduser())
-        return f"signed     {printable(made)}"
+        print(f"signed     {printable(made)}")
 
     return work
 
 
-def _verify(settings: list[str]) -> Callable[[], str]:
-    _require(settings, "bundle")
-    options = config.options(Verifying, settings)
+def _verify(given: list[str]) -> Work:
+    command_line.require_given(given, bundle="folder")
+    options = config.options(Verifying, given)
     signers = signing.allowed(options.signers)
     remedy = f"signers=<file>, or the environment variable {signing.SIGNERS}"
     if signers is None:
         raise UserError("is not given", key="signers", remedy=remedy)
 
-    def work() -> str:
+    def work() -> None:
         verified = verify(_folder(options.bundle))
         name = signing.signer(verified, signers)
-        return f"verified   {printable(verified.root)}: every file is as it was sealed, and signed by {name}"
+        root = printable(verified.root)
+        print(f"verified   {root}: every file is as it was sealed, and signed by {name}")
 
     return work
-
-
-def _require(settings: Sequence[str], *names: str) -> None:
-    for name in names:
-        given = any(one.startswith(f"{name}=") for one in settings)
-        config.require(given, name, "is not given", f"{name}=<{'folder' if name == 'bundle' else 'file'}>")
 
 
 def _folder(bundle: str) -> Path:

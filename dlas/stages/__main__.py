@@ -14,7 +14,7 @@ A sweep is unfinished while it goes on, and as long after it was stopped or fail
 
 Bundles are whole by themselves: every finished run redeploys without the store.
 
-Exit status: 0 done; 2 a mistake in the arguments.
+Exit status: 0 done; 1 it could not be done; 2 a mistake in the arguments.
 """
 
 from __future__ import annotations
@@ -24,11 +24,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dlas import config
-from dlas.errors import UserError
-
-MISTAKE = 2
-COMMANDS = ("list", "why", "gc")
+from dlas import command_line, config
+from dlas.command_line import Work
 
 
 @dataclass(frozen=True)
@@ -44,40 +41,56 @@ class Options:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The `dlas-stages` command; returns its exit status."""
-    given = list(sys.argv[1:] if arguments is None else arguments)
-    if {"-h", "--help"} & set(given):
-        print(__doc__)
-        return 0
-    try:
-        command, names = given[0] if given else "nothing", [each for each in given[1:] if "=" not in each]
-        config.require(command in COMMANDS, "command", f"{command} is none", "list, why or gc; --help tells")
-        wanted = 1 if command == "why" else 0
-        remedy = "why <run id or stage/key>; list and gc take none"
-        config.require(len(names) == wanted, command, f"{len(names)} names are given", remedy)
-        options = config.options(Options, [each for each in given[1:] if "=" in each])
-        print(_done(command, names, options))
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return MISTAKE
-    return 0
+    commands = {"list": _list, "why": _why, "gc": _gc}
+    return command_line.run(__doc__, arguments, command_line.subcommand(commands))
 
 
-def _done(command: str, names: Sequence[str], options: Options) -> str:
-    """Do it; what to tell of it."""
-    from dlas.stages.command import commands, recorded_uses, units
+def _list(given: list[str]) -> Work:
+    options = config.options(Options, given)
+
+    def work() -> None:
+        from dlas.stages.command import commands, recorded_uses
+
+        artifacts = command_line.artifacts_folder(options.artifacts)
+        print(commands.listed(_root(artifacts), recorded_uses.uses(artifacts, options.tracking) or {}))
+
+    return work
+
+
+def _why(given: list[str]) -> Work:
+    names = [each for each in given if "=" not in each]
+    config.require(len(names) == 1, "why", f"{len(names)} names are given", "why <run id or stage/key>")
+    options = config.options(Options, [each for each in given if "=" in each])
+
+    def work() -> None:
+        from dlas.stages.command import commands, recorded_uses
+
+        artifacts, (name,) = command_line.artifacts_folder(options.artifacts), names
+        results = [name] if "/" in name else recorded_uses.of_run(artifacts, options.tracking, name)
+        print(commands.explained(_root(artifacts), results))
+
+    return work
+
+
+def _gc(given: list[str]) -> Work:
+    from dlas.stages.command import units
     from dlas.stages.command.clearing import Limits
 
-    artifacts = Path(options.artifacts or config.default_artifacts()).expanduser().absolute()
-    root, where = artifacts / "stages", options.tracking
-    if command == "list":
-        return commands.listed(root, recorded_uses.uses(artifacts, where) or {})
-    if command == "why":
-        (name,) = names
-        return commands.explained(
-            root, [name] if "/" in name else recorded_uses.of_run(artifacts, where, name)
-        )
+    options = config.options(Options, given)
     limits = Limits(units.seconds(options.keep, "keep"), units.size(options.size, "size"))
-    return commands.cleared(root, limits, recorded_uses.required(artifacts, where), dry=options.dry)
+
+    def work() -> None:
+        from dlas.stages.command import commands, recorded_uses
+
+        artifacts = command_line.artifacts_folder(options.artifacts)
+        required = recorded_uses.required(artifacts, options.tracking)
+        print(commands.cleared(_root(artifacts), limits, required, dry=options.dry))
+
+    return work
+
+
+def _root(artifacts: Path) -> Path:
+    return artifacts / "stages"
 
 
 if __name__ == "__main__":

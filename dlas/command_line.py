@@ -1,0 +1,75 @@
+"""What the small commands share: their arguments, their help, what they tell of a mistake, their exit status.
+
+`dlas.run` is Hydra's command and has a way of its own.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from dlas import config
+from dlas.errors import UserError, require
+
+DONE, FAILED, MISTAKE, STOPPED = 0, 1, 2, 130
+"""Exit statuses: what was asked for is done; it could not be done; a mistake in the arguments; Ctrl-C."""
+
+HELP = frozenset({"-h", "--help"})
+
+Work = Callable[[], int | None]
+"""What a command does once its arguments are read; its exit status, None for `DONE`."""
+
+Subcommands = Mapping[str, Callable[[list[str]], Work]]
+"""What each subcommand makes of its arguments. A UserError there is a mistake in them."""
+
+
+def run(doc: str | None, arguments: Sequence[str] | None, parse: Callable[[list[str]], Work]) -> int:
+    """Do what the arguments say; the exit status.
+
+    `doc` is the help. `arguments` are those of the process where they are None. A UserError of `parse` is a
+    mistake in the arguments; of the work that it returns, or an OSError there, a failure.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if HELP & set(given):
+        print(doc)
+        return DONE
+    try:
+        work = parse(given)
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return MISTAKE
+    try:
+        return work() or DONE
+    except (UserError, OSError) as error:
+        print(error, file=sys.stderr)
+        return FAILED
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return STOPPED
+
+
+def subcommand(commands: Subcommands) -> Callable[[list[str]], Work]:
+    """Reads the first argument as the name of one of the commands, and hands it the others."""
+
+    def parse(given: list[str]) -> Work:
+        known = f"one of: {', '.join(commands)}; --help tells the rest"
+        require(bool(given), "command", "is not given", known)
+        name, *others = given
+        require(name in commands, "command", f"there is no '{name}'", known)
+        return commands[name](others)
+
+    return parse
+
+
+def require_given(arguments: Sequence[str], **placeholders: str) -> None:
+    """UserError for the first of these options that is not among `key=value` arguments; a placeholder says
+    what its value is, such as bundle="folder"."""
+    for name, placeholder in placeholders.items():
+        given = any(one.startswith(f"{name}=") for one in arguments)
+        require(given, name, "is not given", f"{name}=<{placeholder}>")
+
+
+def artifacts_folder(given: str | None) -> Path:
+    """The folder that artifacts= names, or the project's own."""
+    return Path(given or config.default_artifacts()).expanduser().absolute()
