@@ -20,7 +20,8 @@ from turns import in_turn
 
 from dlas import config
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.targets.target import Target, resolve
+from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.resolving import resolve
 
 FLOAT32 = ("direct", "gemm", "spatial_pack")
 INT8 = ("direct_int8", "gemm_int8", "spatial_pack_int8")
@@ -29,7 +30,7 @@ ROUNDS, PAUSE_SECONDS, BLOCK_MILLISECONDS = 7, 0.0, 10
 
 def main() -> None:
     options = _options()
-    target = resolve(config.Target(name="host", cpu=options.cpu, cores=options.threads))
+    target = resolve(config.Target(name="host", cpu=options.cpu, cores=options.threads)).code
     use_threads(target.cores)
     print(f"{target.cores} threads, {target.cpu}")
     sums, every = [], []
@@ -57,7 +58,7 @@ def _options() -> argparse.Namespace:
 
 
 def compare(
-    network: str, layers: Mapping[ConvWorkload, int], options: argparse.Namespace, target: Target
+    network: str, layers: Mapping[ConvWorkload, int], options: argparse.Namespace, target: CodeTarget
 ) -> tuple[float, list[float]]:
     """Print the table of a network; returns the ratio of its layers' sums, and each layer's best ratio."""
     names = options.int8
@@ -82,7 +83,7 @@ def compare(
 
 
 def layer_medians(
-    workload: ConvWorkload, options: argparse.Namespace, target: Target
+    workload: ConvWorkload, options: argparse.Namespace, target: CodeTarget
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Milliseconds of the float32 and of the integer algorithms that serve the layer."""
     built = {name: kernel_call(name, workload, target) for name in options.float32}

@@ -30,7 +30,9 @@ from turns import in_turn
 
 from dlas import config, models
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.targets.target import Target, resolve, tvm_target
+from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.llvm import tvm_target
+from dlas.hardware.targets.resolving import resolve
 from dlas.systems.program import kernels
 from dlas.systems.program.program import ConvLayer
 
@@ -53,7 +55,7 @@ BLOCK_MILLISECONDS = 20
 def main() -> None:
     options = _options()
     declared = config.Target(name="host", cpu=options.cpu, cores=options.threads)
-    target = resolve(declared)
+    target = resolve(declared).code
     use_threads(target.cores)
     print(f"{target.cores} threads, {target.cpu}, PyTorch {torch.backends.cpu.get_cpu_capability()}")
     best = []
@@ -140,7 +142,7 @@ def random_layer(random: Random) -> ConvWorkload:
 
 
 def compare(
-    network: str, layers: Mapping[ConvWorkload, int], algorithms: list[str], target: Target
+    network: str, layers: Mapping[ConvWorkload, int], algorithms: list[str], target: CodeTarget
 ) -> list[float]:
     """Print the table of a network; returns the best algorithm's ratio for each layer."""
     print(f"\n{network:60} {'times':>5} {'eager us':>9} " + " ".join(f"{name:>12}" for name in algorithms))
@@ -163,7 +165,7 @@ def compare(
 
 
 def layer_medians(
-    workload: ConvWorkload, algorithms: list[str], target: Target
+    workload: ConvWorkload, algorithms: list[str], target: CodeTarget
 ) -> tuple[float, dict[str, float]]:
     """Milliseconds of PyTorch and of each algorithm that serves the layer."""
     eager = eager_layer(workload)
@@ -190,7 +192,7 @@ def eager_layer(workload: ConvWorkload) -> Callable[[], object]:
     return lambda: conv2d(data, padding=(top, left), groups=workload.groups)
 
 
-def kernel_call(name: str, workload: ConvWorkload, target: Target) -> Callable[[], object] | None:
+def kernel_call(name: str, workload: ConvWorkload, target: CodeTarget) -> Callable[[], object] | None:
     """The algorithm's untuned kernel on random numbers, or None where it does not serve the layer."""
     algorithm = import_module(f"dlas.algorithms.{name}")
     if algorithm.unsupported(workload):

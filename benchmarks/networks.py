@@ -23,7 +23,8 @@ from torch import nn
 from turns import in_turn
 
 from dlas import config, models
-from dlas.hardware.targets.target import Target, resolve
+from dlas.hardware.targets.resolving import resolve
+from dlas.hardware.targets.target import Target
 from dlas.models.batch_norm import fold_batch_norm
 from dlas.models.quantized import Quantized, observed
 from dlas.systems.choices import fastest
@@ -47,8 +48,9 @@ def main() -> None:
     parser.add_argument("--weight-bits", type=int, choices=[7, 8], default=8, help="of int8")
     options = parser.parse_args()
     target = resolve(config.Target(name="host", cpu=options.cpu))
-    use_threads(target.cores)
-    print(f"{target.cores} threads, {target.cpu}, PyTorch {torch.backends.cpu.get_cpu_capability()}")
+    use_threads(target.placement.threads)
+    threads, cpu = target.placement.threads, target.code.cpu
+    print(f"{threads} threads, {cpu}, PyTorch {torch.backends.cpu.get_cpu_capability()}")
     found = [compare(name, target, options.weight_bits) for name in options.networks]
     for label, ratios in zip(
         ("auto / eager", "auto / best algorithm", "auto / int8"), zip(*found, strict=True), strict=True
@@ -88,7 +90,7 @@ def deployed(
     """The network by each algorithm that serves any layer, and as `auto` by the fastest for each."""
     program = by_fastest(network, image, algorithms, target, scratch)
     start = time.perf_counter()
-    build_library(program, {}, target, OPT_LEVEL, scratch / "auto.so")
+    build_library(program, {}, target.code, target.linker, OPT_LEVEL, scratch / "auto.so")
     print(f"  a library of {len(program.layers)} layers was built in {time.perf_counter() - start:.1f} s")
     libraries = {name: scratch / f"{name}.so" for name in (*algorithms, "auto")}
     return {name: entry(library) for name, library in libraries.items() if library.exists()}

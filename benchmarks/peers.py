@@ -34,7 +34,8 @@ from turns import in_turn
 
 from dlas import config, models
 from dlas.hardware.sessions.single_kernels import relative_error
-from dlas.hardware.targets.target import Target, resolve
+from dlas.hardware.targets.resolving import resolve
+from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.deployment import exclusive_board
 from dlas.models.batch_norm import fold_batch_norm
 from dlas.systems.program import program
@@ -58,8 +59,9 @@ def main() -> None:
     if missing := [name for name in PEERS if find_spec(name) is None]:
         raise SystemExit(f"{', '.join(missing)} not found: pip install 'dlas[peers]'")
     target = resolve(config.Target(name="host"))
-    use_threads(target.cores)
-    print(f"{target.cores} threads, {target.cpu}, PyTorch {torch.backends.cpu.get_cpu_capability()}")
+    use_threads(target.placement.threads)
+    threads, cpu = target.placement.threads, target.code.cpu
+    print(f"{threads} threads, {cpu}, PyTorch {torch.backends.cpu.get_cpu_capability()}")
     with TemporaryDirectory() as scratch:
         found = [
             compare(name, (options.keep or Path(scratch)) / name, options, target)
@@ -92,7 +94,7 @@ def compare(name: str, folder: Path, options: argparse.Namespace, target: Target
     tensor = tvm.runtime.tensor(image.numpy())
     with torch.inference_mode():
         calls = {
-            ONNX: _onnx_runtime(network, image, folder, target.cores),
+            ONNX: _onnx_runtime(network, image, folder, target.placement.threads),
             EAGER: lambda: network(image).numpy(),
             **{
                 kind: _ours(library, tensor)
@@ -138,7 +140,7 @@ def _tune(lowered: LoweredProgram, folder: Path, seconds: float, store: TuningSt
             metaschedule.tune(tasks, target, settings, log, store)
     records = [record for task in tasks for record in shelf.records(task)]
     log.write_text("".join(f"{record}\n" for record in records))
-    schedules = metaschedule.best_schedules(log, tasks, target)
+    schedules = metaschedule.best_schedules(log, tasks, target.code)
     with TemporaryDirectory(dir=folder) as scratch:
         built = tuned.library(lowered, schedules, target, Path(scratch) / "built")
         built.replace(folder / f"{TUNED}.so")

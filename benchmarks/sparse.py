@@ -32,7 +32,9 @@ from dlas import config
 from dlas.algorithms.layout import physical_shape
 from dlas.algorithms.sparse.formats import random_weight
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.targets.target import Target, resolve, tvm_target
+from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.llvm import tvm_target
+from dlas.hardware.targets.resolving import resolve
 from dlas.systems.program import kernels
 from dlas.systems.program.program import ConvLayer
 
@@ -49,7 +51,7 @@ TURN_SECONDS = 0.005
 
 def main() -> None:
     options = _options()
-    target = resolve(config.Target(name="host", cpu=options.cpu, cores=options.threads))
+    target = resolve(config.Target(name="host", cpu=options.cpu, cores=options.threads)).code
     use_threads(target.cores)
     print(f"{target.cores} threads, {target.cpu}")
     columns = [(name, sparsity) for name in FORMATS for sparsity in options.sparsities]
@@ -102,7 +104,7 @@ class Kernel:
 
 
 def compare(
-    workload: ConvWorkload, columns: Sequence[tuple[str, float]], target: Target
+    workload: ConvWorkload, columns: Sequence[tuple[str, float]], target: CodeTarget
 ) -> tuple[str, float, float, list[float]]:
     """The fastest dense algorithm; seconds of the fastest without Winograd, of the fastest of all, and of the
     fastest kernel in each column."""
@@ -120,7 +122,7 @@ def compare(
 
 
 def built(
-    algorithms: Sequence[str], workload: ConvWorkload, sparsities: Sequence[float], target: Target
+    algorithms: Sequence[str], workload: ConvWorkload, sparsities: Sequence[float], target: CodeTarget
 ) -> list[list[Kernel]]:
     """For each sparsity, the kernels of the algorithms that serve the layer, on random numbers."""
     modules = {name: import_module(f"dlas.algorithms.{name}") for name in algorithms}

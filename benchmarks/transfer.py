@@ -21,7 +21,8 @@ import tuned
 from tuned import NETWORKS
 
 from dlas import config
-from dlas.hardware.targets.target import Target, resolve
+from dlas.hardware.targets.resolving import resolve
+from dlas.hardware.targets.target import Target
 from dlas.systems.program.program import LoweredProgram
 from dlas.systems.tuners import transfer
 from dlas.systems.tuners.common.task import TuningTask
@@ -103,8 +104,8 @@ def compare(
     others = without(store, lowered, target, folder / "store")
     settings = transfer.Settings("transfer", transfer.__name__)
     found = transfer.tune(tasks, target, settings, folder / "transfer.json", others)
-    transferred = transfer.best_schedules(folder / "transfer.json", tasks, target)
-    searched = metaschedule.best_schedules(scratch / f"{name}.json", tasks, target)
+    transferred = transfer.best_schedules(folder / "transfer.json", tasks, target.code)
+    searched = metaschedule.best_schedules(scratch / f"{name}.json", tasks, target.code)
     untuned, by_transfer, by_search = tuned.medians(
         [
             tuned.untuned(lowered, target, folder),

@@ -40,14 +40,14 @@ def library(lowered: LoweredProgram, schedules: Schedules, target: Target, folde
     folder.mkdir()
     _, kernels = scheduling.choose(lowered, schedules, target, OPT_LEVEL, folder)
     path = folder / "network.so"
-    build_library(lowered, kernels, target, OPT_LEVEL, path)
+    build_library(lowered, kernels, target.code, target.linker, OPT_LEVEL, path)
     return path
 
 
 def untuned(lowered: LoweredProgram, target: Target, folder: Path) -> Path:
     """The network by untuned schedules, in `folder`."""
     path = folder / "untuned.so"
-    build_library(lowered, {}, target, OPT_LEVEL, path)
+    build_library(lowered, {}, target.code, target.linker, OPT_LEVEL, path)
     return path
 
 

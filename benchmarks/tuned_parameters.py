@@ -25,7 +25,9 @@ from layers import NETWORKS, RANDOM, layers_of, short
 
 from dlas import config
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.targets.target import Target, resolve, tvm_target
+from dlas.hardware.targets.llvm import tvm_target
+from dlas.hardware.targets.resolving import resolve
+from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.candidates import Timed, time_candidates
 from dlas.hardware.timing.deployment import exclusive_board
 from dlas.plugins.registry import ALGORITHMS
@@ -42,7 +44,8 @@ KINDS = ("csr:0.8", "csr:0.9", "bsr8x1:0.8", "int8")
 def main() -> None:
     options = _options()
     target = resolve(config.Target(name="host", cores=options.threads))
-    print(f"{target.cores} threads, {target.cpu}, {options.algorithm}, {options.trials} trials a layer")
+    threads, cpu = target.placement.threads, target.code.cpu
+    print(f"{threads} threads, {cpu}, {options.algorithm}, {options.trials} trials a layer")
     for kind in options.kinds:
         tasks = [
             task
@@ -91,9 +94,9 @@ def compare(kind: str, tasks: list[TuningTask], trials: int, target: Target) -> 
         with tempfile.TemporaryDirectory(prefix="dlas-") as scratch:
             log = Path(scratch) / "parameters.json"
             tuning = parameters.tune([task], target, trials, log, TuningStore(Path(scratch) / "store"))
-            found = parameters.best_schedules(log, [task], target).found
+            found = parameters.best_schedules(log, [task], target.code).found
             tuned = found.get(task.key)
-            untuned = ALGORITHMS.load(task.algorithm).kernel(task.workload, target)
+            untuned = ALGORITHMS.load(task.algorithm).kernel(task.workload, target.code)
             timed = in_turn(task, untuned, tuned or untuned, target, Path(scratch))
             changes = changes_of(log, task, target) if tuned is not None else {}
         ratio = timed.seconds / timed.replaced_seconds if tuned is not None else 1.0
@@ -121,7 +124,7 @@ def in_turn(
     paths = [scratch / "untuned.so", scratch / "tuned.so"]
     for function, path in zip((untuned, tuned), paths, strict=True):
         module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
-        linking.export(tvm.compile(module, tvm_target(target)), target, path)
+        linking.export(tvm.compile(module, tvm_target(target.code)), target.code, target.linker, path)
     weight = representative_weight(task.workload, task.density)
     operands = arguments(task.workload, task.algorithm, weight)
     with exclusive_board(target):
@@ -133,7 +136,7 @@ def in_turn(
 
 def changes_of(log: Path, task: TuningTask, target: Target) -> Mapping[str, tuple[Any, Any]]:
     """What the fastest parameters of the log change of the cost rule's."""
-    rule = asdict(space(task, target)[0])
+    rule = asdict(space(task, target.code)[0])
     ran = [one for one in of_tasks(log, [task])[task.key] if one.ratio is not None]
     best = min(ran, key=lambda one: one.ratio or 0.0).parameters
     return {name: (rule[name], value) for name, value in best.items() if rule[name] != value}

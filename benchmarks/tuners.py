@@ -24,7 +24,8 @@ from layers import ALGORITHMS
 from tuned import NETWORKS
 
 from dlas import config
-from dlas.hardware.targets.target import Target, resolve
+from dlas.hardware.targets.resolving import resolve
+from dlas.hardware.targets.target import Target
 from dlas.systems.program.program import LoweredProgram
 from dlas.systems.tuners.ansor import tuner as ansor
 from dlas.systems.tuners.common.tuning_store import TuningStore, whole_lines
@@ -47,7 +48,7 @@ class Searched:
 def main() -> None:
     options = _options()
     target = resolve(config.Target(name="host"))
-    print(f"{target.cores} threads, {target.cpu}; latency / untuned:")
+    print(f"{target.placement.threads} threads, {target.code.cpu}; latency / untuned:")
     for network in options.networks:
         for algorithm in options.algorithms:
             compare(network, algorithm, options.trials, options.minutes * 60, target)
@@ -96,7 +97,7 @@ def searched(
     with ended_after(seconds):
         module.tune(tasks, target, settings, log, TuningStore(folder / "store"))
     taken = time.monotonic() - start
-    schedules = module.best_schedules(log, tasks, target)
+    schedules = module.best_schedules(log, tasks, target.code)
     library = tuned.library(lowered, schedules, target, folder / "built")
     return Searched(tuner, len(whole_lines(log.read_text())), taken, len(schedules.found), library)
 

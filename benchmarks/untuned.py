@@ -12,7 +12,9 @@ from tvm import te
 
 from dlas import config
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.targets.target import Target, resolve, tvm_target
+from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.llvm import tvm_target
+from dlas.hardware.targets.resolving import resolve
 from dlas.plugins.registry import ALGORITHMS
 
 COMPARED = ("direct", "gemm", "spatial_pack")
@@ -20,7 +22,7 @@ LAYER = ConvWorkload(1, 64, 32, 32, 64, (3, 3), padding=(1, 1, 1, 1))
 
 
 def main() -> None:
-    target = resolve(config.Target(name="host"))
+    target = resolve(config.Target(name="host")).code
     use_threads(target.cores)
     print(f"{target.cores} threads, {target.cpu}")
     print(f"\n{LAYER.key}")
@@ -29,7 +31,7 @@ def main() -> None:
         print(f"  {algorithm:12} loop nest / untuned schedule = {nest / scheduled:.0f}")
 
 
-def layer_medians(algorithm: str, target: Target) -> tuple[float, float]:
+def layer_medians(algorithm: str, target: CodeTarget) -> tuple[float, float]:
     """Milliseconds of the unscheduled loop nest and of the untuned schedule."""
     module = ALGORITHMS.load(algorithm)
     function = te.create_prim_func(module.compute(LAYER)).with_attr("global_symbol", "main")

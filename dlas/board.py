@@ -89,7 +89,7 @@ def _serve(given: list[str]) -> Work:
 
 def start(options: Options, declared: config.Target) -> None:
     """Start a virtual board, installed if need be."""
-    from dlas.hardware.targets.target import resolve
+    from dlas.hardware.targets.resolving import resolve
 
     board = virtual_board.start(_folder(options), resolve(declared))
     elsewhere = "" if options.port is None else f" target.rpc.port={board.port}"

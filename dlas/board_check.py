@@ -15,8 +15,9 @@ from dlas.bundle import Bundle
 from dlas.hardware.results import measurement, reference, self_test
 from dlas.hardware.results.comparison import ENOUGH_SESSIONS, Outcome
 from dlas.hardware.results.measurement import Measurement
-from dlas.hardware.targets import reached, target
-from dlas.hardware.targets.target import Address, Target
+from dlas.hardware.targets import reached, target_file
+from dlas.hardware.targets.reach import Address
+from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import deployment
 from dlas.hardware.timing.deployment import Yardstick
 
@@ -106,7 +107,7 @@ def _subject(options: Options, protocol: config.Timing, scratch: Path) -> Subjec
 
     verified = _verified(options)
     board = _board(options, verified)
-    yardstick.build(board, scratch / "yardstick.so")
+    yardstick.build(board.code, board.linker, scratch / "yardstick.so")
     made = Yardstick(scratch / "yardstick.so", yardstick.INPUT)
     beside = made if protocol.yardstick else None
     if verified is None:
@@ -122,9 +123,8 @@ def _verified(options: Options) -> Bundle | None:
 
 def _board(options: Options, verified: Bundle | None) -> Target:
     if verified is None:
-        declared = target.resolve(config.declared_target(options.target or "host"))
-        return target.moved(declared, options.rpc)
-    return reached.board(target.read(verified.target), options.target, options.rpc)
+        return reached.declared_board(options.target or "host", options.rpc)
+    return reached.board(target_file.read(verified.target), options.target, options.rpc)
 
 
 def _kept(options: Options, board: Target) -> Path:

@@ -13,7 +13,7 @@ from dlas.datasets.dataset import ImageDataset
 from dlas.files import weights_file
 from dlas.files.weights_file import WeightsFile
 from dlas.hardware.results import reference
-from dlas.hardware.targets import target
+from dlas.hardware.targets.resolving import resolve
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import deployment, single_kernels
 from dlas.hardware.timing.deployment import Yardstick
@@ -69,9 +69,9 @@ def run_point(stack: config.Stack, bundle: Path, on_use: Callable[[Kept], None] 
     _remember_code(stack, kinds)
     store = StageStore(Path(stack.artifacts) / "stages", on_use)
     measured = TuningStore(Path(stack.artifacts) / "tuning")
-    board = target.resolve(stack.target)
+    board = resolve(stack.target)
     deployment.require_board(board)
-    building.require_tools(board)
+    building.require_tools(board.code, board.linker)
     dataset = datasets.normalized_for(stack.model, datasets.load(stack.dataset))
     shape, opt_level = dataset.image_shape, stack.compiler.opt_level
 
@@ -82,17 +82,21 @@ def run_point(stack: config.Stack, bundle: Path, on_use: Callable[[Kept], None] 
             Compress(network=network, dataset=dataset, settings=step, train=stack.train, seed=stack.seed)
         )
     lowered = _lowered(kinds, network, dataset, board, opt_level, store)
-    warn_of_wide_weights(lowered.program.layers, board)
+    warn_of_wide_weights(lowered.program.layers, board.code)
     tasks = tuple(scheduling.kernel_tasks(lowered.program).values())
     tuned = store.obtain(Tune(tasks=tasks, settings=stack.tuner, target=board, measured=measured))
     chosen = _kernels(stack.tuner, lowered, tuned, board, opt_level, store)
-    library = store.obtain(Build(lowered=lowered, kernels=chosen, target=board, opt_level=opt_level))
+    library = _library(lowered, chosen, board, opt_level, store)
     deployed = store.obtain(Deploy(network=network, library=library, dataset=dataset, target=board))
     batches = tuple(
         _batch(size, network, lowered, deployed, shape, board, opt_level, store)
         for size in stack.timing.batch_sizes[1:]
     )
-    beside = store.obtain(BuildYardstick(target=board)) if stack.timing.yardstick else None
+    beside = (
+        store.obtain(BuildYardstick(target=board.code, linker=board.linker))
+        if stack.timing.yardstick
+        else None
+    )
     timing = deployment.measure(
         library.path,
         deployed.reference.inputs,
@@ -185,6 +189,14 @@ def _kernels(
     )
 
 
+def _library(
+    lowered: Lowered, kernels: Kernels | None, board: Target, opt_level: int, store: StageStore
+) -> Library:
+    return store.obtain(
+        Build(lowered=lowered, kernels=kernels, target=board.code, linker=board.linker, opt_level=opt_level)
+    )
+
+
 def _batch(
     size: int,
     network: Network,
@@ -201,7 +213,7 @@ def _batch(
     UserError unless its library answers as PyTorch does.
     """
     larger = store.obtain(Enlarge(lowered=lowered, network=network, image_shape=image_shape, size=size))
-    library: Library = store.obtain(Build(lowered=larger, kernels=None, target=board, opt_level=opt_level))
+    library = _library(larger, None, board, opt_level, store)
     known = reference.first(deployed.reference, max(CHECKED_IMAGES, size))
     found = deployment.run(library.path, known.inputs, board, size)
     reference.require_match(known, found, f"the library for batches of {size}")

@@ -22,8 +22,11 @@ from dlas.hardware.results import measurement, reference
 from dlas.hardware.results.comparison import Comparison, Outcome
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.results.reference import Reference
-from dlas.hardware.targets import machine, reached, target
-from dlas.hardware.targets.target import Address, DoesNotFit, Target
+from dlas.hardware.targets import machine, reached, target_file
+from dlas.hardware.targets.fitting import DoesNotFit
+from dlas.hardware.targets.llvm import require_known
+from dlas.hardware.targets.reach import Address
+from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import deployment
 from dlas.hardware.timing.deployment import Yardstick
 from dlas.printable import printable
@@ -96,7 +99,7 @@ def opened(verified: Bundle) -> Opened:
             raise UserError("is missing", key=printable(library))
     environment = timing.environment or _environment(verified)
     return Opened(
-        verified, target.read(verified.target), timing, reference.read(verified.reference), environment
+        verified, target_file.read(verified.target), timing, reference.read(verified.reference), environment
     )
 
 
@@ -146,8 +149,8 @@ def _board(made_for: Target, wish: Wish) -> Target:
     if not wish.rebuild:
         return reached.board(made_for, wish.target, wish.rpc)
     if wish.target is not None:
-        return target.moved(target.resolve(config.declared_target(wish.target)), wish.rpc)
-    target.require_known(made_for)
+        return reached.declared_board(wish.target, wish.rpc)
+    require_known(made_for.code.triple, made_for.code.cpu, made_for.code.features)
     return reached.board(made_for, None, wish.rpc)
 
 

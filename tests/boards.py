@@ -16,7 +16,8 @@ import psutil
 from command import command, environment
 
 from dlas import config
-from dlas.hardware.targets import target
+from dlas.hardware.targets import resolving
+from dlas.hardware.targets.reach import Reach
 from dlas.hardware.targets.target import Target
 
 KEY = "bench"
@@ -31,8 +32,10 @@ def free_port() -> int:
 
 def here(port: int, **changes: object) -> Target:
     """This machine, reached by RPC."""
-    host = target.resolve(config.Target(name="host"))
-    return replace(host, name="bench", reach="rpc", rpc=config.Rpc(port=port, key=KEY), **changes)
+    host = resolving.resolve(config.Target(name="host"))
+    return replace(
+        host, name="bench", code=replace(host.code, **changes), reach=Reach("rpc", port=port, key=KEY)
+    )
 
 
 @contextmanager
@@ -83,5 +86,5 @@ def wait_for(port: int) -> None:
 def exported(executable: object, made_for: Target, library: Path) -> Path:
     from dlas.systems.compilers.tvm import linking
 
-    linking.export(executable, made_for, library)
+    linking.export(executable, made_for.code, made_for.linker, library)
     return library

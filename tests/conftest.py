@@ -18,7 +18,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 from dlas import config, datasets
 from dlas.datasets.dataset import ImageDataset
-from dlas.hardware.targets import target
+from dlas.hardware.targets import resolving
 from dlas.hardware.targets.target import Target
 
 for threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -94,7 +94,7 @@ def temporary_files() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def host() -> Target:
     """This machine."""
-    return target.resolve(config.Target("host"))
+    return resolving.resolve(config.Target("host"))
 
 
 @pytest.fixture(scope="session")

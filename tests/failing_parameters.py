@@ -11,7 +11,7 @@ import tvm
 from tvm import te, tirx
 
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.targets.target import Target
+from dlas.hardware.targets.code_target import CodeTarget
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,11 @@ WAYS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def parameters(workload: ConvWorkload, target: Target) -> tuple[Way, ...]:
+def parameters(workload: ConvWorkload, target: CodeTarget) -> tuple[Way, ...]:
     return tuple(Way(name) for name in WAYS)
 
 
-def kernel_with(workload: ConvWorkload, target: Target, chosen: Way) -> tvm.tirx.PrimFunc:
+def kernel_with(workload: ConvWorkload, target: CodeTarget, chosen: Way) -> tvm.tirx.PrimFunc:
     data = te.placeholder(workload.input_shape, workload.dtype, name="data")
     weight = te.placeholder(workload.weight_shape, workload.dtype, name="weight")
     output = te.compute(workload.input_shape, lambda *i: WAYS[chosen.name](data[i]), name="output")

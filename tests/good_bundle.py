@@ -13,7 +13,7 @@ from dlas.files import documents
 from dlas.hardware.results import measurement, reference
 from dlas.hardware.results.measurement import Measurement, Session
 from dlas.hardware.results.reference import Reference
-from dlas.hardware.targets import machine, target
+from dlas.hardware.targets import machine, resolving, target_file
 
 RUNS = 3
 
@@ -31,8 +31,8 @@ def make(root: Path) -> Bundle:
     model = nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Flatten(), nn.Linear(256, 10)).eval()
     found = Bundle(root)
     found.make_folders()
-    host = target.resolve(config.Target(name="host"))
-    target.write(host, found.target)
+    host = resolving.resolve(config.Target(name="host"))
+    target_file.write(host, found.target)
     lowered = lowering.lower(model, (1, 3, 8, 8), "dlas.algorithms.direct")
     program.save(lowered, found.model)
     building.build_library(lowered, {}, host, 3, found.library)

@@ -11,7 +11,8 @@ import tvm
 from tvm.tirx import PrimFunc
 
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.targets.target import Target, tvm_target
+from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.llvm import tvm_target
 from dlas.plugins.registry import ALGORITHMS
 from dlas.systems.tuners.ansor.tuner import target_text
 from dlas.systems.tuners.ansor.worker import answers
@@ -24,7 +25,7 @@ class Sample:
     script: str
 
 
-def sampled(cases: Sequence[tuple[ConvWorkload, str]], samples: int, target: Target) -> list[Sample]:
+def sampled(cases: Sequence[tuple[ConvWorkload, str]], samples: int, target: CodeTarget) -> list[Sample]:
     """`samples` schedules of each (workload, algorithm's dotted module), none of them measured."""
     request = {
         "command": "sample",
@@ -73,7 +74,7 @@ def largest_error(
     return float(np.max(np.abs(output.numpy() - expected.numpy())) / max(1.0, expected.abs().max().item()))
 
 
-def compiled(functions: Sequence[PrimFunc], target: Target) -> list[tvm.runtime.Module]:
+def compiled(functions: Sequence[PrimFunc], target: CodeTarget) -> list[tvm.runtime.Module]:
     """The functions, built as one module: a build each would take most of the time."""
     names = [f"schedule_{index}" for index in range(len(functions))]
     module = tvm.IRModule(

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from dlas import config
 from dlas.algorithms.layout import physical_shape
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.targets.target import Target, resolve, tvm_target
+from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.llvm import tvm_target
+from dlas.hardware.targets.resolving import resolve
 from dlas.systems.program import kernels
 from dlas.systems.program.program import ConvLayer
 
@@ -74,12 +76,12 @@ def third_of_the_grid(registers: str) -> list[ConvWorkload]:
     return grid()[list(REGISTERS).index(registers) :: len(REGISTERS)]
 
 
-def tiled_for(registers: str) -> Target:
+def tiled_for(registers: str) -> CodeTarget:
     """This machine, with its schedules tiled for other registers: the code stays runnable here."""
-    here = resolve(config.Target(name="host"))
+    here = resolve(config.Target(name="host")).code
     vector_bytes, vector_registers = REGISTERS[registers]
     values = {**vars(here), "vector_bytes": vector_bytes, "vector_registers": vector_registers}
-    return Target(**values)
+    return CodeTarget(**values)
 
 
 def laid_out(algorithm: ModuleType, workload: ConvWorkload) -> ConvWorkload:
@@ -103,7 +105,9 @@ def logical(array: np.ndarray) -> np.ndarray:
     return array.transpose(0, 1, 4, 2, 3).reshape(batch, -1, height, width)
 
 
-def compiled(algorithm: ModuleType, workloads: list[ConvWorkload], target: Target) -> tvm.runtime.Executable:
+def compiled(
+    algorithm: ModuleType, workloads: list[ConvWorkload], target: CodeTarget
+) -> tvm.runtime.Executable:
     """The kernels of `workloads`, by key."""
     functions = {}
     for workload in workloads:
@@ -149,7 +153,7 @@ def largest_error(built: tvm.runtime.Executable, algorithm: ModuleType, workload
     return float(error / max(expected.abs().max().item(), 1e-6))
 
 
-def assert_equal_to_pytorch(algorithm: ModuleType, workloads: list[ConvWorkload], target: Target) -> None:
+def assert_equal_to_pytorch(algorithm: ModuleType, workloads: list[ConvWorkload], target: CodeTarget) -> None:
     served = [workload for workload in workloads if not algorithm.unsupported(workload)]
     built = compiled(algorithm, served, target)
     errors = {workload.key: largest_error(built, algorithm, workload) for workload in served}
@@ -165,7 +169,7 @@ by_name = pytest.mark.parametrize(
 @by_name
 def test_scheduled_kernels_equal_pytorch(algorithm: ModuleType) -> None:
     every_other_shape = grid()[:: len(PLANES) + 1]
-    assert_equal_to_pytorch(algorithm, every_other_shape, resolve(config.Target(name="host")))
+    assert_equal_to_pytorch(algorithm, every_other_shape, resolve(config.Target(name="host")).code)
 
 
 @pytest.mark.slow

@@ -21,7 +21,7 @@ from sampled_schedules import compiled, largest_error
 
 from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
-from dlas.hardware.targets import target
+from dlas.hardware.targets import target_file
 from dlas.hardware.targets.target import Target
 from dlas.systems.tuners import none
 from dlas.systems.tuners.ansor import tuner as ansor
@@ -36,10 +36,10 @@ TASKS = [
 ]
 TUNE = """
 import pathlib, sys
-from dlas.hardware.targets import target
+from dlas.hardware.targets import target_file
 sys.path.append(sys.argv[1])
 from test_ansor import TASKS, tune
-tune(TASKS, target.read(pathlib.Path(sys.argv[2])), 24, pathlib.Path(sys.argv[3]))
+tune(TASKS, target_file.read(pathlib.Path(sys.argv[2])), 24, pathlib.Path(sys.argv[3]))
 """
 
 
@@ -77,7 +77,7 @@ def test_the_log_is_ansors_own(log: Path) -> None:
 
 
 def test_the_best_schedules_equal_pytorch(log: Path, host: Target) -> None:
-    schedules = ansor.best_schedules(log, TASKS, host)
+    schedules = ansor.best_schedules(log, TASKS, host.code)
     assert not schedules.missing
     functions = compiled([schedules.found[task.key] for task in TASKS], host)
     for task, function in zip(TASKS, functions, strict=True):
@@ -92,7 +92,7 @@ def test_a_schedule_that_no_longer_applies_is_told(log: Path, host: Target, tmp_
             step[1] = 99  # the stage that it is about
     path = tmp_path / "ansor.json"
     path.write_text("".join(json.dumps(record) + "\n" for record in spoiled))
-    schedules = ansor.best_schedules(path, TASKS, host)
+    schedules = ansor.best_schedules(path, TASKS, host.code)
     assert not schedules.found
     assert schedules.missing[TASKS[0].key].startswith("its schedule no longer applies: ")
 
@@ -101,7 +101,7 @@ def test_a_truncated_log_is_refused(log: Path, host: Target, tmp_path: Path) -> 
     path = tmp_path / "ansor.json"
     path.write_text(log.read_text()[:-40])
     with pytest.raises(UserError, match="line 5 of the tuning log is no record of Ansor, or was cut off"):
-        ansor.best_schedules(path, TASKS, host)
+        ansor.best_schedules(path, TASKS, host.code)
 
 
 def test_a_finished_search_is_not_done_again_and_a_larger_one_goes_on(
@@ -119,7 +119,7 @@ def test_a_finished_search_is_not_done_again_and_a_larger_one_goes_on(
 def test_a_budget_below_the_number_of_layers_goes_to_where_most_work_is(host: Target, tmp_path: Path) -> None:
     path = tmp_path / "ansor.json"
     assert tune(TASKS, host, 1, path).trials == 1
-    schedules = ansor.best_schedules(path, TASKS, host)
+    schedules = ansor.best_schedules(path, TASKS, host.code)
     assert schedules.found.keys() == {TASKS[0].key}
     assert schedules.missing == {TASKS[1].key: "no candidate of it was measured with success"}
 
@@ -129,7 +129,7 @@ def test_an_interrupted_search_leaves_no_process_and_a_log_to_go_on_with(
     how: signal.Signals, host: Target, tmp_path: Path
 ) -> None:
     path, told = tmp_path / "ansor.json", tmp_path / "target.json"
-    target.write(host, told)
+    target_file.write(host, told)
     tests = str(Path(__file__).parent)
     asker = subprocess.Popen(
         [sys.executable, "-c", TUNE, tests, told, path], stderr=subprocess.PIPE, text=True
@@ -180,7 +180,7 @@ def test_a_layer_starts_from_the_schedules_of_its_relative(
     assert tuning.best[tasks[0].key] <= seeded.seconds
     assert f"a schedule of {SMALL.key} does not fit {tasks[1].key}: it has the stages padded" in caplog.text
     assert others, "the search went on"
-    (function,) = compiled([ansor.best_schedules(path, tasks, host).found[tasks[0].key]], host)
+    (function,) = compiled([ansor.best_schedules(path, tasks, host.code).found[tasks[0].key]], host.code)
     assert largest_error(function, wider, tasks[0].algorithm) < 1e-5
 
 
@@ -204,7 +204,7 @@ def test_a_candidate_that_crashes_is_a_failure_of_its_own(host: Target, tmp_path
     assert tuning.trials == 4
     assert 1 <= tuning.failed < 4
     assert tuning.best.keys() == {TASKS[0].key}
-    assert ansor.best_schedules(path, [crashing], host).missing.keys() == {crashing.key}
+    assert ansor.best_schedules(path, [crashing], host.code).missing.keys() == {crashing.key}
 
 
 def test_zero_trials_are_refused() -> None:
@@ -259,7 +259,7 @@ def test_a_worker_that_dies_is_quoted_and_its_log_kept(
 def test_another_machines_target_is_refused(host: Target, tmp_path: Path) -> None:
     foreign = "aarch64-linux-gnu" if os.uname().machine == "x86_64" else "x86_64-linux-gnu"
     with pytest.raises(UserError, match="measures its candidates on this machine"):
-        tune(TASKS, replace(host, triple=foreign), 1, tmp_path / "ansor.json")
+        tune(TASKS, replace(host, code=replace(host.code, triple=foreign)), 1, tmp_path / "ansor.json")
 
 
 def test_no_tuning_finds_nothing_and_says_so(host: Target, tmp_path: Path) -> None:
@@ -267,6 +267,6 @@ def test_no_tuning_finds_nothing_and_says_so(host: Target, tmp_path: Path) -> No
     settings = none.Settings("none", "dlas.systems.tuners.none")
     assert none.tune(TASKS, host, settings, path, TuningStore(tmp_path / "store")).trials == 0
     assert not path.exists()
-    schedules = none.best_schedules(path, TASKS, host)
+    schedules = none.best_schedules(path, TASKS, host.code)
     assert not schedules.found
     assert set(schedules.missing.values()) == {"not tuned"}

@@ -17,7 +17,7 @@ from user_models import residual
 
 from dlas import config, datasets
 from dlas.hardware.results import measurement
-from dlas.hardware.targets import target
+from dlas.hardware.targets import resolving, target_file
 from dlas.hardware.timing import deployment
 from dlas.systems.choices import lowering
 from dlas.systems.compilers.tvm.building import build_library
@@ -59,7 +59,7 @@ def test_every_layer_keeps_its_kernel_and_the_outputs_are_those_of_pytorch(
     algorithm: str, weights: str, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    network, host = Block().eval(), target.resolve(config.Target("host"))
+    network, host = Block().eval(), resolving.resolve(config.Target("host"))
     shape = (16, 16)
     one = lowering.lower(network, (1, 3, *shape), algorithm, weights)
     several = lowering.enlarged(one, network, (BATCH, 3, *shape))
@@ -103,7 +103,7 @@ def test_points_time_their_batches_and_are_redeployed_and_rebuilt_with_them(tmp_
     network.load_state_dict(load_file(bundle.model / "model.safetensors"))
     with torch.inference_mode():
         expected = network(torch.from_numpy(images)).numpy()
-    answers = deployment.run(bundle.library_of(BATCH), images, target.read(bundle.target), BATCH)
+    answers = deployment.run(bundle.library_of(BATCH), images, target_file.read(bundle.target), BATCH)
     np.testing.assert_allclose(answers, expected, rtol=1e-3, atol=1e-3)
 
     for more in ([], ["rebuild=true"]):

@@ -24,7 +24,9 @@ from dlas import config
 from dlas.errors import UserError
 from dlas.hardware.boards import remote
 from dlas.hardware.results import measurement
-from dlas.hardware.targets import target
+from dlas.hardware.targets import llvm
+from dlas.hardware.targets.placement import Placement
+from dlas.hardware.targets.reach import Reach
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import deployment, single_kernels
 
@@ -33,12 +35,13 @@ PROTOCOL = config.Timing(name="test", runs=20, warmup=1)
 CLIENT = """
 import json, sys, pathlib
 import numpy as np
+from pydantic import TypeAdapter
 from dlas import config
 from dlas.hardware.results import measurement
-from dlas.hardware.targets import target
+from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import deployment
 library, told, result = map(pathlib.Path, sys.argv[1:])
-board = target.of_values(json.loads(told.read_text()))
+board = TypeAdapter(Target).validate_json(told.read_text())
 found = deployment.measure(
     library, np.zeros((1, 3, 32, 32), "float32"), board, config.Timing(name="test", runs=50)
 )
@@ -60,12 +63,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def matmul(board: Target, folder: Path) -> Path:
-    executable = tiny_library.compiled_matmul(target.tvm_target(board))
+    executable = tiny_library.compiled_matmul(llvm.tvm_target(board.code))
     return boards.exported(executable, board, folder / "matmul.so")
 
 
 def calling(board: Target, folder: Path, function: str, *arguments: int) -> Path:
-    executable = tiny_library.calling(target.tvm_target(board), function, *map(int, arguments))
+    executable = tiny_library.calling(llvm.tvm_target(board.code), function, *map(int, arguments))
     return boards.exported(executable, board, folder / f"{function}.so")
 
 
@@ -115,7 +118,7 @@ def test_a_crash_costs_that_library_alone(
     with pytest.raises(UserError, match=said) as refusal:
         deployment.run(crashing, tiny_library.images(1), board)
     assert str(crashing) in str(refusal.value)
-    assert f"127.0.0.1:{board.rpc.port}" in str(refusal.value)
+    assert f"127.0.0.1:{board.reach.port}" in str(refusal.value)
     assert_serves(board, matmul)
 
 
@@ -134,18 +137,21 @@ def test_a_truncated_library_is_named(board: Target, matmul: Path, tmp_path: Pat
 
 
 def test_a_library_for_another_cpu_is_not_sent(board: Target, matmul: Path) -> None:
-    other = replace(board, cpu="futuremont", instruction_sets=(*board.instruction_sets, "avx4096"))
+    newer = (*board.code.instruction_sets, "avx4096")
+    code = replace(board.code, cpu="futuremont", instruction_sets=newer)
+    other = replace(board, code=code)
     with pytest.raises(UserError, match="avx4096"):
         deployment.run(matmul, tiny_library.images(1), other)
 
 
 def test_cores_that_the_board_does_not_have_are_named(board: Target, matmul: Path) -> None:
+    placed = replace(board, placement=Placement(threads=1, affinity=(4095,)))
     with pytest.raises(UserError, match=r"target\.affinity.*4095"):
-        deployment.run(matmul, tiny_library.images(1), replace(board, affinity=(4095,)))
+        deployment.run(matmul, tiny_library.images(1), placed)
 
 
 def test_the_wrong_key_is_told(board: Target) -> None:
-    stranger = replace(board, rpc=replace(board.rpc, key="stranger"))
+    stranger = replace(board, reach=replace(board.reach, key="stranger"))
     with pytest.raises(UserError, match="stranger") as refusal:
         deployment.require_board(stranger)
     assert refusal.value.key == "target.rpc.key"
@@ -163,13 +169,13 @@ def test_no_board_listening_tells_where_and_what_to_start() -> None:
     "nonsense", [b"", b"GET / HTTP/1.0\r\n\r\n", b"\x92\xf2\x0f\x00\x04\x00\x00\x00\xff\xff\xff\xff"]
 )
 def test_nonsense_does_not_end_a_board(nonsense: bytes, board: Target, matmul: Path) -> None:
-    with socket.create_connection(("127.0.0.1", board.rpc.port)) as stranger:
+    with socket.create_connection(("127.0.0.1", board.reach.port)) as stranger:
         stranger.sendall(nonsense)
     assert_serves(board, matmul)
 
 
 def test_a_client_that_says_nothing_is_not_waited_for(board: Target, matmul: Path) -> None:
-    with socket.create_connection(("127.0.0.1", board.rpc.port)):
+    with socket.create_connection(("127.0.0.1", board.reach.port)):
         assert_serves(board, matmul)
 
 
@@ -212,7 +218,7 @@ def test_a_board_that_dies_meanwhile_is_a_lost_connection(tmp_path: Path) -> Non
 def test_boards_are_had_through_a_tracker(matmul: Path) -> None:
     address, port = boards.free_port(), boards.free_port()
     with boards.tracked(address):
-        asked = replace(boards.here(address), reach="tracker")
+        asked = replace(boards.here(address), reach=Reach("tracker", port=address, key=boards.KEY))
         with pytest.raises(UserError, match="no board of the key") as refusal:
             deployment.require_board(asked)
         assert refusal.value.key == "target.rpc.key"
@@ -228,7 +234,7 @@ def test_a_tracker_without_a_free_board_is_waited_for_and_not_for_ever(
 ) -> None:
     address, port = boards.free_port(), boards.free_port()
     with boards.tracked(address), boards.served(port, f"tracker=127.0.0.1:{address}"):
-        asked = replace(boards.here(address), reach="tracker")
+        asked = replace(boards.here(address), reach=Reach("tracker", port=address, key=boards.KEY))
         registered(asked)
         client = start_client(calling(asked, tmp_path, "pause"), asked, tmp_path / "timing.json")
         monkeypatch.setattr(remote, "BUSY_SECONDS", 5.0)
@@ -304,9 +310,9 @@ def test_a_mistake_is_told(arguments: list[str], said: str) -> None:
 
 
 def test_a_port_in_use_is_told(board: Target) -> None:
-    ended = dlas("board", "serve", f"port={board.rpc.port}")
+    ended = dlas("board", "serve", f"port={board.reach.port}")
     assert ended.returncode == 1
-    assert f"{board.rpc.port} cannot be had" in ended.stderr
+    assert f"{board.reach.port} cannot be had" in ended.stderr
 
 
 def test_a_run_without_its_board_ends_before_anything_is_trained(tmp_path: Path) -> None:

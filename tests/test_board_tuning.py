@@ -57,7 +57,7 @@ def test_candidates_are_measured_on_the_board(tuner: ModuleType, tmp_path: Path)
         assert server.stderr.read().count("serving") >= found.trials
     assert (found.trials, found.failed) == (4, 0)
     assert 0 < found.best[TASK.key] < 1
-    schedule = tuner.best_schedules(log, [TASK], board).found[TASK.key]
+    schedule = tuner.best_schedules(log, [TASK], board.code).found[TASK.key]
     (function,) = compiled([schedule], board)
     assert largest_error(function, TASK.workload, TASK.algorithm) < 1e-5
 

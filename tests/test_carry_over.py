@@ -12,6 +12,7 @@ from sampled_schedules import compiled, largest_error, sampled
 from tvm.tirx import PrimFunc
 
 from dlas.algorithms.workload import ConvWorkload
+from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.target import Target
 from dlas.systems.tuners.ansor.carry_over import CannotCarry, carry_over
 
@@ -49,7 +50,7 @@ DEPTHWISE = [
 
 
 def assert_equal_to_pytorch(
-    cases: list[tuple[ConvWorkload, str]], samples: int, target: Target, least: int
+    cases: list[tuple[ConvWorkload, str]], samples: int, target: CodeTarget, least: int
 ) -> None:
     carried, refused = [], []
     for sample in sampled(cases, samples, target):
@@ -68,20 +69,22 @@ def assert_equal_to_pytorch(
 
 
 def test_a_few_random_schedules_equal_pytorch(host: Target) -> None:
-    assert_equal_to_pytorch([(w, a) for w in FEW for a in (DIRECT, GEMM)], samples=4, target=host, least=20)
+    assert_equal_to_pytorch(
+        [(w, a) for w in FEW for a in (DIRECT, GEMM)], samples=4, target=host.code, least=20
+    )
 
 
 @pytest.mark.slow
 def test_random_schedules_of_other_layers_equal_pytorch(host: Target) -> None:
     cases = [(w, a) for w in OTHERS for a in (DIRECT, GEMM)] + [(w, DIRECT) for w in DEPTHWISE]
-    assert_equal_to_pytorch(cases, samples=4, target=host, least=80)
+    assert_equal_to_pytorch(cases, samples=4, target=host.code, least=80)
 
 
 @pytest.mark.exhaustive
 @pytest.mark.slow
 def test_four_hundred_random_schedules_equal_pytorch(host: Target) -> None:
     cases = [(w, a) for w in (*FEW, *OTHERS) for a in (DIRECT, GEMM)] + [(w, DIRECT) for w in DEPTHWISE]
-    assert_equal_to_pytorch(cases, samples=14, target=host, least=400)
+    assert_equal_to_pytorch(cases, samples=14, target=host.code, least=400)
 
 
 def carried_or_refused(script: str) -> PrimFunc | CannotCarry:
@@ -120,7 +123,7 @@ def main(x: T.Buffer((1, 4, 4), "float32"), y: T.Buffer((16,), "float32")):
 
 def test_two_arrays_in_use_at_once_keep_their_own_storage(host: Target) -> None:
     """TVM 0.27 puts both in one place where an allocation is used through a view."""
-    (function,) = compiled([carry_over(TWO_LIVE_ARRAYS)], host)
+    (function,) = compiled([carry_over(TWO_LIVE_ARRAYS)], host.code)
     x = np.random.default_rng(0).standard_normal((1, 4, 4), np.float32)
     y = tvm.runtime.tensor(np.full(16, np.nan, np.float32))
     function(tvm.runtime.tensor(x), y)

@@ -20,7 +20,7 @@ from user_models import residual
 
 from dlas.bundle import Bundle
 from dlas.datasets.dataset import ImageDataset
-from dlas.hardware.targets import target
+from dlas.hardware.targets import target_file
 from dlas.hardware.timing import deployment
 
 pytestmark = pytest.mark.slow
@@ -86,7 +86,7 @@ def test_the_accuracy_of_the_deployed_library_is_the_one_logged(
 ) -> None:
     bundle = bundles[steps]
     images = digits.normalized(digits.test_images)
-    answers = deployment.run(bundle.library, images, target.read(bundle.target))
+    answers = deployment.run(bundle.library, images, target_file.read(bundle.target))
     score = accuracy_score(digits.test_labels, answers.argmax(axis=1))
     assert runs[steps].data.metrics["accuracy.deployed"] == pytest.approx(score, abs=1e-12)
 

@@ -17,7 +17,8 @@ import tiny_library
 from dlas import config
 from dlas.errors import UserError
 from dlas.hardware.results import measurement
-from dlas.hardware.targets import machine, target
+from dlas.hardware.targets import llvm, machine, target_file
+from dlas.hardware.targets.placement import Placement
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import deployment
 from dlas.hardware.timing.deployment import Yardstick
@@ -29,12 +30,12 @@ import sys, pathlib, logging
 import numpy as np
 from dlas import config
 from dlas.hardware.results import measurement
-from dlas.hardware.targets import target
+from dlas.hardware.targets import target_file
 from dlas.hardware.timing import deployment
 logging.basicConfig()
 library, told, result = map(pathlib.Path, sys.argv[1:])
 found = deployment.measure(
-    library, np.zeros((1, 3, 32, 32), "float32"), target.read(told), config.Timing(name="test", runs=50)
+    library, np.zeros((1, 3, 32, 32), "float32"), target_file.read(told), config.Timing(name="test", runs=50)
 )
 measurement.write(found, result)
 """
@@ -47,22 +48,22 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def matmul(host: Target, folder: Path) -> Path:
-    return tiny_library.export_matmul(target.tvm_target(host), folder / "matmul.so")
+    return tiny_library.export_matmul(llvm.tvm_target(host.code), folder / "matmul.so")
 
 
 @pytest.fixture(scope="module")
 def sleeping(host: Target, folder: Path) -> Path:
     """A library that takes 4 ms."""
-    return tiny_library.export_calling(target.tvm_target(host), folder / "sleeping.so", "usleep", 4000)
+    return tiny_library.export_calling(llvm.tvm_target(host.code), folder / "sleeping.so", "usleep", 4000)
 
 
 @pytest.fixture(scope="module")
 def hanging(host: Target, folder: Path) -> Path:
-    return tiny_library.export_calling(target.tvm_target(host), folder / "hanging.so", "pause")
+    return tiny_library.export_calling(llvm.tvm_target(host.code), folder / "hanging.so", "pause")
 
 
 def start_measuring(library: Path, host: Target, result: Path) -> subprocess.Popen[str]:
-    target.write(host, result.with_suffix(".target"))
+    target_file.write(host, result.with_suffix(".target"))
     command = [sys.executable, "-c", MEASURE, str(library), str(result.with_suffix(".target")), str(result)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
@@ -104,7 +105,7 @@ def test_every_sample_is_kept_and_the_cold_run_is_apart(sleeping: Path, host: Ta
     assert len(found.samples_ms) == found.runs == PROTOCOL.runs
     assert min(found.samples_ms) >= 4.0
     assert found.first_ms >= 4.0
-    assert found.threads == host.cores
+    assert found.threads == host.placement.threads
     (session,) = found.sessions
     elapsed = session.after.uptime_seconds - session.before.uptime_seconds
     everything = sum(session.samples_ns) + session.first_ns
@@ -127,7 +128,7 @@ def test_each_session_is_a_process_of_its_own(sleeping: Path, host: Target, tmp_
 def test_larger_batches_are_run_and_timed_in_turn(
     matmul: Path, host: Target, folder: Path, tmp_path: Path
 ) -> None:
-    four = tiny_library.export_matmul(target.tvm_target(host), folder / "matmul-b4.so", 4)
+    four = tiny_library.export_matmul(llvm.tvm_target(host.code), folder / "matmul-b4.so", 4)
     images = tiny_library.images(6)
     answers = deployment.run(four, images, host, 4)
     np.testing.assert_allclose(answers, tiny_library.outputs(images), rtol=1e-4, atol=1e-5)
@@ -149,7 +150,7 @@ def test_larger_batches_are_run_and_timed_in_turn(
 
 def test_without_smt_a_library_has_one_thread_a_core(matmul: Path, host: Target) -> None:
     protocol = config.Timing(name="test", runs=5)
-    alone = replace(host, smt=False, cores=len(os.sched_getaffinity(0)))
+    alone = replace(host, placement=Placement(len(os.sched_getaffinity(0)), smt=False))
     found = deployment.measure(matmul, tiny_library.images(1), alone, protocol)
     assert found.threads == len(machine.first_threads(os.sched_getaffinity(0)))
 
@@ -186,7 +187,7 @@ def test_a_library_that_crashes_costs_a_message(
     function: str, arguments: tuple[int, ...], said: str, host: Target, tmp_path: Path
 ) -> None:
     library = tiny_library.export_calling(
-        target.tvm_target(host), tmp_path / "crashing.so", function, *map(int, arguments)
+        llvm.tvm_target(host.code), tmp_path / "crashing.so", function, *map(int, arguments)
     )
     with pytest.raises(UserError, match=said) as refusal:
         deployment.run(library, tiny_library.images(1), host)
@@ -202,7 +203,7 @@ def test_a_truncated_or_missing_library_is_named(matmul: Path, host: Target, tmp
 
 
 def test_a_library_for_another_machine_is_not_even_loaded(matmul: Path, host: Target) -> None:
-    foreign = replace(host, triple="riscv64-linux-gnu", cpu="sifive-u74")
+    foreign = replace(host, code=replace(host.code, triple="riscv64-linux-gnu", cpu="sifive-u74"))
     with pytest.raises(UserError, match="riscv64"):
         deployment.run(matmul, tiny_library.images(1), foreign)
 

@@ -70,7 +70,7 @@ def test_a_point_is_made_on_the_gpu(artifacts: Path) -> None:
         rows = list(csv.DictReader(table))
     assert [row["algorithm"] for row in rows].count("gemm") == 3
     assert all(float(row["time_ms"]) > 0 for row in rows)
-    assert json.loads((bundle / "library" / "target.json").read_text())["arch"] == "sm_87"
+    assert json.loads((bundle / "library" / "target.json").read_text())["code"]["arch"] == "sm_87"
 
 
 def test_it_is_redeployed_on_the_gpu_and_refused_without_one(artifacts: Path, gpu: dict[str, str]) -> None:

@@ -13,7 +13,7 @@ from dlas import config
 from dlas.hardware.results import measurement
 from dlas.hardware.sessions import energy, session
 from dlas.hardware.sessions.device import Device
-from dlas.hardware.targets import target
+from dlas.hardware.targets import llvm, resolving
 
 
 @pytest.fixture
@@ -79,8 +79,10 @@ def test_a_meter_that_cannot_be_read_is_none(sysfs: Path) -> None:
 def test_energy_is_in_the_timing_and_in_the_metrics(
     sysfs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    host = target.resolve(config.Target(name="host"))
-    library = tiny_library.export_calling(target.tvm_target(host), tmp_path / "sleeping.so", "usleep", 4000)
+    host = resolving.resolve(config.Target(name="host"))
+    library = tiny_library.export_calling(
+        llvm.tvm_target(host.code), tmp_path / "sleeping.so", "usleep", 4000
+    )
     monkeypatch.setenv("TVM_NUM_THREADS", "1")
     started = time.monotonic()
     told = session.timed(library, tiny_library.images(1), 20, 1, 0, Device("cpu"), sysfs)

@@ -10,7 +10,7 @@ import tvm
 from small_networks import EveryOperator
 
 from dlas import config
-from dlas.hardware.targets.target import resolve
+from dlas.hardware.targets.resolving import resolve
 from dlas.systems.choices.lowering import lower
 from dlas.systems.compilers.tvm.building import build_library
 
@@ -21,7 +21,7 @@ def test_operators_between_convolutions_equal_pytorch(algorithm: str, tmp_path: 
     image = torch.randn(2, 3, 29, 30)
     network = EveryOperator().eval()
     program = lower(network, image.shape, algorithm)
-    build_library(program, {}, resolve(config.Target(name="host")), 3, tmp_path / "library.so")
+    build_library(program, {}, resolve(config.Target(name="host")).code, None, 3, tmp_path / "library.so")
     library = tvm.runtime.load_module(str(tmp_path / "library.so"))
     found = tvm.runtime.vm.VirtualMachine(library, tvm.cpu())["main"](tvm.runtime.tensor(image.numpy()))
     with torch.inference_mode():

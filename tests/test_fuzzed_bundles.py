@@ -25,8 +25,8 @@ from dlas.bundle import Bundle
 from dlas.errors import UserError
 from dlas.hardware.results import measurement
 from dlas.hardware.results.comparison import Comparison
-from dlas.hardware.targets import machine, reached, target
-from dlas.hardware.targets.target import Address
+from dlas.hardware.targets import machine, reached, target_file
+from dlas.hardware.targets.reach import Address
 from dlas.redeployment import Opened, Redeployed
 from dlas.systems.program import program
 from dlas.systems.tuners.ansor import tuner as ansor
@@ -148,8 +148,8 @@ def assert_usable(found: Opened, good: Bundle, scratch: Path) -> None:
     assert found.made_for.linker is None
     measurement.write(found.timing, scratch / "timing.json")
     assert measurement.read(scratch / "timing.json") == found.timing
-    target.write(found.made_for, scratch / "target.json")
-    assert target.read(scratch / "target.json") == found.made_for
+    target_file.write(found.made_for, scratch / "target.json")
+    assert target_file.read(scratch / "target.json") == found.made_for
     if found.made_for.reach != "local":
         with pytest.raises(UserError, match="no address"):
             reached.board(found.made_for, None, Address())
@@ -219,7 +219,7 @@ def test_a_program_that_changed_before_the_seal(
 def remade(resealed: Bundle, scratch: Path) -> str:
     """What is told where no library can be made of it; "" where one was."""
     try:
-        made = redeployment.remade(resealed, target.read(resealed.target), scratch, [])
+        made = redeployment.remade(resealed, target_file.read(resealed.target), scratch, [])
     except UserError as error:
         return str(error)
     assert made.library.is_file()

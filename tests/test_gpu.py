@@ -18,8 +18,9 @@ from torch import nn
 
 from dlas import config
 from dlas.errors import UserError
-from dlas.hardware.targets import gpu, target
+from dlas.hardware.targets import fitting, gpu, resolving, target_file
 from dlas.hardware.targets.machine import Machine
+from dlas.hardware.targets.reach import Reach
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import deployment
 from dlas.models.batch_norm import fold_batch_norm
@@ -49,7 +50,7 @@ NEEDS_NO_GPU = pytest.mark.skipif(bool(gpu.arch()), reason="this machine has a G
 
 @pytest.fixture(scope="module")
 def orin() -> Target:
-    return target.resolve(config.declared_target("jetson_orin_gpu"))
+    return resolving.resolve(config.declared_target("jetson_orin_gpu"))
 
 
 @pytest.fixture(scope="module", params=[DIRECT, GEMM])
@@ -70,7 +71,7 @@ def assert_equal_to_pytorch(
         name: gpu_threads.one_after_another(kernel)
         for name, kernel in gpu_threads.kernels(building.scheduled(program, {}, orin)).items()
     }
-    host = target.resolve(config.Target("host"))
+    host = resolving.resolve(config.Target("host"))
     building.build_library(program, loops, host, 3, library)
     images = np.random.default_rng(0).standard_normal((2, *shape[1:])).astype("float32")
     found = deployment.run(library, images, host)
@@ -100,7 +101,7 @@ def test_a_library_for_a_board_holds_the_machine_code_of_its_gpu(
 ) -> None:
     """Not the source alone: the board would have to compile it."""
     library = tmp_path / "model.so"
-    building.build_library(residual, {}, orin, 3, library)
+    building.build_library(residual, {}, orin.code, None, 3, library)
     content = library.read_bytes()
     assert content[:4] == ELF
     assert int.from_bytes(content[18:20], "little") == 183, "AArch64, of the ELF registry"
@@ -108,7 +109,7 @@ def test_a_library_for_a_board_holds_the_machine_code_of_its_gpu(
     cubin = base64.b64decode(found)
     assert cubin[:4] == ELF
     assert int.from_bytes(cubin[18:20], "little") == CUDA_MACHINE
-    assert f"sm_{cubin[49]}" == orin.arch
+    assert f"sm_{cubin[49]}" == orin.code.arch
     for layer in residual.layers:
         assert f".text.{layer.kernel}_kernel".encode() in cubin, layer.name
 
@@ -123,7 +124,7 @@ def test_what_was_embedded_is_found_again() -> None:
 @NEEDS_COMPILER
 def test_a_gpu_that_the_compiler_does_not_know_is_refused(orin: Target) -> None:
     with pytest.raises(UserError, match="sm_10") as caught:
-        building.require_tools(replace(orin, arch="sm_10"))
+        building.require_tools(replace(orin.code, arch="sm_10"), None)
     assert caught.value.key == "target.arch"
     assert "\n" not in caught.value.problem
 
@@ -138,30 +139,30 @@ def test_a_missing_compiler_is_named(orin: Target, monkeypatch: pytest.MonkeyPat
 
 def test_a_library_fits_a_gpu_of_its_own_compute_capability(orin: Target) -> None:
     board = Machine("aarch64", "linux", orin.instruction_sets)
-    assert target.misfits(orin, replace(board, gpu="sm_87")) == ()
-    (reason,) = target.misfits(orin, replace(board, gpu="sm_86"))
+    assert fitting.misfits(orin.code, replace(board, gpu="sm_87")) == ()
+    (reason,) = fitting.misfits(orin.code, replace(board, gpu="sm_86"))
     assert "sm_87" in reason
     assert "sm_86" in reason
-    (reason,) = target.misfits(orin, board)
+    (reason,) = fitting.misfits(orin.code, board)
     assert "has none" in reason
 
 
 def test_a_library_for_the_cpu_is_not_taken_for_one_of_the_gpu_beside_it(orin: Target) -> None:
-    cpu = target.resolve(config.declared_target("jetson_orin"))
-    with pytest.raises(target.DoesNotFit, match="computes on the CPU"):
-        target.on_board(cpu, orin)
-    with pytest.raises(target.DoesNotFit, match="has none"):
-        target.on_board(orin, cpu)
+    cpu = resolving.resolve(config.declared_target("jetson_orin"))
+    with pytest.raises(fitting.DoesNotFit, match="computes on the CPU"):
+        fitting.on_board(cpu, orin)
+    with pytest.raises(fitting.DoesNotFit, match="has none"):
+        fitting.on_board(orin, cpu)
 
 
 def test_a_gpu_target_is_read_as_it_was_written(orin: Target, tmp_path: Path) -> None:
-    target.write(orin, tmp_path / "target.json")
-    assert target.read(tmp_path / "target.json") == replace(orin, rpc=config.Rpc())
+    target_file.write(orin, tmp_path / "target.json")
+    assert target_file.read(tmp_path / "target.json") == replace(orin, reach=Reach("rpc"))
 
 
 def test_a_board_without_a_gpu_says_so_before_anything_is_sent() -> None:
     port = boards.free_port()
-    with boards.served(port), pytest.raises(target.DoesNotFit, match="has none that CUDA can use"):
+    with boards.served(port), pytest.raises(fitting.DoesNotFit, match="has none that CUDA can use"):
         deployment.require_board(boards.here(port, kind="cuda", arch="sm_10"))
 
 
@@ -193,11 +194,11 @@ def test_a_layer_without_a_schedule_for_a_gpu_is_named(orin: Target) -> None:
 @NEEDS_GPU
 @pytest.mark.parametrize("network", [Residual, EveryOperator])
 def test_a_network_on_the_gpu_equals_pytorch(network: type[nn.Module], tmp_path: Path) -> None:
-    here, shape = target.resolve(config.Target("cuda", kind="cuda")), (1, 3, 29, 30)
+    here, shape = resolving.resolve(config.Target("cuda", kind="cuda")), (1, 3, 29, 30)
     shape = IMAGE if network is Residual else shape
     model = network().eval()
     program = lower(fold_batch_norm(model), shape, GEMM)
-    building.build_library(program, {}, here, 3, tmp_path / "model.so")
+    building.build_library(program, {}, here.code, None, 3, tmp_path / "model.so")
     images = np.random.default_rng(0).standard_normal((3, *shape[1:])).astype("float32")
     found = deployment.run(tmp_path / "model.so", images, here)
     np.testing.assert_allclose(found, answered(model, images), rtol=1e-4, atol=1e-5)

@@ -15,7 +15,7 @@ from dlas import config
 from dlas.algorithms.integer import requantization
 from dlas.algorithms.layout import physical_shape
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.targets.target import resolve
+from dlas.hardware.targets.resolving import resolve
 from dlas.systems.graph.integer_convolutions import warn_of_wide_weights
 from dlas.systems.program.program import ConvLayer
 
@@ -42,7 +42,7 @@ def test_weights_of_a_bit_too_many_are_told_of(
     cpu: str, limit: int, told: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     workload = replace(integer_grid()[0], weight_limit=limit)
-    target = resolve(config.Target(name="host", cpu=cpu))
+    target = resolve(config.Target(name="host", cpu=cpu)).code
     warn_of_wide_weights([ConvLayer("conv1", workload, "direct_int8", "direct_int8")], target)
     assert ("compression.int8.weight_bits" in caplog.text) == told
 
@@ -101,7 +101,7 @@ def test_scales_become_bias_and_multiplier() -> None:
 def test_float16_kernels_equal_pytorch(algorithm: ModuleType) -> None:
     half = [ConvWorkload(**{**vars(workload), "dtype": "float16"}) for workload in grid()[::4]]
     served = [workload for workload in half if not algorithm.unsupported(workload)]
-    kernels = compiled(algorithm, served, resolve(config.Target(name="host")))
+    kernels = compiled(algorithm, served, resolve(config.Target(name="host")).code)
     random = np.random.default_rng(0)
     for workload in served:
         data, weight, bias, residual = (

@@ -17,7 +17,11 @@ from test_integer_convolution import by_numpy, integer_grid, random_operands
 
 from dlas import config
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.targets.target import Target, misfits, resolve, this_machine, tvm_target
+from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.fitting import misfits
+from dlas.hardware.targets.llvm import tvm_target
+from dlas.hardware.targets.machine import this_machine
+from dlas.hardware.targets.resolving import resolve
 
 ALGORITHMS = [import_module(f"dlas.algorithms.{name}_int8") for name in ("direct", "gemm", "spatial_pack")]
 
@@ -44,15 +48,15 @@ INSTRUCTIONS = [  # triple, CPU, what sums products
 ]
 
 
-def target_of(cpu: str | None) -> Target:
-    target = resolve(config.Target(name="host", cpu=cpu))
+def target_of(cpu: str | None) -> CodeTarget:
+    target = resolve(config.Target(name="host", cpu=cpu)).code
     if missing := misfits(target, this_machine()):
         pytest.skip(missing[0])
     return target
 
 
 def outputs(
-    algorithm: ModuleType, layers: list[tuple[ConvWorkload, dict[str, np.ndarray]]], target: Target
+    algorithm: ModuleType, layers: list[tuple[ConvWorkload, dict[str, np.ndarray]]], target: CodeTarget
 ) -> list[np.ndarray]:
     """NCHW, of kernels built together."""
     built = compiled(algorithm, [workload for workload, _ in layers], target)
@@ -79,7 +83,7 @@ def run(
     return output.numpy()
 
 
-def assert_equal_to_numpy(algorithm: ModuleType, layers: list[ConvWorkload], target: Target) -> None:
+def assert_equal_to_numpy(algorithm: ModuleType, layers: list[ConvWorkload], target: CodeTarget) -> None:
     served = [
         (workload, random_operands(workload)) for workload in layers if not algorithm.unsupported(workload)
     ]
@@ -164,7 +168,7 @@ def test_the_largest_sums_are_exact(algorithm: ModuleType, cpu: str | None) -> N
 
 
 def assembly(algorithm: ModuleType, workload: ConvWorkload, triple: str, cpu: str) -> str:
-    target = resolve(config.Target(name="board", triple=triple, cpu=cpu, cores=1))
+    target = resolve(config.Target(name="board", triple=triple, cpu=cpu, cores=1)).code
     text: str = compiled(algorithm, [workload], target).mod.inspect_source("asm")
     return text
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from dlas import config
-from dlas.hardware.targets.target import resolve
+from dlas.hardware.targets.resolving import resolve
 from dlas.hardware.timing.deployment import run
 from dlas.models.batch_norm import fold_batch_norm
 from dlas.systems.choices.declared import assigned
@@ -64,7 +64,7 @@ def network() -> nn.Module:
 
 def assert_equal_to_pytorch(program: LoweredProgram, network: nn.Module, folder: Path) -> None:
     target = resolve(config.Target(name="host"))
-    build_library(program, {}, target, 3, folder / "model.so")
+    build_library(program, {}, target.code, target.linker, 3, folder / "model.so")
     images = np.random.default_rng(0).standard_normal((3, *IMAGE[1:])).astype("float32")
     with torch.no_grad():
         expected = network(torch.from_numpy(images)).numpy()

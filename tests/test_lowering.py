@@ -11,7 +11,7 @@ from small_networks import IMAGE, Residual
 from torch import nn
 
 from dlas import config
-from dlas.hardware.targets.target import resolve
+from dlas.hardware.targets.resolving import resolve
 from dlas.hardware.timing.deployment import run
 from dlas.models.batch_norm import fold_batch_norm
 from dlas.systems.choices.lowering import lower
@@ -49,7 +49,7 @@ def test_a_layer_that_the_algorithm_cannot_serve_falls_back_and_says_so(network:
 def test_the_library_answers_as_pytorch_does(network: nn.Module, algorithm: str, tmp_path: Path) -> None:
     target = resolve(config.Target(name="host"))
     program.save(lower(fold_batch_norm(network), IMAGE, algorithm), tmp_path)
-    build_library(program.load(tmp_path), {}, target, 3, tmp_path / "model.so")
+    build_library(program.load(tmp_path), {}, target.code, target.linker, 3, tmp_path / "model.so")
     images = np.random.default_rng(0).standard_normal((5, *IMAGE[1:])).astype("float32")
     with torch.no_grad():
         expected = network(torch.from_numpy(images)).numpy()

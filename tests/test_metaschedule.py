@@ -16,7 +16,7 @@ from sampled_schedules import compiled, largest_error
 from test_ansor import SMALL, TASKS, wait_for
 
 from dlas.errors import UserError
-from dlas.hardware.targets import target
+from dlas.hardware.targets import target_file
 from dlas.hardware.targets.target import Target
 from dlas.systems.tuners.common.task import Tuning, TuningTask
 from dlas.systems.tuners.common.tuning_store import TuningStore
@@ -24,10 +24,10 @@ from dlas.systems.tuners.metaschedule import tuner as metaschedule
 
 TUNE = """
 import pathlib, sys
-from dlas.hardware.targets import target
+from dlas.hardware.targets import target_file
 sys.path.append(sys.argv[1])
 from test_metaschedule import TASKS, tune
-tune(TASKS, target.read(pathlib.Path(sys.argv[2])), 40, pathlib.Path(sys.argv[3]))
+tune(TASKS, target_file.read(pathlib.Path(sys.argv[2])), 40, pathlib.Path(sys.argv[3]))
 """
 READ = """
 import json, pathlib, sys
@@ -76,12 +76,12 @@ def test_records_are_tvms_own(log: Path) -> None:
 
 
 def test_the_best_schedules_equal_pytorch_and_are_the_same_again(log: Path, host: Target) -> None:
-    schedules = metaschedule.best_schedules(log, TASKS, host)
+    schedules = metaschedule.best_schedules(log, TASKS, host.code)
     assert not schedules.missing
     functions = [schedules.found[task.key] for task in TASKS]
     for task, function in zip(TASKS, compiled(functions, host), strict=True):
         assert largest_error(function, task.workload, task.algorithm) < 1e-5
-    again = metaschedule.best_schedules(log, TASKS, host)
+    again = metaschedule.best_schedules(log, TASKS, host.code)
     assert [tvm.ir.save_json(again.found[task.key]) for task in TASKS] == [
         tvm.ir.save_json(function) for function in functions
     ]
@@ -95,7 +95,7 @@ def test_a_larger_search_goes_on(log: Path, host: Target, tmp_path: Path) -> Non
 
 
 def test_a_log_of_another_target_is_refused_unless_asked_for(log: Path, host: Target) -> None:
-    other = replace(host, cores=host.cores + 6)
+    other = replace(host.code, cores=host.code.cores + 6)
     with pytest.raises(UserError, match="the tuning log was measured for"):
         metaschedule.best_schedules(log, TASKS, other)
     assert not metaschedule.best_schedules(log, TASKS, other, foreign=True).missing
@@ -108,7 +108,7 @@ def test_a_schedule_that_no_longer_applies_is_told(log: Path, host: Target, tmp_
         record[0][0][0][2][0] = "no_such_block"  # of the first instruction, GetSBlock, the name
     path = tmp_path / "log.json"
     path.write_text("".join(json.dumps(line) + "\n" for line in spoiled))
-    schedules = metaschedule.best_schedules(path, TASKS, host)
+    schedules = metaschedule.best_schedules(path, TASKS, host.code)
     assert schedules.missing[TASKS[0].key].startswith("its schedule no longer applies: ")
     assert schedules.missing[TASKS[1].key] == "no candidate of it was measured with success"
 
@@ -122,7 +122,7 @@ def test_a_truncated_and_a_foreign_log_are_refused(log: Path, host: Target, tmp_
     ):
         path.write_text(content)
         with pytest.raises(UserError, match=f"line {line} of the tuning log is no record of MetaSchedule"):
-            metaschedule.best_schedules(path, TASKS, host)
+            metaschedule.best_schedules(path, TASKS, host.code)
 
 
 @pytest.mark.slow
@@ -133,7 +133,7 @@ def test_a_candidate_that_crashes_is_a_failure_of_its_own(host: Target, tmp_path
     assert tuning.trials == 4
     assert 1 <= tuning.failed < 4
     assert tuning.best.keys() == {TASKS[0].key}
-    assert metaschedule.best_schedules(path, [crashing], host).missing.keys() == {crashing.key}
+    assert metaschedule.best_schedules(path, [crashing], host.code).missing.keys() == {crashing.key}
 
 
 @pytest.mark.slow
@@ -142,7 +142,7 @@ def test_an_interrupted_search_leaves_no_process_and_is_gone_on_with(
     how: signal.Signals, host: Target, tmp_path: Path
 ) -> None:
     path, told = tmp_path / "log.json", tmp_path / "target.json"
-    target.write(host, told)
+    target_file.write(host, told)
     command = [sys.executable, "-c", TUNE, str(Path(__file__).parent), str(told), str(path)]
     asker = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     wait_for(lambda: path.exists() and path.read_text().count("\n") >= 4)

@@ -16,7 +16,7 @@ from dlas import config
 from dlas.bundle import verify
 from dlas.errors import UserError
 from dlas.files import documents
-from dlas.hardware.targets import target
+from dlas.hardware.targets import target_file
 from dlas.hardware.targets.target import Target
 from dlas.models.batch_norm import fold_batch_norm
 from dlas.plugins.registry import ALGORITHMS, TUNERS
@@ -42,7 +42,7 @@ each = pytest.mark.parametrize("name", KEPT_TUNED)
 def made_for() -> Target:
     """What all of them were made for."""
     require_cpu_of_old_bundles()
-    return target.read(SCHEMA1 / "ansor" / "library" / "target.json")
+    return target_file.read(SCHEMA1 / "ansor" / "library" / "target.json")
 
 
 @pytest.fixture

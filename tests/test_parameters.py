@@ -84,7 +84,7 @@ def test_a_winner_is_timed_again_and_that_time_counts(log: Path, host: Target, t
     assert again["seconds"] > again["rule_seconds"] / 100
     slower = [again | {"seconds": 2 * again["rule_seconds"]}]
     copy.write_text("".join(json.dumps(one) + "\n" for one in [told[0], *slower]))
-    assert not parameters.best_schedules(copy, [SPARSE], host).found
+    assert not parameters.best_schedules(copy, [SPARSE], host.code).found
 
 
 def test_a_layer_gets_the_parameters_of_similar_ones_and_one_without_any_is_named(
@@ -103,7 +103,7 @@ def test_a_layer_gets_the_parameters_of_similar_ones_and_one_without_any_is_name
     assert tuning.best.keys() == {similar.key}
     measured = [one["parameters"] for one in lines(tmp_path / systems_tuning.PARAMETERS)]
     assert measured == [of_integer[2]["parameters"], of_integer[1]["parameters"]]
-    schedules = systems_tuning.best_schedules(transfer.__name__, tmp_path, [similar, SPARSE], host)
+    schedules = systems_tuning.best_schedules(transfer.__name__, tmp_path, [similar, SPARSE], host.code)
     assert schedules.missing[SPARSE.key] == "the store has no schedule of a similar layer that fits"
 
 
@@ -122,22 +122,22 @@ def test_the_log_alone_gives_the_fastest_kernel(log: Path, host: Target, tmp_pat
         of_task = [one for one in spoiled if one["task"] == task.key]
         of_task[2]["seconds"] = of_task[2]["rule_seconds"] / 2
     copy.write_text("".join(json.dumps(one) + "\n" for one in spoiled))
-    found = parameters.best_schedules(copy, TASKS, host).found
-    again = parameters.best_schedules(copy, TASKS, host).found
+    found = parameters.best_schedules(copy, TASKS, host.code).found
+    again = parameters.best_schedules(copy, TASKS, host.code).found
     for task in TASKS:
         chosen = [one for one in spoiled if one["task"] == task.key][2]["parameters"]
         algorithm = ALGORITHMS.load(task.algorithm)
-        (offered,) = (one for one in algorithm.parameters(task.workload, host) if asdict(one) == chosen)
-        expected = algorithm.kernel_with(task.workload, host, offered).script()
+        (offered,) = (one for one in algorithm.parameters(task.workload, host.code) if asdict(one) == chosen)
+        expected = algorithm.kernel_with(task.workload, host.code, offered).script()
         assert found[task.key].script() == again[task.key].script() == expected
-        assert expected != algorithm.kernel(task.workload, host).script()
+        assert expected != algorithm.kernel(task.workload, host.code).script()
 
 
 def test_parameters_that_gain_nothing_are_not_taken(log: Path, host: Target, tmp_path: Path) -> None:
     copy = tmp_path / "parameters.json"
     slow = [one | {"seconds": one["rule_seconds"]} for one in lines(log)]
     copy.write_text("".join(json.dumps(one) + "\n" for one in slow))
-    schedules = parameters.best_schedules(copy, TASKS, host)
+    schedules = parameters.best_schedules(copy, TASKS, host.code)
     assert not schedules.found
     assert set(schedules.missing.values()) == {
         "none of 4 other parameters was faster than those of the cost rule"
@@ -149,13 +149,13 @@ def test_parameters_that_no_kernel_takes_are_told(log: Path, host: Target, tmp_p
     one = next(one for one in lines(log) if one["task"] == SPARSE.key)
     strange = one | {"parameters": one["parameters"] | {"vectors": 1000}, "seconds": 1e-9}
     copy.write_text(json.dumps(strange) + "\n")
-    schedules = parameters.best_schedules(copy, TASKS, host)
+    schedules = parameters.best_schedules(copy, TASKS, host.code)
     assert "'vectors': 1000" in schedules.missing[SPARSE.key]
     assert schedules.missing[INTEGER.key] == "no candidate of it was measured with success"
 
 
 def test_a_log_of_another_target_is_refused_unless_asked_for(log: Path, host: Target) -> None:
-    other = replace(host, cores=host.cores + 6)
+    other = replace(host.code, cores=host.code.cores + 6)
     with pytest.raises(UserError, match="the tuning log was measured for"):
         parameters.best_schedules(log, TASKS, other)
     parameters.best_schedules(log, TASKS, other, foreign=True)
@@ -170,7 +170,7 @@ def test_a_line_that_is_no_record_is_named(log: Path, host: Target, tmp_path: Pa
     with pytest.raises(
         UserError, match=f"line {number} of the tuning log is no record of the search over parameters"
     ):
-        parameters.best_schedules(copy, TASKS, host)
+        parameters.best_schedules(copy, TASKS, host.code)
 
 
 def test_what_the_cost_rule_prefers_by_now_is_not_called_tuned(
@@ -178,9 +178,9 @@ def test_what_the_cost_rule_prefers_by_now_is_not_called_tuned(
 ) -> None:
     copy = tmp_path / "parameters.json"
     one = next(one for one in lines(log) if one["task"] == SPARSE.key)
-    rule = asdict(ALGORITHMS.load(SPARSE.algorithm).parameters(SPARSE.workload, host)[0])
+    rule = asdict(ALGORITHMS.load(SPARSE.algorithm).parameters(SPARSE.workload, host.code)[0])
     copy.write_text(json.dumps(one | {"parameters": rule, "seconds": 1e-9}) + "\n")
-    assert not parameters.best_schedules(copy, [SPARSE], host).found
+    assert not parameters.best_schedules(copy, [SPARSE], host.code).found
 
 
 def test_candidates_that_fail_are_recorded(
@@ -203,5 +203,5 @@ def test_a_search_with_nothing_left_to_try_ends(host: Target, tmp_path: Path) ->
     """Of one pixel of one channel there are two kernels, for every CPU: the cost rule's and one other."""
     one_pixel = ConvWorkload(1, 4, 1, 1, 1, (1, 1), bias=True, dtype="int8", output_zero=3)
     only = TuningTask(one_pixel, "gemm_int8")
-    assert len(ALGORITHMS.load(only.algorithm).parameters(one_pixel, host)) == 2
+    assert len(ALGORITHMS.load(only.algorithm).parameters(one_pixel, host.code)) == 2
     assert tune([only], host, 50, tmp_path / "parameters.json").trials == 1

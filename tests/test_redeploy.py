@@ -20,7 +20,7 @@ from dlas.bundle import Bundle
 from dlas.hardware.results import measurement, reference
 from dlas.hardware.results.comparison import Outcome
 from dlas.hardware.results.reference import Reference
-from dlas.hardware.targets import machine, target
+from dlas.hardware.targets import llvm, machine, resolving, target_file
 from dlas.hardware.timing import deployment
 from dlas.hardware.timing.deployment import Yardstick
 from dlas.redeploy import Result, exit_status
@@ -34,9 +34,9 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of a matrix multiplication, measured here."""
     made = Bundle(tmp_path_factory.mktemp("original") / "bundle")
     made.make_folders()
-    host = target.resolve(config.Target(name="host"))
-    target.write(host, made.target)
-    tiny_library.export_matmul(target.tvm_target(host), made.library)
+    host = resolving.resolve(config.Target(name="host"))
+    target_file.write(host, made.target)
+    tiny_library.export_matmul(llvm.tvm_target(host.code), made.library)
     images = tiny_library.images(4)
     reference.write(Reference(images, tiny_library.outputs(images)), made.reference)
     protocol = config.Timing(name="test", runs=40, warmup=1)
@@ -107,14 +107,15 @@ def lose_a_file(root: Path) -> None:
 
 
 def for_another_architecture(root: Path) -> None:
-    arm = target.resolve(config.Target("hikey970", "aarch64-linux-gnu", "cortex-a72", 4))
-    target.write(arm, root / "library/target.json")
+    arm = resolving.resolve(config.Target("hikey970", "aarch64-linux-gnu", "cortex-a72", 4))
+    target_file.write(arm, root / "library/target.json")
     bundle.seal(root, point="ab12", stages={})
 
 
 def for_another_cpu(root: Path) -> None:
-    here = target.read(root / "library/target.json")
-    target.write(replace(here, cpu="futuremont", instruction_sets=("avx4096",)), root / "library/target.json")
+    here = target_file.read(root / "library/target.json")
+    code = replace(here.code, cpu="futuremont", instruction_sets=("avx4096",))
+    target_file.write(replace(here, code=code), root / "library/target.json")
     bundle.seal(root, point="ab12", stages={})
 
 
@@ -210,7 +211,7 @@ def test_a_run_is_fetched_and_the_result_points_at_it(original: Path, tmp_path: 
 
 
 def test_the_stored_protocol_is_repeated_with_its_yardstick_and_cold_runs(copy: Path) -> None:
-    made, host = Bundle(copy), target.read(copy / "library" / "target.json")
+    made, host = Bundle(copy), target_file.read(copy / "library" / "target.json")
     yardstick.build(host, made.yardstick)
     protocol = config.Timing(name="test", runs=10, warmup=1, sessions=2, cold=2, yardstick=True)
     beside = Yardstick(made.yardstick, yardstick.INPUT)
@@ -225,8 +226,8 @@ def test_the_stored_protocol_is_repeated_with_its_yardstick_and_cold_runs(copy: 
 
 
 def test_larger_batches_are_checked_and_timed_again(copy: Path) -> None:
-    made, host = Bundle(copy), target.read(copy / "library" / "target.json")
-    tiny_library.export_matmul(target.tvm_target(host), made.library_of(3), 3)
+    made, host = Bundle(copy), target_file.read(copy / "library" / "target.json")
+    tiny_library.export_matmul(llvm.tvm_target(host.code), made.library_of(3), 3)
     protocol = config.Timing(name="test", runs=20, sessions=2)
     images, larger = tiny_library.images(4), {3: made.library_of(3)}
     found = deployment.measure(made.library, images, host, protocol, larger=larger)
@@ -301,15 +302,15 @@ def test_a_library_is_rebuilt_from_program_and_weights_without_torch(tmp_path: P
     model = nn.Sequential(convolutions, nn.AvgPool2d(32), nn.Flatten(), nn.Linear(8, 10)).eval()
     made = Bundle(tmp_path / "bundle")
     made.make_folders()
-    host = target.resolve(config.Target(name="host"))
-    target.write(host, made.target)
+    host = resolving.resolve(config.Target(name="host"))
+    target_file.write(host, made.target)
     program.save(lowering.lower(model, tiny_library.INPUT_SHAPE, "direct"), made.model)
     choices = {"tuner": "dlas.systems.tuners.none", "opt_level": 3, "kernels": []}
     (made.tuning / "choices.json").write_text(json.dumps(choices))
     images = tiny_library.images(2)
     with torch.no_grad():
         reference.write(Reference(images, model(torch.from_numpy(images)).numpy()), made.reference)
-    other = tiny_library.export_matmul(target.tvm_target(host), made.library)
+    other = tiny_library.export_matmul(llvm.tvm_target(host.code), made.library)
     protocol = config.Timing(name="test", runs=20, warmup=1)
     measurement.write(deployment.measure(other, images, host, protocol), made.timing)
     made.environment.write_text(json.dumps(machine.environment()))
@@ -338,8 +339,8 @@ def test_schedules_of_another_target_are_tried_where_the_library_is_rebuilt(tmp_
     model = nn.Sequential(nn.Conv2d(3, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 10, 32)).eval()
     made = Bundle(tmp_path / "bundle")
     made.make_folders()
-    host = target.resolve(config.Target(name="host"))
-    target.write(host, made.target)
+    host = resolving.resolve(config.Target(name="host"))
+    target_file.write(host, made.target)
     lowered = lowering.lower(model, tiny_library.INPUT_SHAPE, "direct")
     program.save(lowered, made.model)
     first, second = scheduling.kernel_tasks(lowered).items()
@@ -352,7 +353,7 @@ def test_schedules_of_another_target_are_tried_where_the_library_is_rebuilt(tmp_
 
     again = rebuild.rebuilt(made, host, tmp_path / "again")
     assert [(kernel.name, kernel.carried) for kernel in again.kernels] == [(first[0], True)]
-    other = replace(host, name="other", cores=1)
+    other = replace(host, name="other", code=replace(host.code, cores=1))
     elsewhere = rebuild.rebuilt(made, other, tmp_path / "elsewhere")
     (kernel,) = elsewhere.kernels
     assert kernel.name == first[0]

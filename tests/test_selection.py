@@ -12,7 +12,8 @@ import torch
 from torch import nn
 
 from dlas import config
-from dlas.hardware.targets.target import Target, resolve
+from dlas.hardware.targets.resolving import resolve
+from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.deployment import run
 from dlas.systems.choices.lowering import lower
 from dlas.systems.choices.scheduling import choose, kernel_tasks, without_schedule
@@ -40,7 +41,7 @@ def network() -> nn.Module:
 
 
 def scheduled(layer: ConvLayer, host: Target, algorithm: str = "direct") -> object:
-    return kernels.untuned(replace(layer, algorithm=algorithm), host)
+    return kernels.untuned(replace(layer, algorithm=algorithm), host.code)
 
 
 def chosen(
@@ -78,7 +79,7 @@ def test_kernels_that_are_right_and_faster_are_kept(network: nn.Module, host: Ta
     assert missing.reason == "not found"
 
     library = tmp_path / "model.so"
-    build_library(program, tuned, host, 3, library)
+    build_library(program, tuned, host.code, None, 3, library)
     image = np.random.default_rng(1).standard_normal(IMAGE).astype(np.float32)
     with torch.inference_mode():
         expected = network(torch.from_numpy(image)).numpy()

@@ -27,7 +27,8 @@ from dlas.algorithms.sparse.formats import (
 )
 from dlas.algorithms.sparse.views import Views, im2col, row_copies
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.targets.target import Target, tvm_target
+from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.llvm import tvm_target
 
 ALGORITHMS = [import_module(f"dlas.algorithms.{name}_sparse") for name in ("direct", "gemm", "spatial_pack")]
 
@@ -67,7 +68,7 @@ def laid_out(activation: np.ndarray, block: int) -> np.ndarray:
 
 
 def compiled(
-    algorithm: ModuleType, workloads: Sequence[ConvWorkload], target: Target
+    algorithm: ModuleType, workloads: Sequence[ConvWorkload], target: CodeTarget
 ) -> tvm.runtime.Executable:
     functions = {
         workload.key: algorithm.kernel(workload, target).with_attr("global_symbol", workload.key)
@@ -108,7 +109,7 @@ def largest_error(
     return float(np.abs(output.numpy() - expected).max() / max(np.abs(expected).max(), 1e-6))
 
 
-def assert_equal_to_pytorch(algorithm: ModuleType, workloads: list[ConvWorkload], target: Target) -> None:
+def assert_equal_to_pytorch(algorithm: ModuleType, workloads: list[ConvWorkload], target: CodeTarget) -> None:
     kernels = compiled(algorithm, workloads, target)
     errors = {
         (workload.key, sparsity): largest_error(kernels, algorithm, workload, sparsity)

@@ -22,6 +22,9 @@ from dlas.compression import channel_pruning
 from dlas.datasets.dataset import ImageDataset, from_arrays
 from dlas.errors import UserError
 from dlas.files.weights_file import WeightsFile
+from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.placement import Placement
+from dlas.hardware.targets.reach import Reach
 from dlas.hardware.targets.target import Target
 from dlas.models.resnet import resnet20
 from dlas.models.untrained import Architecture, Untrained
@@ -53,9 +56,8 @@ from dlas.systems.tuners.common.tuning_store import TuningStore
 
 PACKAGE = REPOSITORY / "dlas"
 DIRECT, GEMM = "direct", "gemm"
-TARGET = Target(
-    name="a", triple="x86_64-linux-gnu", cpu="haswell", cores=2, vector_bytes=32, vector_registers=16
-)
+CODE = CodeTarget("x86_64-linux-gnu", "haswell", cores=2, vector_bytes=32, vector_registers=16)
+TARGET = Target("a", CODE, Placement(threads=2))
 SHAPE = (3, 32, 32)
 BLANK = np.zeros((4, *SHAPE), np.uint8), np.arange(4)
 IMAGES = from_arrays("blank", 4, BLANK, BLANK, mirrorable=False, statistics=((0.0,) * 3, (1.0,) * 3))
@@ -96,8 +98,8 @@ def stages() -> dict[str, Stage[Any]]:
         Tune(tasks=(TASK,), settings=ANSOR, target=TARGET, measured=MEASURED),
         ChooseKernels(lowered=LOWERED, tuned=TUNED, tuner=ANSOR, target=TARGET, opt_level=3),
         KeepUntuned(lowered=LOWERED),
-        Build(lowered=LOWERED, kernels=None, target=TARGET, opt_level=3),
-        BuildYardstick(target=TARGET),
+        Build(lowered=LOWERED, kernels=None, target=CODE, linker=None, opt_level=3),
+        BuildYardstick(target=CODE, linker=None),
         Deploy(network=NETWORK, library=LIBRARY, dataset=IMAGES, target=TARGET),
     ]
     return {type(stage).__name__: stage for stage in found}
@@ -212,11 +214,11 @@ def test_the_ansor_workers_code_and_environment_count_where_ansor_tunes() -> Non
     [
         ({"linker": "ld.lld"}, ()),
         ({"name": "b"}, ()),
-        ({"reach": "rpc", "rpc": config.Rpc(port=9091)}, ("Deploy",)),
-        ({"affinity": (0,)}, ("LowerFastest", "Tune", "ChooseKernels")),
-        ({"smt": False}, ("LowerFastest", "Tune", "ChooseKernels")),
+        ({"reach": Reach("rpc", port=9091)}, ("Deploy",)),
+        ({"placement": Placement(threads=2, affinity=(0,))}, ("LowerFastest", "Tune", "ChooseKernels")),
+        ({"placement": Placement(threads=2, smt=False)}, ("LowerFastest", "Tune", "ChooseKernels")),
         (
-            {"cpu": "skylake"},
+            {"code": replace(CODE, cpu="skylake")},
             ("LowerFastest", "Tune", "ChooseKernels", "Build", "BuildYardstick", "Deploy"),
         ),
     ],
@@ -227,10 +229,14 @@ def test_of_a_target_counts_what_decides_the_result(
     other = replace(TARGET, **changed)
     found = []
     for name, stage in stages().items():
-        if hasattr(stage, "target"):
+        if isinstance(stage, Build | BuildYardstick):
+            moved = replace(stage, target=other.code, linker=other.linker)
+        elif hasattr(stage, "target"):
             moved = replace(stage, target=other)  # type: ignore[type-var]
-            if inputs_of(moved, content) != inputs_of(stage, content):
-                found.append(name)
+        else:
+            continue
+        if inputs_of(moved, content) != inputs_of(stage, content):
+            found.append(name)
     assert tuple(found) == different
 
 

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,12 @@ from omegaconf import OmegaConf
 from dlas import config
 from dlas.config.merging import merged
 from dlas.errors import UserError
-from dlas.hardware.targets import instruction_sets, machine, target
-from dlas.hardware.targets.target import Machine
+from dlas.hardware.targets import fitting, instruction_sets, llvm, machine, resolving, target_file
+from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.machine import Machine
+from dlas.hardware.targets.placement import Placement
+from dlas.hardware.targets.reach import Reach
+from dlas.hardware.targets.target import Target
 from dlas.systems.compilers.tvm import linking
 
 RASPBERRY_PI_4 = "processor\t: 0\nFeatures\t: fp asimd evtstrm crc32 cpuid\nCPU part\t: 0xd08\n"
@@ -38,8 +42,8 @@ def elf_machine(library: Path) -> int:
     return int.from_bytes(header[18:20], "little")
 
 
-def resolve(**declared: object) -> target.Target:
-    return target.resolve(config.Target(**{"name": "declared", **declared}))
+def resolve(**declared: object) -> Target:
+    return resolving.resolve(config.Target(**{"name": "declared", **declared}))
 
 
 def test_host_is_what_numpy_finds_too() -> None:
@@ -47,9 +51,9 @@ def test_host_is_what_numpy_finds_too() -> None:
     found = np._core._multiarray_umath.__cpu_features__
     widest = {"x86_64": [("AVX512F", 64), ("AVX", 32), ("SSE2", 16)], "aarch64": [("NEON", 16)]}
     expected = next(width for feature, width in widest[platform.machine()] if found[feature])
-    assert host.vector_bytes == expected
-    assert host.cores == target.usable_cores()
-    assert target.misfits(host, target.this_machine()) == ()
+    assert host.code.vector_bytes == expected
+    assert host.code.cores == host.placement.threads == machine.usable_cores()
+    assert fitting.misfits(host.code, machine.this_machine()) == ()
 
 
 @pytest.mark.parametrize(
@@ -67,9 +71,9 @@ def test_host_is_what_numpy_finds_too() -> None:
 def test_vector_registers_are_those_of_the_named_cpu(
     triple: str, cpu: str, vector_bytes: int, vector_registers: int
 ) -> None:
-    resolved = resolve(triple=triple, cpu=cpu, cores=2)
+    resolved = resolve(triple=triple, cpu=cpu, cores=2).code
     assert (resolved.vector_bytes, resolved.vector_registers) == (vector_bytes, vector_registers)
-    made = target.tvm_target(resolved)
+    made = llvm.tvm_target(resolved)
     assert (made.attrs["mtriple"], made.attrs["mcpu"], made.attrs["num-cores"]) == (triple, cpu, 2)
 
 
@@ -98,21 +102,21 @@ def test_what_a_hypervisor_hides_is_not_used(tmp_path: Path, monkeypatch: pytest
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text(f"processor : 0\nflags : fpu {X86_64_V3} hypervisor\n")
     monkeypatch.setattr(instruction_sets, "CPUINFO", cpuinfo)
-    assert resolve().vector_bytes <= 32
-    assert not [name for name in resolve().instruction_sets if name.startswith("avx512")]
+    assert resolve().code.vector_bytes <= 32
+    assert not [name for name in resolve().code.instruction_sets if name.startswith("avx512")]
 
 
 def test_a_library_fits_where_its_instructions_are() -> None:
-    haswell = resolve(triple="x86_64-linux-gnu", cpu="haswell", cores=2)
-    skylake = resolve(triple="x86_64-linux-gnu", cpu="skylake-avx512", cores=2)
+    haswell = resolve(triple="x86_64-linux-gnu", cpu="haswell", cores=2).code
+    skylake = resolve(triple="x86_64-linux-gnu", cpu="skylake-avx512", cores=2).code
     old = Machine("x86_64", "linux", haswell.instruction_sets)
     new = Machine("x86_64", "linux", skylake.instruction_sets)
-    assert target.misfits(haswell, new) == ()
-    (reason,) = target.misfits(skylake, old)
+    assert fitting.misfits(haswell, new) == ()
+    (reason,) = fitting.misfits(skylake, old)
     assert "skylake-avx512" in reason
     assert "avx512f" in reason
     assert "avx2" not in reason.split()
-    (reason,) = target.misfits(skylake, Machine("x86_64", "macos", skylake.instruction_sets))
+    (reason,) = fitting.misfits(skylake, Machine("x86_64", "macos", skylake.instruction_sets))
     assert "linux" in reason
     assert "macos" in reason
 
@@ -120,34 +124,34 @@ def test_a_library_fits_where_its_instructions_are() -> None:
 def test_a_raspberry_pi_4_runs_a_cortex_a72_library_and_no_cortex_a76_one() -> None:
     """The Pi's A72 has no cryptography extension, and needs none for this."""
     pi = Machine("aarch64", "linux", instruction_sets.from_cpuinfo(RASPBERRY_PI_4, "aarch64"))
-    assert target.misfits(resolve(triple="aarch64-linux-gnu", cpu="cortex-a72", cores=4), pi) == ()
-    (reason,) = target.misfits(resolve(triple="aarch64-linux-gnu", cpu="cortex-a76", cores=4), pi)
+    assert fitting.misfits(resolve(triple="aarch64-linux-gnu", cpu="cortex-a72", cores=4).code, pi) == ()
+    (reason,) = fitting.misfits(resolve(triple="aarch64-linux-gnu", cpu="cortex-a76", cores=4).code, pi)
     assert "dotprod" in reason
     assert "fullfp16" in reason
-    (reason,) = target.misfits(resolve(triple="x86_64-linux-gnu", cpu="haswell", cores=4), pi)
+    (reason,) = fitting.misfits(resolve(triple="x86_64-linux-gnu", cpu="haswell", cores=4).code, pi)
     assert "x86_64" in reason
     assert "aarch64" in reason
 
 
 def test_features_are_added_and_taken_away() -> None:
-    plain = resolve(triple="aarch64-linux-gnu", cpu="cortex-a76", cores=2)
-    other = resolve(triple="aarch64-linux-gnu", cpu="cortex-a76", cores=2, features=["+i8mm", "-fullfp16"])
+    a76 = {"triple": "aarch64-linux-gnu", "cpu": "cortex-a76", "cores": 2}
+    plain, other = resolve(**a76).code, resolve(**a76, features=["+i8mm", "-fullfp16"]).code
     assert {*other.instruction_sets} - {*plain.instruction_sets} == {"i8mm"}
     assert {*plain.instruction_sets} - {*other.instruction_sets} == {"fullfp16"}
-    assert list(target.tvm_target(other).attrs["mattr"]) == ["+i8mm", "-fullfp16"]
+    assert list(llvm.tvm_target(other).attrs["mattr"]) == ["+i8mm", "-fullfp16"]
 
 
 def test_a_riscv_board_passes_doubles_in_registers_and_runs_what_its_isa_line_tells(tmp_path: Path) -> None:
-    made = target.resolve(config.declared_target("riscv64"))
+    made = resolving.resolve(config.declared_target("riscv64")).code
     library = tmp_path / "matmul.so"
-    linking.export(tiny_library.compiled_matmul(target.tvm_target(made)), made, library)
+    linking.export(tiny_library.compiled_matmul(llvm.tvm_target(made)), made, None, library)
     flags = int.from_bytes(library.read_bytes()[48:52], "little")
     assert flags & 0x6 == RISCV_DOUBLE_FLOAT_ABI
     for isa, fits in (("rv64imafdc_zicsr_zifencei", True), ("rv64gc", True), ("rv64imac_zba", False)):
         told = instruction_sets.from_cpuinfo(f"processor : 0\nisa : {isa}\nmmu : sv39\n", "riscv64")
-        assert (target.misfits(made, Machine("riscv64", "linux", told)) == ()) == fits
-    vectors = resolve(triple=made.triple, cpu=made.cpu, cores=4, features=[*made.features, "+v"])
-    (reason,) = target.misfits(vectors, Machine("riscv64", "linux", made.instruction_sets))
+        assert (fitting.misfits(made, Machine("riscv64", "linux", told)) == ()) == fits
+    vectors = resolve(triple=made.triple, cpu=made.cpu, cores=4, features=[*made.features, "+v"]).code
+    (reason,) = fitting.misfits(vectors, Machine("riscv64", "linux", made.instruction_sets))
     assert reason.endswith("lacks v")
 
 
@@ -160,20 +164,20 @@ def test_one_hardware_thread_of_each_core(tmp_path: Path, monkeypatch: pytest.Mo
     assert machine.first_threads([0, 1, 2, 3]) == (0, 1)
     assert machine.first_threads([1, 2, 3]) == (1, 2)
     assert machine.first_threads([7, 9]) == (7, 9)
-    assert resolve(affinity=[0, 2], smt=False).cores == 1
+    assert resolve(affinity=[0, 2], smt=False).placement.threads == 1
 
 
 def test_a_target_survives_its_file(tmp_path: Path) -> None:
     made = resolve(triple="aarch64-linux-gnu", cpu="cortex-a72", cores=4)
-    target.write(made, tmp_path / "target.json")
-    assert target.read(tmp_path / "target.json") == made
+    target_file.write(made, tmp_path / "target.json")
+    assert target_file.read(tmp_path / "target.json") == made
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", json.dumps({"name": "x", "surprise": 1})])
 def test_a_file_that_is_no_target_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "target.json").write_text(text)
     with pytest.raises(UserError, match=r"target\.json"):
-        target.read(tmp_path / "target.json")
+        target_file.read(tmp_path / "target.json")
 
 
 @pytest.mark.parametrize("path", DECLARED, ids=lambda path: path.stem)
@@ -181,11 +185,11 @@ def test_every_declared_target_is_linked_for(path: Path, tmp_path: Path) -> None
     declared = declared_in(path)
     if declared.kind == "cuda" and declared.arch is None:
         declared = replace(declared, arch="sm_87")  # a null is the GPU of this machine, which may have none
-    made = target.resolve(declared)
+    made = resolving.resolve(declared)
     assert made.name == path.stem
     library = tmp_path / "matmul.so"
-    linking.export(tiny_library.compiled_matmul(target.tvm_target(made)), made, library)
-    assert elf_machine(library) == ELF_MACHINES[instruction_sets.architecture(made.triple)]
+    linking.export(tiny_library.compiled_matmul(llvm.tvm_target(made.code)), made.code, None, library)
+    assert elf_machine(library) == ELF_MACHINES[instruction_sets.architecture(made.code.triple)]
 
 
 def test_a_missing_linker_is_named_with_what_to_install(
@@ -194,7 +198,7 @@ def test_a_missing_linker_is_named_with_what_to_install(
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(linking, "find_spec", lambda package: None)
     with pytest.raises(UserError) as refusal:
-        linking.link_command(resolve(triple="aarch64-linux-gnu", cpu="cortex-a72", cores=2))
+        linking.link_command(resolve(triple="aarch64-linux-gnu", cpu="cortex-a72", cores=2).code, None)
     assert refusal.value.key == "target.linker"
     assert "binutils-aarch64-linux-gnu" in str(refusal.value)
     assert "dlas[boards]" in str(refusal.value)
@@ -203,7 +207,7 @@ def test_a_missing_linker_is_named_with_what_to_install(
 def test_a_linker_that_is_not_there_is_refused() -> None:
     made = resolve(triple="aarch64-linux-gnu", cpu="cortex-a72", cores=2, linker="no-such-linker --fast")
     with pytest.raises(UserError, match="no-such-linker") as refusal:
-        linking.link_command(made)
+        linking.link_command(made.code, made.linker)
     assert refusal.value.key == "target.linker"
 
 
@@ -243,24 +247,54 @@ def test_an_address_that_cannot_be_is_refused(address: dict, key: str) -> None:
     assert refusal.value.key == key
 
 
+OLDER = {
+    "name": "pi",
+    "triple": "aarch64-linux-gnu",
+    "cpu": "cortex-a72",
+    "cores": 4,
+    "vector_bytes": 16,
+    "vector_registers": 32,
+    "features": [],
+    "instruction_sets": ["neon"],
+}
+"""As version 1 told it, before there were boards."""
+
+BOARD = {
+    "affinity": [0, 1, 2, 3],
+    "smt": False,
+    "emulated": True,
+    "reach": "rpc",
+    "linker": "touch /tmp/me",
+    "rpc": {"host": "10.1.2.3", "port": 4567, "key": "secret"},
+    "kind": "cpu",
+    "arch": "",
+}
+"""And what it told of one."""
+
+
 def test_a_target_of_an_older_bundle_is_read(tmp_path: Path) -> None:
-    made = resolve(triple="aarch64-linux-gnu", cpu="cortex-a72", cores=4)
-    values = asdict(made)
-    for added in ("affinity", "linker", "emulated", "reach", "rpc"):
-        del values[added]
-    (tmp_path / "target.json").write_text(json.dumps(values))
-    assert target.read(tmp_path / "target.json") == made
+    code = CodeTarget("aarch64-linux-gnu", "cortex-a72", 4, 16, 32, instruction_sets=("neon",))
+    (tmp_path / "target.json").write_text(json.dumps(OLDER))
+    assert target_file.read(tmp_path / "target.json") == Target("pi", code, Placement(threads=4))
+    placed = Placement(threads=4, affinity=(0, 1, 2, 3), smt=False, emulated=True)
+    (tmp_path / "target.json").write_text(json.dumps({**OLDER, **BOARD}))
+    assert target_file.read(tmp_path / "target.json") == Target("pi", code, placed, Reach("rpc"))
+    del (second := {"schema": 2, **OLDER, **BOARD})["linker"], second["rpc"]
+    (tmp_path / "target.json").write_text(json.dumps(second))
+    assert target_file.read(tmp_path / "target.json") == Target("pi", code, placed, Reach("rpc"))
 
 
 def test_a_target_in_a_file_has_neither_linker_nor_address(tmp_path: Path) -> None:
     made = resolve(triple="aarch64-linux-gnu", cpu="cortex-a72", cores=4)
-    rpc = config.Rpc("10.1.2.3", 4567, "secret")
-    told = replace(made, linker="touch /tmp/me", reach="rpc", rpc=rpc)
-    (tmp_path / "target.json").write_text(json.dumps(asdict(told)))
-    assert target.read(tmp_path / "target.json") == replace(made, reach="rpc")
-    target.write(told, tmp_path / "target.json")
+    told = replace(made, linker="touch /tmp/me", reach=Reach("rpc", "10.1.2.3", 4567, "secret"))
+    target_file.write(told, tmp_path / "target.json")
+    assert target_file.read(tmp_path / "target.json") == replace(made, reach=Reach("rpc"))
     text = (tmp_path / "target.json").read_text()
     assert not [word for word in ("touch", "10.1.2.3", "4567", "secret") if word in text]
-    (tmp_path / "target.json").write_text(json.dumps({**json.loads(text), "linker": "touch /tmp/me"}))
-    with pytest.raises(UserError, match="it has linker"):
-        target.read(tmp_path / "target.json")
+    for part, name in (({"linker": "touch /tmp/me"}, "linker"), ({"placement": {"pid": 1}}, "placement.pid")):
+        values = json.loads(text)
+        for key, value in part.items():
+            values[key] = {**values[key], **value} if isinstance(value, dict) else value
+        (tmp_path / "target.json").write_text(json.dumps(values))
+        with pytest.raises(UserError, match=f"it has {name}"):
+            target_file.read(tmp_path / "target.json")

@@ -100,12 +100,12 @@ def test_a_layer_gets_its_relatives_schedules_and_one_without_any_is_named(
     log = tmp_path / "log.json"
     tuning = transfer.tune([KNOWN, WIDER, ALONE], host, settings(2), log, store)
     assert (tuning.trials, tuning.failed) == (6 + 2, 0)
-    schedules = transfer.best_schedules(log, [KNOWN, WIDER, ALONE], host)
+    schedules = transfer.best_schedules(log, [KNOWN, WIDER, ALONE], host.code)
     assert schedules.found.keys() == {KNOWN.key, WIDER.key}
     assert schedules.missing == {ALONE.key: "the store has no schedule of a similar layer that fits"}
     (function,) = compiled([schedules.found[WIDER.key]], host)
     assert largest_error(function, WIDER.workload, WIDER.algorithm) < 1e-5
-    assert metaschedule.best_schedules(log, [WIDER], host).found.keys() == {WIDER.key}
+    assert metaschedule.best_schedules(log, [WIDER], host.code).found.keys() == {WIDER.key}
 
     again = transfer.tune([WIDER], host, settings(4), tmp_path / "again.json", store)
     assert again.trials == 2  # it has records of its own by now
@@ -143,7 +143,7 @@ def traces(log: Path) -> list[object]:
 def test_an_empty_store_gives_nothing_and_asks_nobody(host: Target, tmp_path: Path) -> None:
     log = tmp_path / "log.json"
     assert transfer.tune([ALONE], host, settings(2), log, TuningStore(tmp_path / "store")).trials == 0
-    assert transfer.best_schedules(log, [ALONE], host).missing.keys() == {ALONE.key}
+    assert transfer.best_schedules(log, [ALONE], host.code).missing.keys() == {ALONE.key}
 
 
 def test_zero_candidates_are_refused() -> None:

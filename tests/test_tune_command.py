@@ -11,7 +11,7 @@ import pytest
 from test_ansor import TASKS
 
 from dlas import config
-from dlas.hardware.targets import target
+from dlas.hardware.targets import resolving
 from dlas.systems.tuners.common.tuning_store import Shelf, TuningStore
 
 
@@ -21,7 +21,7 @@ def tune(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def shelf(artifacts: Path) -> Shelf:
-    return TuningStore(artifacts / "tuning").shelf("ansor-0.19", target.resolve(config.Target("host")))
+    return TuningStore(artifacts / "tuning").shelf("ansor-0.19", resolving.resolve(config.Target("host")))
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from torch import nn
 from user_options import own_model
 
 from dlas.bundle import Bundle, verify
-from dlas.hardware.targets import target
+from dlas.hardware.targets import target_file
 from dlas.models import checkpoint
 from dlas.systems.choices.scheduling import kernel_tasks
 from dlas.systems.program import program
@@ -101,7 +101,7 @@ def test_the_log_alone_gives_the_same_kernels(bundle: Bundle, artifacts: Path, t
     kernels = tvm.ir.load_json(kept.read_text())
     tasks = kernel_tasks(program.load(bundle.model))
     log = shutil.copy(bundle.tuning / "log.json", tmp_path)
-    schedules = ansor.best_schedules(Path(log), [*tasks.values()], target.read(bundle.target))
+    schedules = ansor.best_schedules(Path(log), [*tasks.values()], target_file.read(bundle.target))
     for variable, kernel in kernels.functions_items():
         name = variable.name_hint
         assert tvm.ir.save_json(schedules.found[tasks[name].key]) == tvm.ir.save_json(kernel)

@@ -61,7 +61,7 @@ def test_each_kernel_is_searched_in_its_own_way(
     assert set(searched) == {tasks[1].key}
 
     tuner = "dlas.systems.tuners.metaschedule"
-    schedules = tuning.best_schedules(tuner, tmp_path, tasks, host)
+    schedules = tuning.best_schedules(tuner, tmp_path, tasks, host.code)
     assert schedules.found.keys() | schedules.missing.keys() == {task.key for task in tasks}
     choices, tuned = scheduling.choose(program, schedules, host, 3, tmp_path)
     assert {choice.kernel for choice in choices if choice.tuned} == tuned.keys()
@@ -84,5 +84,5 @@ def test_no_tuning_measures_nothing(program: LoweredProgram, host: Target, tmp_p
     declared = none.Settings("none", "dlas.systems.tuners.none")
     assert tuning.tune(tasks, host, declared, tmp_path, TuningStore(tmp_path / "store")).trials == 0
     assert not list(tmp_path.iterdir())
-    schedules = tuning.best_schedules(declared.module, tmp_path, tasks, host)
+    schedules = tuning.best_schedules(declared.module, tmp_path, tasks, host.code)
     assert set(schedules.missing.values()) == {"not tuned"}

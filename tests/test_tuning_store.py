@@ -13,7 +13,7 @@ import pytest
 from test_ansor import TASKS, settings
 
 from dlas.errors import UserError
-from dlas.hardware.targets import target
+from dlas.hardware.targets import target_file
 from dlas.hardware.targets.target import Target
 from dlas.systems.tuners.ansor import tuner as ansor
 from dlas.systems.tuners.ansor import worker as ansor_worker
@@ -23,11 +23,12 @@ from dlas.systems.tuners.common.tuning_store import TuningStore
 NEW = TuningTask(replace(TASKS[0].workload, out_channels=8), "direct")
 ADD = """
 import pathlib, sys
-from dlas.hardware.targets import target
+from dlas.hardware.targets import target_file
 from dlas.systems.tuners.common.tuning_store import TuningStore
 sys.path.append(sys.argv[1])
 from test_ansor import TASKS
-shelf = TuningStore(pathlib.Path(sys.argv[2])).shelf("ansor-0.19", target.read(pathlib.Path(sys.argv[3])))
+host = target_file.read(pathlib.Path(sys.argv[3]))
+shelf = TuningStore(pathlib.Path(sys.argv[2])).shelf("ansor-0.19", host)
 for index in range(60):
     shelf.add(TASKS[0], [f"{sys.argv[4]}{index}" + "x" * 5000, f"both{index}"])
 """
@@ -84,7 +85,7 @@ def test_a_network_with_one_new_layer_tunes_that(store: TuningStore, host: Targe
 
 @pytest.mark.usefixtures("nothing_to_measure")
 def test_another_target_finds_nothing(store: TuningStore, host: Target, tmp_path: Path) -> None:
-    more = replace(host, cores=host.cores + 1)
+    more = replace(host, code=replace(host.code, cores=host.code.cores + 1))
     with pytest.raises(UserError, match="no environment"):
         ansor.tune(TASKS, more, settings(4), tmp_path / "log.json", store)
 
@@ -102,7 +103,7 @@ def test_what_is_no_record_is_named(store: TuningStore, host: Target, tmp_path: 
 
 
 def test_two_processes_may_write_at_once(host: Target, tmp_path: Path) -> None:
-    target.write(host, tmp_path / "target.json")
+    target_file.write(host, tmp_path / "target.json")
     tests = Path(__file__).parent
     writers = [
         subprocess.Popen([sys.executable, "-c", ADD, tests, tmp_path, tmp_path / "target.json", name])
@@ -117,7 +118,7 @@ def test_two_processes_may_write_at_once(host: Target, tmp_path: Path) -> None:
 
 def test_a_full_disk_is_told_and_loses_nothing_that_was_there(host: Target, tmp_path: Path) -> None:
     """A limit on a file's size cuts a write off as a full disk does."""
-    target.write(host, tmp_path / "target.json")
+    target_file.write(host, tmp_path / "target.json")
     shelf = TuningStore(tmp_path).shelf("ansor-0.19", host)
     shelf.add(TASKS[0], ["first"])
     limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))\n{ADD}"

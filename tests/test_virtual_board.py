@@ -29,7 +29,7 @@ from dlas import config, datasets
 from dlas.algorithms.workload import ConvWorkload
 from dlas.bundle import Bundle
 from dlas.errors import UserError
-from dlas.hardware.targets import target
+from dlas.hardware.targets import llvm, resolving
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import deployment
 from dlas.hardware.timing.single_kernels import KernelPair, compare_kernels
@@ -67,7 +67,7 @@ def port() -> Iterator[int]:
 @pytest.fixture(scope="module")
 def board(port: int) -> Target:
     declared = config.declared_target("aarch64_virtual")
-    return target.resolve(replace(declared, rpc=replace(declared.rpc, port=port)))
+    return resolving.resolve(replace(declared, rpc=replace(declared.rpc, port=port)))
 
 
 @pytest.fixture(scope="module")
@@ -187,20 +187,25 @@ def test_ansor_measures_its_candidates_there_and_the_fastest_is_right(board: Tar
     records = [json.loads(line) for line in log.read_text().splitlines()]
     assert ["aarch64" in record["i"][0][1] for record in records] == [True] * 3
 
-    functions = {"plain": definition(task), "tuned": ansor.best_schedules(log, [task], board).found[task.key]}
+    functions = {
+        "plain": definition(task),
+        "tuned": ansor.best_schedules(log, [task], board.code).found[task.key],
+    }
     module = tvm.IRModule(
         {name: function.with_attr("global_symbol", name) for name, function in functions.items()}
     )
-    library = boards.exported(tvm.compile(module, target.tvm_target(board)), board, tmp_path / "kernels.so")
+    library = boards.exported(
+        tvm.compile(module, llvm.tvm_target(board.code)), board, tmp_path / "kernels.so"
+    )
     weight = np.random.default_rng(0).standard_normal(task.workload.weight_shape, np.float32)
     pair = KernelPair("plain", "tuned", arguments(task.workload, task.algorithm, weight))
     assert compare_kernels(library, [pair], board)[0].relative_error < 1e-5
 
 
 def test_code_for_a_cpu_that_the_board_has_not_is_refused(board: Target, tmp_path: Path) -> None:
-    newer = target.resolve(config.Target("pi5", "aarch64-linux-gnu", "cortex-a76", 2))
-    newer = replace(newer, reach=board.reach, rpc=board.rpc, emulated=True)
-    executable = tiny_library.compiled_matmul(target.tvm_target(newer))
+    newer = resolving.resolve(config.Target("pi5", "aarch64-linux-gnu", "cortex-a76", 2))
+    newer = replace(newer, reach=board.reach, placement=board.placement)
+    executable = tiny_library.compiled_matmul(llvm.tvm_target(newer.code))
     library = boards.exported(executable, newer, tmp_path / "matmul.so")
     with pytest.raises(UserError, match="dotprod") as refusal:
         deployment.run(library, tiny_library.images(1), newer)
@@ -208,10 +213,10 @@ def test_code_for_a_cpu_that_the_board_has_not_is_refused(board: Target, tmp_pat
 
 
 def test_a_crash_there_is_named_and_costs_nothing_else(board: Target, tmp_path: Path) -> None:
-    crashing = tiny_library.calling(target.tvm_target(board), "abort")
+    crashing = tiny_library.calling(llvm.tvm_target(board.code), "abort")
     with pytest.raises(UserError, match="SIGABRT"):
         deployment.run(boards.exported(crashing, board, tmp_path / "abort.so"), tiny_library.images(1), board)
-    working = tiny_library.compiled_matmul(target.tvm_target(board))
+    working = tiny_library.compiled_matmul(llvm.tvm_target(board.code))
     images = tiny_library.images(2)
     answers = deployment.run(boards.exported(working, board, tmp_path / "matmul.so"), images, board)
     np.testing.assert_allclose(answers, tiny_library.outputs(images), rtol=1e-4, atol=1e-5)

@@ -16,7 +16,8 @@ from test_algorithms import REGISTERS, compiled, grid, largest_error, third_of_t
 from dlas import config
 from dlas.algorithms.activation import RELU6_LIMIT
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.targets.target import Target, resolve
+from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.resolving import resolve
 
 LARGEST_ERROR = {"winograd_f2": 1e-5, "winograd_f4": 1e-4}
 """In float32, of the largest output."""
@@ -47,7 +48,7 @@ def as_served(workload: ConvWorkload, channels: int = 1) -> ConvWorkload:
     )
 
 
-def assert_equal_to_pytorch(name: str, layers: list[ConvWorkload], target: Target) -> None:
+def assert_equal_to_pytorch(name: str, layers: list[ConvWorkload], target: CodeTarget) -> None:
     built = compiled(algorithm(name), layers, target)
     errors = {layer: largest_error(built, algorithm(name), layer) for layer in layers}
     wrong = {layer.key: error for layer, error in errors.items() if not error < allowed(name, layer)}
@@ -64,7 +65,7 @@ def allowed(name: str, layer: ConvWorkload) -> float:
 @by_name
 def test_kernels_of_the_grid_equal_pytorch(name: str) -> None:
     layers = [as_served(workload) for workload in grid()[::4]]
-    assert_equal_to_pytorch(name, [*layers, DEEP], resolve(config.Target(name="host")))
+    assert_equal_to_pytorch(name, [*layers, DEEP], resolve(config.Target(name="host")).code)
 
 
 @pytest.mark.slow
@@ -94,7 +95,7 @@ def test_random_layers_equal_pytorch(
 @by_name
 def test_float16_sums_in_float32(name: str) -> None:
     layer = replace(DEEP, dtype="float16")
-    built = compiled(algorithm(name), [layer], resolve(config.Target(name="host")))
+    built = compiled(algorithm(name), [layer], resolve(config.Target(name="host")).code)
     assert largest_error(built, algorithm(name), layer) < FLOAT16_ERROR
 
 

@@ -6,7 +6,7 @@ import tvm
 
 from dlas.algorithms import direct
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.targets.target import Target
+from dlas.hardware.targets.code_target import CodeTarget
 
 unsupported, layouts, pack_weight, compute = (
     direct.unsupported,
@@ -16,5 +16,5 @@ unsupported, layouts, pack_weight, compute = (
 )
 
 
-def schedule(sch: tvm.s_tir.Schedule, workload: ConvWorkload, target: Target) -> None:
+def schedule(sch: tvm.s_tir.Schedule, workload: ConvWorkload, target: CodeTarget) -> None:
     pass

@@ -23,7 +23,7 @@ from dlas.algorithms.workload import ConvWorkload
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule
 
-    from dlas.hardware.targets.target import Target
+    from dlas.hardware.targets.code_target import CodeTarget
 
 
 def unsupported(workload: ConvWorkload) -> str:
@@ -73,7 +73,7 @@ def compute(workload: ConvWorkload) -> list[te.Tensor]:
     return with_epilogue(workload, [data, weight], convolved)
 
 
-def schedule(sch: Schedule, workload: ConvWorkload, target: Target) -> None:
+def schedule(sch: Schedule, workload: ConvWorkload, target: CodeTarget) -> None:
     """Sum a tile of pixels by blocks of channels in registers, then store it; tiles run in parallel."""
     sums = packed_sums(workload)
     tile = register_tile(sums, target)

@@ -13,7 +13,7 @@ from dlas.algorithms.dense.tiling import largest_divisor
 from dlas.algorithms.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.target import Target
+    from dlas.hardware.targets.code_target import CodeTarget
 
 ENOUGH_THREADS = 8192
 """Eight blocks of threads for each of the eight multiprocessors of a small GPU: fewer leave it waiting for
@@ -37,7 +37,7 @@ class ThreadTile:
     columns: int
 
 
-def schedule(function: tvm.tirx.PrimFunc, workload: ConvWorkload, target: Target) -> tvm.tirx.PrimFunc:
+def schedule(function: tvm.tirx.PrimFunc, workload: ConvWorkload, target: CodeTarget) -> tvm.tirx.PrimFunc:
     """Threads that lie side by side take pixels that lie side by side, and read the same weights."""
     sch = tvm.s_tir.Schedule(tvm.IRModule({"main": function}))
     if has_padded_stage(workload):

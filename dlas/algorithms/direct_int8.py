@@ -11,7 +11,7 @@ from dlas.algorithms.integer import packing as integer_packing
 from dlas.algorithms.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.target import Target
+    from dlas.hardware.targets.code_target import CodeTarget
 
 
 def unsupported(workload: ConvWorkload) -> str:
@@ -29,7 +29,7 @@ def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray,
     return integer_packing.pack_weight(workload, weight)
 
 
-def kernel(workload: ConvWorkload, target: Target) -> Any:
+def kernel(workload: ConvWorkload, target: CodeTarget) -> Any:
     """The kernel in TensorIR."""
     return kernel_with(workload, target, parameters(workload, target)[0])
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from tvm.s_tir import Schedule
     from tvm.s_tir.schedule import LoopRV
 
-    from dlas.hardware.targets.target import Target
+    from dlas.hardware.targets.code_target import CodeTarget
 
 ROWS_PER_CORE = 2
 """Fewer rows of tiles than this leave cores idle: then blocks of channels share the work too."""
@@ -88,7 +88,7 @@ def compute(workload: ConvWorkload) -> list[te.Tensor]:
     return with_epilogue(workload, [data, weight], convolved)
 
 
-def schedule(sch: Schedule, workload: ConvWorkload, target: Target) -> None:
+def schedule(sch: Schedule, workload: ConvWorkload, target: CodeTarget) -> None:
     """Gather the im2col rows of a row of tiles, multiply them by every block of channels, store the tiles.
 
     Where the plane has too few rows to keep the cores busy, im2col is gathered once, up front, and blocks of

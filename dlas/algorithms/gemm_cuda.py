@@ -10,9 +10,9 @@ from dlas.algorithms.workload import ConvWorkload
 if TYPE_CHECKING:
     import tvm
 
-    from dlas.hardware.targets.target import Target
+    from dlas.hardware.targets.code_target import CodeTarget
 
 
-def schedule(function: tvm.tirx.PrimFunc, workload: ConvWorkload, target: Target) -> tvm.tirx.PrimFunc:
+def schedule(function: tvm.tirx.PrimFunc, workload: ConvWorkload, target: CodeTarget) -> tvm.tirx.PrimFunc:
     """TVM's rule for matrix products. im2col is gathered on the way into shared memory and stored nowhere."""
     return schedule_by_rules(function, target.arch)

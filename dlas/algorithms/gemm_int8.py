@@ -21,7 +21,7 @@ from dlas.algorithms.tir_arrays import each_vector, load, store, tasks
 from dlas.algorithms.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.target import Target
+    from dlas.hardware.targets.code_target import CodeTarget
 
 
 def unsupported(workload: ConvWorkload) -> str:
@@ -40,19 +40,19 @@ def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray,
     return integer_packing.pack_weight(workload, weight)
 
 
-def kernel(workload: ConvWorkload, target: Target) -> Any:
+def kernel(workload: ConvWorkload, target: CodeTarget) -> Any:
     """The kernel in TensorIR."""
     return kernel_with(workload, target, parameters(workload, target)[0])
 
 
-def parameters(workload: ConvWorkload, target: Target) -> tuple[Tile, ...]:
+def parameters(workload: ConvWorkload, target: CodeTarget) -> tuple[Tile, ...]:
     """What a tuner may try, the kernel's own choice first."""
     pixels = workload.out_height * workload.out_width
     words = workload.groups * group_words(workload) * prod(workload.kernel) * pixels
     return tiles(workload, (pixels, 1), words, dot_product(target, workload.weight_limit), target)
 
 
-def kernel_with(workload: ConvWorkload, target: Target, chosen: Tile) -> Any:
+def kernel_with(workload: ConvWorkload, target: CodeTarget, chosen: Tile) -> Any:
     """The kernel in TensorIR with one of its `parameters`."""
     dot = dot_product(target, workload.weight_limit)
     height, width = workload.kernel

@@ -16,7 +16,7 @@ from dlas.algorithms.workload import ConvWorkload
 if TYPE_CHECKING:
     import tvm
 
-    from dlas.hardware.targets.target import Target
+    from dlas.hardware.targets.code_target import CodeTarget
 
 
 def unsupported(workload: ConvWorkload) -> str:
@@ -34,16 +34,16 @@ def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray,
     return pack(im2col(workload), weight)
 
 
-def kernel(workload: ConvWorkload, target: Target) -> tvm.tirx.PrimFunc:
+def kernel(workload: ConvWorkload, target: CodeTarget) -> tvm.tirx.PrimFunc:
     """Of (data, *packed weight, bias?, residual?, output)."""
     return kernel_with(workload, target, tiling(im2col(workload), target))
 
 
-def parameters(workload: ConvWorkload, target: Target) -> tuple[Tiling, ...]:
+def parameters(workload: ConvWorkload, target: CodeTarget) -> tuple[Tiling, ...]:
     """What a tuner may try, the kernel's own choice first."""
     return tilings(im2col(workload), target)
 
 
-def kernel_with(workload: ConvWorkload, target: Target, chosen: Tiling) -> tvm.tirx.PrimFunc:
+def kernel_with(workload: ConvWorkload, target: CodeTarget, chosen: Tiling) -> tvm.tirx.PrimFunc:
     """The kernel with one of its `parameters`."""
     return rows.kernel(im2col(workload), chosen)

@@ -25,7 +25,7 @@ from dlas.algorithms.workload import ConvWorkload
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule
 
-    from dlas.hardware.targets.target import Target
+    from dlas.hardware.targets.code_target import CodeTarget
 
 
 def unsupported(workload: ConvWorkload) -> str:
@@ -62,7 +62,7 @@ def compute(workload: ConvWorkload) -> list[te.Tensor]:
     return _depthwise(workload) if is_depthwise(workload) else _dense(workload)
 
 
-def schedule(sch: Schedule, workload: ConvWorkload, target: Target) -> None:
+def schedule(sch: Schedule, workload: ConvWorkload, target: CodeTarget) -> None:
     """Sum a tile of pixels by blocks of channels in registers, then store it; tiles run in parallel."""
     sums = _sums(workload)
     tile = register_tile(sums, target)

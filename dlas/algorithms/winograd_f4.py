@@ -14,7 +14,7 @@ from dlas.algorithms.workload import ConvWorkload
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule
 
-    from dlas.hardware.targets.target import Target
+    from dlas.hardware.targets.code_target import CodeTarget
 
 __all__ = ["compute", "layouts", "pack_weight", "schedule", "unsupported"]
 
@@ -50,6 +50,6 @@ def compute(workload: ConvWorkload) -> list[te.Tensor]:
     return winograd.compute(TRANSFORM, workload)
 
 
-def schedule(sch: Schedule, workload: ConvWorkload, target: Target) -> None:
+def schedule(sch: Schedule, workload: ConvWorkload, target: CodeTarget) -> None:
     """Chunks of tiles in cache, sums in registers."""
     winograd_schedule.schedule(TRANSFORM, sch, workload, target)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dlas.bundle import Bundle
 from dlas.errors import UserError
-from dlas.hardware.targets import target as targets
+from dlas.hardware.targets import target_file
+from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.target import Target
 from dlas.plugins.registry import ALGORITHMS, TUNERS
 from dlas.systems.choices import record, scheduling
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
     from dlas.systems.program.program import LoweredProgram
-
-CODE = ("triple", "cpu", "cores", "vector_bytes", "vector_registers", "features", "kind", "arch")
-"""Of a target, what decides the code."""
 
 
 @dataclass(frozen=True)
@@ -78,26 +76,26 @@ def rebuilt(
     destination.mkdir(parents=True)
     logs = brought_up_to_date(bundle.tuning, tuning.LOGS, destination / "tuning")
     opt_level = chosen.opt_level
-    made_for = targets.read(bundle.target)
-    if _code(target) == _code(made_for):
-        tuned = _replayed(logs, chosen.tuner, kept, target)
+    made_for = target_file.read(bundle.target)
+    if target.code == made_for.code:
+        tuned = _replayed(logs, chosen.tuner, kept, target.code)
         carried = [Carried(name, carried=True, reason="it was measured for this target") for name in kept]
-    elif target.kind != made_for.kind:
-        reason = f"it is a schedule for a {made_for.kind} target, not for a {target.kind} one"
+    elif target.code.kind != made_for.code.kind:
+        reason = f"it is a schedule for a {made_for.code.kind} target, not for a {target.code.kind} one"
         tuned, carried = {}, [Carried(name, carried=False, reason=reason) for name in kept]
     else:
-        schedules = _schedules(logs, chosen.tuner, kept, target, foreign=True)
+        schedules = _schedules(logs, chosen.tuner, kept, target.code, foreign=True)
         carried, tuned = _tried(lowered, kept, schedules, target, opt_level, destination)
     library = destination / "model.so"
-    build_library(lowered, tuned, target, opt_level, library)
+    build_library(lowered, tuned, target.code, target.linker, opt_level, library)
     larger = {size: destination / bundle.library_of(size).name for size in larger_sizes}
     for size, path in larger.items():
         enlarged = program.load_from_bundle(bundle.program_of(size), bundle.model)
-        build_library(enlarged, {}, target, opt_level, path)
+        build_library(enlarged, {}, target.code, target.linker, opt_level, path)
     beside = bundle.yardstick
-    if _code(target) != _code(made_for) and beside.exists():
+    if target.code != made_for.code and beside.exists():
         beside = destination / "yardstick.so"
-        yardstick.build(target, beside)
+        yardstick.build(target.code, target.linker, beside)
     return Rebuilt(library, larger, beside, target, tuple(carried))
 
 
@@ -111,13 +109,8 @@ def _require_trusted(
             ALGORITHMS.require_trusted(layer.algorithm, trusted)
 
 
-def _code(target: Target) -> dict[str, Any]:
-    values = asdict(target)
-    return {name: values[name] for name in CODE}
-
-
 def _schedules(
-    folder: Path, tuner: str, kept: Mapping[str, TuningTask], target: Target, *, foreign: bool
+    folder: Path, tuner: str, kept: Mapping[str, TuningTask], target: CodeTarget, *, foreign: bool
 ) -> Schedules:
     if not kept:
         return Schedules()
@@ -125,7 +118,7 @@ def _schedules(
 
 
 def _replayed(
-    folder: Path, tuner: str, kept: Mapping[str, TuningTask], target: Target
+    folder: Path, tuner: str, kept: Mapping[str, TuningTask], target: CodeTarget
 ) -> dict[str, PrimFunc]:
     schedules = _schedules(folder, tuner, kept, target, foreign=False)
     for kernel, task in kept.items():

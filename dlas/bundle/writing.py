@@ -14,7 +14,7 @@ from dlas.datasets.dataset import ImageDataset
 from dlas.files import documents
 from dlas.hardware.results import measurement, reference
 from dlas.hardware.results.measurement import Measurement
-from dlas.hardware.targets import machine, target
+from dlas.hardware.targets import machine, target_file
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.single_kernels import KernelTime
 from dlas.models import counting, precision
@@ -95,7 +95,7 @@ def fill(folder: Path, found: Results) -> None:
             shutil.copy(batch.lowered.folder / part, bundle.program_of(batch.size))
     if found.yardstick is not None:
         shutil.copy(found.yardstick.path, bundle.yardstick)
-    target.write(found.target, bundle.target)
+    target_file.write(found.target, bundle.target)
     reference.write(reference.first(found.deployed.reference, REFERENCE_IMAGES), bundle.reference)
     measurement.write(found.timing, bundle.timing)
     write_layers(found.layers, bundle.layers)

@@ -1,6 +1,6 @@
 """Layer 6: what the code is made for, and how it is run, timed and judged there.
 
-target.py           what a declared target means: triple, CPU, cores, vector registers, how it is reached
+target.py           the target: what code is made for, where on the machine it runs, how that is reached
 machine.py          the board as it was found: clock, temperature, load, versions
 deployment.py       a library in a fresh process of its board: its outputs, its latency
 session_process.py  that process on the machine at hand

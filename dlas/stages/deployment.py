@@ -41,7 +41,7 @@ class Deploy(Stage[Deployed]):
     network: Network
     library: Library
     dataset: ImageDataset
-    target: Target = field(metadata=counted_by(parts.code_and_board))
+    target: Target = field(metadata=counted_by(parts.code_and_reach))
     """Not on which of its cores: they decide how fast it answers."""
 
     stage = "deploy"

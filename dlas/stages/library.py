@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlas.stages import parts
-from dlas.stages.stage import Kept, Stage, counted_by
+from dlas.stages.stage import Kept, Stage, counted_by, nothing
 from dlas.systems.compilers.tvm import building
 from dlas.systems.program.kernels import scheduling_modules
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.target import Target
+    from dlas.hardware.targets.code_target import CodeTarget
     from dlas.stages.kernels.chosen import Kernels
     from dlas.stages.program import Lowered
 
@@ -37,8 +36,9 @@ class Build(Stage[Library]):
     lowered: Lowered
     kernels: Kernels | None
     """None for every kernel by its algorithm's own schedule."""
-    target: Target = field(metadata=counted_by(parts.code))
-    """Not where the library will run, nor what links it: neither changes what it computes."""
+    target: CodeTarget
+    linker: str | None = field(metadata=counted_by(nothing))
+    """The command that links it, which does not change what it computes; None looks for one."""
     opt_level: int
 
     stage = "build"
@@ -48,7 +48,9 @@ class Build(Stage[Library]):
 
     def make(self, folder: Path) -> None:
         tuned = {} if self.kernels is None else self.kernels.tuned
-        building.build_library(self.lowered.program, tuned, self.target, self.opt_level, folder / LIBRARY)
+        building.build_library(
+            self.lowered.program, tuned, self.target, self.linker, self.opt_level, folder / LIBRARY
+        )
 
     def read(self, folder: Path) -> Library:
         return Library(folder=folder)

@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlas.stages import parts
-from dlas.stages.stage import Kept, Stage, counted_by
+from dlas.stages.stage import Kept, Stage, counted_by, nothing
 from dlas.systems.compilers.tvm import yardstick
 from dlas.systems.program.kernels import scheduling_modules
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.target import Target
+    from dlas.hardware.targets.code_target import CodeTarget
 
 LIBRARY = "yardstick.so"
 
@@ -32,8 +31,9 @@ class Yardstick(Kept):
 class BuildYardstick(Stage[Yardstick]):
     """That network compiled and linked."""
 
-    target: Target = field(metadata=counted_by(parts.code))
-    """Not where the library will run, nor what links it: neither changes what it computes."""
+    target: CodeTarget
+    linker: str | None = field(metadata=counted_by(nothing))
+    """The command that links it, which does not change what it computes; None looks for one."""
 
     stage = "yardstick"
 
@@ -41,7 +41,7 @@ class BuildYardstick(Stage[Yardstick]):
         return scheduling_modules([yardstick.LAYER], self.target)
 
     def make(self, folder: Path) -> None:
-        yardstick.build(self.target, folder / LIBRARY)
+        yardstick.build(self.target, self.linker, folder / LIBRARY)
 
     def read(self, folder: Path) -> Yardstick:
         return Yardstick(folder=folder)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tvm.s_tir import Schedule
     from tvm.s_tir.schedule import LoopRV
 
-    from dlas.hardware.targets.target import Target
+    from dlas.hardware.targets.code_target import CodeTarget
 
 CACHE_BYTES = 1 << 17
 """Half of the second-level cache of the smallest cores at hand."""
@@ -57,7 +57,7 @@ def compute_at(sch: Schedule, block: str, loop: LoopRV) -> None:
 
 
 def share_out(
-    sch: Schedule, workload: ConvWorkload, target: Target, sums: Sums, tile: Tile, tiles: list[LoopRV]
+    sch: Schedule, workload: ConvWorkload, target: CodeTarget, sums: Sums, tile: Tile, tiles: list[LoopRV]
 ) -> None:
     """Parallelize the loops over the tiles, and the border; where no two tasks read the same channels, the
     border is filled within the tasks, some rows at a time."""
@@ -75,7 +75,7 @@ def share_out(
         parallelize(sch, workload, tile, tiles)
 
 
-def _rows_in_cache(workload: ConvWorkload, target: Target, sums: Sums, tile: Tile) -> int:
+def _rows_in_cache(workload: ConvWorkload, target: CodeTarget, sums: Sums, tile: Tile) -> int:
     """Rows of tiles whose input stays in a core's cache; fewer where the cores would wait for each other."""
     _, left, _, right = workload.padding
     channels = workload.batch * workload.in_channels // sums.planes

@@ -7,7 +7,7 @@ from itertools import product
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.target import Target
+    from dlas.hardware.targets.code_target import CodeTarget
 
 BYTES_PER_VALUE = 4
 
@@ -57,7 +57,7 @@ class Tile:
     """The last tile of a row may have fewer."""
 
 
-def register_tile(sums: Sums, target: Target) -> Tile:
+def register_tile(sums: Sums, target: CodeTarget) -> Tile:
     """The tile of the least cost."""
     vectors = vectors_of(sums.lanes, target)
     sums_at_most = STACK_BYTES // (sums.lanes * BYTES_PER_VALUE)
@@ -72,12 +72,12 @@ def register_tile(sums: Sums, target: Target) -> Tile:
     return min(candidates, key=lambda tile: _cost(sums, tile, target), default=Tile(1, 1, 1))
 
 
-def vectors_of(lanes: int, target: Target) -> int:
+def vectors_of(lanes: int, target: CodeTarget) -> int:
     """The vector registers that `lanes` float32 values take."""
     return -(-lanes * BYTES_PER_VALUE // target.vector_bytes)
 
 
-def _cost(sums: Sums, tile: Tile, target: Target) -> float:
+def _cost(sums: Sums, tile: Tile, target: CodeTarget) -> float:
     """Of all the sums, in the time of one vector's multiply-add.
 
     A step of a tile takes a multiply-add per sum, a load per pixel and one per vector of weights, and no less

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tvm.s_tir import Schedule
     from tvm.s_tir.schedule import LoopRV, SBlockRV
 
-    from dlas.hardware.targets.target import Target
+    from dlas.hardware.targets.code_target import CodeTarget
 
 CHUNK_BYTES = 512 << 10
 """Of transformed inputs, and half as much of products: they should stay in a core's second-level cache."""
@@ -49,7 +49,7 @@ class Tiling:
     shared: bool
 
 
-def tiling(transform: Transform, workload: ConvWorkload, target: Target) -> Tiling:
+def tiling(transform: Transform, workload: ConvWorkload, target: CodeTarget) -> Tiling:
     """The tiling of least estimated time per multiply-add: idle cores, operands loaded, weights streamed."""
     grid, all_blocks = tile_grid(transform, workload), output_blocks(workload)
     vectors = vectors_of(output_lanes(workload), target)
@@ -85,7 +85,7 @@ def tiling(transform: Transform, workload: ConvWorkload, target: Target) -> Tili
     return min((candidate for candidate in candidates if fits(candidate)), key=cost, default=least)
 
 
-def schedule(transform: Transform, sch: Schedule, workload: ConvWorkload, target: Target) -> None:
+def schedule(transform: Transform, sch: Schedule, workload: ConvWorkload, target: CodeTarget) -> None:
     """Transform the inputs of a chunk of tiles; multiply them by some blocks of channels, a point at a time,
     the sums in registers; transform the products tile by tile and store the output."""
     schedule_tiled(transform, sch, workload, tiling(transform, workload, target))

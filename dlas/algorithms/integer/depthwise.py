@@ -19,7 +19,7 @@ from dlas.algorithms.tir_arrays import each_vector, flat, load, store, tasks
 from dlas.algorithms.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.target import Target
+    from dlas.hardware.targets.code_target import CodeTarget
 
 TILE = 8
 """Registers of sums in a tile of a row: enough to hide the latency of one multiply-add, and to leave others
@@ -98,14 +98,14 @@ class _Plane:
         return (y * self.phases + x % self.phases) * run + x // self.phases
 
 
-def row_tiles(workload: ConvWorkload, target: Target) -> tuple[RowTile, ...]:
+def row_tiles(workload: ConvWorkload, target: CodeTarget) -> tuple[RowTile, ...]:
     """What a tuner may try, the cost rule's choice first: tiles of equal size, those next to `TILE` first."""
     vectors = _Plane(workload, column_product(target)).row_vectors
     limits = sorted(range(1, MOST_REGISTERS + 1), key=lambda limit: abs(limit - TILE))
     return tuple(dict.fromkeys(RowTile(-(-vectors // -(-vectors // limit))) for limit in limits))
 
 
-def depthwise(workload: ConvWorkload, target: Target, tile: RowTile) -> Any:
+def depthwise(workload: ConvWorkload, target: CodeTarget, tile: RowTile) -> Any:
     """The kernel; its weights are packed by `integer_packing`."""
     product = column_product(target)
     plane = _Plane(workload, product)

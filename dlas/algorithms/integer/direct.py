@@ -14,10 +14,10 @@ from dlas.algorithms.integer.words import words_of
 from dlas.algorithms.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.target import Target
+    from dlas.hardware.targets.code_target import CodeTarget
 
 
-def parameters(workload: ConvWorkload, target: Target) -> tuple[Tile, ...] | tuple[RowTile, ...]:
+def parameters(workload: ConvWorkload, target: CodeTarget) -> tuple[Tile, ...] | tuple[RowTile, ...]:
     """What a tuner may try, the cost rule's choice first."""
     if is_depthwise(workload):
         return row_tiles(workload, target)
@@ -28,7 +28,7 @@ def parameters(workload: ConvWorkload, target: Target) -> tuple[Tile, ...] | tup
     return tiles(workload, plane, words, dot_product(target, workload.weight_limit), target)
 
 
-def kernel_with(workload: ConvWorkload, target: Target, chosen: Any) -> Any:
+def kernel_with(workload: ConvWorkload, target: CodeTarget, chosen: Any) -> Any:
     """The kernel in TensorIR with one of its `parameters`; it reads the words of its input where they lie."""
     if is_depthwise(workload):
         return depthwise(workload, target, chosen)

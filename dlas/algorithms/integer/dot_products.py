@@ -18,7 +18,7 @@ from dlas.algorithms.workload import INT8_MAX, UINT8_MAX
 from dlas.hardware.targets.instruction_sets import architecture
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.target import Target
+    from dlas.hardware.targets.code_target import CodeTarget
 
 BYTE_BITS = 8
 
@@ -105,7 +105,7 @@ class ColumnProduct:
         return everywhere(T.float32(0) if self.dtype == "float32" else T.int32(0), lanes)
 
 
-def column_product(target: Target) -> ColumnProduct:
+def column_product(target: CodeTarget) -> ColumnProduct:
     """Dot products of four bytes where the target has them; else float32, whose multiply-add has as many
     lanes as one of int32, and is exact: sums stay below 2 ** 24 for kernels of up to 518 elements."""
     dot = dot_product(target, INT8_MAX)
@@ -162,7 +162,7 @@ def _vector(dtype: str, lanes: int) -> str:
     return dtype if lanes == 1 else f"{dtype}x{lanes}"
 
 
-def dot_product(target: Target, weight_limit: int) -> DotProduct:
+def dot_product(target: CodeTarget, weight_limit: int) -> DotProduct:
     """The fewest instructions per product that the target has, for weights within `weight_limit` of 0."""
     has = set(target.instruction_sets).__contains__
     if architecture(target.triple) == "aarch64":
@@ -178,7 +178,7 @@ def dot_product(target: Target, weight_limit: int) -> DotProduct:
     return _byte_pairs(target) if weight_limit <= NARROW_WEIGHTS and has("ssse3") else _int16_pairs(target)
 
 
-def gains_by_narrow_weights(target: Target) -> bool:
+def gains_by_narrow_weights(target: CodeTarget) -> bool:
     """Whether the target has faster instructions for weights of 7 bits than for those of 8."""
     wide, narrow = (dot_product(target, limit).instruction for limit in (INT8_MAX, NARROW_WEIGHTS))
     return narrow != wide
@@ -206,7 +206,7 @@ def _four_bytes(
     )
 
 
-def _int16_pairs(target: Target) -> DotProduct:
+def _int16_pairs(target: CodeTarget) -> DotProduct:
     """Sums of channels 0 and 1, and of channels 2 and 3, apart."""
     vector_bytes = _vector_bytes(target)
     lanes, intrinsic = vector_bytes // (2 * BYTES), PMADDWD[vector_bytes]
@@ -230,7 +230,7 @@ def _int16_pairs(target: Target) -> DotProduct:
     )
 
 
-def _byte_pairs(target: Target) -> DotProduct:
+def _byte_pairs(target: CodeTarget) -> DotProduct:
     """Products of bytes added in pairs in int16, and these in pairs in int32."""
     vector_bytes = _vector_bytes(target)
     lanes, (widening, adding) = vector_bytes // BYTES, (PMADDUBSW[vector_bytes], PMADDWD[vector_bytes])
@@ -244,7 +244,7 @@ def _byte_pairs(target: Target) -> DotProduct:
     return _four_bytes("pmaddubsw", lanes, add, cost=3, temporaries=2)
 
 
-def _vector_bytes(target: Target) -> int:
+def _vector_bytes(target: CodeTarget) -> int:
     """Of a register of integers: AVX and AVX-512F have instructions for wider floats than integers."""
     has = set(target.instruction_sets).__contains__
     if target.vector_bytes == 64 and has("avx512bw"):

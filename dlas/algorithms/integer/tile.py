@@ -12,7 +12,7 @@ from dlas.algorithms.integer.packing import packed_shape, steps
 from dlas.algorithms.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.target import Target
+    from dlas.hardware.targets.code_target import CodeTarget
 
 SHORTEST_STEP = 10
 """Instructions in whose time an addition to a register is done, so that the next one need not wait."""
@@ -37,7 +37,7 @@ class Tile:
 
 
 def tiles(
-    workload: ConvWorkload, plane: tuple[int, int], words: int, dot: DotProduct, target: Target
+    workload: ConvWorkload, plane: tuple[int, int], words: int, dot: DotProduct, target: CodeTarget
 ) -> tuple[Tile, ...]:
     """Those that fit the registers, by the instructions that they take over a plane of (rows, columns) with
     so many `words` of data behind it: the fewest first. Of weights and data, the larger stays with a core.

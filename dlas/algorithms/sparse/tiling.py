@@ -13,7 +13,7 @@ from dlas.algorithms.sparse.formats import summed_together, terms_of_step
 from dlas.algorithms.sparse.views import RUN_VECTORS, Views
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.target import Target
+    from dlas.hardware.targets.code_target import CodeTarget
 
 BYTES_PER_VALUE = 4
 
@@ -86,7 +86,7 @@ class Tiling:
         )
 
 
-def tiling(views: Views, target: Target) -> Tiling:
+def tiling(views: Views, target: CodeTarget) -> Tiling:
     """The fewest vectors that cover a band, in the longest runs; as many tasks as keep every core busy."""
     rows, blocks = summed_together(views.workload)
     lanes = _widest(views, target)
@@ -105,12 +105,12 @@ def tiling(views: Views, target: Target) -> Tiling:
     )
 
 
-def _most_vectors(rows: int, target: Target) -> int:
+def _most_vectors(rows: int, target: CodeTarget) -> int:
     """Of a run whose sums fit the registers: beside them a weight, and the run where several rows read it."""
     return max(1, target.vector_registers - 2 if rows == 1 else (target.vector_registers - 1) // (rows + 1))
 
 
-def tilings(views: Views, target: Target) -> tuple[Tiling, ...]:
+def tilings(views: Views, target: CodeTarget) -> tuple[Tiling, ...]:
     """What a tuner may try: the cost rule's choice, then every other whose sums fit the registers; those
     that differ in what has been seen to gain the most first."""
     rows, blocks = summed_together(views.workload)
@@ -133,16 +133,16 @@ def _changes(chosen: Tiling, other: Tiling) -> tuple[bool, ...]:
     return tuple(getattr(chosen, name) != getattr(other, name) for name in LAST_TO_FIRST)
 
 
-def _widest(views: Views, target: Target) -> int:
+def _widest(views: Views, target: CodeTarget) -> int:
     return min(target.vector_bytes // BYTES_PER_VALUE, 1 << (views.pixels.bit_length() - 1))
 
 
-def _widths(views: Views, target: Target) -> list[int]:
+def _widths(views: Views, target: CodeTarget) -> list[int]:
     widest = _widest(views, target)
     return [widest, widest // 2] if widest > NARROWEST else [widest]
 
 
-def _shares(views: Views, target: Target, blocks: int) -> int:
+def _shares(views: Views, target: CodeTarget, blocks: int) -> int:
     """Those that leave the least to do for the core that does the most; each copies its band anew."""
     workload = views.workload
 

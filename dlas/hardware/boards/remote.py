@@ -25,8 +25,9 @@ from typing import Any, TypeVar
 
 from dlas.errors import UserError
 from dlas.hardware.boards import lock
+from dlas.hardware.targets.fitting import misfits, require_no
 from dlas.hardware.targets.machine import Machine
-from dlas.hardware.targets.target import Target, misfits, require_no
+from dlas.hardware.targets.target import Target
 
 ABOUT, RUN = "dlas.board.about", "dlas.board.run"
 """What the board's side answers to."""
@@ -114,8 +115,8 @@ def session_result(
 
 def name_of(target: Target) -> str:
     """What a person calls the board by."""
-    through = " through the tracker at" if target.reach == "tracker" else " at"
-    return f"{target.name}{through} {target.rpc.host}:{target.rpc.port}"
+    through = " through the tracker at" if target.reach.is_tracker else " at"
+    return f"{target.name}{through} {target.reach.host}:{target.reach.port}"
 
 
 @contextmanager
@@ -123,7 +124,8 @@ def _session(target: Target, seconds: float) -> Iterator[Connection]:
     """A connection that the board ends after `seconds`; processes of this machine have it one at a time."""
     with _turn(target):
         _require_listening(target)
-        session = _requested(target, seconds) if target.reach == "tracker" else _connected(target, seconds)
+        connect = _requested if target.reach.is_tracker else _connected
+        session = connect(target, seconds)
         connection = Connection(session)
         del session
         try:
@@ -134,18 +136,18 @@ def _session(target: Target, seconds: float) -> Iterator[Connection]:
 
 def _turn(target: Target) -> AbstractContextManager[None]:
     """A board behind a tracker is lent by the tracker, to one client at a time."""
-    if target.reach == "tracker":
+    if target.reach.is_tracker:
         return nullcontext()
-    address = re.sub(r"[^\w.-]", "_", f"{target.rpc.host}-{target.rpc.port}")
+    address = re.sub(r"[^\w.-]", "_", f"{target.reach.host}-{target.reach.port}")
     return lock.held(f"board-{address}", name_of(target))
 
 
 def _require_listening(target: Target) -> None:
-    host, port = target.rpc.host, target.rpc.port
+    host, port = target.reach.host, target.reach.port
     try:
         socket.create_connection((host, port), timeout=LISTENING_SECONDS).close()
     except OSError as error:
-        what = "tracker" if target.reach == "tracker" else "board"
+        what = "tracker" if target.reach.is_tracker else "board"
         raise UserError(
             f"no {what} is listening at {host}:{port} ({error.strerror or error})",
             key="target.rpc",
@@ -154,17 +156,18 @@ def _require_listening(target: Target) -> None:
 
 
 def _starting(target: Target) -> str:
-    if target.emulated:
-        return f"Start it: python -m dlas.board start target={target.name} port={target.rpc.port}"
-    if target.reach == "tracker":
-        return f"Start it: python -m tvm.exec.rpc_tracker --host {target.rpc.host} --port {target.rpc.port}"
-    return f"On the board: python -m dlas.board serve port={target.rpc.port} key={target.rpc.key}"
+    where = target.reach
+    if target.placement.emulated:
+        return f"Start it: python -m dlas.board start target={target.name} port={where.port}"
+    if where.is_tracker:
+        return f"Start it: python -m tvm.exec.rpc_tracker --host {where.host} --port {where.port}"
+    return f"On the board: python -m dlas.board serve port={where.port} key={where.key}"
 
 
 def _connected(target: Target, seconds: float) -> Any:
     from tvm import rpc
 
-    where = target.rpc
+    where = target.reach
     return _within(
         BUSY_SECONDS,
         lambda: rpc.connect(where.host, where.port, key=where.key, session_timeout=seconds),
@@ -177,7 +180,7 @@ def _connected(target: Target, seconds: float) -> Any:
 def _requested(target: Target, seconds: float) -> Any:
     from tvm import rpc
 
-    where = target.rpc
+    where = target.reach
     tracker = _within(
         LISTENING_SECONDS, lambda: rpc.connect_tracker(where.host, where.port), target, "does not answer"
     )
@@ -201,14 +204,14 @@ def _requested(target: Target, seconds: float) -> Any:
 def _require_fit(board: Connection, target: Target) -> None:
     if not _answer(target, ANSWER_SECONDS, board.is_board):
         raise UserError(
-            f"what listens at {target.rpc.host}:{target.rpc.port} is no board's side of dlas",
+            f"what listens at {target.reach.host}:{target.reach.port} is no board's side of dlas",
             key="target.rpc",
             remedy=_starting(target),
         )
-    found = json.loads(_answer(target, ANSWER_SECONDS, partial(board.call, ABOUT, target.kind)))
+    found = json.loads(_answer(target, ANSWER_SECONDS, partial(board.call, ABOUT, target.code.kind)))
     extensions = tuple(found["instruction_sets"])
     machine = Machine(found["architecture"], found["system"], extensions, found["gpu"])
-    require_no(misfits(target, machine, "the board"), target, f"the board {name_of(target)}")
+    require_no(misfits(target.code, machine, "the board"), target.code, f"the board {name_of(target)}")
 
 
 def _answer(target: Target, seconds: float, call: Callable[[], Result]) -> Result:
@@ -266,7 +269,7 @@ def _lost(target: Target, failure: Exception) -> UserError:
     said = str(failure).strip()
     if "matches key" in said:
         return UserError(
-            f"the board {name_of(target)} does not answer to the key {target.rpc.key!r}",
+            f"the board {name_of(target)} does not answer to the key {target.reach.key!r}",
             key="target.rpc.key",
             remedy="the key that the board's side was started with",
         )

@@ -79,8 +79,8 @@ def start(folder: Path, target: Target) -> Board:
 
     Raises UserError where it runs already, its port is taken, or what it is made from can't be had.
     """
-    if target.rpc.host not in ("127.0.0.1", "localhost"):
-        raise UserError(f"{target.rpc.host} is not this machine", key="target.rpc.host", remedy="127.0.0.1")
+    if target.reach.host not in ("127.0.0.1", "localhost"):
+        raise UserError(f"{target.reach.host} is not this machine", key="target.rpc.host", remedy="127.0.0.1")
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder.with_suffix(".lock")):
         earlier = running(folder)
@@ -235,7 +235,7 @@ def _run(command: Sequence[str], folder: Path, environment: dict[str, str] | Non
 
 
 def _started(folder: Path, target: Target) -> Board:
-    _write_python(folder, target.cpu)
+    _write_python(folder, target.code.cpu)
     shutil.rmtree(folder / "code", ignore_errors=True)
     source = Path(dlas.__file__).parent
     shutil.copytree(source, folder / "code" / "dlas", ignore=shutil.ignore_patterns("__pycache__"))
@@ -243,7 +243,7 @@ def _started(folder: Path, target: Target) -> Board:
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     ready = scratch / "ready"
-    settings = {"port": target.rpc.port, "key": target.rpc.key, "ready": str(ready)}
+    settings = {"port": target.reach.port, "key": target.reach.key, "ready": str(ready)}
     with (folder / LOG).open("w") as told:
         server = subprocess.Popen(
             [str(folder / "python"), "-m", "dlas.hardware.boards.board_server", json.dumps(settings)],
@@ -256,7 +256,7 @@ def _started(folder: Path, target: Target) -> Board:
     try:
         _await(ready, server, folder / LOG)
         created = psutil.Process(server.pid).create_time()
-        where = target.rpc
+        where = target.reach
         board = Board(target.name, where.host, where.port, where.key, server.pid, created)
         (folder / STATE).write_text(json.dumps(asdict(board), indent=1) + "\n")
     except BaseException:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dlas import config
 from dlas.errors import UserError
-from dlas.hardware.targets import target
-from dlas.hardware.targets.target import Address, Target
+from dlas.hardware.targets.fitting import on_board
+from dlas.hardware.targets.reach import Address
+from dlas.hardware.targets.resolving import resolve
+from dlas.hardware.targets.target import Target
 from dlas.printable import printable
 
 
@@ -17,15 +21,24 @@ def board(made_for: Target, name: str | None, address: Address) -> Target:
     and neither is given: what a bundle says of addresses is not used.
     """
     if name is not None:
-        declared = target.resolve(config.declared_target(name))
-        return target.moved(target.on_board(made_for, declared), address)
+        return on_board(made_for, declared_board(name, address))
     require_reached(made_for, address)
-    return target.moved(made_for, address)
+    return moved(made_for, address)
+
+
+def declared_board(name: str, address: Address) -> Target:
+    """The declared target called `name`, its board at another address where one is given."""
+    return moved(resolve(config.declared_target(name)), address)
+
+
+def moved(target: Target, address: Address) -> Target:
+    """The target, its board at another address."""
+    return replace(target, reach=target.reach.moved(address))
 
 
 def require_reached(made_for: Target, address: Address) -> None:
     """UserError where the target's board is elsewhere and `address` does not say where."""
-    if made_for.reach != "local" and address.host is None:
+    if not made_for.reach.is_local and address.host is None:
         raise UserError(
             f"the library was timed on a board elsewhere, {printable(made_for.name)}, and no address in a "
             "bundle is used",

@@ -121,7 +121,7 @@ def _run(
     try:
         results = _session(folder, libraries, order, target)
     except UserError as error:
-        if target.reach == "local":
+        if target.reach.is_local:
             return _Stopped(libraries[int(running.read_text())], error.problem)
         return _Stopped(_guilty(folder, libraries, order, target), error.problem)
     medians = [

@@ -25,7 +25,8 @@ from dlas.hardware.boards import lock, remote
 from dlas.hardware.results import measurement
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.sessions.process import run_session
-from dlas.hardware.targets.target import Target, require_fit
+from dlas.hardware.targets.fitting import require_fit
+from dlas.hardware.targets.target import Target
 
 TIME_LIMIT_SECONDS = 3600.0
 """A process that takes longer hangs: the slowest network here, unscheduled, needs minutes for 150 runs."""
@@ -98,19 +99,19 @@ def measure(
             for size, built in libraries.items():
                 images = np.resize(inputs, (size, *inputs.shape[1:]))
                 found[size].append(session(built, images, order))
-    return measurement.of_sessions(found, beside, protocol, emulated=target.emulated)
+    return measurement.of_sessions(found, beside, protocol, emulated=target.placement.emulated)
 
 
 def exclusive_board(target: Target | None = None) -> AbstractContextManager[None]:
     """One timing at a time on this machine, whoever asks; a board elsewhere sees to that itself."""
-    elsewhere = target is not None and target.reach != "local"
+    elsewhere = target is not None and not target.reach.is_local
     return nullcontext() if elsewhere else lock.held(lock.THIS_MACHINE, "this machine")
 
 
 def require_board(target: Target) -> None:
     """UserError unless the target's board is there and can run what is made for the target."""
-    if target.reach == "local":
-        require_fit(target)
+    if target.reach.is_local:
+        require_fit(target.code)
     else:
         remote.require_board(target)
 
@@ -129,11 +130,12 @@ def session_result(
     Raises UserError as `run` does.
     """
     np.save(folder / "inputs.npy", inputs, allow_pickle=False)
-    order = {**order, "cores": target.cores, "affinity": list(target.affinity), "smt": target.smt}
-    order["device"] = target.kind
-    if target.reach != "local":
+    placement = target.placement
+    order = {**order, "cores": placement.threads, "affinity": list(placement.affinity), "smt": placement.smt}
+    order["device"] = target.code.kind
+    if not target.reach.is_local:
         return remote.session_result(folder, result, target, library, order, time_limit)
-    require_fit(target)
+    require_fit(target.code)
     request = {
         **order,
         "library": os.fspath(library.absolute()),

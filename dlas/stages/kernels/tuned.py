@@ -40,12 +40,12 @@ class ChooseKernels(Stage[Kernels]):
     stage = "kernels"
 
     def named_modules(self) -> Sequence[str]:
-        return [self.tuner.implementation, *scheduling_modules(self.lowered.program.layers, self.target)]
+        return [self.tuner.implementation, *scheduling_modules(self.lowered.program.layers, self.target.code)]
 
     def make(self, folder: Path) -> None:
         program = self.lowered.program
         tasks = list(scheduling.kernel_tasks(program).values())
-        schedules = tuning.best_schedules(self.tuner.registered, self.tuned.folder, tasks, self.target)
+        schedules = tuning.best_schedules(self.tuner.registered, self.tuned.folder, tasks, self.target.code)
         for reason, layers in scheduling.without_schedule(program, schedules).items():
             log.info("no tuned schedule for %s: %s", ", ".join(layers), reason)
         with TemporaryDirectory(prefix="dlas-") as scratch:

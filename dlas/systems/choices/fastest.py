@@ -77,7 +77,8 @@ def choose(
     def built(layers: Sequence[ConvLayer], name: str) -> Path:
         log.info("auto: building the network by %s", name)
         library = scratch / f"{name}.so"
-        build_library(lowered(imported, sites, layers), {}, target, opt_level, library)
+        program = lowered(imported, sites, layers)
+        build_library(program, {}, target.code, target.linker, opt_level, library)
         return library
 
     assignments = _serving_some(

@@ -10,7 +10,8 @@ import tvm
 from tvm import relax, te
 
 from dlas.algorithms.layout import channel_block, physical_shape
-from dlas.hardware.targets.target import Target, tvm_target
+from dlas.hardware.targets.llvm import tvm_target
+from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.single_kernels import KernelArgument, KernelRun, time_kernels
 from dlas.systems.choices.cheapest_mix import Changes, Follower
 from dlas.systems.compilers.tvm import linking
@@ -81,6 +82,8 @@ def _change_costs(shapes: Sequence[Shape], target: Target, scratch: Path) -> dic
     if not runs:
         return {}
     library = scratch / "layout_changes.so"
-    linking.export(tvm.compile(tvm.IRModule(functions), tvm_target(target)), target, library)
+    linking.export(
+        tvm.compile(tvm.IRModule(functions), tvm_target(target.code)), target.code, target.linker, library
+    )
     times = iter(time_kernels(library, runs, target))
     return {shape: Changes(next(times), next(times)) for shape in shapes}

@@ -17,7 +17,8 @@ import numpy as np
 import tvm
 
 from dlas.algorithms.sparse.formats import stored_fraction
-from dlas.hardware.targets.target import Target, tvm_target
+from dlas.hardware.targets.llvm import tvm_target
+from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.race import race
 from dlas.hardware.timing.single_kernels import KernelPair, KernelTime, compare_kernels
 from dlas.systems.compilers.tvm import linking
@@ -100,11 +101,13 @@ def _errors(
         layer = layers[name]
         operands = arguments(layer.workload, layer.algorithm, program.weight(layer))
         pairs.append(KernelPair(f"{name}_untuned", f"{name}_tuned", operands))
-    functions = {f"{name}_untuned": kernels.untuned(layers[name], target) for name in tuned}
+    functions = {f"{name}_untuned": kernels.untuned(layers[name], target.code) for name in tuned}
     functions |= {f"{name}_tuned": function for name, function in tuned.items()}
     named = {name: function.with_attr("global_symbol", name) for name, function in functions.items()}
     library = scratch / "kernels.so"
-    linking.export(tvm.compile(tvm.IRModule(named), tvm_target(target)), target, library)
+    linking.export(
+        tvm.compile(tvm.IRModule(named), tvm_target(target.code)), target.code, target.linker, library
+    )
     compared = compare_kernels(library, pairs, target)
     return {name: comparison.relative_error for name, comparison in zip(tuned, compared, strict=True)}
 
@@ -120,7 +123,7 @@ def _raced(
 
     def built(name: str, used: Mapping[str, tvm.tirx.PrimFunc]) -> Path:
         library = scratch / f"{name}.so"
-        build_library(program, used, target, opt_level, library)
+        build_library(program, used, target.code, target.linker, opt_level, library)
         return library
 
     inputs = _random_input(program)

@@ -13,7 +13,7 @@ from dlas.algorithms.activation import RELU6_LIMIT
 from dlas.algorithms.integer import requantization
 from dlas.algorithms.integer.dot_products import NARROW_WEIGHTS, gains_by_narrow_weights
 from dlas.algorithms.workload import INT8_MAX, UINT8_MAX
-from dlas.hardware.targets.target import Target
+from dlas.hardware.targets.code_target import CodeTarget
 from dlas.systems.graph.epilogues import FusedConv, Uses, is_op
 from dlas.systems.program.program import ConvLayer
 
@@ -95,7 +95,7 @@ def integer_convolution(
     )
 
 
-def warn_of_wide_weights(layers: Sequence[ConvLayer], target: Target) -> None:
+def warn_of_wide_weights(layers: Sequence[ConvLayer], target: CodeTarget) -> None:
     """Where int8 is hardly faster than float32 on the target, as the weights have a bit too many."""
     wide = [
         layer

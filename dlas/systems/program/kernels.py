@@ -9,7 +9,7 @@ import tvm
 from tvm import te
 
 from dlas.errors import UserError
-from dlas.hardware.targets.target import Target
+from dlas.hardware.targets.code_target import CodeTarget
 from dlas.plugins.finding import module_exists
 from dlas.plugins.registry import ALGORITHMS, gpu_schedule
 from dlas.systems.program.program import ConvLayer
@@ -17,7 +17,7 @@ from dlas.systems.program.program import ConvLayer
 OPAQUE = 8
 """TVM's operator pattern for "do not fuse into this": a kernel is scheduled for its own shape."""
 
-ANY_CPU = Target(name="any", triple="", cpu="generic", cores=1, vector_bytes=16, vector_registers=16)
+ANY_CPU = CodeTarget(triple="", cpu="generic", cores=1, vector_bytes=16, vector_registers=16)
 """What a kernel in TensorIR is written for in a program that is not scheduled yet."""
 
 
@@ -31,7 +31,7 @@ def definition(layer: ConvLayer) -> tvm.tirx.PrimFunc:
     return function.with_attrs({"global_symbol": layer.kernel, "op_pattern": OPAQUE})
 
 
-def untuned(layer: ConvLayer, target: Target) -> tvm.tirx.PrimFunc:
+def untuned(layer: ConvLayer, target: CodeTarget) -> tvm.tirx.PrimFunc:
     """The layer's kernel by its algorithm's own schedule; UserError (target) where it has none for a GPU."""
     if target.kind == "cuda":
         return _for_gpu(layer, target)
@@ -43,7 +43,7 @@ def untuned(layer: ConvLayer, target: Target) -> tvm.tirx.PrimFunc:
     return sch.mod["main"]
 
 
-def _for_gpu(layer: ConvLayer, target: Target) -> tvm.tirx.PrimFunc:
+def _for_gpu(layer: ConvLayer, target: CodeTarget) -> tvm.tirx.PrimFunc:
     scheduling, short = gpu_schedule(layer.algorithm), layer.algorithm.rpartition(".")[2]
     if not module_exists(scheduling):
         raise UserError(
@@ -56,7 +56,7 @@ def _for_gpu(layer: ConvLayer, target: Target) -> tvm.tirx.PrimFunc:
     return kernel
 
 
-def scheduling_modules(layers: Iterable[ConvLayer], target: Target) -> list[str]:
+def scheduling_modules(layers: Iterable[ConvLayer], target: CodeTarget) -> list[str]:
     """The modules that the kernels of these layers and their own schedules for the target come from."""
     algorithms = sorted({layer.algorithm for layer in layers})
     gpu = [gpu_schedule(algorithm) for algorithm in algorithms] if target.kind == "cuda" else []

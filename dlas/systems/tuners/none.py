@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlas import config
+from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.target import Target
 from dlas.systems.program.kernel_choice import NOT_TUNED
 from dlas.systems.tuners.common.task import Schedules, Tuning, TuningTask
@@ -26,7 +27,7 @@ def tune(
 
 
 def best_schedules(
-    log: Path, tasks: Sequence[TuningTask], target: Target, *, foreign: bool = False
+    log: Path, tasks: Sequence[TuningTask], target: CodeTarget, *, foreign: bool = False
 ) -> Schedules:
     """None for any task."""
     return Schedules(missing={task.key: NOT_TUNED for task in tasks})

@@ -7,9 +7,11 @@ Records and logs are MetaSchedule's own: each tuner's are of use to the other.
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.target import Target
 from dlas.systems.tuners.common.relatives import relatives_of
 from dlas.systems.tuners.common.search import Searcher, measure_new
@@ -37,14 +39,14 @@ def tune(
         served = [task for task in tasks if task.key in relatives]
         if served:
             asked = {"relatives": relatives, "candidates": settings.candidates}
-            yield from measured(request("transfer", served, target, log, **asked), target)
+            yield from measured(request("transfer", served, log, target=asdict(target), **asked), target)
 
     searcher = Searcher("Transfer", VERSION, read, measure)
     return measure_new(searcher, tasks, target, settings.candidates, log, store)
 
 
 def best_schedules(
-    log: Path, tasks: Sequence[TuningTask], target: Target, *, foreign: bool = False
+    log: Path, tasks: Sequence[TuningTask], target: CodeTarget, *, foreign: bool = False
 ) -> Schedules:
     """As MetaSchedule's; of a task that the log has nothing of, that it had no relative."""
     return without_relatives(metaschedule.best_schedules(log, tasks, target, foreign=foreign), log, read)

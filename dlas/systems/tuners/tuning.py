@@ -14,6 +14,7 @@ from pathlib import Path
 
 from dlas import config
 from dlas.files.documents import Document, Values
+from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.target import Target
 from dlas.plugins.registry import TUNERS
 from dlas.systems.program.kernels import has_parameters
@@ -66,7 +67,7 @@ def tune(
 
 
 def best_schedules(
-    tuner: str, folder: Path, tasks: Sequence[TuningTask], target: Target, *, foreign: bool = False
+    tuner: str, folder: Path, tasks: Sequence[TuningTask], target: CodeTarget, *, foreign: bool = False
 ) -> Schedules:
     """The best kernel of each task that `folder`'s logs hold one for; `tuner` is a name of the registry.
 

@@ -10,7 +10,8 @@ import tvm
 from tvm import relax
 
 from dlas.algorithms.gpu.rules import schedule_by_rules
-from dlas.hardware.targets.target import Target, tvm_target
+from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.llvm import tvm_target
 from dlas.systems.compilers.tvm import cuda_compiler, linking
 from dlas.systems.compilers.tvm.fallback_schedule import schedule_plainly
 from dlas.systems.program import kernels
@@ -20,32 +21,34 @@ from dlas.systems.program.program import LoweredProgram
 def build_library(
     program: LoweredProgram,
     tuned: Mapping[str, tvm.tirx.PrimFunc],
-    target: Target,
+    target: CodeTarget,
+    linker: str | None,
     opt_level: int,
     destination: Path,
 ) -> None:
     """Write the shared library whose `main(input)` is the whole network.
 
     `tuned` holds scheduled kernels by name; every other kernel gets its algorithm's untuned schedule.
+    `linker` is the command to link with; None looks for one.
     Raises UserError where nothing is there to compile or to link it for the target.
     """
-    require_tools(target)
+    require_tools(target, linker)
     module = _bound(scheduled(program, tuned, target), program)
     machine_code = cuda_compiler.embedding(target) if target.kind == "cuda" else nullcontext()
     with machine_code, tvm.transform.PassContext(opt_level=opt_level):
         executable = tvm.compile(module, tvm_target(target), relax_pipeline=_to_virtual_machine())
-    linking.export(executable, target, destination)
+    linking.export(executable, target, linker, destination)
 
 
-def require_tools(target: Target) -> None:
+def require_tools(target: CodeTarget, linker: str | None) -> None:
     """UserError unless what compiles and links for the target is there."""
-    linking.link_command(target)
+    linking.link_command(target, linker)
     if target.kind == "cuda":
         cuda_compiler.require(target)
 
 
 def scheduled(
-    program: LoweredProgram, tuned: Mapping[str, tvm.tirx.PrimFunc], target: Target
+    program: LoweredProgram, tuned: Mapping[str, tvm.tirx.PrimFunc], target: CodeTarget
 ) -> tvm.IRModule:
     """The program with every PrimFunc scheduled: as in `tuned`, else by its own untuned schedule."""
     layers = {layer.kernel: layer for layer in program.layers}
@@ -64,7 +67,7 @@ def scheduled(
     return module
 
 
-def _beside_layers(function: tvm.tirx.PrimFunc, target: Target) -> tvm.tirx.PrimFunc:
+def _beside_layers(function: tvm.tirx.PrimFunc, target: CodeTarget) -> tvm.tirx.PrimFunc:
     """What is not a convolution."""
     return schedule_by_rules(function, target.arch) if target.kind == "cuda" else schedule_plainly(function)
 

@@ -21,7 +21,7 @@ from tvm.target import Target as TvmTarget
 
 from dlas.errors import UserError
 from dlas.hardware.targets import gpu
-from dlas.hardware.targets.target import Target
+from dlas.hardware.targets.code_target import CodeTarget
 
 SOURCE_IS_READY = "tvm_callback_cuda_postproc"
 """TVM's hook for a last change to the CUDA C++."""
@@ -34,7 +34,7 @@ EMPTY_KERNEL = 'extern "C" __global__ void empty() {}'
 INSTALL = "pip install 'dlas[cuda]' brings one, NVRTC; so does NVIDIA's CUDA toolkit, with nvcc on the PATH"
 
 
-def require(target: Target) -> None:
+def require(target: CodeTarget) -> None:
     """UserError unless there is a compiler that knows the target's GPU."""
     try:
         compiled(EMPTY_KERNEL, target.arch)
@@ -47,7 +47,7 @@ def require(target: Target) -> None:
 
 
 @contextmanager
-def embedding(target: Target) -> Iterator[None]:
+def embedding(target: CodeTarget) -> Iterator[None]:
     """While this lasts, what TVM compiles for the target's GPU holds machine code beside its source."""
 
     def with_machine_code(source: str, _: object) -> str:

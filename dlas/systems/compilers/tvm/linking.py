@@ -11,18 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from dlas.errors import UserError
+from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.instruction_sets import architecture
-from dlas.hardware.targets.target import Target, of_this_machine, system
+from dlas.hardware.targets.triples import of_this_machine, system
 
 INSTALL = "pip install 'dlas[boards]' brings one, ziglang's ld.lld; so does Debian's package binutils-{gnu}"
 
 
-def export(executable: Any, target: Target, destination: Path) -> None:
+def export(executable: Any, target: CodeTarget, linker: str | None, destination: Path) -> None:
     """Write the compiled module or VM executable as a shared library that the target can load.
 
     Raises UserError (target.linker) where nothing can link for it: what to install.
     """
-    command = link_command(target)
+    command = link_command(target, linker)
 
     def link(library: str, objects: list[str], **options: Any) -> None:
         done = subprocess.run(
@@ -37,10 +38,10 @@ def export(executable: Any, target: Target, destination: Path) -> None:
     executable.export_library(str(destination), fcompile=link)
 
 
-def link_command(target: Target) -> list[str]:
+def link_command(target: CodeTarget, linker: str | None) -> list[str]:
     """The declared linker, or the first one found that links for the target."""
-    if target.linker is not None:
-        return _declared(target.linker)
+    if linker is not None:
+        return _declared(linker)
     if of_this_machine(target.triple):
         return _of_this_machine()
     if system(target.triple) != "linux":

@@ -1,6 +1,6 @@
 """A small network that is always the same: by its time a board tells of its own pace.
 
-build(target, library); INPUT
+build(target, linker, library); INPUT
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import numpy as np
 from tvm import relax
 
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.targets.target import Target
+from dlas.hardware.targets.code_target import CodeTarget
 from dlas.systems.compilers.tvm.building import build_library
 from dlas.systems.program import kernels
 from dlas.systems.program.program import ConvLayer, LoweredProgram, Parameter
@@ -28,9 +28,9 @@ INPUT = np.zeros(WORKLOAD.input_shape, "float32")
 OPT_LEVEL = 3
 
 
-def build(target: Target, library: Path) -> None:
+def build(target: CodeTarget, linker: str | None, library: Path) -> None:
     """Write its library; UserError where nothing is there to link it for the target."""
-    build_library(_program(), {}, target, OPT_LEVEL, library)
+    build_library(_program(), {}, target, linker, OPT_LEVEL, library)
 
 
 def _program() -> LoweredProgram:

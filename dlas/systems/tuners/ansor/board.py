@@ -15,8 +15,9 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.machine import usable_cores
-from dlas.hardware.targets.target import Target, tvm_target
+from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.candidates import Failed, time_alone
 from dlas.hardware.timing.single_kernels import KernelArgument
 from dlas.systems.compilers.tvm import linking
@@ -67,4 +68,4 @@ def build(text: str, target: Target, library: Path) -> None:
     import tvm
 
     module = tvm.IRModule({"main": carry_over(text)})
-    linking.export(tvm.compile(module, tvm_target(target)), target, library)
+    linking.export(tvm.compile(module, tvm_target(target.code)), target.code, target.linker, library)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.machine import usable_cores
 from dlas.hardware.targets.target import Target
 from dlas.systems.tuners.ansor.carry_over import CannotCarry, carry_over
@@ -92,7 +93,7 @@ def tune(
     def measure(tasks: Sequence[TuningTask], trials: int, log: Path) -> Generator[dict[str, Any], None, None]:
         relatives = relatives_of(tasks, shelf, read, SEEDS)
         asked = {**known, "trials": trials, "relatives": relatives}
-        with closing(_measured(_request("tune", tasks, target, log, **asked), target)) as told:
+        with closing(_measured(_request("tune", tasks, target.code, log, **asked), target)) as told:
             for answer in told:
                 if "refused" in answer:
                     logger.info(answer["refused"])
@@ -104,7 +105,7 @@ def tune(
 
 def _measured(request: dict[str, Any], target: Target) -> Generator[dict[str, Any], None, None]:
     """What the worker tells of its search, its candidates timed here or on the board elsewhere."""
-    if target.reach == "local":
+    if target.reach.is_local:
         with board_on_request(target) as reply:
             yield from answers({**request, "elsewhere": False}, reply)
         return
@@ -123,7 +124,7 @@ def read(line: str) -> Record:
 
 
 def best_schedules(
-    log: Path, tasks: Sequence[TuningTask], target: Target, *, foreign: bool = False
+    log: Path, tasks: Sequence[TuningTask], target: CodeTarget, *, foreign: bool = False
 ) -> Schedules:
     """The fastest schedule of each task in `log`, replayed by the worker and carried into this TVM.
 
@@ -159,7 +160,7 @@ def best_schedules(
 
 
 def _request(
-    command: str, tasks: Sequence[TuningTask], target: Target, log: Path, **more: object
+    command: str, tasks: Sequence[TuningTask], target: CodeTarget, log: Path, **more: object
 ) -> dict[str, Any]:
     listed = [
         {"workload": task.workload.key, "algorithm": task.algorithm, "count": task.count} for task in tasks
@@ -174,7 +175,7 @@ def _request(
     }
 
 
-def target_text(target: Target) -> str:
+def target_text(target: CodeTarget) -> str:
     """The target as TVM 0.19 spells it."""
     features = f" -mattr={','.join(target.features)}" if target.features else ""
     return f"llvm -mtriple={target.triple} -mcpu={target.cpu}{features} -num-cores {target.cores}"

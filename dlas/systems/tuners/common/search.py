@@ -19,7 +19,10 @@ from typing import Any
 
 from dlas import config
 from dlas.errors import UserError
-from dlas.hardware.targets.target import Target, misfits, this_machine
+from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.fitting import misfits
+from dlas.hardware.targets.machine import this_machine
+from dlas.hardware.targets.target import Target
 from dlas.systems.tuners.common import gains
 from dlas.systems.tuners.common.task import LayerTuning, Record, Tuning, TuningTask
 from dlas.systems.tuners.common.tuning_store import Shelf, TuningStore, whole_lines
@@ -132,7 +135,7 @@ def _searched(
     patience: float,
 ) -> Tuning:
     """Measure in the rounds that are left, given what is kept."""
-    if target.reach == "local" and (reasons := misfits(target, this_machine())):
+    if target.reach.is_local and (reasons := misfits(target.code, this_machine())):
         raise UserError(
             f"{searcher.name} measures its candidates on this machine, which does not run them: "
             f"{'; '.join(reasons)}",
@@ -167,7 +170,7 @@ def not_searchable(tasks: Sequence[TuningTask], tuner: str) -> dict[str, str]:
     return {task.key: reason for task in tasks if task not in served}
 
 
-def foreign_log(log: Path, measured_for: str, target: Target) -> UserError:
+def foreign_log(log: Path, measured_for: str, target: CodeTarget) -> UserError:
     """What to tell of a log of schedules that were measured for another target."""
     return UserError(
         f"the tuning log was measured for {measured_for}, not for {target.cpu} ({target.triple}) "

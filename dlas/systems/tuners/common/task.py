@@ -13,7 +13,7 @@ from dlas.plugins.registry import ALGORITHMS
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
-    from dlas.hardware.targets.target import Target
+    from dlas.hardware.targets.code_target import CodeTarget
 
 
 DENSE = 100
@@ -56,7 +56,7 @@ def rounded_density(fraction: float) -> int:
     return max(1, round(DENSE * 2 ** (steps / DENSITIES_PER_OCTAVE)))
 
 
-def computed(task: TuningTask, target: Target) -> PrimFunc:
+def computed(task: TuningTask, target: CodeTarget) -> PrimFunc:
     """What tells the task's kernel from one that is written anew: its definition or, in TensorIR, the kernel
     with the smallest of its parameters, whatever its cost rule prefers."""
     algorithm = ALGORITHMS.load(task.algorithm)

@@ -4,11 +4,12 @@
     <root>/<tuner and its TVM's version>/<target>/<algorithm>-<workload>-<definition>.json
 
 Each file of a shelf holds the records of one task in the tuner's own format, a line each. <target> and
-<definition> are digests: of what decides the code that is generated, and of what the kernel computes, so that
-an algorithm that is written anew starts anew. Files only grow, under a lock: processes may share a store.
+<definition> are digests: of what makes a schedule as fast as it is there, which is what the compiler is told
+and where the code runs; and of what the kernel computes, so that an algorithm that is written anew starts
+anew. Files only grow, under a lock: processes may share a store.
 
 Version 1 had no store.json, and named algorithms by their dotted paths. It is brought up to date when it is
-opened.
+opened. Version 2 had other digests of targets: its records are taken over when their target is asked for.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -33,6 +34,8 @@ from dlas.files import documents
 from dlas.files.documents import Document
 from dlas.files.plain_files import open_plain
 from dlas.hardware.boards import lock
+from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.llvm import compiler_options
 from dlas.hardware.targets.target import Target
 from dlas.printable import printable
 from dlas.systems.tuners.common.old_records import with_lasting_names
@@ -45,7 +48,7 @@ SEPARATOR = "-"
 
 VERSION = "store.json"
 
-STORE = Document("tuning store", version=2, converters=(dict,))
+STORE = Document("tuning store", version=3, converters=(dict, dict))
 
 MEMBER = re.compile(r"\w[\w.-]*/[0-9a-f]+/\w[\w.-]*\.json")
 """Of an exported store: a path as above, which no dots lead out of it."""
@@ -81,9 +84,10 @@ class TuningStore:
         UserError where a newer version wrote the store, or an older one did and it can't be written.
         """
         _bring_up_to_date(self.root)
-        decisive = [target.triple, target.cpu, *target.features, target.cores, *target.affinity]
-        decisive += ["emulated"] * target.emulated + ["no smt"] * (not target.smt)
-        return Shelf(self.root / tuner / _digest(json.dumps(decisive)), target)
+        told = {"compiler": compiler_options(target.code), "placement": asdict(target.placement)}
+        shelf = Shelf(self.root / tuner / _digest(json.dumps(told, sort_keys=True)), target)
+        _take_over(self.root / tuner / _digest_of_version_2(target), shelf.folder)
+        return shelf
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ class Shelf:
 
     def file(self, task: TuningTask) -> Path:
         """Where the records of `task` are."""
-        digest = _computed_digest(replace(task, count=1), self.target)
+        digest = _computed_digest(replace(task, count=1), self.target.code)
         return self.folder / f"{task.key.replace(':', SEPARATOR)}{SEPARATOR}{digest}{SUFFIX}"
 
 
@@ -187,7 +191,8 @@ def _bring_up_to_date(root: Path) -> None:
     version = root / VERSION
     if version.exists():
         documents.read(STORE, version)
-        return
+        if version.read_text() == documents.text(STORE, {}):
+            return
     with _writing(root), FileLock(root / "store.lock"):
         for file in _record_files(root):
             name, records = _up_to_date(file.relative_to(root).as_posix(), file.read_text())
@@ -195,6 +200,20 @@ def _bring_up_to_date(root: Path) -> None:
                 _add(root / name, records)
                 file.unlink()
         documents.write(STORE, version, {})
+
+
+def _take_over(old: Path, new: Path) -> None:
+    """The records of the folder `old`, where there is one, into `new`."""
+    for file in sorted(old.glob(f"*{SUFFIX}")):
+        _add(new / file.name, _records(file))
+        file.unlink(missing_ok=True)  # another process may do the same
+
+
+def _digest_of_version_2(target: Target) -> str:
+    code, placement = target.code, target.placement
+    decisive = [code.triple, code.cpu, *code.features, code.cores, *placement.affinity]
+    decisive += ["emulated"] * placement.emulated + ["no smt"] * (not placement.smt)
+    return _digest(json.dumps(decisive))
 
 
 def _record_files(root: Path) -> list[Path]:
@@ -245,7 +264,7 @@ def _append(file: Path, records: Sequence[str]) -> int:
 
 
 @cache
-def _computed_digest(task: TuningTask, target: Target) -> str:
+def _computed_digest(task: TuningTask, target: CodeTarget) -> str:
     return _digest(computed(task, target).script())
 
 

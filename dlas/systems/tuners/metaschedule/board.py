@@ -23,7 +23,7 @@ from dlas.systems.compilers.tvm import linking
 def exported(module: Any, target: Target) -> str:
     """The path of the compiled candidate's library."""
     library = Path(tempfile.mkdtemp(prefix="candidate-")) / "candidate.so"
-    linking.export(module, target, library)
+    linking.export(module, target.code, target.linker, library)
     return str(library)
 
 

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import tvm
+from pydantic import TypeAdapter
 from tvm.s_tir import meta_schedule as ms
 from tvm.support.popen_pool import PopenPoolExecutor, StatusKind
 
 from dlas.algorithms.workload import ConvWorkload
+from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.instruction_sets import architecture
-from dlas.hardware.targets.target import Target, of_values, tvm_target
+from dlas.hardware.targets.llvm import tvm_target
+from dlas.hardware.targets.target import Target
 from dlas.systems.tuners.common.task import TuningTask, definition
 from dlas.systems.tuners.metaschedule import board, intrinsics
 from dlas.systems.tuners.metaschedule.tuner import FAILED_SECONDS
@@ -61,8 +64,8 @@ class Bench:
         self.target = target
         self.log = log
         self.board = board
-        machine = architecture(target.triple)
-        self.builder = PopenPoolExecutor(target.cores, BUILD_SECONDS, _prepare, (machine,))
+        machine = architecture(target.code.triple)
+        self.builder = PopenPoolExecutor(target.code.cores, BUILD_SECONDS, _prepare, (machine,))
         self.runner = ms.runner.LocalRunner(RUN_SECONDS, ms.runner.EvaluatorConfig(1, 3, REPEAT_MS))
 
     def measure(
@@ -92,7 +95,7 @@ class Bench:
         path, error = artifact
         if path is None:
             return ms.runner.RunnerResult(None, error)
-        if self.target.reach != "local":
+        if not self.target.reach.is_local:
             return board.timed(path, candidate.args_info, self.target)
         (future,) = self.runner.run([ms.runner.RunnerInput(path, "cpu", candidate.args_info)])
         return future.result()
@@ -114,8 +117,15 @@ def tasks(request: Mapping[str, Any]) -> list[TuningTask]:
 
 
 def target(request: Mapping[str, Any]) -> Target:
-    """What it is asked for on; the intrinsics that its schedules may call are there when this returns."""
-    asked = of_values(request["target"])
+    """What is measured on; the intrinsics that its schedules may call are there when this returns."""
+    asked: Target = TypeAdapter(Target).validate_python(request["target"])
+    intrinsics.register(architecture(asked.code.triple))
+    return asked
+
+
+def code(request: Mapping[str, Any]) -> CodeTarget:
+    """What is scheduled for; likewise."""
+    asked: CodeTarget = TypeAdapter(CodeTarget).validate_python(request["code"])
     intrinsics.register(architecture(asked.triple))
     return asked
 
@@ -153,8 +163,8 @@ def _prepare(machine: str) -> None:
 
 def _build(module: tvm.IRModule, target: Target) -> str:
     """The path of the candidate's library; in a process that builds."""
-    built = tvm.driver.build(module, target=tvm_target(target))
-    if target.reach != "local":
+    built = tvm.driver.build(module, target=tvm_target(target.code))
+    if not target.reach.is_local:
         return board.exported(built, target)
     return str(ms.builder.local_builder.default_export(built))
 
@@ -165,5 +175,5 @@ def _record(
     """As MetaSchedule records it: a candidate that failed took 1e10 seconds."""
     times = [float(second) for second in result.run_secs or [10 * FAILED_SECONDS]]
     return ms.database.TuningRecord(
-        candidate.sch.trace, layer.workload, times, tvm_target(target), candidate.args_info
+        candidate.sch.trace, layer.workload, times, tvm_target(target.code), candidate.args_info
     )

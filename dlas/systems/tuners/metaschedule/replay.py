@@ -10,7 +10,7 @@ import tvm
 from tvm.s_tir import Schedule, Trace
 from tvm.s_tir import meta_schedule as ms
 
-from dlas.hardware.targets.target import tvm_target
+from dlas.hardware.targets.llvm import tvm_target
 from dlas.systems.tuners.metaschedule import measuring
 from dlas.systems.tuners.metaschedule.measuring import Report, seconds
 from dlas.systems.tuners.metaschedule.tuner import FAILED_SECONDS
@@ -21,10 +21,9 @@ TRACE, TARGET = 0, 2
 
 def replay(request: Mapping[str, Any], report: Report) -> None:
     """Report each task's fastest schedule in `log` that applies, and what was wrong with faster ones."""
-    target = measuring.target(request)
     tasks = {task.key: task for task in measuring.tasks(request)}
     measured: dict[str, list[Any]] = {key: [] for key in tasks}
-    ours = str(tvm_target(target))
+    ours = str(tvm_target(measuring.code(request)))
     for key, record in measuring.records(Path(request["log"]), tasks):
         measured_for = str(tvm.target.Target(record[TARGET]))
         if measured_for != ours and not request["foreign"]:

@@ -9,7 +9,8 @@ from typing import Any
 
 from tvm.s_tir import meta_schedule as ms
 
-from dlas.hardware.targets.target import Target, tvm_target
+from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.llvm import tvm_target
 from dlas.systems.tuners.common.relatives import SEEDS
 from dlas.systems.tuners.common.task import TuningTask
 from dlas.systems.tuners.metaschedule import measuring
@@ -53,8 +54,10 @@ def tune(request: Mapping[str, Any], report: Report, board: Board) -> None:
     """
     log, target = Path(request["log"]), measuring.target(request)
     trials: int = request["trials"]
-    database, model = ms.database.MemoryDatabase(), _cost_model(target.cores)
-    layers = [_layer(task, target, request, index) for index, task in enumerate(measuring.tasks(request))]
+    database, model = ms.database.MemoryDatabase(), _cost_model(target.code.cores)
+    layers = [
+        _layer(task, target.code, request, index) for index, task in enumerate(measuring.tasks(request))
+    ]
     for layer in layers:
         database.commit_workload(layer.workload.mod)
     _restore(layers, log, database, model)
@@ -95,7 +98,7 @@ def tune(request: Mapping[str, Any], report: Report, board: Board) -> None:
         layer.context.notify_runner_results(candidates, measure(layer, candidates))
 
 
-def _layer(task: TuningTask, target: Target, request: Mapping[str, Any], index: int) -> Layer:
+def _layer(task: TuningTask, target: CodeTarget, request: Mapping[str, Any], index: int) -> Layer:
     workload = measuring.workload_of(task)
     strategy = ms.search_strategy.EvolutionarySearch(
         population_size=request["population"],

@@ -17,7 +17,8 @@ from tvm.s_tir import Schedule
 from tvm.s_tir import meta_schedule as ms
 
 from dlas.algorithms.workload import ConvWorkload
-from dlas.hardware.targets.target import Target, tvm_target
+from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.llvm import tvm_target
 from dlas.systems.tuners.common.task import TuningTask
 from dlas.systems.tuners.common.tiles import adapted_tiles
 from dlas.systems.tuners.metaschedule import measuring
@@ -33,7 +34,7 @@ Relatives = Sequence[tuple[str, str]]
 def transfer(request: Mapping[str, Any], report: Report, board: Board) -> None:
     """Measure each task's adapted relatives; reported layer by layer."""
     target = measuring.target(request)
-    layers = [_layer(task, target) for task in measuring.tasks(request)]
+    layers = [_layer(task, target.code) for task in measuring.tasks(request)]
     bench = Bench(target, Path(request["log"]), board)
     for layer in layers:
         relatives = request["relatives"].get(layer.task.key, [])
@@ -82,7 +83,7 @@ def _applied(record: Any, relative: TuningTask, layer: Layer) -> Schedule | None
     return schedule if fits else None
 
 
-def _layer(task: TuningTask, target: Target) -> Layer:
+def _layer(task: TuningTask, target: CodeTarget) -> Layer:
     workload = measuring.workload_of(task)
     context = ms.TuneContext(
         mod=workload.mod, target=tvm_target(target), space_generator="post-order-apply", task_name=task.key

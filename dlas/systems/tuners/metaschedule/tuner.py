@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import dlas
 from dlas.hardware.no_torch import without_torch
+from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.target import Target
 from dlas.systems.tuners.common import worker_process
 from dlas.systems.tuners.common.board_questions import board_on_request
@@ -65,7 +66,8 @@ def tune(
     def measure(tasks: Sequence[TuningTask], trials: int, log: Path) -> Generator[dict[str, Any], None, None]:
         options = {"population": settings.population, "generations": settings.generations}
         relatives = relatives_of(tasks, shelf, read, SEEDS)
-        asked = request("tune", tasks, target, log, trials=trials, relatives=relatives, **options)
+        told = {"target": asdict(target), "trials": trials, "relatives": relatives}
+        asked = request("tune", tasks, log, **told, **options)
         return measured(asked, target)
 
     searcher = Searcher("MetaSchedule", VERSION, read, measure)
@@ -80,7 +82,7 @@ def read(line: str) -> Record:
 
 
 def best_schedules(
-    log: Path, tasks: Sequence[TuningTask], target: Target, *, foreign: bool = False
+    log: Path, tasks: Sequence[TuningTask], target: CodeTarget, *, foreign: bool = False
 ) -> Schedules:
     """The fastest schedule of each task in `log`, applied anew by the worker.
 
@@ -95,8 +97,8 @@ def best_schedules(
     refused: dict[str, tuple[str, ...]] = {}
     require_records(log, "MetaSchedule", read)
     if tasks and log.exists() and log.stat().st_size:
-        asked = request("replay", tasks, target, log, best=TRIED_AT_MOST, foreign=foreign)
-        with closing(answers(asked)) as schedules:
+        asked = request("replay", tasks, log, code=asdict(target), best=TRIED_AT_MOST, foreign=foreign)
+        with closing(answers(asked, target.cores)) as schedules:
             for schedule in schedules:
                 if "foreign" in schedule:
                     raise foreign_log(log, schedule["foreign"], target)
@@ -113,9 +115,7 @@ def best_schedules(
     return Schedules(found, missing, refused)
 
 
-def request(
-    command: str, tasks: Sequence[TuningTask], target: Target, log: Path, **more: object
-) -> dict[str, Any]:
+def request(command: str, tasks: Sequence[TuningTask], log: Path, **more: object) -> dict[str, Any]:
     """What to ask the worker."""
     return {
         "command": command,
@@ -123,7 +123,6 @@ def request(
             {"workload": task.workload.key, "algorithm": task.algorithm, "count": task.count}
             for task in tasks
         ],
-        "target": asdict(target),
         "log": str(log.resolve()),
         **more,
     }
@@ -132,17 +131,19 @@ def request(
 def measured(request: Mapping[str, Any], target: Target) -> Generator[dict[str, Any], None, None]:
     """What a worker tells of its search; it has the board for itself while it times candidates."""
     with board_on_request(target) as reply:
-        yield from answers(request, reply)
+        yield from answers(request, target.placement.threads, reply)
 
 
-def answers(request: Mapping[str, Any], reply: Reply = no_questions) -> Generator[dict[str, Any], None, None]:
+def answers(
+    request: Mapping[str, Any], threads: int, reply: Reply = no_questions
+) -> Generator[dict[str, Any], None, None]:
     """Ask a worker and yield its answers as they come: see worker_process.ask."""
     packages = [str(Path(dlas.__file__).resolve().parents[1]), *filter(None, sys.path)]
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(packages),
         "PYTHONSAFEPATH": "1",
-        "TVM_NUM_THREADS": str(request["target"]["cores"]),
+        "TVM_NUM_THREADS": str(threads),
     }
     command = [sys.executable, "-m", "dlas.systems.tuners.metaschedule.worker"]
     return worker_process.ask("MetaSchedule", command, without_torch(environment), request, reply)

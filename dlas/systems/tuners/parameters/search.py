@@ -17,7 +17,9 @@ from typing import Any
 import tvm
 
 from dlas.errors import UserError
-from dlas.hardware.targets.target import Target, tvm_target
+from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.llvm import tvm_target
+from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.candidates import TURNS, Failed, Timed, time_candidates
 from dlas.hardware.timing.deployment import exclusive_board
 from dlas.plugins.registry import ALGORITHMS
@@ -46,7 +48,7 @@ FINAL_TURNS = 12
 class Layer:
     """A task's search: what can be tried, what was measured."""
 
-    def __init__(self, task: TuningTask, target: Target, measured: Sequence[Measured]) -> None:
+    def __init__(self, task: TuningTask, target: CodeTarget, measured: Sequence[Measured]) -> None:
         self.task = task
         self.rule, *others = space(task, target)
         self.offered = {_described(other): other for other in others}
@@ -125,7 +127,7 @@ def measure(
 ) -> Generator[dict[str, Any], None, None]:
     """Measure until the log holds `trials` candidates of these tasks or all are done, then time the fastest
     again. Yields how it stands after every round."""
-    layers, per_layer = _layers(tasks, target, log), max(1, trials // len(tasks))
+    layers, per_layer = _layers(tasks, target.code, log), max(1, trials // len(tasks))
     with _Bench(target, log) as bench:
         while (remaining := trials - sum(layer.tried for layer in layers)) > 0:
             ready = [layer for layer in layers if not layer.done]
@@ -144,7 +146,7 @@ def transfer(
 ) -> Generator[dict[str, Any], None, None]:
     """Measure at most so many parameters of each task's `relatives`, lines of a log, the most promising
     first; what is left out is what its algorithm does not offer there. Else as `measure`."""
-    layers = _layers(tasks, target, log)
+    layers = _layers(tasks, target.code, log)
     with _Bench(target, log) as bench:
         for layer in layers:
             theirs = [Measured(**json.loads(line)).candidate for line in relatives[layer.task.key]]
@@ -154,7 +156,7 @@ def transfer(
             yield _standing(layers)
 
 
-def _layers(tasks: Sequence[TuningTask], target: Target, log: Path) -> list[Layer]:
+def _layers(tasks: Sequence[TuningTask], target: CodeTarget, log: Path) -> list[Layer]:
     measured = of_tasks(log, tasks)
     return [Layer(task, target, measured[task.key]) for task in tasks]
 
@@ -165,7 +167,7 @@ class _Bench:
     def __init__(self, target: Target, log: Path) -> None:
         self.target = target
         self.log = log
-        self.builders = Builders(target.cores)
+        self.builders = Builders(target.code.cores)
 
     def __enter__(self) -> _Bench:
         return self
@@ -216,17 +218,19 @@ def _round(
             found = time_candidates(paths[0], libraries, operands, tolerance(task.workload), target, turns)
     timed = iter(found)
     outcomes = [next(timed) if failure is None else failure for failure in failures]
-    return [_record(task, target, one, outcome) for one, outcome in zip(candidates, outcomes, strict=True)]
+    return [
+        _record(task, target.code, one, outcome) for one, outcome in zip(candidates, outcomes, strict=True)
+    ]
 
 
 def build(task: TuningTask, target: Target, chosen: Any, path: Path) -> None:
     """Write the library of one candidate; in a process that builds."""
-    function = ALGORITHMS.load(task.algorithm).kernel_with(task.workload, target, chosen)
+    function = ALGORITHMS.load(task.algorithm).kernel_with(task.workload, target.code, chosen)
     module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
-    linking.export(tvm.compile(module, tvm_target(target)), target, path)
+    linking.export(tvm.compile(module, tvm_target(target.code)), target.code, target.linker, path)
 
 
-def _record(task: TuningTask, target: Target, chosen: Any, outcome: Timed | Failed) -> Measured:
+def _record(task: TuningTask, target: CodeTarget, chosen: Any, outcome: Timed | Failed) -> Measured:
     described, measured_for = asdict(chosen), str(tvm_target(target))
     if isinstance(outcome, Failed):
         return Measured(task.key, measured_for, described, None, None, outcome.reason)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dlas.errors import UserError
-from dlas.hardware.targets.target import Target
+from dlas.hardware.targets.code_target import CodeTarget
 from dlas.plugins.registry import ALGORITHMS
 from dlas.systems.tuners.common.task import TuningTask
 
@@ -50,18 +50,18 @@ def description(parameters: dict[str, Any]) -> str:
     return json.dumps(parameters, sort_keys=True)
 
 
-def space(task: TuningTask, target: Target) -> tuple[Any, ...]:
+def space(task: TuningTask, target: CodeTarget) -> tuple[Any, ...]:
     """What may be tried, the cost rule's choice first."""
     choices: tuple[Any, ...] = ALGORITHMS.load(task.algorithm).parameters(task.workload, target)
     return choices
 
 
-def has_choice(task: TuningTask, target: Target) -> bool:
+def has_choice(task: TuningTask, target: CodeTarget) -> bool:
     """Whether there is anything to try beside the cost rule's choice."""
     return len(space(task, target)) > 1
 
 
-def offered(task: TuningTask, target: Target, described: dict[str, Any]) -> Any | None:
+def offered(task: TuningTask, target: CodeTarget, described: dict[str, Any]) -> Any | None:
     """The parameters that are so described in a log, or None where the algorithm offers none such."""
     return next((one for one in space(task, target) if asdict(one) == described), None)
 

@@ -18,7 +18,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlas.hardware.targets.target import Target, tvm_target
+from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.llvm import tvm_target
+from dlas.hardware.targets.target import Target
 from dlas.plugins.registry import ALGORITHMS
 from dlas.systems.tuners.common.relatives import relatives_of
 from dlas.systems.tuners.common.search import NOT_MEASURED, Searcher, foreign_log, measure_new, search
@@ -41,7 +43,7 @@ def tune(tasks: Sequence[TuningTask], target: Target, trials: int, log: Path, st
 
         return measure(tasks, target, trials, log)
 
-    searcher = Searcher(NAME, version_in_store(), read, measure, lambda task: has_choice(task, target))
+    searcher = Searcher(NAME, version_in_store(), read, measure, lambda task: has_choice(task, target.code))
     return search(searcher, tasks, target, trials, log, store)
 
 
@@ -60,7 +62,7 @@ def transfer(
         served = [task for task in tasks if task.key in relatives]
         return transfer(served, target, relatives, candidates, log)
 
-    searcher = Searcher(NAME, version_in_store(), read, measure, lambda task: has_choice(task, target))
+    searcher = Searcher(NAME, version_in_store(), read, measure, lambda task: has_choice(task, target.code))
     return measure_new(searcher, tasks, target, candidates, log, store)
 
 
@@ -83,7 +85,7 @@ def _read_gain(line: str) -> Record:
 
 
 def best_schedules(
-    log: Path, tasks: Sequence[TuningTask], target: Target, *, foreign: bool = False
+    log: Path, tasks: Sequence[TuningTask], target: CodeTarget, *, foreign: bool = False
 ) -> Schedules:
     """The kernel with the fastest parameters in `log`, of each task for which they gain anything.
 
@@ -117,7 +119,7 @@ def _ranked(measured: Sequence[Measured]) -> list[tuple[float, Measured]]:
 
 
 def _fastest(
-    task: TuningTask, target: Target, ranked: Sequence[Measured]
+    task: TuningTask, target: CodeTarget, ranked: Sequence[Measured]
 ) -> tuple[Any | None, tuple[str, ...]]:
     """The first parameters that the algorithm still offers, None where these are what its cost rule prefers
     by now; and what was wrong with those before."""
@@ -130,7 +132,7 @@ def _fastest(
     return None, tuple(gone)
 
 
-def _reason(task: TuningTask, target: Target, measured: int) -> str:
+def _reason(task: TuningTask, target: CodeTarget, measured: int) -> str:
     if not has_choice(task, target):
         return "its kernel leaves no parameters to choose"
     if not measured:

@@ -1,0 +1,62 @@
+"""Whether a machine can run what is made for a code target."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from dlas.errors import UserError
+from dlas.hardware.targets import gpu
+from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.instruction_sets import architecture
+from dlas.hardware.targets.machine import Machine, this_machine
+from dlas.hardware.targets.target import Target
+from dlas.hardware.targets.triples import system
+
+
+class DoesNotFit(UserError):
+    """The library can't run on its board."""
+
+
+def misfits(target: CodeTarget, found: Machine, what: str = "this machine") -> tuple[str, ...]:
+    """The reasons why a library made for `target` can't run on the machine; none when it can."""
+    if architecture(target.triple) != found.architecture:
+        return (f"it is {architecture(target.triple)} code, and {what} is {found.architecture}",)
+    reasons = []
+    if system(target.triple) != found.system:
+        reasons.append(f"it is made for {system(target.triple)}, and {what} runs {found.system}")
+    missing = [name for name in target.instruction_sets if name not in found.instruction_sets]
+    if missing:
+        reasons.append(f"it is made for {target.cpu}, and {what}'s CPU lacks {', '.join(missing)}")
+    if target.kind == "cuda" and target.arch != found.gpu:
+        there = f"{what}'s GPU is {found.gpu}" if found.gpu else f"{what} has none that CUDA can use"
+        reasons.append(f"it is made for a GPU of {target.arch}, and {there}")
+    return tuple(reasons)
+
+
+def require_fit(target: CodeTarget) -> None:
+    """UserError (target) with every reason unless a library made for `target` runs on this machine."""
+    require_no(misfits(target, this_machine(target.kind)), target, "this machine")
+
+
+def require_no(reasons: tuple[str, ...], target: CodeTarget, machine: str) -> None:
+    """DoesNotFit (target) that tells the reasons, if there are any."""
+    if reasons:
+        there, needed = f"a {target.cpu} ({target.triple})", ""
+        if target.kind == "cuda":
+            there, needed = f"{there} with a GPU of {target.arch}", f" A GPU takes {gpu.NEEDED}."
+        raise DoesNotFit(
+            f"the library does not run on {machine}: {'; '.join(reasons)}",
+            key="target",
+            remedy=f"Run it on {there}, or build it for {machine}.{needed}",
+        )
+
+
+def on_board(made_for: Target, board: Target) -> Target:
+    """The code of `made_for`, placed and reached as the board of another target; UserError (target) where
+    that can't run it."""
+    asked = board.code
+    there = Machine(architecture(asked.triple), system(asked.triple), asked.instruction_sets, asked.arch)
+    on_cpu = made_for.code.kind == "cpu" and asked.kind != "cpu"
+    reasons = (f"it computes on the CPU, and {board.name} is a GPU",) if on_cpu else ()
+    require_no((*reasons, *misfits(made_for.code, there, board.name)), made_for.code, board.name)
+    return replace(made_for, name=board.name, placement=board.placement, reach=board.reach)

@@ -1,0 +1,48 @@
+"""The way to a board: the reader's own, and never taken from a file that somebody else may have written."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, replace
+
+from dlas.errors import UserError
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a board is now; a null is what its target says."""
+
+    host: str | None = None
+    port: int | None = None
+    key: str | None = None
+
+
+@dataclass(frozen=True)
+class Reach:
+    """This machine has no address: there the rest is as it is by default."""
+
+    way: str = "local"
+    """local: this machine; rpc: a board that listens at the address; tracker: any board of `key` there."""
+    host: str = "127.0.0.1"
+    port: int = 9090
+    key: str = ""
+
+    @property
+    def is_local(self) -> bool:
+        """Whether it is this machine."""
+        return self.way == "local"
+
+    @property
+    def is_tracker(self) -> bool:
+        """Whether the address is that of a tracker, which knows where the board is."""
+        return self.way == "tracker"
+
+    def moved(self, address: Address) -> Reach:
+        """The way to the same board at another address; UserError (rpc) where it is this machine."""
+        told = {part: value for part, value in asdict(address).items() if value is not None}
+        if told and self.is_local:
+            raise UserError(
+                "the target is this machine, which has no address",
+                key=f"rpc.{next(iter(told))}",
+                remedy="target=<name> for a board that is reached by rpc, or leave it out",
+            )
+        return replace(self, **told)

@@ -1,0 +1,110 @@
+"""A target in a file, target.json: without the reader's own, which are the linker and the board's address."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from dlas import config
+from dlas.errors import UserError
+from dlas.files import documents
+from dlas.files.documents import Document, Values
+from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.instruction_sets import architecture
+from dlas.hardware.targets.placement import Placement
+from dlas.hardware.targets.reach import Reach
+from dlas.hardware.targets.target import Target
+from dlas.hardware.targets.vector_registers import VECTOR_REGISTERS
+from dlas.printable import printable
+
+WORD = re.compile(r"\w[\w.+-]{0,99}")
+"""A name: no path that leads elsewhere, and no further words of a command line."""
+
+EXTENSION = re.compile(r"[+-]?[\w.-]{1,100}")
+MOST_EXTENSIONS, MOST_CORES = 500, 4096
+
+
+@dataclass(frozen=True)
+class _Written:
+    """What is in the file."""
+
+    name: str
+    code: CodeTarget
+    placement: Placement
+    reach: str = "local"
+
+
+def _without_reader(values: Values) -> Values:
+    """Version 1 had the linker, which is a command, and the address of whoever made the library."""
+    return {name: value for name, value in values.items() if name not in ("linker", "rpc")}
+
+
+def _in_parts(values: Values) -> Values:
+    """Version 2 had all fields in one row, and one number for the cores of the code and of the placement."""
+    left = dict(values)
+    placement = {name: left.pop(name) for name in ("affinity", "smt", "emulated") if name in left}
+    whole: Values = {name: left.pop(name) for name in ("name", "reach") if name in left}
+    return {**whole, "code": left, "placement": {"threads": left["cores"], **placement}}
+
+
+DOCUMENT = Document("target", version=3, converters=(_without_reader, _in_parts))
+
+
+def write(target: Target, path: Path) -> None:
+    """As plain JSON. Of the way to its board the kind alone is told: who reads the file has their own."""
+    written = _Written(target.name, target.code, target.placement, target.reach.way)
+    documents.write(DOCUMENT, path, asdict(written))
+
+
+def read(path: Path) -> Target:
+    """The target that `write` wrote, its values within the bounds of declared ones; UserError for anything
+    else. It has no linker, and its board's address is the one that is taken where none is declared."""
+    source = printable(path)
+    values = documents.read(DOCUMENT, path)
+    found = documents.checked(_Written, values, DOCUMENT, source)
+    if strange := sorted(_keys(values) - _keys(asdict(found))):
+        raise UserError(f"is no target: it has {printable(', '.join(strange))}", key=source)
+    if problem := _out_of_bounds(found):
+        raise UserError(f"is no target: {printable(problem)}", key=source)
+    return Target(found.name, found.code, found.placement, Reach(found.reach))
+
+
+def _keys(values: dict[str, Any]) -> set[str]:
+    """Of the document and of its parts."""
+    parts = [(name, part) for name, part in values.items() if isinstance(part, dict)]
+    return {*values, *(f"{name}.{inner}" for name, part in parts for inner in part)}
+
+
+def _out_of_bounds(found: _Written) -> str:
+    """What is wrong with a target that somebody else described; "" where nothing is."""
+    code, placement = found.code, found.placement
+    for what, word in (("name", found.name), ("triple", code.triple), ("cpu", code.cpu)):
+        if not WORD.fullmatch(word):
+            return f"its {what} is {word!r}"
+    for what, extensions in (("features", code.features), ("instruction_sets", code.instruction_sets)):
+        if len(extensions) > MOST_EXTENSIONS or not all(map(EXTENSION.fullmatch, extensions)):
+            return f"its {what} are {list(extensions)}"
+    if not (1 <= code.cores <= MOST_CORES and 1 <= placement.threads <= MOST_CORES):
+        return f"it has {code.cores} cores and {placement.threads} threads, of at most {MOST_CORES}"
+    if max(placement.affinity, default=0) >= MOST_CORES:
+        return f"its affinity is {list(placement.affinity)}, of at most {MOST_CORES} cores"
+    registers = VECTOR_REGISTERS.get(architecture(code.triple), ())
+    if (code.vector_bytes, code.vector_registers) not in {known[1:] for known in registers}:
+        vectors = f"{code.vector_registers} vector registers of {code.vector_bytes} bytes"
+        return f"{code.triple} has no {vectors}"
+    if found.reach not in config.REACHES:
+        return f"its reach is {found.reach!r}"
+    try:
+        config.Target(
+            found.name,
+            cores=placement.threads,
+            affinity=list(placement.affinity) or None,
+            features=list(code.features),
+            kind=code.kind,
+            arch=code.arch or None,
+        )
+    except UserError as error:
+        return f"{error.key}, {error.problem}"
+    return ""
