@@ -15,6 +15,10 @@
     tracker=<host:port>   of serve: register with a tracker, announce=<address> for clients to come to
     listen=<address>      of serve: 127.0.0.1 unless told otherwise. Whoever can connect can run any code here
 
+    target.<setting>=, --config-dir <folder>
+                          of start and check: single settings of the target, and where one of your own is
+                          (<folder>/target/<name>.yaml), as for dlas.run; of check, timing= likewise
+
 docs/boards.md tells what a board needs, and how to reach it by an ssh tunnel.
 
 Exit status: 0 done; 1 it could not be done; 2 a mistake in the arguments; 130 stopped; 3 of check: more than
@@ -58,8 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _start(given: list[str]) -> Work:
-    options = config.options(Options, given)
-    declared = _declared(options)
+    typed, others = config.layer_arguments(given, "target")
+    options = config.options(Options, others)
+    declared = _declared(options, typed)
     return lambda: start(options, declared)
 
 
@@ -77,8 +82,14 @@ def _check(given: list[str]) -> Work:
     keep_torch_out()
     from dlas import board_check
 
-    options = config.options(board_check.Options, given)
-    return lambda: board_check.check(options)
+    typed, others = config.layer_arguments(given, "target", "timing")
+    options = config.options(board_check.Options, others)
+    protocol = config.declared_timing(options.timing, typed)
+    if options.target is None and options.bundle is not None:
+        typed.require_none_of("target")
+        return lambda: board_check.check(options, None, protocol)
+    declared = config.declared_target(options.target or "host", typed)
+    return lambda: board_check.check(options, declared, protocol)
 
 
 def _serve(given: list[str]) -> Work:
@@ -123,8 +134,8 @@ def serve(settings: board_server.Settings) -> None:
     board_server.serve(settings)
 
 
-def _declared(options: Options) -> config.Target:
-    declared = config.declared_target(options.target)
+def _declared(options: Options, typed: config.LayerArguments) -> config.Target:
+    declared = config.declared_target(options.target, typed)
     if options.port is not None:
         declared = replace(declared, rpc=replace(declared.rpc, port=options.port))
     if not declared.emulated:

@@ -56,14 +56,15 @@ class Subject:
     yardstick: Yardstick | None
 
 
-def check(options: Options) -> int:
-    """Deploy, compare every pair, report; the exit status."""
-    protocol = config.declared_timing(options.timing)
+def check(options: Options, declared: config.Target | None, protocol: config.Timing) -> int:
+    """Deploy by `protocol`, compare every pair, report; the exit status. Without a declared target, on what
+    the bundle's library was made for.
+    """
     remedy = f"one of {ENOUGH_SESSIONS} sessions or more, such as thorough"
     enough = protocol.sessions >= ENOUGH_SESSIONS
     config.require(enough, "timing", f"{options.timing} has too few sessions to tell anything", remedy)
     with tempfile.TemporaryDirectory(prefix="dlas-") as scratch:
-        subject = _subject(options, protocol, Path(scratch))
+        subject = _subject(options, declared, protocol, Path(scratch))
         deployment.require_board(subject.target)
         kept = _kept(options, subject.target)
         found = []
@@ -102,11 +103,13 @@ def report(found: Sequence[Measurement]) -> str:
     return "\n".join(lines)
 
 
-def _subject(options: Options, protocol: config.Timing, scratch: Path) -> Subject:
+def _subject(
+    options: Options, declared: config.Target | None, protocol: config.Timing, scratch: Path
+) -> Subject:
     from dlas.systems.compilers.tvm import yardstick
 
     verified = _verified(options)
-    board = _board(options, verified)
+    board = _board(declared, options.rpc, verified)
     yardstick.build(board.code, board.linker, scratch / "yardstick.so")
     made = Yardstick(scratch / "yardstick.so", yardstick.INPUT)
     beside = made if protocol.yardstick else None
@@ -121,10 +124,11 @@ def _verified(options: Options) -> Bundle | None:
     return bundle.trusted(Path(options.bundle).expanduser(), options.signers)
 
 
-def _board(options: Options, verified: Bundle | None) -> Target:
-    if verified is None:
-        return reached.declared_board(options.target or "host", options.rpc)
-    return reached.board(target_file.read(verified.target), options.target, options.rpc)
+def _board(declared: config.Target | None, address: Address, verified: Bundle | None) -> Target:
+    if verified is not None:
+        return reached.board(target_file.read(verified.target), declared, address)
+    assert declared is not None, "without a bundle a target is declared"
+    return reached.declared_board(declared, address)
 
 
 def _kept(options: Options, board: Target) -> Path:

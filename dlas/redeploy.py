@@ -4,7 +4,9 @@
     python -m dlas.redeploy run=<id>,<id>        several points; a sweep's id stands for all of its points
     python -m dlas.redeploy bundle=<folder>      a bundle on disk; no store is needed
 
-    target=<name>         on another board that runs the same code, as conf/target/<name>.yaml tells
+    target=<name>         on another board that runs the same code, as conf/target/<name>.yaml tells;
+                          single settings of it as for dlas.run: target.cores=2
+    --config-dir <folder> where a target of your own is: <folder>/target/<name>.yaml
     rpc.host=<address>    where the board is; rpc.port= and rpc.key= likewise. What was timed on a board
                           elsewhere needs this or target=: no address in a bundle is used
     signers=<file>        refuse bundles that none of these signed (dlas.bundle); without it the file that
@@ -82,9 +84,9 @@ class Options:
         """Each once, in their order."""
         return _listed(self.run)
 
-    @property
-    def wish(self) -> Wish:
-        return Wish(self.target, self.rpc, self.rebuild, tuple(_listed(self.trust)))
+    def wish(self, target: config.Target | None) -> Wish:
+        """To deploy on the board of that target."""
+        return Wish(target, self.rpc, self.rebuild, tuple(_listed(self.trust)))
 
 
 def _listed(names: str | None) -> list[str]:
@@ -111,21 +113,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse(given: list[str]) -> Work:
-    options = config.options(Options, given)
-    return lambda: exit_status(redeploy(options))
+    typed, others = config.layer_arguments(given, "target")
+    options = config.options(Options, others)
+    if options.target is None:
+        typed.require_none_of("target")
+        return lambda: exit_status(redeploy(options, options.wish(None)))
+    wish = options.wish(config.declared_target(options.target, typed))
+    return lambda: exit_status(redeploy(options, wish))
 
 
-def redeploy(options: Options) -> list[Result]:
+def redeploy(options: Options, wish: Wish) -> list[Result]:
     """Every point that is asked for, one after the other; one that fails costs no other."""
     if options.bundle is not None:
-        return [_result(options.bundle, options, None)]
+        return [_result(options.bundle, options, wish, None)]
     store = _store(options)
     runs, results = _points(store, options.runs)
     several = len(runs) + len(results) > 1
     for run in runs:
         if several:
             print(f"\n{run}")
-        results.append(_result(run, options, store))
+        results.append(_result(run, options, wish, store))
     if several:
         print("", *(printable(f"{result.name}  {result.told}") for result in results), sep="\n")
     return results
@@ -156,14 +163,14 @@ def _points(store: Store, runs: Sequence[str]) -> tuple[list[str], list[Result]]
     return list(dict.fromkeys(found)), failed
 
 
-def _result(name: str, options: Options, store: Store | None) -> Result:
+def _result(name: str, options: Options, wish: Wish, store: Store | None) -> Result:
     """Fetch, verify, deploy, check, time, compare, report, log."""
     try:
         with tempfile.TemporaryDirectory(prefix="dlas-") as temporary:
             folder = Path(temporary)
             verified = bundle.trusted(_fetched(name, store, folder), options.signers)
             print(printable(f"verified   {name}: every file is as it was sealed"))
-            found = redeployment.redeployed(verified, options.wish, folder)
+            found = redeployment.redeployed(verified, wish, folder)
             print(redeployment.report(found))
             if store is not None:
                 _log(store, name, found, folder)

@@ -46,8 +46,8 @@ WORST_FIRST = (Outcome.SLOWER, Outcome.UNCLEAR, Outcome.SAME, Outcome.FASTER)
 class Wish:
     """Where to deploy, and what."""
 
-    target: str | None = None
-    """A declared target; null for what the library was made for, on this machine or at `rpc`."""
+    target: config.Target | None = None
+    """The reader's board; None for what the library was made for, on this machine or at `rpc`."""
     rpc: Address = field(default_factory=Address)
     rebuild: bool = False
     trusted: tuple[str, ...] = ()

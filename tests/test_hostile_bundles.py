@@ -45,6 +45,14 @@ def edit(file: Path, **changes: Any) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | changes))
 
 
+def edit_older(target: Path, **changes: Any) -> None:
+    """As version 1 told of the same target, with these changes."""
+    told = json.loads(target.read_text())
+    placement = {name: value for name, value in told["placement"].items() if name != "threads"}
+    older = {"name": told["name"], "reach": told["reach"], **told["code"], **placement}
+    target.write_text(json.dumps(older | changes))
+
+
 def sealed(hostile: Bundle) -> Bundle:
     return bundle.seal(hostile.root, point="ab12", stages={})
 
@@ -52,7 +60,8 @@ def sealed(hostile: Bundle) -> Bundle:
 def refusal(hostile: Bundle, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     """What is told of a bundle that is not redeployed: one message, of characters that print."""
     capsys.readouterr()
-    (result,) = redeploy.redeploy(config.options(Options, [f"bundle={hostile.root}", *arguments]))
+    options = config.options(Options, [f"bundle={hostile.root}", *arguments])
+    (result,) = redeploy.redeploy(options, options.wish(None))
     told = capsys.readouterr()
     assert result.outcome is None, told.out
     assert "Traceback" not in told.err
@@ -87,7 +96,7 @@ def test_modules_in_the_bundle_are_not_imported(copy: Bundle, marker: Path) -> N
 def test_a_linker_in_the_bundle_is_not_run_nor_a_module_that_was_asked_for(
     copy: Bundle, marker: Path
 ) -> None:
-    edit(copy.target, schema=1, linker=f"touch {marker}")
+    edit_older(copy.target, linker=f"touch {marker}")
     strange = leaving(marker)
     layers = json.loads((copy.model / "layers.json").read_text())["layers"]
     edit(copy.model / "layers.json", layers=[layer | {"requested": "strange"} for layer in layers])
@@ -135,10 +144,11 @@ def test_an_address_in_the_bundle_is_not_contacted(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         rpc = {"host": "127.0.0.1", "port": listening.getsockname()[1], "key": "bench"}
-        edit(copy.target, schema=1, reach=reach, rpc=rpc)
+        edit_older(copy.target, reach=reach, rpc=rpc)
         said = refusal(sealed(copy), capsys, rebuild)
+        options = config.options(board_check.Options, [f"bundle={copy.root}"])
         with pytest.raises(UserError, match="target=<name>"):
-            board_check.check(config.options(board_check.Options, [f"bundle={copy.root}"]))
+            board_check.check(options, None, config.declared_timing("thorough"))
         listening.setblocking(False)
         with pytest.raises(BlockingIOError):
             listening.accept()
@@ -172,8 +182,14 @@ def tolerance(**changes: object) -> Callable[[Bundle], None]:
     return lambda hostile: edit(hostile.reference / "tolerance.json", **changes)
 
 
-def described(**changes: object) -> Callable[[Bundle], None]:
-    return lambda hostile: edit(hostile.target, **changes)
+def described(part: str = "", **changes: object) -> Callable[[Bundle], None]:
+    """Of the target as a whole, or of one of its parts."""
+
+    def change(hostile: Bundle) -> None:
+        told = json.loads(hostile.target.read_text())
+        edit(hostile.target, **({part: told[part] | changes} if part else changes))
+
+    return change
 
 
 def timed(**changes: object) -> Callable[[Bundle], None]:
@@ -218,20 +234,22 @@ RED = "\x1b[31mred\x1b[0m\nbundle: all is well"
         (pickled, "no numbers"),
         (endless_numbers, "not finite"),
         (without("reference/inputs.npy"), "inputs.npy: is missing"),
-        (described(cores=0), "cores"),
-        (described(cores=1 << 40), "cores"),
-        (described(cores="two"), "cores: "),
-        (described(cores=True), "cores: "),
-        (described(affinity=[0, 0]), "affinity"),
-        (described(affinity=[1 << 30]), "cores"),
-        (described(vector_bytes=1 << 20), "vector registers"),
+        (described("code", cores=0), "cores"),
+        (described("code", cores=1 << 40), "cores"),
+        (described("code", cores="two"), "cores: "),
+        (described("code", cores=True), "cores: "),
+        (described("placement", threads=0), "threads"),
+        (described("placement", affinity=[0, 0]), "affinity"),
+        (described("placement", affinity=[1 << 30]), "cores"),
+        (described("code", vector_bytes=1 << 20), "vector registers"),
         (described(name="../../.."), "its name"),
         (described(name=RED), r"\x1b[31mred\x1b[0m\nbundle"),
-        (described(cpu="generic -mattr=+x"), "its cpu"),
-        (described(triple="x86_64; touch me"), "its triple"),
-        (described(kind="abacus"), "target.kind"),
+        (described("code", cpu="generic -mattr=+x"), "its cpu"),
+        (described("code", triple="x86_64; touch me"), "its triple"),
+        (described("code", kind="abacus"), "target.kind"),
         (described(reach="pigeon"), "its reach"),
         (described(linker="touch me"), "it has linker"),
+        (described("code", linker="touch me"), "it has code.linker"),
         (described(schema=99), "version 99"),
         (timed(runs=10**9), "runs"),
         (timed(runs=4), "not 4"),

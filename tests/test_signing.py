@@ -107,12 +107,15 @@ def test_a_bundle_that_no_trusted_key_signed_is_refused(
 def test_an_unsigned_bundle_is_not_redeployed(
     sealed: Bundle, keys: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    options = [f"bundle={sealed.root}", f"signers={keys / 'signers'}"]
-    (refused,) = redeploy.redeploy(config.options(redeploy.Options, options))
+    arguments = [f"bundle={sealed.root}", f"signers={keys / 'signers'}"]
+    options = config.options(redeploy.Options, arguments)
+    (refused,) = redeploy.redeploy(options, options.wish(None))
     assert "signed by nobody" in refused.told
     assert "verified" not in capsys.readouterr().out
     with pytest.raises(UserError, match="signed by nobody"):
-        board_check.check(config.options(board_check.Options, options))
+        board_check.check(
+            config.options(board_check.Options, arguments), None, config.declared_timing("thorough")
+        )
 
 
 @pytest.mark.parametrize("typed", ["signers=", "signers=''"])

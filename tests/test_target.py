@@ -8,10 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny_library
-from omegaconf import OmegaConf
 
 from dlas import config
-from dlas.config.merging import merged
 from dlas.errors import UserError
 from dlas.hardware.targets import fitting, instruction_sets, llvm, machine, resolving, target_file
 from dlas.hardware.targets.code_target import CodeTarget
@@ -29,10 +27,6 @@ DECLARED = sorted((config.config_folder() / "target").glob("*.yaml"))
 ELF_MACHINES = {"x86_64": 62, "aarch64": 183, "riscv64": 243}
 RISCV_DOUBLE_FLOAT_ABI = 0x4
 """Of e_flags, bits 1 and 2: the RISC-V ELF psABI."""
-
-
-def declared_in(path: Path) -> config.Target:
-    return merged(OmegaConf.structured(config.Target), OmegaConf.load(path))
 
 
 def elf_machine(library: Path) -> int:
@@ -182,7 +176,7 @@ def test_a_file_that_is_no_target_is_refused(tmp_path: Path, text: str) -> None:
 
 @pytest.mark.parametrize("path", DECLARED, ids=lambda path: path.stem)
 def test_every_declared_target_is_linked_for(path: Path, tmp_path: Path) -> None:
-    declared = declared_in(path)
+    declared = config.declared_target(path.stem)
     if declared.kind == "cuda" and declared.arch is None:
         declared = replace(declared, arch="sm_87")  # a null is the GPU of this machine, which may have none
     made = resolving.resolve(declared)

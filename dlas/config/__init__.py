@@ -7,7 +7,7 @@ than NumPy is imported.
 """
 
 from dlas.config.arguments import options
-from dlas.config.declared import declared_target, declared_timing
+from dlas.config.declared import LayerArguments, declared_target, declared_timing, layer_arguments
 from dlas.config.layers.algo import Algo
 from dlas.config.layers.compiler import Compiler
 from dlas.config.layers.compression import Compression
@@ -35,6 +35,7 @@ __all__ = [
     "Compression",
     "Dataset",
     "Format",
+    "LayerArguments",
     "Model",
     "Rpc",
     "Stack",
@@ -51,6 +52,7 @@ __all__ = [
     "flat",
     "home",
     "identity",
+    "layer_arguments",
     "options",
     "parse",
     "require",

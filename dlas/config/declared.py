@@ -1,33 +1,107 @@
-"""Single options, as the package's own YAML declares them."""
+"""Single layers for the commands that need no whole stack, composed as `dlas.run` composes them.
+
+python -m dlas.redeploy run=<run id> target=mine target.cores=2 --config-dir my_conf
+"""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar, cast
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
 from dlas.config.layers.target import Target
 from dlas.config.layers.timing import Timing
 from dlas.config.merging import merged
 from dlas.config.places import config_folder
-from dlas.errors import require
+from dlas.errors import UserError, require
 
 Options = TypeVar("Options")
 
+CONFIG_DIR, SHORT = "--config-dir", "-cd"
+"""Hydra's flags for a folder of a user's own options."""
 
-def declared_target(name: str) -> Target:
-    """What `conf/target/<name>.yaml` says; UserError where there is none."""
-    return _declared("target", name, Target)
-
-
-def declared_timing(name: str) -> Timing:
-    """What `conf/timing/<name>.yaml` says; UserError where there is none."""
-    return _declared("timing", name, Timing)
+SEARCH_PATH = "hydra.searchpath"
 
 
-def _declared(group: str, name: str, cls: type[Options]) -> Options:
-    folder = config_folder() / group
-    known = sorted(path.stem for path in folder.glob("*.yaml"))
-    require(name in known, group, f"there is no {group} '{name}'", f"one of: {', '.join(known)}")
-    written = cast(DictConfig, OmegaConf.load(folder / f"{name}.yaml"))
-    return cast(Options, merged(OmegaConf.structured(cls), written))
+@dataclass(frozen=True)
+class LayerArguments:
+    """What was typed of layers, beside the choice of an option."""
+
+    settings: tuple[str, ...] = ()
+    """Such as `target.cores=2`."""
+    folders: tuple[str, ...] = ()
+    """Where options lie beside the package's own."""
+
+    def require_none_of(self, layer: str) -> None:
+        """UserError for a setting of a layer of which no option was chosen."""
+        for setting in self.settings:
+            key = setting.partition("=")[0]
+            require(
+                not key.startswith(f"{layer}."), key, f"no {layer} is chosen", f"{layer}=<name> beside it"
+            )
+
+
+NOTHING = LayerArguments()
+
+
+def layer_arguments(arguments: Sequence[str], *layers: str) -> tuple[LayerArguments, list[str]]:
+    """What these arguments say of the layers' settings and of where options lie, and the other arguments.
+
+    UserError for a folder that is not there.
+    """
+    settings, folders, others = [], [], []
+    left = iter(arguments)
+    for argument in left:
+        key, _, value = argument.partition("=")
+        if key in (CONFIG_DIR, SHORT):
+            folders.append(_folder(key, value or next(left, "")))
+        elif key == SEARCH_PATH:
+            given = OmegaConf.select(OmegaConf.from_dotlist([argument]), SEARCH_PATH)
+            folders += [str(folder) for folder in (given if OmegaConf.is_list(given) else [given])]
+        elif key.partition(".")[0] in layers and "." in key:
+            settings.append(argument)
+        else:
+            others.append(argument)
+    return LayerArguments(tuple(settings), tuple(folders)), others
+
+
+def declared_target(name: str, arguments: LayerArguments = NOTHING) -> Target:
+    """The option of that name; UserError where there is none, or a setting is wrong."""
+    return _declared("target", name, Target, arguments)
+
+
+def declared_timing(name: str, arguments: LayerArguments = NOTHING) -> Timing:
+    """Likewise."""
+    return _declared("timing", name, Timing, arguments)
+
+
+def _declared(layer: str, name: str, cls: type[Options], arguments: LayerArguments) -> Options:
+    from hydra import compose, initialize_config_dir
+
+    from dlas.config.composing import refusal
+
+    overrides = [f"{layer}={name}", *(one for one in arguments.settings if one.startswith(f"{layer}."))]
+    if arguments.folders:
+        overrides.append(f"{SEARCH_PATH}={json.dumps(arguments.folders, ensure_ascii=False)}")
+    try:
+        with initialize_config_dir(str(config_folder()), version_base="1.3"):
+            composed = compose("config", overrides)
+    except Exception as error:
+        mistake = refusal(error)
+        if mistake is None:
+            raise
+        raise mistake from None
+    schema = OmegaConf.create({layer: OmegaConf.structured(cls)})
+    found = cast(dict[str, Options], merged(schema, OmegaConf.masked_copy(composed, layer)))
+    return found[layer]
+
+
+def _folder(flag: str, given: str) -> str:
+    folder = Path(given).expanduser().absolute()
+    if not given or not folder.is_dir():
+        raise UserError(f"there is no folder '{given}'", key=flag, remedy="one that has target/<name>.yaml")
+    return str(folder)

@@ -13,22 +13,22 @@ from dlas.hardware.targets.target import Target
 from dlas.printable import printable
 
 
-def board(made_for: Target, name: str | None, address: Address) -> Target:
-    """The target `made_for`, on the board of the declared target called `name`, or else on this machine or
-    where `address` says.
+def board(made_for: Target, declared: config.Target | None, address: Address) -> Target:
+    """The target `made_for`, on the board of the declared target, or else on this machine or where `address`
+    says.
 
     UserError where the declared board can't run its code; and where a library was timed on a board elsewhere
     and neither is given: what a bundle says of addresses is not used.
     """
-    if name is not None:
-        return on_board(made_for, declared_board(name, address))
+    if declared is not None:
+        return on_board(made_for, declared_board(declared, address))
     require_reached(made_for, address)
     return moved(made_for, address)
 
 
-def declared_board(name: str, address: Address) -> Target:
-    """The declared target called `name`, its board at another address where one is given."""
-    return moved(resolve(config.declared_target(name)), address)
+def declared_board(declared: config.Target, address: Address) -> Target:
+    """The declared target, its board at another address where one is given."""
+    return moved(resolve(declared), address)
 
 
 def moved(target: Target, address: Address) -> Target:
