@@ -9,7 +9,7 @@ from pathlib import Path
 import tvm
 from tvm import relax
 
-from dlas.algorithms.gpu.rules import schedule_by_rules
+from dlas.algorithms.shared.gpu.rules import schedule_by_rules
 from dlas.hardware.targets.target import Target, tvm_target
 from dlas.systems.compilers.tvm import cuda_compiler, linking
 from dlas.systems.compilers.tvm.fallback_schedule import schedule_plainly
