@@ -17,7 +17,6 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
-from importlib import import_module
 from random import Random
 from statistics import geometric_mean
 
@@ -33,6 +32,7 @@ from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.resolving import resolve
+from dlas.plugins import registry
 from dlas.systems.program import kernels
 from dlas.systems.program.program import ConvLayer
 
@@ -194,7 +194,7 @@ def eager_layer(workload: ConvWorkload) -> Callable[[], object]:
 
 def kernel_call(name: str, workload: ConvWorkload, target: CodeTarget) -> Callable[[], object] | None:
     """The algorithm's untuned kernel on random numbers, or None where it does not serve the layer."""
-    algorithm = import_module(f"dlas.algorithms.{name}")
+    algorithm = registry.ALGORITHMS.load(name)
     if algorithm.unsupported(workload):
         return None
     input_block, output_block = algorithm.layouts(workload)

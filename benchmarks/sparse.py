@@ -19,7 +19,6 @@ import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from importlib import import_module
 from math import ceil, nan
 from statistics import geometric_mean, median
 
@@ -30,11 +29,12 @@ from threads import use_threads
 
 from dlas import config
 from dlas.algorithms.layout import physical_shape
-from dlas.algorithms.sparse.formats import random_weight
+from dlas.algorithms.shared.sparse.formats import random_weight
 from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.resolving import resolve
+from dlas.plugins.registry import ALGORITHMS
 from dlas.systems.program import kernels
 from dlas.systems.program.program import ConvLayer
 
@@ -125,7 +125,7 @@ def built(
     algorithms: Sequence[str], workload: ConvWorkload, sparsities: Sequence[float], target: CodeTarget
 ) -> list[list[Kernel]]:
     """For each sparsity, the kernels of the algorithms that serve the layer, on random numbers."""
-    modules = {name: import_module(f"dlas.algorithms.{name}") for name in algorithms}
+    modules = {name: ALGORITHMS.load(name) for name in algorithms}
     found: list[list[Kernel]] = [[] for _ in sparsities]
     for name, algorithm in modules.items():
         if algorithm.unsupported(workload):

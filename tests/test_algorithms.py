@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib import import_module
 from types import ModuleType
 
 import numpy as np
@@ -19,10 +18,11 @@ from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.resolving import resolve
+from dlas.plugins import registry
 from dlas.systems.program import kernels
 from dlas.systems.program.program import ConvLayer
 
-ALGORITHMS = [import_module(f"dlas.algorithms.{name}") for name in ("direct", "gemm", "spatial_pack")]
+ALGORITHMS = [registry.ALGORITHMS.load(name) for name in ("direct", "gemm", "spatial_pack")]
 
 SHAPES = [  # in channels, out channels, kernel, stride, padding, groups, dilation
     (3, 20, 7, 2, 3, 1, 1),
@@ -162,7 +162,7 @@ def assert_equal_to_pytorch(algorithm: ModuleType, workloads: list[ConvWorkload]
 
 
 by_name = pytest.mark.parametrize(
-    "algorithm", ALGORITHMS, ids=lambda module: module.__name__.rpartition(".")[2]
+    "algorithm", ALGORITHMS, ids=lambda module: registry.ALGORITHMS.name(module.__name__)
 )
 
 
@@ -240,5 +240,5 @@ def test_macs_are_those_that_pytorch_counts(workload: ConvWorkload) -> None:
 
 def test_gemm_names_the_reason_for_refusing_a_depthwise_layer() -> None:
     depthwise = ConvWorkload(1, 8, 4, 4, 8, (3, 3), padding=(1, 1, 1, 1), groups=8)
-    assert "depthwise" in import_module("dlas.algorithms.gemm").unsupported(depthwise)
-    assert import_module("dlas.algorithms.direct").unsupported(depthwise) == ""
+    assert "depthwise" in registry.ALGORITHMS.load("gemm").unsupported(depthwise)
+    assert registry.ALGORITHMS.load("direct").unsupported(depthwise) == ""

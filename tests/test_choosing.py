@@ -20,6 +20,8 @@ FORMATS = ["dense", "csr"]
 
 Row = dict[str, str]
 
+KERNELS = [("", "dense"), ("_sparse", "csr")]
+
 
 @pytest.fixture(scope="module")
 def point(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
@@ -56,11 +58,13 @@ def test_every_layer_has_the_kernel_that_its_table_says(
 ) -> None:
     with (point[1] / "layers.csv").open() as file:
         rows = [row for row in csv.DictReader(file) if row["workload"]]
-    used = {row["layer"]: row["algorithm"].replace("_sparse", f"_{row['format']}") for row in rows}
+    used = {row["layer"]: (row["algorithm"], row["format"]) for row in rows}
+    timed = {(f"{name}{variant}", stored) for name in ("direct", "gemm") for variant, stored in KERNELS}
     assert used.keys() == candidates.keys() - {"network"}
-    for layer, algorithm in used.items():
-        assert {row["kind"] for row in candidates[layer]} == {"direct", "direct_csr", "gemm", "gemm_csr"}
-        assert [row["kind"] for row in candidates[layer] if row["chosen"] == "True"] == [algorithm]
+    for layer, kernel in used.items():
+        named = {(row["algorithm"], row["format"]): row["chosen"] == "True" for row in candidates[layer]}
+        assert named.keys() == timed
+        assert [name for name, chosen in named.items() if chosen] == [kernel]
         assert all(float(row["time_ms"]) > 0 for row in candidates[layer])
 
 
@@ -74,4 +78,4 @@ def test_an_algorithm_that_serves_no_layer_is_named_and_not_timed(
 ) -> None:
     """Winograd's tiles are for strides of one."""
     assert "winograd_f2 serves none of the layers" in point[0]
-    assert not any("winograd" in row["kind"] for rows in candidates.values() for row in rows)
+    assert not any("winograd" in row["algorithm"] for rows in candidates.values() for row in rows)

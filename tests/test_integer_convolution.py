@@ -12,8 +12,8 @@ import tvm
 from test_algorithms import ACTIVATIONS, by_name, compiled, grid, laid_out, logical, physical
 
 from dlas import config
-from dlas.algorithms.integer import requantization
 from dlas.algorithms.layout import physical_shape
+from dlas.algorithms.shared.integer import requantization
 from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.targets.resolving import resolve
 from dlas.systems.graph.integer_convolutions import warn_of_wide_weights

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from importlib import import_module
 from random import Random
 from types import ModuleType
 
@@ -22,11 +21,12 @@ from dlas.hardware.targets.fitting import misfits
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.machine import this_machine
 from dlas.hardware.targets.resolving import resolve
+from dlas.plugins import registry
 
-ALGORITHMS = [import_module(f"dlas.algorithms.{name}_int8") for name in ("direct", "gemm", "spatial_pack")]
+ALGORITHMS = [registry.ALGORITHMS.load(f"{name}_int8") for name in ("direct", "gemm", "spatial_pack")]
 
 by_name = pytest.mark.parametrize(
-    "algorithm", ALGORITHMS, ids=lambda module: module.__name__.rpartition(".")[2]
+    "algorithm", ALGORITHMS, ids=lambda module: registry.ALGORITHMS.name(module.__name__)
 )
 
 LAYER = ConvWorkload(1, 32, 12, 12, 48, (3, 3), padding=(1, 1, 1, 1), dtype="int8", bias=True, output_zero=3)

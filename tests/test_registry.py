@@ -77,7 +77,7 @@ def test_a_users_module_called_as_one_of_the_package_is_not_shadowed_in_silence(
     (tmp_path / "gemm").mkdir()  # no module
     (tmp_path / "direct.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(UserError, match=f"dlas.algorithms.direct and {tmp_path}/direct.py") as told:
+    with pytest.raises(UserError, match=f"dlas.algorithms.direct.dense and {tmp_path}/direct.py") as told:
         parsed("algo=direct", "algo.name=mine", "algo.module=direct")
     assert told.value.key == "algo.module"
     parsed("algo=direct")

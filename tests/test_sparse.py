@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from importlib import import_module
 from random import Random
 from types import ModuleType
 
@@ -17,7 +16,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from test_algorithms import ACTIVATIONS, REGISTERS, grid, third_of_the_grid, tiled_for, workloads
 
-from dlas.algorithms.sparse.formats import (
+from dlas.algorithms.shared.sparse.formats import (
     block_of,
     pack_block_sparse_rows,
     pack_compressed_sparse_rows,
@@ -25,12 +24,13 @@ from dlas.algorithms.sparse.formats import (
     segment_channels,
     segment_count,
 )
-from dlas.algorithms.sparse.views import Views, im2col, row_copies
+from dlas.algorithms.shared.sparse.views import Views, im2col, row_copies
 from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.llvm import tvm_target
+from dlas.plugins import registry
 
-ALGORITHMS = [import_module(f"dlas.algorithms.{name}_sparse") for name in ("direct", "gemm", "spatial_pack")]
+ALGORITHMS = [registry.ALGORITHMS.load(f"{name}_sparse") for name in ("direct", "gemm", "spatial_pack")]
 
 BLOCKS = ("bsr8x1", "bsr4x1", "bsr1x4", "bsr2x2")
 
@@ -141,7 +141,7 @@ def placed(algorithm: ModuleType, workload: ConvWorkload) -> ConvWorkload:
 
 
 PAIRS = [
-    pytest.param(algorithm, formats, id=f"{algorithm.__name__.rpartition('.')[2]}-{name}")
+    pytest.param(algorithm, formats, id=f"{registry.ALGORITHMS.name(algorithm.__name__)}-{name}")
     for algorithm in ALGORITHMS
     for name, formats in FORMATS.items()
 ]
@@ -252,7 +252,7 @@ def assert_random_workload_equals_pytorch(
 
 @pytest.mark.parametrize("groups", [1, 2])
 def test_weights_in_many_segments_equal_pytorch(groups: int) -> None:
-    algorithm = import_module("dlas.algorithms.gemm_sparse")
+    algorithm = registry.ALGORITHMS.load("gemm_sparse")
     one = ConvWorkload(1, 130, 9, 9, 48, (3, 3), padding=(1, 1, 1, 1), bias=True, format="csr")
     workload = replace(one, in_channels=one.in_channels * groups, groups=groups)
     _, _, pointers = algorithm.pack_weight(workload, pruned(workload, 0.5))
@@ -261,7 +261,7 @@ def test_weights_in_many_segments_equal_pytorch(groups: int) -> None:
 
 
 def test_few_weights_of_more_channels_than_an_offset_reaches_equal_pytorch() -> None:
-    algorithm = import_module("dlas.algorithms.direct_sparse")
+    algorithm = registry.ALGORITHMS.load("direct_sparse")
     workload = ConvWorkload(1, 512, 30, 30, 8, (3, 3), padding=(1, 1, 1, 1), bias=True, format="csr")
     assert row_copies(workload).channel_size * workload.in_channels > np.iinfo(np.uint16).max
     assert_equal_to_pytorch(algorithm, [workload], tiled_for("avx512"))

@@ -18,7 +18,7 @@ from dlas.redeployment import Wish, redeployed
 BUNDLE = Path(__file__).parent / "fixtures" / "schema1" / "ansor"
 STRANGER = """
 from pathlib import Path
-from dlas.algorithms.direct import compute, layouts, pack_weight, schedule, unsupported
+from dlas.algorithms.direct.dense import compute, layouts, pack_weight, schedule, unsupported
 Path(__file__).with_name("imported").touch()
 """
 

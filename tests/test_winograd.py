@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
-from importlib import import_module
 from types import ModuleType
 
 import numpy as np
@@ -18,6 +17,7 @@ from dlas.algorithms.activation import RELU6_LIMIT
 from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.resolving import resolve
+from dlas.plugins.registry import ALGORITHMS
 
 LARGEST_ERROR = {"winograd_f2": 1e-5, "winograd_f4": 1e-4}
 """In float32, of the largest output."""
@@ -30,7 +30,7 @@ by_name = pytest.mark.parametrize("name", LARGEST_ERROR)
 
 
 def algorithm(name: str) -> ModuleType:
-    return import_module(f"dlas.algorithms.{name}")
+    return ALGORITHMS.load(name)
 
 
 def as_served(workload: ConvWorkload, channels: int = 1) -> ConvWorkload:

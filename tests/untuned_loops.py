@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tvm
 
-from dlas.algorithms import direct
+from dlas.algorithms.direct import dense as direct
 from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.targets.code_target import CodeTarget
 

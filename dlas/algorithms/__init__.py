@@ -1,5 +1,5 @@
-"""Layer 4: convolution algorithms. One module each, and one for an algorithm with sparse weights
-(`direct_sparse`), with the same functions:
+"""Layer 4: convolution algorithms. Each family is a folder with a module for every variant (for dense
+weights, sparse ones, int8), which its `variants` names (see `dlas.interfaces.variants`), with the functions
 
     unsupported(workload) -> str                    why this algorithm cannot serve the layer, or ""
     layouts(workload) -> (input, output)            the channel blocks that it reads and writes; 1 is NCHW
@@ -21,12 +21,12 @@ whose parameters can be tuned where there are two more:
                                                     the most promising; its fields are plain JSON values
     kernel_with(workload, target, one) -> PrimFunc  the kernel with one of these
 
-An algorithm in TE that serves GPUs too has a module more, `direct_cuda`, with
+An algorithm in TE that serves GPUs too has a module more, its variant `cuda`, with
 
     schedule(function, workload, target) -> PrimFunc    of what `compute` defines, bound to blocks and threads
 
 `workload` has the blocks that `layouts` answered, except where it is asked of `unsupported` and `layouts`.
 
-What algorithms share is in `dense`, `sparse`, `integer` and `gpu`, and here what a layer is (`workload`), how
-its activations lie (`layout`) and what follows its sums (`activation`).
+What families share is in `shared`: `dense`, `sparse`, `integer`, `gpu`. Here is what a layer is (`workload`),
+how its activations lie (`layout`) and what follows its sums (`activation`).
 """

@@ -26,7 +26,7 @@ class ConvWorkload:
     the residual lies as the output does.
 
     `dtype` float16 sums in float32. `dtype` int8 stands for integer convolution: uint8 activations around a
-    zero point, int8 weights, int32 sums; see `dlas.algorithms.integer.requantization` for its epilogue.
+    zero point, int8 weights, int32 sums; its epilogue is in `dlas.algorithms.shared.integer.requantization`.
     """
 
     batch: int

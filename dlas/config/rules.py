@@ -7,8 +7,7 @@ from dlas.config.layers.model import Model
 from dlas.config.stack import Stack
 from dlas.errors import require
 from dlas.files import weights_file
-from dlas.plugins.finding import module_exists
-from dlas.plugins.registry import ALGORITHMS, FACTORIES, gpu_schedule
+from dlas.plugins.registry import ALGORITHMS, FACTORIES, kernel_names, variants
 
 UNTUNED = "none"
 
@@ -38,6 +37,11 @@ def _require_algorithms(stack: Stack) -> None:
     key = "algo.candidates" if stack.algo.candidates else "algo.module" if stack.algo.module else "algo.name"
     for name in stack.algo.algorithms:
         ALGORITHMS.require(key, name)
+    named: dict[str, str] = {}
+    for name in (name for algorithm in stack.algo.algorithms for name in kernel_names(algorithm)):
+        other = named.setdefault(name.rpartition(".")[2], name)
+        problem = f"{other} and {name} are called alike in a library, which names kernels by the last part"
+        require(other == name, key, problem, "another name for the module of one of them")
 
 
 def _require_data_type_last(stack: Stack) -> None:
@@ -58,7 +62,7 @@ def _require_format(stack: Stack) -> None:
     require(zeros, "format", f"{name} is for weights with zeros, and nothing here prunes any", remedy)
     other = next((step.name for step in stack.compression.values() if step.data_type != "float32"), None)
     require(other is None, "format", f"{name} holds float32 weights, not those of {other}", "format=dense")
-    made = [name for name in stack.algo.algorithms if ALGORITHMS.exists(f"{name}_sparse")]
+    made = [name for name in stack.algo.algorithms if variants(name).sparse is not None]
     algorithm = stack.algo.name
     require(
         bool(made), "format", f"{algorithm} has no kernels for weights in {name}", "another algo= or format="
@@ -68,7 +72,7 @@ def _require_format(stack: Stack) -> None:
 def _require_gpu_schedules(stack: Stack) -> None:
     """A GPU takes dense floating-point kernels of algorithms with a schedule for it, untuned."""
     what = f"the GPU of '{stack.target.name}'"
-    lacking = [name for name in stack.algo.algorithms if not module_exists(gpu_schedule(name))]
+    lacking = [name for name in stack.algo.algorithms if variants(name).cuda is None]
     remedy = "algo=direct or algo=gemm"
     require(not lacking, "algo", f"GPUs have no schedule of {', '.join(lacking)}", remedy)
     several = len(stack.algo.algorithms) > 1

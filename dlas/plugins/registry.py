@@ -2,12 +2,13 @@
 
     ALGORITHMS.names()                             those of the package's own
     ALGORITHMS.name("dlas.algorithms.direct")      direct, as it was written before it had a name
-    ALGORITHMS.path("direct")                      dlas.algorithms.direct
+    ALGORITHMS.path("direct")                      dlas.algorithms.direct.dense
     ALGORITHMS.load("direct")                      that module
     ALGORITHMS.require_trusted("direct", ())       before anything that somebody else named is imported
 
-An implementation of the package's own is named by its file in the room of its kind, and a network by its
-factory: nothing lists them. The only name of a user's own is the dotted path by which Python imports it.
+An implementation of the package's own is named by its file in the room of its kind, a network by its
+factory, an algorithm by the table of its family: nothing else lists them. The only name of a user's own is
+the dotted path by which Python imports it.
 Nothing is imported to find a name.
 """
 
@@ -22,6 +23,8 @@ from pathlib import Path
 from types import ModuleType
 
 from dlas.errors import UserError, require
+from dlas.interfaces.variants import Variants
+from dlas.plugins import variant_tables
 from dlas.plugins.finding import module_exists
 from dlas.printable import printable
 
@@ -94,9 +97,23 @@ class Registry:
         )
 
 
-def gpu_schedule(algorithm: str) -> str:
-    """The dotted path of the module with an algorithm's schedule for GPUs, where it has one."""
-    return f"{ALGORITHMS.path(algorithm)}_cuda"
+def variants(algorithm: str) -> Variants:
+    """The modules of an algorithm, by its name or the dotted path of a user's own. What has no table has no
+    kernels but its dense ones.
+
+    UserError where a user's table is not written out.
+    """
+    own = _families(ALGORITHMS.room).get(ALGORITHMS.name(algorithm))
+    if own is not None:
+        return own
+    beside = () if _of_this_package(algorithm) else variant_tables.table_beside(algorithm).values()
+    return next((each for each in beside if each.dense == algorithm), Variants(dense=algorithm))
+
+
+def kernel_names(algorithm: str) -> list[str]:
+    """What layers that the algorithm serves may be said to be by: its own name, and those of its variants."""
+    made = variants(algorithm)
+    return [ALGORITHMS.name(module) for module in (made.dense, made.sparse, made.int8) if module is not None]
 
 
 def _of_this_package(name: str) -> bool:
@@ -108,6 +125,24 @@ def _modules(room: str, *offered: str) -> Mapping[str, str]:
     """Every module of the room that offers these names."""
     files = sorted(_folder(room).glob("*.py"))
     return {file.stem: f"{room}.{file.stem}" for file in files if set(offered) <= _defined(file)}
+
+
+@cache
+def _families(room: str) -> Mapping[str, Variants]:
+    """The tables of the room's families, as one."""
+    files = sorted(_folder(room).glob(f"*/{variant_tables.MODULE}.py"))
+    return {name: entry for file in files for name, entry in variant_tables.table(file).items()}
+
+
+@cache
+def _algorithms(room: str) -> Mapping[str, str]:
+    """Every algorithm of the room's families, with those for sparse and for int8 weights."""
+    return {
+        f"{name}{suffix}": module
+        for name, entry in _families(room).items()
+        for suffix, module in (("", entry.dense), ("_sparse", entry.sparse), ("_int8", entry.int8))
+        if module is not None
+    }
 
 
 @cache
@@ -155,7 +190,7 @@ def _defined(file: Path) -> set[str]:
 ALGORITHMS = Registry(
     "algorithm",
     "dlas.algorithms",
-    lambda: _modules("dlas.algorithms", "unsupported", "layouts", "pack_weight"),
+    lambda: _algorithms("dlas.algorithms"),
     {
         f"{algorithm}_{weight_format}": f"{algorithm}_sparse"  # one module for each format, once
         for algorithm in ("direct", "gemm", "spatial_pack")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from dlas.algorithms.workload import ConvWorkload
-from dlas.plugins.registry import ALGORITHMS
+from dlas.plugins.registry import ALGORITHMS, variants
 from dlas.systems.choices.kind import Kind
 from dlas.systems.graph.sites import ConvSite
 from dlas.systems.program.program import ConvLayer
@@ -15,9 +15,6 @@ SERVES_EVERY_LAYER = "direct"
 SERVES_BLOCKS = "spatial_pack"
 """All layers but some with groups, with activations in NCHWc."""
 
-INTEGER = "_int8"
-"""After the name of an algorithm, for that of its kernels for int8."""
-
 
 def assigned(site: ConvSite, algorithm: str, weight_format: str) -> ConvLayer:
     """The layer served by `algorithm` (of dlas.plugins.registry) with its weights in `weight_format`.
@@ -25,11 +22,11 @@ def assigned(site: ConvSite, algorithm: str, weight_format: str) -> ConvLayer:
     Where they cannot serve it, another takes their place and the layer says why: the same algorithm with
     dense weights, `spatial_pack` where that keeps activations in blocks, and `direct` for every layer.
     """
-    requested = variant(algorithm, weight_format)
+    requested = in_format(algorithm, weight_format) or f"{algorithm}_sparse"
     reasons: list[str] = []
     stand_ins = [(candidate, "dense") for candidate in _stand_ins(site, algorithm)]
-    for candidate, in_format in ((algorithm, weight_format), (algorithm, "dense"), *stand_ins):
-        workload = replace(site.conv.workload, format=in_format)
+    for candidate, stored in ((algorithm, weight_format), (algorithm, "dense"), *stand_ins):
+        workload = replace(site.conv.workload, format=stored)
         reason = unsupported(candidate, workload)
         if not reason:
             return layer(site.name, workload, candidate, requested, "; ".join(dict.fromkeys(reasons)))
@@ -42,6 +39,7 @@ def layer(
 ) -> ConvLayer:
     """The layer with its kernel's algorithm, and its activations in the layouts that the kernel works in."""
     served_by = kernel_algorithm(algorithm, workload)
+    assert served_by is not None
     blocks = ALGORITHMS.load(served_by).layouts(workload)
     return ConvLayer(
         name=name,
@@ -55,7 +53,7 @@ def layer(
 def unsupported(algorithm: str, workload: ConvWorkload) -> str:
     """Why `algorithm` cannot serve the layer in the workload's format; "" where it can."""
     served_by = kernel_algorithm(algorithm, workload)
-    if not ALGORITHMS.exists(served_by):
+    if served_by is None:
         kind = "int8" if workload.dtype == "int8" else f"weights in {workload.format}"
         return f"{_short(algorithm)} is not made for {kind}"
     reason: str = ALGORITHMS.load(served_by).unsupported(workload)
@@ -65,22 +63,30 @@ def unsupported(algorithm: str, workload: ConvWorkload) -> str:
 def serving_modules(kind: Kind, *, integer: bool) -> list[str]:
     """Every module that `assigned` may take a layer's kernel from; with `integer`, of an int8 network."""
     stand_ins = [] if kind.algorithm == SERVES_EVERY_LAYER else [SERVES_BLOCKS, SERVES_EVERY_LAYER]
-    names = [variant(kind.algorithm, kind.weight_format)]
+    names = [in_format(kind.algorithm, kind.weight_format)]
     for algorithm in (kind.algorithm, *stand_ins):
-        names += [algorithm, *([f"{algorithm}{INTEGER}"] if integer else [])]
-    return [ALGORITHMS.path(name) for name in names if name == kind.algorithm or ALGORITHMS.exists(name)]
+        names += [algorithm, *([_for_int8(algorithm)] if integer else [])]
+    return [ALGORITHMS.path(name) for name in names if name is not None]
 
 
-def kernel_algorithm(algorithm: str, workload: ConvWorkload) -> str:
-    """The one with the algorithm's kernels for the workload's format and data type."""
+def kernel_algorithm(algorithm: str, workload: ConvWorkload) -> str | None:
+    """The one with the algorithm's kernels for the workload's format and data type; None for none."""
     if workload.dtype == "int8" and workload.format == "dense":
-        return f"{algorithm}{INTEGER}"
-    return variant(algorithm, workload.format)
+        return _for_int8(algorithm)
+    return in_format(algorithm, workload.format)
 
 
-def variant(algorithm: str, weight_format: str) -> str:
-    """The algorithm in a format of the weights, such as `direct_sparse`."""
-    return algorithm if weight_format == "dense" else f"{algorithm}_sparse"
+def in_format(algorithm: str, weight_format: str) -> str | None:
+    """The algorithm in a format of the weights, such as `direct_sparse`; None without kernels for it."""
+    return algorithm if weight_format == "dense" else _name(variants(algorithm).sparse)
+
+
+def _for_int8(algorithm: str) -> str | None:
+    return _name(variants(algorithm).int8)
+
+
+def _name(module: str | None) -> str | None:
+    return None if module is None else ALGORITHMS.name(module)
 
 
 def _stand_ins(site: ConvSite, algorithm: str) -> list[str]:

@@ -20,7 +20,7 @@ from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.race import race
 from dlas.hardware.timing.single_kernels import KernelTime
 from dlas.systems.choices.cheapest_mix import Choice, Option, cheapest
-from dlas.systems.choices.declared import assigned
+from dlas.systems.choices.declared import assigned, in_format
 from dlas.systems.choices.kind import Kind
 from dlas.systems.choices.layout_costs import layout_graph
 from dlas.systems.choices.lowering import lowered
@@ -38,7 +38,10 @@ class Candidate:
 
     layer: str
     """Or "network", for all of it by one kind of kernel."""
-    kind: str
+    algorithm: str
+    """Its name in the registry, or the dotted path of a user's own; "mixed" for the network of the choice."""
+    format: str
+    """Of the weights; empty for a mix."""
     time_ms: float
     chosen: bool
 
@@ -76,7 +79,7 @@ def choose(
 
     def built(layers: Sequence[ConvLayer], name: str) -> Path:
         log.info("auto: building the network by %s", name)
-        library = scratch / f"{name}.so"
+        library = scratch / f"{name.replace(' ', '_')}.so"
         program = lowered(imported, sites, layers)
         build_library(program, {}, target.code, target.linker, opt_level, library)
         return library
@@ -103,7 +106,7 @@ def choose(
         [network.layers[index] for index, network in enumerate(mixed)],
         [
             *_table(sites, networks, mixed),
-            Candidate("network", "mixed", mix * best.median_ms / pure, mix < pure),
+            Candidate("network", "mixed", "", mix * best.median_ms / pure, mix < pure),
         ],
     )
 
@@ -176,12 +179,22 @@ def _table(
     sites: Sequence[ConvSite], networks: Sequence[_Network], chosen: Sequence[_Network]
 ) -> list[Candidate]:
     rows = [
-        Candidate(site.name, network.kind.name, network.times_ms[index], network is chosen[index])
+        _candidate(site.name, network.layers[index], network.times_ms[index], network is chosen[index])
         for index, site in enumerate(sites)
         for network in _serving(networks, index)
     ]
     whole = [
-        Candidate("network", network.kind.name, network.median_ms, all(one is network for one in chosen))
+        Candidate(
+            "network",
+            in_format(network.kind.algorithm, network.kind.weight_format) or network.kind.algorithm,
+            network.kind.weight_format,
+            network.median_ms,
+            all(one is network for one in chosen),
+        )
         for network in networks
     ]
     return [*rows, *whole]
+
+
+def _candidate(name: str, layer: ConvLayer, time_ms: float, chosen: bool) -> Candidate:
+    return Candidate(name, layer.algorithm, layer.workload.format, time_ms, chosen)

@@ -14,6 +14,6 @@ class Kind:
 
     @property
     def name(self) -> str:
-        """Such as `direct` or `direct_csr`."""
+        """For a person to read: `direct`, `direct in csr`."""
         short = self.algorithm.rpartition(".")[2]
-        return short if self.weight_format == "dense" else f"{short}_{self.weight_format}"
+        return short if self.weight_format == "dense" else f"{short} in {self.weight_format}"

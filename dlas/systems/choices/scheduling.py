@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import tvm
 
-from dlas.algorithms.sparse.formats import stored_fraction
+from dlas.algorithms.shared.sparse.formats import stored_fraction
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.race import race

@@ -10,8 +10,8 @@ import numpy as np
 from tvm import relax
 
 from dlas.algorithms.activation import RELU6_LIMIT
-from dlas.algorithms.integer import requantization
-from dlas.algorithms.integer.dot_products import NARROW_WEIGHTS, gains_by_narrow_weights
+from dlas.algorithms.shared.integer import requantization
+from dlas.algorithms.shared.integer.dot_products import NARROW_WEIGHTS, gains_by_narrow_weights
 from dlas.algorithms.workload import INT8_MAX, UINT8_MAX
 from dlas.hardware.targets.code_target import CodeTarget
 from dlas.systems.graph.epilogues import FusedConv, Uses, is_op

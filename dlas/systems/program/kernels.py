@@ -10,8 +10,7 @@ from tvm import te
 
 from dlas.errors import UserError
 from dlas.hardware.targets.code_target import CodeTarget
-from dlas.plugins.finding import module_exists
-from dlas.plugins.registry import ALGORITHMS, gpu_schedule
+from dlas.plugins.registry import ALGORITHMS, variants
 from dlas.systems.program.program import ConvLayer
 
 OPAQUE = 8
@@ -44,8 +43,8 @@ def untuned(layer: ConvLayer, target: CodeTarget) -> tvm.tirx.PrimFunc:
 
 
 def _for_gpu(layer: ConvLayer, target: CodeTarget) -> tvm.tirx.PrimFunc:
-    scheduling, short = gpu_schedule(layer.algorithm), layer.algorithm.rpartition(".")[2]
-    if not module_exists(scheduling):
+    scheduling, short = variants(layer.algorithm).cuda, layer.algorithm.rpartition(".")[2]
+    if scheduling is None:
         raise UserError(
             f"layer {layer.name} is computed by {short}, which has no schedule for a GPU",
             key="target",
@@ -59,9 +58,9 @@ def _for_gpu(layer: ConvLayer, target: CodeTarget) -> tvm.tirx.PrimFunc:
 def scheduling_modules(layers: Iterable[ConvLayer], target: CodeTarget) -> list[str]:
     """The modules that the kernels of these layers and their own schedules for the target come from."""
     algorithms = sorted({layer.algorithm for layer in layers})
-    gpu = [gpu_schedule(algorithm) for algorithm in algorithms] if target.kind == "cuda" else []
+    gpu = [variants(algorithm).cuda for algorithm in algorithms] if target.kind == "cuda" else []
     own = [ALGORITHMS.path(algorithm) for algorithm in algorithms]
-    return [*own, *(module for module in gpu if module_exists(module))]
+    return [*own, *(module for module in gpu if module is not None)]
 
 
 def has_parameters(algorithm: str) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dlas.algorithms.layout import physical_shape
-from dlas.algorithms.sparse.formats import random_weight
+from dlas.algorithms.shared.sparse.formats import random_weight
 from dlas.algorithms.workload import UINT8_MAX, ConvWorkload
 from dlas.plugins.registry import ALGORITHMS
 

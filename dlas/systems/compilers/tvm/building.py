@@ -9,7 +9,7 @@ from pathlib import Path
 import tvm
 from tvm import relax
 
-from dlas.algorithms.gpu.rules import schedule_by_rules
+from dlas.algorithms.shared.gpu.rules import schedule_by_rules
 from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.systems.compilers.tvm import cuda_compiler, linking

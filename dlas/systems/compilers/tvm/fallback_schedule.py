@@ -12,7 +12,7 @@ import tvm
 from tvm import tirx
 from tvm.tirx import IterVar
 
-from dlas.algorithms.dense.tiling import WORTH_A_THREAD, largest_divisor
+from dlas.algorithms.shared.dense.tiling import WORTH_A_THREAD, largest_divisor
 
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule

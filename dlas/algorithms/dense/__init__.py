@@ -1,1 +1,0 @@
-"""What the dense algorithms share: borders, epilogues, packed weights, tiles in registers, Winograd."""

@@ -1,0 +1,57 @@
+"""Weights in blocks of output channels, innermost, so that one vector register holds several channels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dlas.algorithms.shared.dense.tiling import Sums, largest_divisor
+from dlas.algorithms.workload import ConvWorkload
+
+WIDEST_BLOCK = 16
+"""One AVX-512, two AVX2 or four NEON registers of float32."""
+
+
+def channel_block(workload: ConvWorkload) -> int:
+    """Output channels in one block, up to `WIDEST_BLOCK`: the least power of two that holds them all, or else
+    the widest; with groups the most that divide a group's, so that no block ends inside a group."""
+    if workload.groups > 1:
+        return largest_divisor(workload.group_out_channels, WIDEST_BLOCK)
+    return min(WIDEST_BLOCK, 1 << (workload.out_channels - 1).bit_length())
+
+
+def group_blocks(workload: ConvWorkload) -> int:
+    """Blocks of output channels in one group; the last may be part empty."""
+    return -(-workload.group_out_channels // channel_block(workload))
+
+
+def blocks(workload: ConvWorkload) -> int:
+    """Blocks of output channels over all groups."""
+    return workload.groups * group_blocks(workload)
+
+
+def pack_output_channels(workload: ConvWorkload, weight: np.ndarray) -> np.ndarray:
+    """OIHW weights as (blocks, I, H, W, channel_block); lanes without a channel are zero."""
+    block = channel_block(workload)
+    channels, *inner = weight.shape
+    lanes = np.zeros((blocks(workload) * block, *inner), weight.dtype)
+    lanes[:channels] = weight
+    return np.ascontiguousarray(lanes.reshape(-1, block, *inner).transpose(0, 2, 3, 4, 1))
+
+
+def packed_sums(workload: ConvWorkload) -> Sums:
+    """What there is to sum, in such blocks."""
+    return Sums(
+        planes=workload.batch * workload.groups,
+        blocks=group_blocks(workload),
+        rows=workload.out_height,
+        columns=workload.out_width,
+        lanes=channel_block(workload),
+        steps=workload.group_in_channels * workload.kernel[0] * workload.kernel[1],
+    )
+
+
+def block_and_lane(workload: ConvWorkload, channel: Any) -> tuple[Any, Any]:
+    """Where output channel `channel` (a TE expression) lies: its block and its lane in that block."""
+    return channel // channel_block(workload), channel % channel_block(workload)

@@ -1,0 +1,204 @@
+"""What a sparse kernel reads of each format's arrays: which runs of the input its sums are made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tvm.script.ir_builder import tirx as T
+
+from dlas.algorithms.shared.sparse.formats import CSR_BLOCK, KEPT_ROWS, block_of, segment_channels
+from dlas.algorithms.shared.sparse.views import Views
+
+Term = tuple[Any, Sequence[Any]]
+"""Where a run of the input starts, and the weight that each row multiplies it with."""
+
+
+class Weights(Protocol):
+    """The arrays of one format as the kernel's arguments."""
+
+    @property
+    def rows(self) -> int:
+        """Output channels that are summed together, as they share the runs that they read."""
+
+    @property
+    def blocks(self) -> int:
+        """How many times `rows` output channels there are."""
+
+    def member(self, share: Any, index: Any, shares: int) -> Any:
+        """The block that is number `index` of its share of the work."""
+
+    @property
+    def segments(self) -> Any:
+        """Passes over the output channels; each adds the terms of its share of the input channels."""
+
+    @property
+    def most_inputs(self) -> int:
+        """Input channels of a segment, at most."""
+
+    def inputs_of(self, segment: Any) -> tuple[Any, Callable[[Any], Any]]:
+        """How many input channels a segment reads, and which one is the first, second, and so on."""
+
+    def steps(self, segment: Any, block: Any) -> tuple[Any, Callable[[Any], Sequence[Term]]]:
+        """How many steps the sums of a block take in a segment, and the terms of each step."""
+
+    def first_input(self, block: Any) -> Any:
+        """Of those that a segment reads, the one from which the runs of a block's terms are counted."""
+
+    def channel(self, block: Any, row: int) -> Any:
+        """The output channel of a row of a block."""
+
+
+@dataclass(frozen=True)
+class BlockSparseRows:
+    """The arrays of `pack_block_sparse_rows`, or those of `pack_compressed_sparse_rows`."""
+
+    views: Views
+    rows: int
+    values: Any
+    offsets: Any
+    pointers: Any
+    segments: Any
+
+    @property
+    def blocks(self) -> int:
+        return self.views.workload.out_channels // self.rows
+
+    def member(self, share: Any, index: Any, shares: int) -> Any:
+        """Neighbors share cache lines, of what is stored and of the output."""
+        return share * math.ceil(self.blocks / shares) + index
+
+    @property
+    def most_inputs(self) -> int:
+        most: int = segment_channels(self.views.workload, 1)
+        return self.views.workload.groups * most
+
+    def inputs_of(self, segment: Any) -> tuple[Any, Callable[[Any], Any]]:
+        groups, most = self.views.workload.groups, self.views.workload.group_in_channels
+        channels = T.bind(segment_channels(self.views.workload, self.segments))
+        first = segment * channels
+        if groups == 1:
+            return T.bind(T.min(channels, most - first)), lambda place: first + place
+        return (
+            groups * channels,
+            lambda place: place // channels * most + T.min(first + place % channels, most - 1),
+        )
+
+    def steps(self, segment: Any, block: Any) -> tuple[Any, Callable[[Any], Sequence[Term]]]:
+        pointer = segment * self.blocks + block
+        first = T.bind(self.pointers[pointer])
+        return T.bind(self.pointers[pointer + 1] - first), lambda step: self._terms(first + step)
+
+    def first_input(self, block: Any) -> Any:
+        workload = self.views.workload
+        if workload.groups == 1:
+            return 0
+        group = block * self.rows // workload.group_out_channels
+        return group * segment_channels(workload, self.segments)
+
+    def _terms(self, stored: Any) -> Sequence[Term]:
+        block = block_of(self.views.workload)
+        if block == CSR_BLOCK:
+            return [(T.int32(self.offsets[stored]), [self.values[stored]])]
+        return [
+            (
+                T.int32(self.offsets[stored, column]),
+                [self.values[stored, column, row] for row in range(self.rows)],
+            )
+            for column in range(block[1])
+        ]
+
+    def channel(self, block: Any, row: int) -> Any:
+        return block * self.rows + row
+
+
+@dataclass(frozen=True)
+class KeptChannels:
+    """The arrays of `pack_kept_channels`."""
+
+    views: Views
+    values: Any
+    inputs: Any
+    outputs: Any
+    kept_inputs: Any
+    kept_blocks: Any
+    rows: int = KEPT_ROWS
+
+    @property
+    def blocks(self) -> int:
+        return math.ceil(self.views.workload.out_channels / self.rows)
+
+    def member(self, share: Any, index: Any, shares: int) -> Any:
+        """The last blocks have no weights."""
+        return index * shares + share
+
+    @property
+    def segments(self) -> Any:
+        return T.max(1, -(-self.kept_inputs // self.most_inputs))
+
+    @property
+    def most_inputs(self) -> int:
+        return self.views.channels_in_cache * self.rows
+
+    def inputs_of(self, segment: Any) -> tuple[Any, Callable[[Any], Any]]:
+        first = segment * self.most_inputs
+        count = T.bind(T.min(self.most_inputs, self.kept_inputs - first))
+        return count, lambda place: self.inputs[first + place]
+
+    def steps(self, segment: Any, block: Any) -> tuple[Any, Callable[[Any], Sequence[Term]]]:
+        count, _ = self.inputs_of(segment)
+        first = segment * self.most_inputs
+        kept = T.bind(T.Select(block < self.kept_blocks, count, 0))
+        return kept, lambda step: self._terms(block, first, step)
+
+    def first_input(self, block: Any) -> Any:
+        return 0
+
+    def _terms(self, block: Any, first: Any, step: Any) -> Sequence[Term]:
+        start = step * self.views.channel_size
+        return [
+            (start + offset, [self.values[block, first + step, position, row] for row in range(self.rows)])
+            for position, offset in enumerate(self.views.position_offsets)
+        ]
+
+    def channel(self, block: Any, row: int) -> Any:
+        return self.outputs[block * self.rows + row]
+
+
+def declare(views: Views) -> Weights:
+    """The kernel's arguments for the workload's format."""
+    channels = views.workload.format == "channel_index"
+    return _kept_channels(views) if channels else _block_sparse_rows(views)
+
+
+def _block_sparse_rows(views: Views) -> BlockSparseRows:
+    rows, columns = block = block_of(views.workload)
+    stored, pointers = T.int32(), T.int32()
+    values, offsets, bounds = _arguments(
+        values=((stored,) if block == CSR_BLOCK else (stored, columns, rows), "float32"),
+        offsets=((stored,) if block == CSR_BLOCK else (stored, columns), "uint16"),
+        pointers=((pointers,), "int32"),
+    )
+    segments = T.truncdiv(pointers - 1, views.workload.out_channels // rows)
+    return BlockSparseRows(views, rows, values, offsets, bounds, segments)
+
+
+def _kept_channels(views: Views) -> KeptChannels:
+    workload = views.workload
+    kept_blocks, kept_inputs = T.int32(), T.int32()
+    values, inputs, outputs = _arguments(
+        values=((kept_blocks, kept_inputs, math.prod(workload.kernel), KEPT_ROWS), "float32"),
+        inputs=((kept_inputs,), "int32"),
+        outputs=((workload.out_channels,), "int32"),
+    )
+    return KeptChannels(views, values, inputs, outputs, kept_inputs, kept_blocks)
+
+
+def _arguments(**arguments: tuple[tuple[Any, ...], str]) -> list[Any]:
+    handles = {name: T.arg(name, T.handle()) for name in arguments}
+    return [
+        T.buffer_proxy(T.match_buffer(handles[name], shape, dtype, layout=None))
+        for name, (shape, dtype) in arguments.items()
+    ]

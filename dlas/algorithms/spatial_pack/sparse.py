@@ -1,0 +1,23 @@
+"""Sparse weights between activations in NCHWc: those of direct convolution take them apart into planes."""
+
+from __future__ import annotations
+
+from dlas.algorithms.direct import sparse as direct
+from dlas.algorithms.shared.sparse.formats import unsupported_weights
+from dlas.algorithms.spatial_pack import dense
+from dlas.algorithms.workload import ConvWorkload
+
+
+def unsupported(workload: ConvWorkload) -> str:
+    """What dense spatial pack does not serve, and what the format does not hold."""
+    return dense.unsupported(workload) or unsupported_weights(workload)
+
+
+def layouts(workload: ConvWorkload) -> tuple[int, int]:
+    """NCHWc, as dense spatial pack."""
+    return dense.layouts(workload)
+
+
+pack_weight, kernel = direct.pack_weight, direct.kernel
+
+parameters, kernel_with = direct.parameters, direct.kernel_with

@@ -1,0 +1,1 @@
+"""Winograd convolution, by the size of its output tiles."""

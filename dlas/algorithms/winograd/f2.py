@@ -1,0 +1,41 @@
+"""Winograd convolution F(2x2, 3x3): 2.25 times fewer multiplications than direct convolution."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tvm import te
+
+from dlas.algorithms.winograd import convolution, scheduling
+from dlas.algorithms.winograd.convolution import Transform, layouts, unsupported
+from dlas.algorithms.workload import ConvWorkload
+
+if TYPE_CHECKING:
+    from tvm.s_tir import Schedule
+
+    from dlas.hardware.targets.code_target import CodeTarget
+
+__all__ = ["compute", "layouts", "pack_weight", "schedule", "unsupported"]
+
+TRANSFORM = Transform(
+    input=((1, 0, -1, 0), (0, 1, 1, 0), (0, -1, 1, 0), (0, 1, 0, -1)),
+    filter=((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1)),
+    output=((1, 1, 1, 0), (0, 1, -1, -1)),
+)
+"""Lavin & Gray, section 4.1; its points are 0, 1, -1 and infinity."""
+
+
+def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray, ...]:
+    """OIHW weights, transformed, as float32 (16, O / lanes, I, lanes)."""
+    return convolution.pack_weight(TRANSFORM, workload, weight)
+
+
+def compute(workload: ConvWorkload) -> list[te.Tensor]:
+    """[input, weight (16, O / lanes, I, lanes), bias?, residual?, output]."""
+    return convolution.compute(TRANSFORM, workload)
+
+
+def schedule(sch: Schedule, workload: ConvWorkload, target: CodeTarget) -> None:
+    """Chunks of tiles in cache, sums in registers."""
+    scheduling.schedule(TRANSFORM, sch, workload, target)

@@ -1,0 +1,1 @@
+"""What an implementation of a layer offers, one noun a file."""
