@@ -20,6 +20,11 @@ class UserError(Exception):
         return printable_lines(f"{where}{self.problem}{remedy}")
 
 
+def last_line(error: Exception) -> str:
+    """The last line of what an exception says: TVM names the cause there. Its type where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
+
+
 def require(fits: bool, key: str, problem: str, remedy: str) -> None:
     """Raises `UserError` unless the value fits."""
     if not fits:

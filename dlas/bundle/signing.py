@@ -74,10 +74,12 @@ def signer(bundle: Bundle, signers: Path) -> str:
         )
     try:
         signature = read_plain(bundle.signature, LARGEST_BYTES)
+    except UserError as error:
+        raise _unsigned(f"{SIGNATURE} {error.problem}", signers) from None
+    try:
         manifest = documents.content(DOCUMENT, bundle.manifest)
     except UserError as error:
-        name = Path(error.key).name
-        raise _unsigned(f"{MANIFEST if name == MANIFEST else SIGNATURE} {error.problem}", signers) from None
+        raise _unsigned(f"{MANIFEST} {error.problem}", signers) from None
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
         copy = Path(folder, SIGNATURE)
         copy.write_bytes(signature)

@@ -15,7 +15,7 @@ from typing import Any
 import tvm
 from lowering import lowered
 from results import last_line
-from tvm.auto_scheduler import LocalBuilder, LocalRunner, save_records
+from tvm.auto_scheduler import LocalBuilder, LocalRunner
 from tvm.auto_scheduler.measure import BuildResult, MeasureErrorNo, MeasureInput, MeasureResult
 from tvm.auto_scheduler.utils import get_const_tuple
 
@@ -40,15 +40,15 @@ def builder(ask: Ask, processes: int) -> LocalBuilder:
     return LocalBuilder(n_parallel=processes)
 
 
-def runner(ask: Ask, log: str) -> LocalRunner:
-    """Ansor's runner, with the asker's board at work; each record is in `log` as soon as it is known, since
-    a board may be lost at any moment."""
+def runner(ask: Ask, record: Callable[[MeasureInput, MeasureResult], None]) -> LocalRunner:
+    """Ansor's runner, with the asker's board at work; `record` is told each result as soon as it is known,
+    since a board may be lost at any moment."""
 
     def run(inputs: Sequence[MeasureInput], built: Sequence[BuildResult], *_: object) -> list[MeasureResult]:
         results = []
         for one, artifact in zip(inputs, built, strict=True):
             results.append(_measured(ask, artifact))
-            save_records(log, [one], results[-1:])
+            record(one, results[-1])
         return results
 
     tvm._ffi.register_func("auto_scheduler.local_runner.run", run, override=True)

@@ -2,18 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import elsewhere
 import tvm
 from elsewhere import Ask
 from processes import BUILD_SECONDS, keep_processes
-from tvm.auto_scheduler import LocalBuilder, LocalRunner, RecordToFile
-from tvm.auto_scheduler.measure import MeasureCallback, ProgramBuilder, ProgramRunner, local_run
+from results import texts
+from tvm.auto_scheduler import (
+    LocalBuilder,
+    LocalRunner,
+    MeasureInput,
+    MeasureResult,
+    save_records,
+)
+from tvm.auto_scheduler.measure import (
+    ProgramBuilder,
+    ProgramRunner,
+    PythonBasedMeasureCallback,
+    local_run,
+)
 
 RUN_SECONDS = 10
+
+
+Report = Callable[[dict[str, Any]], None]
+
+
+class Recording(PythonBasedMeasureCallback):
+    """Writes the records of every batch to the log, and tells them."""
+
+    def __init__(self, log: Path, report: Report) -> None:
+        super().__init__()
+        self.log = log
+        self.report = report
+
+    def callback(self, policy: object, inputs: Sequence[MeasureInput], results: Sequence[Any]) -> None:
+        save_records(str(self.log), inputs, results)
+        self.report({"records": texts(inputs, results)})
 
 
 @dataclass(frozen=True)
@@ -22,13 +51,13 @@ class Measuring:
 
     builder: ProgramBuilder
     runner: ProgramRunner
-    recorders: tuple[MeasureCallback, ...] = ()
-    """What writes the log, where the runner does not."""
+    recorders: tuple[Recording, ...] = ()
+    """What writes the log and tells the records, where the runner does not."""
 
 
-def measuring(request: Mapping[str, Any], ask: Ask) -> Measuring:
-    """As the request says."""
-    return _elsewhere(request, ask) if request["elsewhere"] else _here(request, ask)
+def measuring(request: Mapping[str, Any], log: Path, report: Report, ask: Ask) -> Measuring:
+    """As the request says. Records go to `log`, and are reported."""
+    return _elsewhere(request, log, report, ask) if request["elsewhere"] else _here(request, log, report, ask)
 
 
 def time_alone(ask: Ask) -> None:
@@ -44,15 +73,20 @@ def time_alone(ask: Ask) -> None:
     tvm._ffi.register_func("auto_scheduler.local_runner.run", run, override=True)
 
 
-def _here(request: Mapping[str, Any], ask: Ask) -> Measuring:
+def _here(request: Mapping[str, Any], log: Path, report: Report, ask: Ask) -> Measuring:
     keep_processes(request["cores"], request["import_roots"])
     time_alone(ask)
     return Measuring(
         LocalBuilder(timeout=BUILD_SECONDS, n_parallel=request["cores"]),
         LocalRunner(timeout=RUN_SECONDS, number=1, repeat=3, min_repeat_ms=request["search"]["repeat_ms"]),
-        (RecordToFile(request["log"]),),
+        (Recording(log, report),),
     )
 
 
-def _elsewhere(request: Mapping[str, Any], ask: Ask) -> Measuring:
-    return Measuring(elsewhere.builder(ask, request["builders"]), elsewhere.runner(ask, request["log"]))
+def _elsewhere(request: Mapping[str, Any], log: Path, report: Report, ask: Ask) -> Measuring:
+    recording = Recording(log, report)
+
+    def record(measured: MeasureInput, result: MeasureResult) -> None:
+        recording.callback(None, [measured], [result])
+
+    return Measuring(elsewhere.builder(ask, request["builders"]), elsewhere.runner(ask, record))

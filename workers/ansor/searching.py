@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from elsewhere import Ask
 from layers import allow, search_task
-from measuring import measuring
+from measuring import Report, measuring
 from results import mean_seconds
 from seeding import seeds, steps_in
 from tvm import TVMError, auto_scheduler
@@ -24,9 +25,6 @@ from tvm.auto_scheduler import (
     XGBModel,
 )
 from tvm.auto_scheduler.measure import PythonBasedMeasureCallback
-from tvm.auto_scheduler.measure_record import save_records
-
-Report = Callable[[dict[str, Any]], None]
 
 LARGEST_ROUND = 16
 """Candidates of one layer measured together; small budgets get smaller rounds."""
@@ -39,29 +37,28 @@ NOTHING_TO_MEASURE = "All states are invalid"
 
 
 def tune(request: Mapping[str, Any], report: Report, ask: Ask) -> None:
-    """Measure candidates until the log holds `trials` records of these tasks, each reported as it comes. It
-    may hold records of other layers too, by one of the request's `algorithms`.
+    """Measure candidates until these tasks have `trials` records, the log's with them; each is reported as it
+    comes. The log may hold records of other layers too, by one of the request's `algorithms`.
 
     A layer that has `relatives` starts from them, before any search.
     """
-    log, trials = Path(request["log"]), request["trials"]
+    log, trials = own_copy(Path(request["log"])), request["trials"]
     allow(request["algorithms"])
     tasks = [search_task(task, request["target"]) for task in request["tasks"]]
     weights = {task.workload_key: asked["count"] for task, asked in zip(tasks, request["tasks"], strict=True)}
-    progress = Progress(tasks, weights, report)
+    progress = Progress(tasks, weights)
     progress.restore(log)
     if progress.trials >= trials:
         return
     search = request["search"]
-    means = measuring(request, ask)
+    means = measuring(request, log, report, ask)
     for task, asked in sorted(
         zip(tasks, request["tasks"], strict=True), key=lambda pair: progress.rank(pair[0])
     ):
-        if inputs := first_candidates(task, asked, request, progress.trials, report):
+        if inputs := first_candidates(task, asked, request, log, progress.trials, report):
             results = means.runner.run(inputs, means.builder.build(inputs, verbose=0), verbose=0)
-            if means.recorders:  # else the runner has written them down
-                save_records(str(log), inputs, results)
-            progress.callback(None, inputs, results)
+            for callback in (*means.recorders, progress):
+                callback.callback(None, inputs, results)
     remaining = trials - progress.trials
     if remaining <= 0:
         return
@@ -105,8 +102,20 @@ def tune(request: Mapping[str, Any], report: Report, ask: Ask) -> None:
     )
 
 
+def own_copy(log: Path) -> Path:
+    """A copy of the log in this process's folder, to which Ansor adds what it measures and reads it again."""
+    copy = Path(tempfile.mkdtemp()) / log.name
+    copy.write_bytes(log.read_bytes() if log.exists() else b"")
+    return copy
+
+
 def first_candidates(
-    task: SearchTask, asked: Mapping[str, Any], request: Mapping[str, Any], measured: int, report: Report
+    task: SearchTask,
+    asked: Mapping[str, Any],
+    request: Mapping[str, Any],
+    log: Path,
+    measured: int,
+    report: Report,
 ) -> list[auto_scheduler.MeasureInput]:
     """What fits the task of its relatives' schedules, within its share of the trials and those left.
 
@@ -123,11 +132,11 @@ def first_candidates(
         task,
         request["relatives"].get(key, []),
         min(request["search"]["seeds"], share, request["trials"] - measured),
-        steps_in(Path(request["log"]), task),
+        steps_in(log, task),
         refuse,
     )
     for refusal in sorted(told):
-        report({"trials": measured, "refused": refusal})
+        report({"refused": refusal})
     return found
 
 
@@ -148,13 +157,12 @@ class BudgetedScheduler(TaskScheduler):
 
 
 class Progress(PythonBasedMeasureCallback):
-    """What has been measured so far, told on after every batch."""
+    """What has been measured so far."""
 
-    def __init__(self, tasks: Sequence[SearchTask], weights: Mapping[str, int], report: Report) -> None:
+    def __init__(self, tasks: Sequence[SearchTask], weights: Mapping[str, int]) -> None:
         super().__init__()
         self.target = str(tasks[0].target)
         self.weights = weights
-        self.report = report
         self.trials = 0
         self.best = defaultdict(lambda: math.inf)
 
@@ -163,14 +171,12 @@ class Progress(PythonBasedMeasureCallback):
         if log.exists() and log.stat().st_size:
             pairs = [pair for pair in RecordReader(str(log)) if self.concerns(pair[0])]
             self.count([record for record, _ in pairs], [result for _, result in pairs])
-        self.tell()
 
     def concerns(self, record: auto_scheduler.MeasureInput) -> bool:
         return record.task.workload_key in self.weights and str(record.task.target) == self.target
 
     def callback(self, policy: SketchPolicy | None, inputs: Sequence[Any], results: Sequence[Any]) -> None:
         self.count(inputs, results)
-        self.tell()
 
     def count(self, inputs: Sequence[Any], results: Sequence[Any]) -> None:
         for record, result in zip(inputs, results, strict=True):
@@ -184,9 +190,6 @@ class Progress(PythonBasedMeasureCallback):
         measured = self.best[task.workload_key]
         cost = task.compute_dag.flop_ct if math.isinf(measured) else measured
         return not math.isinf(measured), -self.weights[task.workload_key] * cost
-
-    def tell(self) -> None:
-        self.report({"trials": self.trials})
 
 
 def most_promising(tasks: list[SearchTask], progress: Progress, trials: int) -> list[SearchTask]:

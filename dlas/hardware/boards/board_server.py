@@ -131,7 +131,7 @@ def _run(text: str) -> str:
     try:
         with holding:
             run_session(order, Path.cwd(), limit)
-    except UserError as error:
+    except UserError as error:  # what the session said, or that the board stayed busy
         return json.dumps({"problem": error.problem})
     return "{}"
 

@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 
 from dlas.errors import UserError
 from dlas.hardware.boards import lock
+from dlas.hardware.sessions.process import LibraryFailed
 from dlas.hardware.targets.fitting import misfits, require_no
 from dlas.hardware.targets.machine import Machine
 from dlas.hardware.targets.target import Target
@@ -89,7 +90,8 @@ def session_result(
 ) -> Path:
     """The file `result` in `folder`, as a fresh process on the board made it of `order`.
 
-    `folder` holds inputs.npy. Raises UserError for what goes wrong on the board or on the way to it.
+    `folder` holds inputs.npy. Raises LibraryFailed for what goes wrong on the board, UserError for what does
+    on the way to it.
     """
     limit = time_limit + BUSY_SECONDS
     with _session(target, limit + UPLOAD_SECONDS) as board:
@@ -105,7 +107,7 @@ def session_result(
         ask = partial(board.call, RUN, json.dumps(request))
         answer = json.loads(_answer(target, limit + ANSWER_SECONDS, ask))
         if "problem" in answer:
-            raise UserError(
+            raise LibraryFailed(
                 answer["problem"], key=os.fspath(library), remedy=f"on the board {name_of(target)}"
             )
         content = _answer(target, UPLOAD_SECONDS, partial(board.download, result))

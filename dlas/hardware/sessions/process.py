@@ -32,12 +32,16 @@ CRASHES = MappingProxyType(
 )
 
 
+class LibraryFailed(UserError):
+    """A library that could not be loaded, crashed, or took too long in its session."""
+
+
 def run_session(request: Mapping[str, Any], folder: Path, time_limit: float) -> None:
     """Do what `request` asks in a process of its own; its file is written to `folder`.
 
     `request` is that of `session` with the number of `cores` to use at most, their `affinity`,
     and whether to use several hardware threads of a core (`smt`).
-    Raises UserError where the library can't be loaded, crashes, or takes longer than `time_limit` seconds.
+    Raises LibraryFailed where it can't be loaded, crashes, or takes longer than `time_limit` seconds.
     """
     affinity = list(request["affinity"])
     if not request["smt"]:
@@ -55,11 +59,11 @@ def run_session(request: Mapping[str, Any], folder: Path, time_limit: float) -> 
             timeout=time_limit,
         )
     except subprocess.TimeoutExpired:
-        raise UserError(
+        raise LibraryFailed(
             f"the library did not finish within {time_limit:g} s and was stopped", key=request["library"]
         ) from None
     if ended.returncode != 0 or not Path(request["result"]).exists():
-        raise UserError(_failure(ended), key=request["library"])
+        raise LibraryFailed(_failure(ended), key=request["library"])
 
 
 def _environment(cores: int, affinity: list[int]) -> dict[str, str]:

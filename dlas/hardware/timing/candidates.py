@@ -22,6 +22,7 @@ import numpy as np
 
 from dlas.errors import UserError
 from dlas.hardware.results import statistics
+from dlas.hardware.sessions.process import LibraryFailed
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.deployment import session_result
 from dlas.hardware.timing.single_kernels import KernelArgument, KernelRun, time_kernels
@@ -98,9 +99,7 @@ def time_alone(library: Path, arguments: Sequence[KernelArgument], target: Targe
     run = KernelRun("main", tuple(arguments))
     try:
         (milliseconds,) = time_kernels(library, [run], target, time_limit=ALONE_SECONDS)
-    except UserError as error:
-        if error.key != os.fspath(library):
-            raise
+    except LibraryFailed as error:
         return Failed(error.problem)
     return milliseconds / MS_PER_SECOND
 
@@ -120,7 +119,7 @@ def _run(
     running.write_text("0")
     try:
         results = _session(folder, libraries, order, target)
-    except UserError as error:
+    except LibraryFailed as error:
         if target.reach.is_local:
             return _Stopped(libraries[int(running.read_text())], error.problem)
         return _Stopped(_guilty(folder, libraries, order, target), error.problem)
@@ -154,8 +153,6 @@ def _guilty(folder: Path, libraries: Sequence[Path], order: Mapping[str, object]
     for tried in ([replaced], *([replaced, candidate] for candidate in candidates)):
         try:
             _session(folder, tried, order, target)
-        except UserError as error:
-            if error.key != os.fspath(replaced):
-                raise
+        except LibraryFailed:
             return tried[-1]
     return libraries[-1]

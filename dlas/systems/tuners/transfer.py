@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Generator, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.target import Target
@@ -34,12 +33,12 @@ def tune(
     """
     shelf = store.shelf(VERSION, target)
 
-    def measure(tasks: Sequence[TuningTask], trials: int, log: Path) -> Generator[dict[str, Any], None, None]:
+    def measure(tasks: Sequence[TuningTask], trials: int, known: Path) -> Generator[list[str], None, None]:
         relatives = relatives_of(tasks, shelf, read, settings.candidates)
         served = [task for task in tasks if task.key in relatives]
         if served:
             asked = {"relatives": relatives, "candidates": settings.candidates}
-            yield from measured(request("transfer", served, log, target=asdict(target), **asked), target)
+            yield from measured(request("transfer", served, known, target=asdict(target), **asked), target)
 
     searcher = Searcher("Transfer", VERSION, read, measure)
     return measure_new(searcher, tasks, target, settings.candidates, log, store)

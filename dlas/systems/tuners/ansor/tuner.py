@@ -8,7 +8,6 @@ schedules are carried into this TVM as text, to be measured on a board or to be 
 from __future__ import annotations
 
 import json
-import logging
 from collections import defaultdict
 from collections.abc import Generator, Sequence
 from contextlib import closing
@@ -35,11 +34,10 @@ from dlas.systems.tuners.common.search import (
 )
 from dlas.systems.tuners.common.task import Record, Schedules, Tuning, TuningTask
 from dlas.systems.tuners.common.tuning_store import TuningStore
+from dlas.systems.tuners.common.worker_process import records_of
 
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -88,16 +86,13 @@ def tune(
         "seeds": SEEDS,
     }
     shelf = store.shelf(VERSION, target)
-    known = {"algorithms": sorted({task.algorithm for task in tasks}), "search": options, "seed": SEED}
+    fixed = {"algorithms": sorted({task.algorithm for task in tasks}), "search": options, "seed": SEED}
 
-    def measure(tasks: Sequence[TuningTask], trials: int, log: Path) -> Generator[dict[str, Any], None, None]:
+    def measure(tasks: Sequence[TuningTask], trials: int, known: Path) -> Generator[list[str], None, None]:
         relatives = relatives_of(tasks, shelf, read, SEEDS)
-        asked = {**known, "trials": trials, "relatives": relatives}
-        with closing(_measured(_request("tune", tasks, target.code, log, **asked), target)) as told:
-            for answer in told:
-                if "refused" in answer:
-                    logger.info(answer["refused"])
-                yield answer
+        asked = {**fixed, "trials": trials, "relatives": relatives}
+        with closing(_measured(_request("tune", tasks, target.code, known, **asked), target)) as told:
+            yield from records_of(told)
 
     searcher = Searcher("Ansor", VERSION, read, measure)
     return search(searcher, tasks, target, settings.trials, log, store, settings.patience)

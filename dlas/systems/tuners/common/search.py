@@ -10,12 +10,11 @@ import logging
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from dlas import config
 from dlas.errors import UserError
@@ -76,11 +75,11 @@ class Searcher:
     """Its name in the store, with the version of its TVM: other versions' records are not read."""
     read: Callable[[str], Record]
     """What a line of its log says; ValueError where it is none of its own."""
-    measure: Callable[[Sequence[TuningTask], int, Path], Any]
-    """(tasks, trials, log): a generator that measures until the log holds as many records of these tasks; it
-    has the board for itself while it times candidates.
+    measure: Callable[[Sequence[TuningTask], int, Path], Generator[Sequence[str], None, None]]
+    """(tasks, trials, known): measures candidates until the records in the file `known` and its own are so
+    many of these tasks. It has the board for itself while it times candidates.
 
-    After every batch, its records written, it yields {"trials": how many these are}.
+    It yields lines of records as soon as they are measured, and writes none of them down.
     """
     serves: Callable[[TuningTask], bool] = is_searchable
     """Whether it can search a task; others are left out."""
@@ -150,7 +149,7 @@ def _searched(
         if rounds(kept):
             with kept.shelf.alone():
                 start = time.monotonic()
-                kept.restock()  # with what another process measured meanwhile
+                kept.take_from_store()  # what another process measured meanwhile
                 stopped = _measure(searcher, rounds(kept), kept, patience)
                 seconds = time.monotonic() - start
                 for line in (*gains.table(kept.layers()).splitlines(), *filter(None, [stopped])):
@@ -213,17 +212,16 @@ def _rounds(kept: _Kept, trials: int) -> list[_Round]:
 def _measure(searcher: Searcher, rounds: Sequence[_Round], kept: _Kept, patience: float) -> str:
     """Why it ended before the rounds did; "" where it did not."""
     measured = kept.measured.total()
-    hope = _Hope(patience, measured, len(kept.best), kept.estimate())
+    left = _Patience(patience, measured, len(kept.best), kept.estimate())
     aim = max((measured - kept.of(one.tasks) + one.trials for one in rounds), default=measured)
     with _progress_bar(searcher.name, aim, measured) as show:
         for one in rounds:
-            with closing(searcher.measure(one.tasks, one.trials, kept.log)) as reports:
-                for progress in reports:
-                    kept.file()
-                    kept.require(one.tasks, progress["trials"])
+            with closing(searcher.measure(one.tasks, one.trials, kept.log)) as batches:
+                for records in batches:
+                    kept.take(records)
                     show(kept.measured.total(), kept.standing())
                     measured = kept.measured.total()
-                    if measured < aim and not hope.lasts(kept):
+                    if measured < aim and not left.lasts(kept):
                         return (
                             f"stopped after {measured} of {aim} trials: "
                             f"the last {patience} gained less than {NO_GAIN:.0%} of the layers' time"
@@ -240,10 +238,10 @@ class _Round:
 
 
 @dataclass
-class _Hope:
-    """That further trials are of use."""
+class _Patience:
+    """How long the search goes on without a gain."""
 
-    patience: float
+    trials: float
     gained_at: int
     """The trial of the last gain."""
     served: int
@@ -252,17 +250,17 @@ class _Hope:
     """Of their time."""
 
     def lasts(self, kept: _Kept) -> bool:
-        """Whether one of the last `patience` trials gave a layer its first time, or the gain is large enough
-        since the last one that did."""
+        """Whether one of the last `trials` gave a layer its first time, or the gain is large enough since the
+        last one that did."""
         measured, served, estimate = kept.measured.total(), len(kept.best), kept.estimate()
         if served > self.served or estimate < (1 - NO_GAIN) * self.estimate:
             self.gained_at, self.served, self.estimate = measured, served, estimate
-        return measured - self.gained_at < self.patience
+        return measured - self.gained_at < self.trials
 
 
 @dataclass
 class _Kept:
-    """The log of a search, and what of it has been read and filed."""
+    """The log of a search, and what its records say. Each record is in the store too."""
 
     searcher: Searcher
     tasks: Mapping[str, TuningTask]
@@ -271,8 +269,7 @@ class _Kept:
     resumed: bool
     """Whether an interrupted search had begun the log."""
     lines: int = 0
-    size: int = 0
-    """Bytes of these lines."""
+    """Records in the log."""
     times: dict[str, dict[str, float | None]] = field(default_factory=dict)
     """Seconds of a task's candidates, None where one failed, by its key and the candidate's name."""
     first: dict[str, float] = field(default_factory=dict)
@@ -294,30 +291,37 @@ class _Kept:
         """How many of them."""
         return sum(one is None for times in self.times.values() for one in times.values())
 
-    def file(self) -> None:
-        """Put what the log has gained into the store."""
-        with self.log.open("rb") as file:
-            file.seek(self.size)
-            lines = whole_lines(file.read().decode())
-        gained: dict[str, list[str]] = {}
+    def take(self, records: Sequence[str]) -> None:
+        """Write records into the log and the store, and count them."""
+        try:
+            with self.log.open("a") as file:
+                file.writelines(f"{record}\n" for record in records)
+        except OSError as error:
+            raise UserError(
+                f"the tuning log can't be written: {error}",
+                key="tuner",
+                remedy="Make room on its disk and start again: the search goes on from what was measured.",
+            ) from None
+        self.count(records)
+
+    def count(self, lines: Sequence[str]) -> None:
+        """Take in records that the log holds, and put those into the store that it lacks."""
+        of_task: dict[str, list[str]] = {}
         for number, line in enumerate(lines, self.lines + 1):
             record = self._record(line, number)
-            gained.setdefault(record.task, []).append(line)
+            of_task.setdefault(record.task, []).append(line)
             self.times.setdefault(record.task, {})[record.candidate or str(number)] = record.seconds
             if record.seconds is not None:
                 self.first.setdefault(record.task, record.seconds)
-        for task, records in gained.items():
+        for task, records in of_task.items():
             self.shelf.add(self.tasks[task], records)
         self.lines += len(lines)
-        self.size += sum(len(line.encode()) + 1 for line in lines)
 
-    def restock(self) -> None:
-        """Put what the store has of these tasks, and the log has not, into the log."""
+    def take_from_store(self) -> None:
+        """Take what the store has of these tasks, and the log has not."""
         present = set(whole_lines(self.log.read_text()))
         stored = [record for task in self.tasks.values() for record in self.shelf.records(task)]
-        with self.log.open("a") as file:
-            file.writelines(f"{record}\n" for record in stored if record not in present)
-        self.file()
+        self.take([record for record in stored if record not in present])
 
     def of(self, tasks: Sequence[TuningTask]) -> int:
         """Records of these tasks."""
@@ -347,15 +351,6 @@ class _Kept:
         """The tasks without any record."""
         return [task for key, task in self.tasks.items() if not self.times.get(key)]
 
-    def require(self, tasks: Sequence[TuningTask], trials: int) -> None:
-        """UserError where records were lost: tuners do not look whether their writing succeeds."""
-        if self.of(tasks) < trials:
-            raise UserError(
-                f"{trials} candidates were measured, but the tuning log {self.log} holds {self.of(tasks)}",
-                key="tuner",
-                remedy="Make room on its disk and start again: the search goes on from these.",
-            )
-
     def _record(self, line: str, number: int) -> Record:
         record = _record(self.log, number, line, self.searcher.name, self.searcher.read)
         if record.task not in self.tasks:
@@ -366,7 +361,7 @@ class _Kept:
 
 @contextmanager
 def _kept(searcher: Searcher, tasks: Sequence[TuningTask], log: Path, shelf: Shelf) -> Iterator[_Kept]:
-    """The log with what the store holds of these tasks; before and after, a record cut off is taken out."""
+    """The log with what the store holds of these tasks. Before and after, a record cut off is removed."""
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.touch()
@@ -374,12 +369,12 @@ def _kept(searcher: Searcher, tasks: Sequence[TuningTask], log: Path, shelf: She
         raise UserError(f"the tuning log can't be written: {error}", key="tuner") from None
     _cut_partial_record(log)
     kept = _Kept(searcher, {task.key: task for task in tasks}, log, shelf, resumed=log.stat().st_size > 0)
-    kept.restock()
+    kept.count(whole_lines(log.read_text()))
+    kept.take_from_store()
     try:
         yield kept
     finally:
         _cut_partial_record(log)
-        kept.file()
 
 
 def _cut_partial_record(log: Path) -> None:

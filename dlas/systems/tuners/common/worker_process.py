@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import signal
 import subprocess
 import tempfile
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from dlas.errors import UserError
+
+logger = logging.getLogger(__name__)
 
 Reply = Callable[[Mapping[str, Any]], object]
 """What a worker's question gets, as plain JSON values."""
@@ -57,6 +60,16 @@ def ask(
                 raise _death(name, worker.returncode, log)
         finally:
             _end(worker)
+
+
+def records_of(answers: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
+    """The lines of records that a worker tells, {"records": […]}. Why a schedule of a similar layer was left
+    out, {"refused": reason}, is logged."""
+    for answer in answers:
+        if "refused" in answer:
+            logger.info(answer["refused"])
+        else:
+            yield answer["records"]
 
 
 def _start(

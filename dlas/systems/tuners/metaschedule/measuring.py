@@ -60,9 +60,9 @@ class Layer:
 class Bench:
     """What builds and times candidates: processes that are started once, and again after a crash."""
 
-    def __init__(self, target: Target, log: Path, board: Board) -> None:
+    def __init__(self, target: Target, report: Report, board: Board) -> None:
         self.target = target
-        self.log = log
+        self.report = report
         self.board = board
         machine = architecture(target.code.triple)
         self.builder = PopenPoolExecutor(target.code.cores, BUILD_SECONDS, _prepare, (machine,))
@@ -71,14 +71,16 @@ class Bench:
     def measure(
         self, layer: Layer, candidates: Sequence[Any]
     ) -> list[tuple[ms.runner.RunnerResult, ms.database.TuningRecord]]:
-        """Each candidate's result and its record, which is in the log as soon as it is known."""
+        """Each candidate's result and its record, which is reported as soon as it is known."""
         measured = []
         built = self._built(candidates)
         with self.board():
             for candidate, artifact in zip(candidates, built, strict=True):
                 result = self._run(candidate, artifact)
                 record = _record(layer, candidate, result, self.target)
-                layer.count(self._append(layer.task, record))
+                described = record.as_json()
+                self.report({"records": [json.dumps([layer.task.key, described])]})
+                layer.count(seconds(described))
                 measured.append((result, record))
         return measured
 
@@ -99,13 +101,6 @@ class Bench:
             return board.timed(path, candidate.args_info, self.target)
         (future,) = self.runner.run([ms.runner.RunnerInput(path, "cpu", candidate.args_info)])
         return future.result()
-
-    def _append(self, task: TuningTask, record: ms.database.TuningRecord) -> float:
-        """Write a record; the seconds that it tells."""
-        described = record.as_json()
-        with self.log.open("a") as file:
-            file.write(json.dumps([task.key, described]) + "\n")
-        return seconds(described)
 
 
 def tasks(request: Mapping[str, Any]) -> list[TuningTask]:
@@ -149,11 +144,6 @@ def seconds(record: Any) -> float:
     """The mean of a record's times; the record as JSON."""
     times: list[float] = record[SECONDS]
     return sum(times) / len(times)
-
-
-def tell(layers: Sequence[Layer], report: Report) -> None:
-    """Report how many candidates were measured."""
-    report({"trials": sum(layer.measured for layer in layers)})
 
 
 def _prepare(machine: str) -> None:

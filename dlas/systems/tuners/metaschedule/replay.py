@@ -10,6 +10,7 @@ import tvm
 from tvm.s_tir import Schedule, Trace
 from tvm.s_tir import meta_schedule as ms
 
+from dlas.errors import last_line
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.systems.tuners.metaschedule import measuring
 from dlas.systems.tuners.metaschedule.measuring import Report, seconds
@@ -37,7 +38,7 @@ def replay(request: Mapping[str, Any], report: Report) -> None:
             try:
                 function = _scheduled(record, workload)
             except Exception as error:  # TVM's errors have no class of their own
-                report({"task": key, "refused": f"its schedule no longer applies: {_last_line(error)}"})
+                report({"task": key, "refused": f"its schedule no longer applies: {last_line(error)}"})
                 continue
             report({"task": key, "function": tvm.ir.save_json(function)})
             break
@@ -48,7 +49,3 @@ def _scheduled(record: Any, workload: ms.database.Workload) -> tvm.tirx.PrimFunc
     schedule = Schedule(workload.mod, error_render_level="fast")
     Trace.apply_json_to_schedule(record[TRACE], schedule)
     return schedule.mod["main"]
-
-
-def _last_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()

@@ -14,7 +14,7 @@ from dlas.hardware.targets.llvm import tvm_target
 from dlas.systems.tuners.common.relatives import SEEDS
 from dlas.systems.tuners.common.task import TuningTask
 from dlas.systems.tuners.metaschedule import measuring
-from dlas.systems.tuners.metaschedule.measuring import Bench, Board, Layer, Report, tell
+from dlas.systems.tuners.metaschedule.measuring import Bench, Board, Layer, Report
 from dlas.systems.tuners.metaschedule.transfer import adapted
 
 LARGEST_ROUND = 16
@@ -48,7 +48,7 @@ def worth(layer: Layer) -> tuple[bool, float]:
 
 
 def tune(request: Mapping[str, Any], report: Report, board: Board) -> None:
-    """Measure candidates until the log holds `trials` records of these tasks; reported round by round.
+    """Measure candidates until these tasks have `trials` records, the log's with them; each is reported.
 
     A layer that has `relatives` starts from them, before any search.
     """
@@ -66,8 +66,7 @@ def tune(request: Mapping[str, Any], report: Report, board: Board) -> None:
     for layer in layers:
         spaces = layer.context.generate_design_space()
         layer.context.pre_tuning(trials, per_round, spaces, database, model)
-    tell(layers, report)
-    bench = Bench(target, log, board)
+    bench = Bench(target, report, board)
 
     def measure(layer: Layer, candidates: Sequence[Any]) -> list[ms.runner.RunnerResult]:
         measured = bench.measure(layer, candidates)
@@ -75,7 +74,6 @@ def tune(request: Mapping[str, Any], report: Report, board: Board) -> None:
             database.commit_tuning_record(record)
         results = [result for result, _ in measured]
         model.update(layer.context, candidates, results)
-        tell(layers, report)
         return results
 
     def remaining() -> int:
@@ -83,7 +81,7 @@ def tune(request: Mapping[str, Any], report: Report, board: Board) -> None:
 
     for layer in sorted(layers, key=worth, reverse=True):
         relatives = request["relatives"].get(layer.task.key, [])
-        if seeds := adapted(layer, relatives, min(SEEDS, per_layer, remaining()), log):
+        if seeds := adapted(layer, relatives, min(SEEDS, per_layer, remaining()), log, report):
             measure(layer, seeds)
     while remaining() > 0:
         alive = [layer for layer in layers if not layer.exhausted]

@@ -35,7 +35,7 @@ from dlas.systems.tuners.common.search import (
 )
 from dlas.systems.tuners.common.task import Record, Schedules, Tuning, TuningTask
 from dlas.systems.tuners.common.tuning_store import TuningStore
-from dlas.systems.tuners.common.worker_process import Reply, no_questions
+from dlas.systems.tuners.common.worker_process import Reply, no_questions, records_of
 
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
@@ -63,11 +63,11 @@ def tune(
 
     shelf = store.shelf(VERSION, target)
 
-    def measure(tasks: Sequence[TuningTask], trials: int, log: Path) -> Generator[dict[str, Any], None, None]:
+    def measure(tasks: Sequence[TuningTask], trials: int, known: Path) -> Generator[list[str], None, None]:
         options = {"population": settings.population, "generations": settings.generations}
         relatives = relatives_of(tasks, shelf, read, SEEDS)
         told = {"target": asdict(target), "trials": trials, "relatives": relatives}
-        asked = request("tune", tasks, log, **told, **options)
+        asked = request("tune", tasks, known, **told, **options)
         return measured(asked, target)
 
     searcher = Searcher("MetaSchedule", VERSION, read, measure)
@@ -128,10 +128,11 @@ def request(command: str, tasks: Sequence[TuningTask], log: Path, **more: object
     }
 
 
-def measured(request: Mapping[str, Any], target: Target) -> Generator[dict[str, Any], None, None]:
-    """What a worker tells of its search; it has the board for itself while it times candidates."""
-    with board_on_request(target) as reply:
-        yield from answers(request, target.placement.threads, reply)
+def measured(request: Mapping[str, Any], target: Target) -> Generator[list[str], None, None]:
+    """Records of a worker's search as they come; it has the board for itself while it times candidates."""
+    threads = target.placement.threads
+    with board_on_request(target) as reply, closing(answers(request, threads, reply)) as told:
+        yield from records_of(told)
 
 
 def answers(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
@@ -123,50 +123,50 @@ class Layer:
 
 
 def measure(
-    tasks: Sequence[TuningTask], target: Target, trials: int, log: Path
-) -> Generator[dict[str, Any], None, None]:
-    """Measure until the log holds `trials` candidates of these tasks or all are done, then time the fastest
-    again. Yields how it stands after every round."""
-    layers, per_layer = _layers(tasks, target.code, log), max(1, trials // len(tasks))
-    with _Bench(target, log) as bench:
+    tasks: Sequence[TuningTask], target: Target, trials: int, known: Path
+) -> Generator[list[str], None, None]:
+    """Measure until these tasks have `trials` candidates, those of the log `known` with them, or are done;
+    then time the fastest again. Yields the records of every round."""
+    layers, per_layer = _layers(tasks, target.code, known), max(1, trials // len(tasks))
+    with _Bench(target) as bench:
         while (remaining := trials - sum(layer.tried for layer in layers)) > 0:
             ready = [layer for layer in layers if not layer.done]
             if not ready:
                 break
             layer = max(ready, key=lambda one: one.worth)
-            bench.measure(layer, layer.candidates(min(remaining, per_layer)))
-            yield _standing(layers)
+            yield bench.measure(layer, layer.candidates(min(remaining, per_layer)))
         for layer in layers:
-            bench.confirm(layer)
-            yield _standing(layers)
+            yield from bench.confirm(layer)
 
 
 def transfer(
-    tasks: Sequence[TuningTask], target: Target, relatives: Mapping[str, Sequence[str]], most: int, log: Path
-) -> Generator[dict[str, Any], None, None]:
+    tasks: Sequence[TuningTask],
+    target: Target,
+    relatives: Mapping[str, Sequence[str]],
+    most: int,
+    known: Path,
+) -> Generator[list[str], None, None]:
     """Measure at most so many parameters of each task's `relatives`, lines of a log, the most promising
     first; what is left out is what its algorithm does not offer there. Else as `measure`."""
-    layers = _layers(tasks, target.code, log)
-    with _Bench(target, log) as bench:
+    layers = _layers(tasks, target.code, known)
+    with _Bench(target) as bench:
         for layer in layers:
             theirs = [Measured(**json.loads(line)).candidate for line in relatives[layer.task.key]]
             if fitting := layer.untried(theirs)[:most]:
-                bench.measure(layer, fitting)
-                bench.confirm(layer)
-            yield _standing(layers)
+                yield bench.measure(layer, fitting)
+                yield from bench.confirm(layer)
 
 
-def _layers(tasks: Sequence[TuningTask], target: CodeTarget, log: Path) -> list[Layer]:
-    measured = of_tasks(log, tasks)
+def _layers(tasks: Sequence[TuningTask], target: CodeTarget, known: Path) -> list[Layer]:
+    measured = of_tasks(known, tasks)
     return [Layer(task, target, measured[task.key]) for task in tasks]
 
 
 class _Bench:
-    """What builds candidates, times them, and writes down how they did."""
+    """What builds candidates and times them."""
 
-    def __init__(self, target: Target, log: Path) -> None:
+    def __init__(self, target: Target) -> None:
         self.target = target
-        self.log = log
         self.builders = Builders(target.code.cores)
 
     def __enter__(self) -> _Bench:
@@ -175,28 +175,22 @@ class _Bench:
     def __exit__(self, *_: object) -> None:
         self.builders.shutdown()
 
-    def measure(self, layer: Layer, candidates: Sequence[Any]) -> None:
-        """Each for the first time."""
-        for one in _round(layer, candidates, self.target, self.builders, TURNS):
-            self._take(layer, one)
+    def measure(self, layer: Layer, candidates: Sequence[Any]) -> list[str]:
+        """The record of each, timed for the first time."""
+        return _counted(layer, _round(layer, candidates, self.target, self.builders, TURNS))
 
-    def confirm(self, layer: Layer) -> None:
-        """Those that seem fastest once more, until the fastest is one that was."""
+    def confirm(self, layer: Layer) -> Iterator[list[str]]:
+        """Records of those that seem fastest, timed once more, until the fastest is one that was."""
         while finalists := layer.finalists():
-            for one in _round(layer, finalists, self.target, self.builders, FINAL_TURNS):
-                self._take(layer, replace(one, again=True))
+            timed = _round(layer, finalists, self.target, self.builders, FINAL_TURNS)
+            yield _counted(layer, [replace(one, again=True) for one in timed])
 
-    def _take(self, layer: Layer, one: Measured) -> None:
-        _append(self.log, one)
+
+def _counted(layer: Layer, measured: Sequence[Measured]) -> list[str]:
+    """The records, which the layer has taken in."""
+    for one in measured:
         layer.count(one)
-
-
-def _append(log: Path, measured: Measured) -> None:
-    try:
-        with log.open("a") as file:
-            file.write(json.dumps(asdict(measured)) + "\n")
-    except OSError as error:
-        raise UserError(f"the tuning log can't be written: {error}", key="tuner") from None
+    return [json.dumps(asdict(one)) for one in measured]
 
 
 def _round(
@@ -243,10 +237,3 @@ def _described(chosen: Any) -> str:
 
 def _differences(one: Any, other: Any) -> int:
     return sum(getattr(one, field.name) != getattr(other, field.name) for field in fields(one))
-
-
-def _standing(layers: Sequence[Layer]) -> dict[str, Any]:
-    times = [layer.seconds for layer in layers]
-    known = [time for time in times if time is not None]
-    estimated = sum(known) if len(known) == len(times) else None
-    return {"trials": sum(layer.tried for layer in layers), "estimated": estimated}

@@ -38,10 +38,10 @@ def tune(tasks: Sequence[TuningTask], target: Target, trials: int, log: Path, st
     UserError where the target is not this machine: see dlas.systems.tuners.common.search.
     """
 
-    def measure(tasks: Sequence[TuningTask], trials: int, log: Path) -> Generator[dict[str, Any], None, None]:
+    def measure(tasks: Sequence[TuningTask], trials: int, known: Path) -> Generator[list[str], None, None]:
         from dlas.systems.tuners.parameters.search import measure
 
-        return measure(tasks, target, trials, log)
+        return measure(tasks, target, trials, known)
 
     searcher = Searcher(NAME, version_in_store(), read, measure, lambda task: has_choice(task, target.code))
     return search(searcher, tasks, target, trials, log, store)
@@ -54,13 +54,13 @@ def transfer(
     no time of."""
     shelf = store.shelf(version_in_store(), target)
 
-    def measure(tasks: Sequence[TuningTask], trials: int, log: Path) -> Generator[dict[str, Any], None, None]:
+    def measure(tasks: Sequence[TuningTask], trials: int, known: Path) -> Generator[list[str], None, None]:
         from dlas.systems.tuners.parameters.search import transfer
 
         found = relatives_of(tasks, shelf, _read_gain, candidates)
         relatives = {task: [line for _, line in lines] for task, lines in found.items()}
         served = [task for task in tasks if task.key in relatives]
-        return transfer(served, target, relatives, candidates, log)
+        return transfer(served, target, relatives, candidates, known)
 
     searcher = Searcher(NAME, version_in_store(), read, measure, lambda task: has_choice(task, target.code))
     return measure_new(searcher, tasks, target, candidates, log, store)
