@@ -28,10 +28,8 @@ from dlas.hardware.targets.reach import Reach
 from dlas.hardware.targets.target import Target
 from dlas.models.resnet import resnet20
 from dlas.models.untrained import Architecture, Untrained
-from dlas.stages.batches import Enlarge
 from dlas.stages.compression import Compress
 from dlas.stages.deployment import Deploy
-from dlas.stages.fastest_program import LowerFastest
 from dlas.stages.given_weights import TakeWeights
 from dlas.stages.kernels.chosen import Kernels
 from dlas.stages.kernels.tuned import ChooseKernels
@@ -39,7 +37,9 @@ from dlas.stages.kernels.tuning import Tune, Tuned
 from dlas.stages.kernels.untuned import KeepUntuned
 from dlas.stages.library import Build, Library
 from dlas.stages.network import Network
-from dlas.stages.program import Lower, Lowered
+from dlas.stages.program.batches import Enlarge
+from dlas.stages.program.declared import Lower, Lowered
+from dlas.stages.program.fastest import LowerFastest
 from dlas.stages.stage import Stage
 from dlas.stages.store import code
 from dlas.stages.store.code import code_of

@@ -19,12 +19,12 @@ from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.single_kernels import KernelTime
 from dlas.models import counting, precision
 from dlas.stages.deployment import Deployed
-from dlas.stages.fastest_program import CANDIDATES
 from dlas.stages.kernels.chosen import Kernels
 from dlas.stages.kernels.tuning import Tuned
 from dlas.stages.library import Library
 from dlas.stages.network import WEIGHTS, Network
-from dlas.stages.program import Lowered
+from dlas.stages.program.declared import Lowered
+from dlas.stages.program.fastest import CANDIDATES
 from dlas.stages.stage import Kept
 from dlas.stages.yardstick import Yardstick
 from dlas.systems.choices import record

@@ -7,12 +7,12 @@ made from them, from the code that does the work and from the versions of the pa
     training           the dense network, trained
     given_weights      the dense network as its given weights say
     compression        one step of making it cheaper
-    program            the network as kernels of one algorithm and format
-    fastest_program    the same, each layer by the fastest of several, as measured
-    batches            the same for larger batches
-    tuning             the search for schedules
-    tuned_kernels      for each kernel the tuned schedule or its algorithm's own
-    untuned_kernels    for each kernel its algorithm's own
+    program.declared   the network as kernels of one algorithm and format
+    program.fastest    the same, each layer by the fastest of several, as measured
+    program.batches    the same for larger batches
+    kernels.tuning     the search for schedules
+    kernels.tuned      for each kernel the tuned schedule or its algorithm's own
+    kernels.untuned    for each kernel its algorithm's own
     library            the exported network
     yardstick          the library of the network that is always the same
     deployment         the library run on its board and checked

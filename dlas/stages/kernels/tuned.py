@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dlas import config
     from dlas.hardware.targets.target import Target
     from dlas.stages.kernels.tuning import Tuned
-    from dlas.stages.program import Lowered
+    from dlas.stages.program.declared import Lowered
 
 log = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from dlas.stages.stage import Stage
 from dlas.systems.program.kernel_choice import NOT_TUNED, KernelChoice
 
 if TYPE_CHECKING:
-    from dlas.stages.program import Lowered
+    from dlas.stages.program.declared import Lowered
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import import_module
+from pathlib import Path
 
 import tvm
 from tvm import te
@@ -18,6 +19,21 @@ OPAQUE = 8
 
 ANY_CPU = CodeTarget(triple="", cpu="generic", cores=1, vector_bytes=16, vector_registers=16)
 """What a kernel in TensorIR is written for in a program that is not scheduled yet."""
+
+
+Scheduled = Mapping[str, tvm.tirx.PrimFunc]
+"""Scheduled kernels by their names."""
+
+
+def write(kernels: Scheduled, path: Path) -> None:
+    """As TVM's own JSON."""
+    path.write_text(tvm.ir.save_json(tvm.IRModule(dict(kernels))))
+
+
+def read(path: Path) -> Scheduled:
+    """What `write` wrote."""
+    module = tvm.ir.load_json(path.read_text())
+    return {var.name_hint: kernel for var, kernel in module.functions_items()}
 
 
 def definition(layer: ConvLayer) -> tvm.tirx.PrimFunc:

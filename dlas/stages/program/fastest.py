@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from dlas.models import precision
 from dlas.models.precision import INTEGER_BITS
 from dlas.stages import parts
-from dlas.stages.program import Lowered
+from dlas.stages.program.declared import Lowered
 from dlas.stages.stage import Stage, counted_by
 from dlas.systems.choices import fastest
 from dlas.systems.choices.declared import serving_modules
