@@ -8,14 +8,15 @@ It needs neither PyTorch nor MLflow.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from dlas import config
 from dlas.bundle import Bundle
+from dlas.bundle.rebuild_process import Rebuilt, rebuilt_apart
 from dlas.errors import UserError
 from dlas.files import documents
 from dlas.hardware.results import measurement, reference
@@ -24,15 +25,11 @@ from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.results.reference import Reference
 from dlas.hardware.targets import machine, reached, target_file
 from dlas.hardware.targets.fitting import DoesNotFit
-from dlas.hardware.targets.llvm import require_known
 from dlas.hardware.targets.reach import Address
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import deployment
 from dlas.hardware.timing.deployment import Yardstick
 from dlas.printable import printable
-
-if TYPE_CHECKING:
-    from dlas.bundle.rebuild import Rebuilt
 
 REBUILD = (
     "rebuild=true target=<name> makes the library anew for that target, from the bundle's program, weights "
@@ -117,7 +114,7 @@ def redeployed(verified: Bundle, wish: Wish, scratch: Path) -> Redeployed:
     made = None
     if wish.rebuild:
         print(f"rebuilding the library for {board.name} from the bundle's program, weights and tuning log")
-        made = remade(verified, board, scratch, old.larger, wish.trusted)
+        made = rebuilt_apart(verified, board, scratch / "rebuilt", old.larger, wish.trusted)
     libraries = _bundled(verified, old.larger) if made is None else {1: made.library, **made.larger}
     yardstick = verified.yardstick if made is None else made.yardstick
     new = _retimed(found.expected, old, libraries, yardstick, board)
@@ -150,7 +147,6 @@ def _board(made_for: Target, wish: Wish) -> Target:
         return reached.board(made_for, wish.target, wish.rpc)
     if wish.target is not None:
         return reached.declared_board(wish.target, wish.rpc)
-    require_known(made_for.code.triple, made_for.code.cpu, made_for.code.features)
     return reached.board(made_for, None, wish.rpc)
 
 
@@ -161,23 +157,6 @@ def _rebuilding_offered() -> Iterator[None]:
         yield
     except DoesNotFit as error:
         raise UserError(error.problem, key=error.key, remedy=REBUILD) from None
-
-
-def remade(
-    verified: Bundle, board: Target, scratch: Path, batch_sizes: Iterable[int], trusted: Collection[str] = ()
-) -> Rebuilt:
-    """The bundle's libraries made again for the board's target, in `scratch`; UserError where what the bundle
-    holds can't be compiled, whatever TVM makes of it."""
-    from dlas.bundle.rebuild import rebuilt
-
-    try:
-        return rebuilt(verified, board, scratch / "rebuilt", batch_sizes, trusted)
-    except (UserError, OSError):
-        raise
-    except Exception as error:  # TVM's have no class of their own
-        said = next(iter(str(error).strip().splitlines()), "")
-        problem = f"the bundle's program and weights make no library: {type(error).__name__}: {said}"
-        raise UserError(printable(problem), key="bundle") from error
 
 
 def _retimed(

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
 
 import pytest
+from bundle_naming import bundle_naming
 from old_bundles_cpu import require_cpu_of_old_bundles
 
 from dlas import redeploy
-from dlas.bundle import Bundle, seal, verify
+from dlas.bundle import verify
 from dlas.config import options
 from dlas.errors import UserError
 from dlas.redeployment import Wish, redeployed
 
-BUNDLE = Path(__file__).parent / "fixtures" / "schema1" / "ansor"
 STRANGER = """
 from pathlib import Path
 from dlas.algorithms.direct.dense import compute, layouts, pack_weight, schedule, unsupported
@@ -33,20 +31,6 @@ def stranger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (package / "algorithm.py").write_text(STRANGER)
     monkeypatch.syspath_prepend(package.parent)
     return package / "imported"
-
-
-def bundle_naming(folder: Path, algorithm: str, tuner: str = "none") -> Bundle:
-    """One whose layers are said to be by `algorithm`, untuned."""
-    shutil.copytree(BUNDLE, folder)
-    layers, choices = folder / "model" / "layers.json", folder / "tuning" / "choices.json"
-    kernel = algorithm.rpartition(".")[2]
-    layers.write_text(layers.read_text().replace('"dlas.algorithms.direct"', json.dumps(algorithm)))
-    written = folder / "model" / "program.json"
-    written.write_text(written.read_text().replace("direct_conv2d", f"{kernel}_conv2d"))
-    chosen = json.loads(choices.read_text().replace("direct_conv2d", f"{kernel}_conv2d"))
-    untuned = [one | {"tuned": False} for one in chosen["kernels"]]
-    choices.write_text(json.dumps(chosen | {"tuner": tuner, "kernels": untuned}))
-    return seal(folder, point="", stages={})
 
 
 @pytest.mark.parametrize(

@@ -1,24 +1,26 @@
-"""Make a bundle's library again from its lowered program, weights and tuning log: no PyTorch, no search."""
+"""Make a bundle's library again from its lowered program, weights and tuning log: no PyTorch, no search.
+
+What can be refused by reading is refused before TVM is imported.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas.bundle import Bundle
+from dlas.bundle.rebuild_process import Carried, Rebuilt
 from dlas.errors import UserError
 from dlas.hardware.targets import target_file
 from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets.llvm import require_known
 from dlas.hardware.targets.target import Target
 from dlas.plugins.registry import ALGORITHMS, TUNERS
-from dlas.systems.choices import record, scheduling
-from dlas.systems.choices.scheduling import kernel_tasks
+from dlas.printable import printable
+from dlas.systems.choices import record
 from dlas.systems.compilers.tvm import yardstick
-from dlas.systems.compilers.tvm.building import build_library
 from dlas.systems.program import program
-from dlas.systems.tuners import tuning
 from dlas.systems.tuners.common.old_records import brought_up_to_date
 from dlas.systems.tuners.common.task import Schedules, TuningTask
 
@@ -26,29 +28,6 @@ if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
     from dlas.systems.program.program import LoweredProgram
-
-
-@dataclass(frozen=True)
-class Carried:
-    """A kernel that the bundle's run kept tuned."""
-
-    name: str
-    carried: bool
-    """Whether its tuned schedule is in the rebuilt library."""
-    reason: str
-
-
-@dataclass(frozen=True)
-class Rebuilt:
-    """A library made again."""
-
-    library: Path
-    larger: Mapping[int, Path]
-    """By batch size, the libraries for larger batches, likewise."""
-    yardstick: Path
-    """The network that is always the same, likewise."""
-    target: Target
-    kernels: tuple[Carried, ...]
 
 
 def rebuilt(
@@ -65,12 +44,18 @@ def rebuilt(
     UserError where the log does not hold one. For another, each such schedule is tried on the target's board,
     and kept where it is right and makes the network faster there; none is for a GPU. Raises UserError, with
     nothing imported, where the bundle names an algorithm or a tuner that is neither dlas's own nor of a
-    `trusted` package, and where an algorithm is not for the target.
+    `trusted` package; where an algorithm is not for the target, and where LLVM does not know the target.
     """
     larger_sizes = tuple(batch_sizes)
     chosen = record.read(bundle.tuning / record.FILE)
     _require_trusted(bundle, chosen.tuner, larger_sizes, trusted)
     lowered = program.load_from_bundle(bundle.model, bundle.model)
+    require_known(target.code.triple, target.code.cpu, target.code.features)
+
+    from dlas.systems.choices.scheduling import kernel_tasks
+    from dlas.systems.compilers.tvm.building import build_library
+    from dlas.systems.tuners import tuning
+
     tasks = kernel_tasks(lowered)
     kept = {choice.kernel: tasks[choice.kernel] for choice in chosen.kernels if choice.tuned}
     destination.mkdir(parents=True)
@@ -114,6 +99,8 @@ def _schedules(
 ) -> Schedules:
     if not kept:
         return Schedules()
+    from dlas.systems.tuners import tuning
+
     return tuning.best_schedules(tuner, folder, list(kept.values()), target, foreign=foreign)
 
 
@@ -123,8 +110,9 @@ def _replayed(
     schedules = _schedules(folder, tuner, kept, target, foreign=False)
     for kernel, task in kept.items():
         if task.key not in schedules.found:
+            reason = printable(schedules.missing[task.key])
             raise UserError(
-                f"the tuning log gives no schedule for {kernel}: {schedules.missing[task.key]}", key="bundle"
+                f"the tuning log gives no schedule for {printable(kernel)}: {reason}", key="bundle"
             )
     return {kernel: schedules.found[task.key] for kernel, task in kept.items()}
 
@@ -138,7 +126,9 @@ def _tried(
     scratch: Path,
 ) -> tuple[list[Carried], dict[str, PrimFunc]]:
     """Schedules of another target, as this one's board finds them."""
-    never = {task.key: "it was not tuned" for task in kernel_tasks(lowered).values()}
+    from dlas.systems.choices import scheduling
+
+    never = {task.key: "it was not tuned" for task in scheduling.kernel_tasks(lowered).values()}
     asked = Schedules(schedules.found, never | dict(schedules.missing), schedules.refused)
     choices, tuned = scheduling.choose(lowered, asked, target, opt_level, scratch)
     return [

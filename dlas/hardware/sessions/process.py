@@ -7,29 +7,17 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import dlas
+from dlas.crashes import crash
 from dlas.current_folder import PATH, python_path
 from dlas.errors import UserError
 from dlas.hardware.targets.machine import first_threads, usable, usable_cores
-
-CRASHES = MappingProxyType(
-    {
-        signal.SIGILL: "it met an instruction that this CPU does not have",
-        signal.SIGSEGV: "it read or wrote memory that is not its own",
-        signal.SIGBUS: "its file is cut short, or it read memory that is not there",
-        signal.SIGFPE: "it divided by zero",
-        signal.SIGABRT: "it aborted",
-        signal.SIGKILL: "the system killed it, most often for want of memory",
-    }
-)
 
 
 class LibraryFailed(UserError):
@@ -86,6 +74,5 @@ def _failure(ended: subprocess.CompletedProcess[str]) -> str:
     if ended.returncode == 0:
         return "the library ended its process before it had given its outputs"
     if ended.returncode < 0:
-        crash = signal.Signals(-ended.returncode)
-        return f"the library crashed ({crash.name}): {CRASHES.get(crash, 'it was stopped')}"
+        return f"the library {crash(ended.returncode)}"
     return f"the library could not be run: {said[-1] if said else f'exit code {ended.returncode}'}"

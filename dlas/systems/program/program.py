@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import tvm
 from safetensors.numpy import load_file, save_file
 
 from dlas.algorithms.workload import ConvWorkload
@@ -16,6 +16,9 @@ from dlas.files.documents import Document, Values
 from dlas.plugins.registry import ALGORITHMS
 from dlas.printable import printable
 from dlas.systems.program import saved_module
+
+if TYPE_CHECKING:
+    import tvm
 
 PROGRAM, LAYERS, WEIGHTS = "program.json", "layers.json", "weights.safetensors"
 
@@ -87,7 +90,9 @@ class LoweredProgram:
 
 def save(program: LoweredProgram, folder: Path) -> None:
     """Write `program.json` (TVM's own JSON), `layers.json` and `weights.safetensors`."""
-    (folder / PROGRAM).write_text(tvm.ir.save_json(program.module))
+    from tvm.ir import save_json
+
+    (folder / PROGRAM).write_text(save_json(program.module))
     layers = [asdict(layer) | {"workload": layer.workload.key} for layer in program.layers]
     parameters = [asdict(parameter) for parameter in program.parameters]
     documents.write(DOCUMENT, folder / LAYERS, {"layers": layers, "parameters": parameters})
@@ -99,7 +104,9 @@ def save(program: LoweredProgram, folder: Path) -> None:
 
 def load(folder: Path) -> LoweredProgram:
     """Read what `save` wrote on this machine; UserError for a list of layers that is none."""
-    return _loaded(tvm.ir.load_json((folder / PROGRAM).read_text()), folder, folder)
+    from tvm.ir import load_json
+
+    return _loaded(load_json((folder / PROGRAM).read_text()), folder, folder)
 
 
 def load_from_bundle(folder: Path, weights: Path) -> LoweredProgram:

@@ -44,11 +44,11 @@ NUMBER_FIELDS = frozenset(
 def load(path: Path) -> tvm.IRModule:
     """The module in the file. UserError for a file that holds none, or is too large, and where a node refers
     to a later one or chains of nodes are too long."""
-    import tvm
-
     values = documents.read(DOCUMENT, path)
     if problem := _problem(values.get("nodes")):
         raise UserError(f"is no {DOCUMENT.name}: {problem}", key=printable(path))
+    import tvm
+
     try:
         found = tvm.ir.load_json(json.dumps(values))
     except Exception as error:  # TVM's have no class of their own

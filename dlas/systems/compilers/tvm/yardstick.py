@@ -8,12 +8,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from tvm import relax
 
 from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.targets.code_target import CodeTarget
-from dlas.systems.compilers.tvm.building import build_library
-from dlas.systems.program import kernels
 from dlas.systems.program.program import ConvLayer, LoweredProgram, Parameter
 
 ALGORITHM = "direct"
@@ -30,10 +27,16 @@ OPT_LEVEL = 3
 
 def build(target: CodeTarget, linker: str | None, library: Path) -> None:
     """Write its library; UserError where nothing is there to link it for the target."""
+    from dlas.systems.compilers.tvm.building import build_library
+
     build_library(_program(), {}, target, linker, OPT_LEVEL, library)
 
 
 def _program() -> LoweredProgram:
+    from tvm import relax
+
+    from dlas.systems.program import kernels
+
     weight = np.random.default_rng(0).standard_normal(WORKLOAD.weight_shape).astype("float32")
     (packed,) = LAYER.packed(weight)
     builder = relax.BlockBuilder()

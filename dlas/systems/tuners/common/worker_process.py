@@ -20,6 +20,19 @@ logger = logging.getLogger(__name__)
 Reply = Callable[[Mapping[str, Any]], object]
 """What a worker's question gets, as plain JSON values."""
 
+
+class WorkerDied(UserError):
+    """A worker ended before its answers did."""
+
+    def __init__(self, how: str, lines: Sequence[str], remedy: str) -> None:
+        self.how = how
+        """On one line, without what it wrote."""
+        self.lines = lines
+        """The last that it wrote."""
+        tail = "".join(f"\n    {line}" for line in lines)
+        super().__init__(f"{how}:{tail}", key="tuner", remedy=remedy)
+
+
 TAIL_LINES = 15
 """Of what a worker wrote before it died, quoted."""
 
@@ -107,11 +120,10 @@ def _end(worker: subprocess.Popen[str]) -> None:
             pipe.close()
 
 
-def _death(name: str, code: int, log: Path) -> UserError:
+def _death(name: str, code: int, log: Path) -> WorkerDied:
     """What to tell of a worker that ended with `code`; its log is copied to where it stays."""
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
     lines = log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
-    tail = "".join(f"\n    {line}" for line in lines)
     with tempfile.NamedTemporaryFile(prefix="tuner-worker-", suffix=".txt", delete=False) as kept:
         kept.write(log.read_bytes())
-    return UserError(f"the {name} worker {how}:{tail}", key="tuner", remedy=f"Its full log is {kept.name}")
+    return WorkerDied(f"the {name} worker {how}", lines, f"Its full log is {kept.name}")

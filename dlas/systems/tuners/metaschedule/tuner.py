@@ -16,8 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import dlas
-from dlas.hardware.no_torch import without_torch
+from dlas.hardware.no_torch import with_modules_of_this_process
 from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.target import Target
 from dlas.systems.tuners.common import worker_process
@@ -139,12 +138,6 @@ def answers(
     request: Mapping[str, Any], threads: int, reply: Reply = no_questions
 ) -> Generator[dict[str, Any], None, None]:
     """Ask a worker and yield its answers as they come: see worker_process.ask."""
-    packages = [str(Path(dlas.__file__).resolve().parents[1]), *filter(None, sys.path)]
-    environment = {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(packages),
-        "PYTHONSAFEPATH": "1",
-        "TVM_NUM_THREADS": str(threads),
-    }
+    environment = with_modules_of_this_process({**os.environ, "TVM_NUM_THREADS": str(threads)})
     command = [sys.executable, "-m", "dlas.systems.tuners.metaschedule.worker"]
-    return worker_process.ask("MetaSchedule", command, without_torch(environment), request, reply)
+    return worker_process.ask("MetaSchedule", command, environment, request, reply)

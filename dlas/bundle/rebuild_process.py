@@ -1,0 +1,109 @@
+"""A bundle's libraries made again in a process of its own, since a forged program may crash TVM's compiler.
+
+That process alone imports TVM.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from dlas.bundle.layout import Bundle
+from dlas.crashes import crash
+from dlas.errors import UserError
+from dlas.hardware.no_torch import with_modules_of_this_process
+from dlas.hardware.targets.target import Target
+from dlas.printable import printable, printable_lines
+
+CPU_SECONDS = 2 * 60 * 60
+"""Processor time of the process, and of each that it starts: a network of 160 layers takes minutes of it, and
+waiting for a board none."""
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A kernel that the bundle's run kept tuned."""
+
+    name: str
+    carried: bool
+    """Whether its tuned schedule is in the rebuilt library."""
+    reason: str
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """A library made again."""
+
+    library: Path
+    larger: Mapping[int, Path]
+    """By batch size, the libraries for larger batches, likewise."""
+    yardstick: Path
+    """The network that is always the same, likewise."""
+    target: Target
+    kernels: tuple[Carried, ...]
+
+
+def rebuilt_apart(
+    bundle: Bundle,
+    target: Target,
+    destination: Path,
+    batch_sizes: Iterable[int] = (),
+    trusted: Collection[str] = (),
+    cpu_seconds: int = CPU_SECONDS,
+) -> Rebuilt:
+    """What dlas.bundle.rebuild.rebuilt makes; errors as there.
+
+    Raises UserError that names the bundle, too, where the process crashes, has no memory left or uses more
+    than `cpu_seconds` of processor time. Warnings are printed as they come, and what the compiler prints once
+    the libraries are made.
+    """
+    with tempfile.TemporaryDirectory(prefix="dlas-rebuild-") as temporary:
+        folder = Path(temporary)
+        request = {
+            "bundle": str(bundle.root.absolute()),
+            "target": asdict(target),
+            "destination": str(destination.absolute()),
+            "batch_sizes": list(batch_sizes),
+            "trusted": list(trusted),
+            "cpu_seconds": cpu_seconds,
+        }
+        (folder / "request.json").write_text(json.dumps(request))
+        command = [sys.executable, "-m", "dlas.bundle.rebuild_worker", str(folder)]
+        ended = subprocess.run(
+            command, env=with_modules_of_this_process(os.environ), stdin=subprocess.DEVNULL
+        )
+        answer, said = folder / "answer.json", _said(folder / "said.txt")
+        if ended.returncode != 0 or not answer.exists():
+            raise UserError(
+                "its program, weights and tuning log make no library: the process that compiles them "
+                f"{_end(ended.returncode, said)}",
+                key=printable(bundle.root),
+            )
+        values = json.loads(answer.read_text())
+    if "problem" in values:
+        raise UserError(**values)
+    if said:
+        print(said, file=sys.stderr)
+    return Rebuilt(
+        Path(values["library"]),
+        {int(size): Path(path) for size, path in values["larger"].items()},
+        Path(values["yardstick"]),
+        target,
+        tuple(Carried(**kernel) for kernel in values["kernels"]),
+    )
+
+
+def _said(file: Path) -> str:
+    return printable_lines(file.read_text(errors="replace").strip()) if file.exists() else ""
+
+
+def _end(returncode: int, said: str) -> str:
+    if returncode < 0:
+        return crash(returncode)
+    return f"ended with code {returncode}{f': {printable(said.splitlines()[-1])}' if said else ''}"
