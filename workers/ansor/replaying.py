@@ -21,12 +21,19 @@ def replay(request: Mapping[str, Any], report: Report) -> None:
     """Report the `best` fastest schedules in `log` of each task, fastest first, as text, or why one does not
     apply.
 
-    Or, of a log that was measured for another target and is not asked for as `foreign`, that target.
+    Or, of a log that was measured for another target and is not asked for as `foreign`, that target; of one
+    that Ansor can't read, the problem.
     """
     tasks = [search_task(task, request["target"]) for task in request["tasks"]]
     measured = defaultdict(list)
     asked = {task.workload_key for task in tasks}
-    for record, result in RecordReader(request["log"]):
+    try:
+        records = list(RecordReader(request["log"]))
+    except Exception as error:  # TVM's errors have no class of their own
+        problem = f"Ansor can't read its tuning log: {last_line(error)}"
+        report({"problem": problem, "key": request["log"], "remedy": ""})
+        return
+    for record, result in records:
         if record.task.workload_key not in asked:
             continue
         if str(record.task.target) != str(tasks[0].target) and not request["foreign"]:

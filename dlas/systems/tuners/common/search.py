@@ -22,6 +22,7 @@ from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.fitting import misfits
 from dlas.hardware.targets.machine import this_machine
 from dlas.hardware.targets.target import Target
+from dlas.printable import printable
 from dlas.systems.tuners.common import gains
 from dlas.systems.tuners.common.task import LayerTuning, Record, Tuning, TuningTask
 from dlas.systems.tuners.common.tuning_store import Shelf, TuningStore, whole_lines
@@ -172,7 +173,7 @@ def not_searchable(tasks: Sequence[TuningTask], tuner: str) -> dict[str, str]:
 def foreign_log(log: Path, measured_for: str, target: CodeTarget) -> UserError:
     """What to tell of a log of schedules that were measured for another target."""
     return UserError(
-        f"the tuning log was measured for {measured_for}, not for {target.cpu} ({target.triple}) "
+        f"the tuning log was measured for {printable(measured_for)}, not for {target.cpu} ({target.triple}) "
         f"with {target.cores} cores: what is fast there may be slow or not run here",
         key=str(log),
         remedy="Tune for this target.",

@@ -12,6 +12,7 @@ from tvm.s_tir import meta_schedule as ms
 
 from dlas.errors import last_line
 from dlas.hardware.targets.llvm import tvm_target
+from dlas.printable import printable
 from dlas.systems.tuners.metaschedule import measuring
 from dlas.systems.tuners.metaschedule.measuring import Report, seconds
 from dlas.systems.tuners.metaschedule.tuner import FAILED_SECONDS
@@ -26,7 +27,7 @@ def replay(request: Mapping[str, Any], report: Report) -> None:
     measured: dict[str, list[Any]] = {key: [] for key in tasks}
     ours = str(tvm_target(measuring.code(request)))
     for key, record in measuring.records(Path(request["log"]), tasks):
-        measured_for = str(tvm.target.Target(record[TARGET]))
+        measured_for = _target(record)
         if measured_for != ours and not request["foreign"]:
             report({"foreign": measured_for})
             return
@@ -42,6 +43,14 @@ def replay(request: Mapping[str, Any], report: Report) -> None:
                 continue
             report({"task": key, "function": tvm.ir.save_json(function)})
             break
+
+
+def _target(record: Any) -> str:
+    """What a record, as JSON, was measured for, as TVM writes it; what TVM can't read, as it is there."""
+    try:
+        return str(tvm.target.Target(record[TARGET]))
+    except Exception:  # TVM's errors have no class of their own
+        return printable(record[TARGET])
 
 
 def _scheduled(record: Any, workload: ms.database.Workload) -> tvm.tirx.PrimFunc:
