@@ -2,16 +2,21 @@
 
 A forger seals anew, so values are mutated and sealed too. What is accepted then has to be within the bounds
 of what is measured and declared: it is compared, reported and written again. The library itself is its
-sender's code, and is not loaded here.
+sender's code, and is not loaded here, nor is one that is made of a forged program or log.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import hashlib
 import json
+import math
+import os
+import resource
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +26,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dlas import bundle, redeployment
-from dlas.bundle import Bundle
+from dlas.bundle import Bundle, rebuild_worker
+from dlas.crashes import crash
 from dlas.errors import UserError
 from dlas.hardware.results import measurement
 from dlas.hardware.results.comparison import Comparison
@@ -49,6 +55,9 @@ EVERY_TIME = settings(
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+
+MOST_CPU_SECONDS, MOST_BYTES = 100, 8 << 30
+"""Of a rebuild."""
 
 TEXTS = st.text(max_size=20) | st.sampled_from(["\x1b[2J", "a\nb", "../..", "x" * 5000, "\ud800", "1", ""])
 LEAVES = st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | TEXTS
@@ -216,14 +225,131 @@ def test_a_program_that_changed_before_the_seal(
     assert len(told) < 2000
 
 
-def remade(resealed: Bundle, scratch: Path) -> str:
-    """What is told where no library can be made of it; "" where one was."""
-    try:
-        made = redeployment.remade(resealed, target_file.read(resealed.target), scratch, [])
-    except UserError as error:
-        return str(error)
-    assert made.library.is_file()
+def remade(forged: Bundle, scratch: Path) -> str:
+    """What is told where no library can be made of it; "" where one was; how it crashed where it did, which
+    test_rebuild_process.py has the message of."""
+    request = {
+        "bundle": str(forged.root),
+        "target": asdict(target_file.read(forged.target)),
+        "destination": str(scratch / "rebuilt"),
+        "batch_sizes": [],
+        "trusted": [],
+    }
+    told = scratch / "answer.json"
+    ended = in_a_fork(lambda: told.write_text(json.dumps(rebuild_worker.answer(request))))
+    if ended < 0:
+        return crash(ended)
+    assert ended == 0, "an error that nobody expected"
+    answer = json.loads(told.read_text())
+    if "problem" in answer:
+        return str(UserError(**answer))
+    assert Path(answer["library"]).is_file()
     return ""
+
+
+def in_a_fork(work: Callable[[], object]) -> int:
+    """How a copy of this process ended that did the work: 0, or the negative number of a signal. It has TVM's
+    import behind it, two seconds of a process that is started anew."""
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    try:
+        resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_SECONDS, MOST_CPU_SECONDS))
+        resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
+        faulthandler.disable()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+        work()
+        os._exit(0)
+    finally:
+        os._exit(1)
+
+
+def with_other_references(data: st.DataObject, content: bytes) -> bytes:
+    """A program in TVM's JSON, of which some nodes have others in them, of whatever types: TVM reads most."""
+    whole = json.loads(content)
+    nodes = whole["nodes"]
+    for _ in range(data.draw(st.integers(1, 3))):
+        number = data.draw(st.integers(1, len(nodes) - 1))
+        held = nodes[number].get("data")
+        fields = held if isinstance(held, dict) else dict(enumerate(held)) if isinstance(held, list) else {}
+        if names := [name for name, value in fields.items() if isinstance(value, int)]:
+            held[data.draw(st.sampled_from(names))] = data.draw(st.integers(0, number - 1))
+    return json.dumps(whole).encode()
+
+
+def with_other_record(data: st.DataObject, content: bytes) -> bytes:
+    """A log of which a line is another record, or none."""
+    lines = content.splitlines()
+    number = data.draw(st.integers(0, len(lines) - 1))
+    return b"\n".join([*lines[:number], with_other_value(data, lines[number]), *lines[number + 1 :]])
+
+
+def fastest(content: bytes, read: Callable[[str], Record]) -> bytes:
+    """A log with only the fastest record of each kernel: what is replayed."""
+    best: dict[str, tuple[float, str]] = {}
+    for line in content.decode().splitlines():
+        record = read(line)
+        if record.seconds is not None:
+            best[record.task] = min(best.get(record.task, (math.inf, "")), (record.seconds, line))
+    return "\n".join(line for _, line in best.values()).encode()
+
+
+FORGED = pytest.mark.parametrize(
+    ("name", "file", "changed"),
+    [
+        ("ansor", "model/program.json", with_other_references),
+        ("csr", "model/program.json", with_other_references),
+        ("int8", "model/program.json", with_other_references),
+        ("csr", "model/weights.safetensors", mutated),
+        ("int8", "model/weights.safetensors", mutated),
+        ("csr", "tuning/parameters.json", with_other_record),
+        ("ansor", "tuning/log.json", with_other_record),
+        ("metaschedule", "tuning/log.json", with_other_record),
+    ],
+)
+
+
+def assert_remade_or_refused(
+    name: str, file: str, changed: Change, folders: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """An old bundle, built anew with one of its files changed; where that is a log, by its schedules."""
+    folder = folders.mktemp("forged")
+    forged = Bundle(Path(shutil.copytree(SCHEMA1 / name, folder / "bundle")))
+    path, choices = forged.root / file, forged.tuning / "choices.json"
+    content, chosen = path.read_bytes(), json.loads(choices.read_text())
+    if file == "tuning/log.json":
+        content = fastest(content, ansor.read if name == "ansor" else metaschedule.read)
+    elif file == "tuning/parameters.json":
+        chosen["kernels"] = [one | {"tuned": True} for one in chosen["kernels"]]
+    else:
+        chosen["kernels"] = [one | {"tuned": False} for one in chosen["kernels"]]
+    choices.write_text(json.dumps(chosen))
+    path.write_bytes(changed(data, content))
+    told = remade(forged, folder)
+    assert len(told.splitlines()) <= 2, told
+    assert told.replace("\n", "").isprintable()
+    assert len(told) < 2000
+    shutil.rmtree(folder)
+
+
+@pytest.mark.slow
+@FORGED
+@settings(parent=EVERY_TIME, max_examples=2)
+@given(st.data())
+def test_an_old_bundle_that_was_forged_is_built_anew_or_refused(
+    name: str, file: str, changed: Change, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    assert_remade_or_refused(name, file, changed, tmp_path_factory, data)
+
+
+@pytest.mark.exhaustive
+@FORGED
+@settings(parent=EVERY_TIME, max_examples=150)
+@given(st.data())
+def test_an_old_bundle_that_was_forged_in_many_ways_is_built_anew_or_refused(
+    name: str, file: str, changed: Change, tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    assert_remade_or_refused(name, file, changed, tmp_path_factory, data)
 
 
 @pytest.mark.parametrize("changed", [mutated, with_other_value])
