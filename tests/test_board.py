@@ -161,7 +161,7 @@ def test_no_board_listening_tells_where_and_what_to_start() -> None:
     nobody = boards.here(boards.free_port())
     with pytest.raises(UserError) as refusal:
         deployment.require_board(nobody)
-    assert f"127.0.0.1:{nobody.rpc.port}" in refusal.value.problem
+    assert f"127.0.0.1:{nobody.reach.port}" in refusal.value.problem
     assert "python -m dlas.board serve" in refusal.value.remedy
 
 
