@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 
 from dlas import config, datasets, models
@@ -49,15 +48,9 @@ CHECKED_IMAGES = 16
 """That a library for larger batches is checked on: the network itself was checked on the whole test set."""
 
 
-@dataclass(frozen=True)
-class Point:
-    """What a run of the store is told, beside the bundle."""
-
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str]
-
-
-def run_point(stack: config.Stack, bundle: Path, on_use: Callable[[Kept], None] = tell_nobody) -> Point:
+def run_point(
+    stack: config.Stack, bundle: Path, on_use: Callable[[Kept], None] = tell_nobody
+) -> writing.Results:
     """Make the point that `stack` declares: fill the folder `bundle` and seal it.
 
     Finished stages are taken from the store in `stack.artifacts`, and `on_use` is told of each; the timing is
@@ -108,23 +101,23 @@ def run_point(stack: config.Stack, bundle: Path, on_use: Callable[[Kept], None] 
     profile = single_kernels.profile(library.path, deployed.reference.inputs, board, PROFILED_RUNS)
 
     found = writing.Results(
-        stack,
-        board,
-        dataset,
-        dense,
-        network,
-        lowered,
-        tuned,
-        chosen,
-        library,
-        deployed,
-        batches,
-        beside,
-        timing,
-        profile,
+        stack=stack,
+        target=board,
+        dataset=dataset,
+        dense=dense,
+        compressed=network,
+        lowered=lowered,
+        tuned=tuned,
+        kernels=chosen,
+        library=library,
+        deployed=deployed,
+        batches=batches,
+        yardstick=beside,
+        timing=timing,
+        profile=profile,
     )
     writing.fill(bundle, found)
-    return Point(writing.metrics(found), writing.tags(found))
+    return found
 
 
 def _remember_code(stack: config.Stack, kinds: tuple[Kind, ...]) -> None:

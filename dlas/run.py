@@ -101,6 +101,7 @@ def _run_point(stack: config.Stack, overrides: list[str], run: tracking.OpenRun)
     artifacts = Path(stack.artifacts)
     with folders.disk_troubles(artifacts), folders.scratch_folder(artifacts, run.run_id) as bundle:
         run.log(params=config.flat(stack))
+        from dlas.bundle import writing
         from dlas.pipeline import run_point
 
         (bundle / "overrides.txt").write_text("".join(f"{override}\n" for override in overrides))
@@ -110,9 +111,9 @@ def _run_point(stack: config.Stack, overrides: list[str], run: tracking.OpenRun)
             used.append(kept.name)
             run.log(tags={tracking.STAGES: " ".join(used)})
 
-        point = run_point(stack, bundle, note)
+        found = run_point(stack, bundle, note)
         run.log_bundle(bundle)
-        run.log(metrics=point.metrics, tags=point.tags)
+        run.log(metrics=writing.metrics(found), tags=writing.tags(found))
 
 
 def _abandon(status: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from tvm import te
 
 from dlas.algorithms.workload import ConvWorkload
@@ -17,3 +18,19 @@ def compute(workload: ConvWorkload) -> list[te.Tensor]:
     shape = workload.input_shape
     output = te.compute(shape, lambda *i: data[i] + tirx.call_extern("float32", "abort"), name="output")
     return [data, output]
+
+
+def unsupported(workload: ConvWorkload) -> str:
+    return ""
+
+
+def layouts(workload: ConvWorkload) -> tuple[int, int]:
+    return 1, 1
+
+
+def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray, ...]:
+    return (weight,)
+
+
+def schedule(sch: object, workload: ConvWorkload, target: object) -> None:
+    pass

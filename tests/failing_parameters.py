@@ -42,3 +42,15 @@ def kernel_with(workload: ConvWorkload, target: CodeTarget, chosen: Way) -> tvm.
 
 def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray, ...]:
     return (weight,)
+
+
+def unsupported(workload: ConvWorkload) -> str:
+    return ""
+
+
+def layouts(workload: ConvWorkload) -> tuple[int, int]:
+    return 1, 1
+
+
+def kernel(workload: ConvWorkload, target: CodeTarget) -> tvm.tirx.PrimFunc:
+    return kernel_with(workload, target, Way("twice"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 from tvm import te
 
 from dlas.algorithms.workload import ConvWorkload
@@ -16,3 +17,19 @@ def compute(workload: ConvWorkload) -> list[te.Tensor]:
         workload.input_shape, lambda n, c, y, x: data[n, c, y, x + FAR] + data[n, c, y, x], name="output"
     )
     return [data, output]
+
+
+def unsupported(workload: ConvWorkload) -> str:
+    return ""
+
+
+def layouts(workload: ConvWorkload) -> tuple[int, int]:
+    return 1, 1
+
+
+def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray, ...]:
+    return (weight,)
+
+
+def schedule(sch: object, workload: ConvWorkload, target: object) -> None:
+    pass

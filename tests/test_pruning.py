@@ -305,6 +305,7 @@ def test_a_setting_out_of_range_is_refused_by_its_key(name: str, setting: str, v
 
 
 def test_the_per_layer_table_shows_the_zeros(tmp_path: Path) -> None:
+    from dlas.bundle import writing
     from dlas.pipeline import run_point
 
     stack = parsed(
@@ -320,7 +321,7 @@ def test_the_per_layer_table_shows_the_zeros(tmp_path: Path) -> None:
         f"artifacts={tmp_path / 'artifacts'}",
     )
     (tmp_path / "bundle").mkdir()
-    metrics = run_point(stack, tmp_path / "bundle").metrics
+    metrics = writing.metrics(run_point(stack, tmp_path / "bundle"))
     expected = models.build(stack.model, 10, stack.seed)
     for reached in (0.8 * 19 / 27, 0.8 * 26 / 27, 0.8):
         zero(expected, reached)

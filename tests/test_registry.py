@@ -88,8 +88,11 @@ def test_a_users_module_called_as_one_of_the_package_is_not_shadowed_in_silence(
 def test_a_users_own_is_known_by_its_dotted_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     package = tmp_path / "explosive_package"
     package.mkdir()
+    offered = (
+        "from dlas.algorithms.direct.dense import compute, layouts, pack_weight, schedule, unsupported\n"
+    )
     for file in ("__init__.py", "mine.py"):
-        (package / file).write_text("raise RuntimeError('imported')")
+        (package / file).write_text(f"{offered}raise RuntimeError('imported')")
     monkeypatch.syspath_prepend(tmp_path)
     stack = parsed("algo.name=mine", "algo.module=explosive_package.mine")
     assert stack.algo.algorithms == ["explosive_package.mine"]

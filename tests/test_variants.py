@@ -10,7 +10,7 @@ from test_config import parsed
 
 from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
-from dlas.hardware.targets.target import Target
+from dlas.hardware.targets.code_target import CodeTarget
 from dlas.plugins.registry import ALGORITHMS, variants
 from dlas.systems.choices.declared import kernel_algorithm, serving_modules, unsupported
 from dlas.systems.choices.kind import Kind
@@ -20,8 +20,9 @@ from dlas.systems.program.program import ConvLayer
 LAYER = ConvWorkload(1, 8, 9, 9, 16, (3, 3))
 INTEGER = replace(LAYER, dtype="int8")
 SPARSE = replace(LAYER, format="csr")
-GPU = Target(name="gpu", triple="", cpu="", cores=1, vector_bytes=16, vector_registers=16, kind="cuda")
+GPU = CodeTarget(triple="", cpu="", cores=1, vector_bytes=16, vector_registers=16, kind="cuda")
 FOUR = ("dense", "sparse", "int8", "cuda")
+ALONE = {"alone": "dense", "direct": "dense"}
 
 
 @pytest.fixture
@@ -30,8 +31,9 @@ def users_family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     family = tmp_path / "own" / "fast"
     family.mkdir(parents=True)
     fields = [f"{name}='own.fast.{name}'" for name in FOUR]
-    for module in ("__init__", *FOUR, "alone"):
-        (family / f"{module}.py").write_text("raise RuntimeError('imported')")
+    own = "from dlas.algorithms.direct.{} import *\nraise RuntimeError('imported')\n"
+    for module, served_as in {"__init__": "variants", **dict(zip(FOUR, FOUR, strict=True)), **ALONE}.items():
+        (family / f"{module}.py").write_text(own.format(served_as))
     (family / "variants.py").write_text(
         "from dlas.interfaces.variants import Variants\n"
         "raise RuntimeError('run')\n"
@@ -110,7 +112,6 @@ def test_what_is_no_family_has_dense_kernels_only() -> None:
 
 
 def test_algorithms_whose_kernels_would_be_called_alike_are_refused(users_family: Path) -> None:
-    (users_family.parent / "direct.py").write_text("")
     with pytest.raises(UserError, match=r"direct and own\.fast\.direct") as refused:
         parsed("algo=auto", "algo.candidates=[direct,own.fast.direct]")
     assert refused.value.key == "algo.candidates"

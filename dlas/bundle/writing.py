@@ -45,7 +45,7 @@ class Batch:
     library: Library
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Results:
     """Everything that the stages of one point gave."""
 

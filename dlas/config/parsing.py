@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
-from typing import cast, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
@@ -15,10 +16,18 @@ from dlas.config.layers.tuner import Tuner
 from dlas.config.merging import merged
 from dlas.config.stack import GROUPS, Stack
 from dlas.errors import UserError, require
+from dlas.interfaces import compression, dataset, tuner
+from dlas.plugins import contracts
 from dlas.plugins.finding import module_spec
 from dlas.plugins.registry import ALGORITHMS, COMPRESSIONS, DATASETS, FACTORIES, TUNERS, Registry
 
-REGISTRIES = {Dataset: DATASETS, Tuner: TUNERS, Compression: COMPRESSIONS}
+REGISTRIES: Mapping[type, Registry[Any]] = {Dataset: DATASETS, Tuner: TUNERS, Compression: COMPRESSIONS}
+
+INTERFACES = {
+    Dataset: dataset.Dataset,
+    Tuner: tuner.Tuner,
+    Compression: compression.Compression,
+}
 
 
 def parse(composed: DictConfig) -> Stack:
@@ -68,15 +77,16 @@ def _settings_class(choice: DictConfig, group: str, base: type) -> type:
     require(isinstance(name, str), key, f"'{name}' is no {registry.kind}", registry.remedy())
     registry.require(key, name)
     try:
-        settings = getattr(registry.load(name), "Settings", None)
+        module = registry.load(name)
     except ImportError as error:
         raise UserError(
             f"'{name}' could not be imported: {error}", key=key, remedy="install what it needs"
         ) from None
-    fits = isinstance(settings, type) and issubclass(settings, base)
-    require(
-        fits, key, f"'{name}' has no Settings", f"a frozen dataclass Settings(dlas.config.{base.__name__})"
-    )
+    settings = getattr(module, "Settings", None)
+    lacking = contracts.of_module(module, INTERFACES[base])
+    if not (isinstance(settings, type) and issubclass(settings, base)):
+        lacking.insert(0, f"it has no Settings, a frozen dataclass Settings(dlas.config.{base.__name__})")
+    contracts.require_none(lacking, key, name, registry.kind, INTERFACES[base])
     return cast(type, settings)
 
 
@@ -100,7 +110,7 @@ def _with_lasting_names(composed: DictConfig) -> DictConfig:
     return named
 
 
-def _rename(choice: object, key: str, registry: Registry) -> None:
+def _rename(choice: object, key: str, registry: Registry[Any]) -> None:
     if not isinstance(choice, DictConfig):
         return
     field = key.rpartition(".")[2]
@@ -110,7 +120,7 @@ def _rename(choice: object, key: str, registry: Registry) -> None:
         choice[field] = None if name == choice.get("name") else name
 
 
-def _name(given: str, key: str, registry: Registry) -> str:
+def _name(given: str, key: str, registry: Registry[Any]) -> str:
     """UserError where a module is called both by a name of dlas's own and, at the top, by a user's."""
     own = module_spec(given) if registry is not FACTORIES and given in registry.names() else None
     if own is not None and own.origin is not None:

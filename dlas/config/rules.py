@@ -7,6 +7,9 @@ from dlas.config.layers.model import Model
 from dlas.config.stack import Stack
 from dlas.errors import require
 from dlas.files import weights_file
+from dlas.interfaces.algorithm import Algorithm, GPUSchedule
+from dlas.interfaces.network import NetworkFactory
+from dlas.plugins import contracts
 from dlas.plugins.registry import ALGORITHMS, FACTORIES, kernel_names, variants
 
 UNTUNED = "none"
@@ -26,22 +29,37 @@ def check(stack: Stack) -> None:
 
 
 def _require_factory(model: Model) -> None:
-    """Of a user's own factory only the module is looked for, since finding a function would import it."""
+    """Of a user's own, what the source of its module tells."""
     factory = model.name if model.factory is None else model.factory
     own = FACTORIES.name(factory) in FACTORIES.names()
     key = "model.name" if model.factory is None else "model.factory"
     FACTORIES.require(key, factory if own else factory.rpartition(".")[0] or factory)
+    lacking = [] if own else contracts.of_factory(factory)
+    contracts.require_none(lacking, key, factory, FACTORIES.kind, NetworkFactory)
 
 
 def _require_algorithms(stack: Stack) -> None:
     key = "algo.candidates" if stack.algo.candidates else "algo.module" if stack.algo.module else "algo.name"
     for name in stack.algo.algorithms:
         ALGORITHMS.require(key, name)
+        _require_kernels(name, key)
     named: dict[str, str] = {}
     for name in (name for algorithm in stack.algo.algorithms for name in kernel_names(algorithm)):
         other = named.setdefault(name.rpartition(".")[2], name)
         problem = f"{other} and {name} are called alike in a library, which names kernels by the last part"
         require(other == name, key, problem, "another name for the module of one of them")
+
+
+def _require_kernels(algorithm: str, key: str) -> None:
+    """Every module of a user's own algorithm is there and offers what is asked of it."""
+    for name in (name for name in kernel_names(algorithm) if ALGORITHMS.name(name) not in ALGORITHMS.names()):
+        ALGORITHMS.require(key, name)
+        contracts.require_none(contracts.of_algorithm(name), key, name, ALGORITHMS.kind, Algorithm)
+    scheduling = variants(algorithm).cuda
+    if scheduling is not None and ALGORITHMS.name(algorithm) not in ALGORITHMS.names():
+        ALGORITHMS.require(key, scheduling)
+        lacking = contracts.of_gpu_schedule(scheduling)
+        contracts.require_none(lacking, key, scheduling, "schedule for GPUs", GPUSchedule)
 
 
 def _require_data_type_last(stack: Stack) -> None:

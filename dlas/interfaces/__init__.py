@@ -1,1 +1,7 @@
-"""What an implementation of a layer offers, one noun a file."""
+"""What an implementation of a layer offers: read first. One noun a file.
+
+Each interface is a Protocol, and mostly a module fulfils it: its functions are the Protocol's methods. They
+are called with their parameters by position, those behind `*` by name, so other names for the parameters do
+no harm. What a user's own module lacks is told while the config is checked (`dlas.plugins.contracts`);
+`dlas.testing` tries what it does.
+"""

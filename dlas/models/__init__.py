@@ -6,6 +6,7 @@ dotted path of a user's own.
 
 from __future__ import annotations
 
+import inspect
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,32 @@ def build(model: config.Model, classes: int, seed: int = 0) -> nn.Module:
             key="model.factory",
             remedy="give the dotted name of a function (classes: int) -> torch.nn.Module",
         ) from error
+    if not _takes_one(factory):
+        raise UserError(
+            f"{model.implementation!r} cannot be called with the number of classes",
+            key="model.factory",
+            remedy="a function (classes: int) -> torch.nn.Module",
+        )
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        network: nn.Module = factory(classes)
+        network = factory(classes)
+    if not isinstance(network, torch.nn.Module):
+        raise UserError(
+            f"{model.implementation!r} gives a {type(network).__name__}",
+            key="model.factory",
+            remedy="a function (classes: int) -> torch.nn.Module",
+        )
     return network
+
+
+def _takes_one(factory: object) -> bool:
+    """Whether it can be called with one argument, as far as Python can tell."""
+    if not callable(factory):
+        return False
+    try:
+        inspect.signature(factory).bind(None)
+    except TypeError:
+        return False
+    except ValueError:  # a built-in one does not tell
+        return True
+    return True

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from typing import TYPE_CHECKING, Generic, TypeVar, cast
 
 from dlas.errors import UserError, require
 from dlas.interfaces.variants import Variants
@@ -28,11 +28,22 @@ from dlas.plugins import variant_tables
 from dlas.plugins.finding import module_exists
 from dlas.printable import printable
 
+if TYPE_CHECKING:
+    from dlas.interfaces.algorithm import Algorithm
+    from dlas.interfaces.compression import Compression
+    from dlas.interfaces.dataset import Dataset
+    from dlas.interfaces.network import NetworkFactory
+    from dlas.interfaces.tuner import Tuner
+
 PACKAGE = "dlas"
 
 
+Interface = TypeVar("Interface")
+"""What an implementation of the kind offers."""
+
+
 @dataclass(frozen=True)
-class Registry:
+class Registry(Generic[Interface]):
     """The implementations of one kind, by name."""
 
     kind: str
@@ -64,9 +75,9 @@ class Registry:
         own = self.name(name) in self.find()
         return own or (not _of_this_package(name) and bool(name) and module_exists(name))
 
-    def load(self, name: str) -> ModuleType:
+    def load(self, name: str) -> Interface:
         """Its module."""
-        return import_module(self.path(name))
+        return cast(Interface, import_module(self.path(name)))
 
     def require(self, key: str, name: str) -> None:
         """Raises `UserError` (`key`) where there is none of that name."""
@@ -187,7 +198,7 @@ def _defined(file: Path) -> set[str]:
     return names
 
 
-ALGORITHMS = Registry(
+ALGORITHMS: Registry[Algorithm] = Registry(
     "algorithm",
     "dlas.algorithms",
     lambda: _algorithms("dlas.algorithms"),
@@ -197,15 +208,19 @@ ALGORITHMS = Registry(
         for weight_format in ("csr", "bsr", "channel_index")
     },
 )
-TUNERS = Registry(
+TUNERS: Registry[Tuner] = Registry(
     "tuner",
     "dlas.systems.tuners",
     lambda: _tuners("dlas.systems.tuners", "Settings", "tune", "best_schedules"),
 )
-COMPRESSIONS = Registry(
+COMPRESSIONS: Registry[Compression] = Registry(
     "compression",
     "dlas.compression",
     lambda: _modules("dlas.compression", "Settings", "compress", "restore"),
 )
-DATASETS = Registry("dataset", "dlas.datasets", lambda: _modules("dlas.datasets", "Settings", "load"))
-FACTORIES = Registry("factory of a network", "dlas.models", lambda: _factories("dlas.models"))
+DATASETS: Registry[Dataset] = Registry(
+    "dataset", "dlas.datasets", lambda: _modules("dlas.datasets", "Settings", "load")
+)
+FACTORIES: Registry[NetworkFactory] = Registry(
+    "factory of a network", "dlas.models", lambda: _factories("dlas.models")
+)

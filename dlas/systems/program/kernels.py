@@ -11,6 +11,7 @@ from tvm import te
 
 from dlas.errors import UserError
 from dlas.hardware.targets.code_target import CodeTarget
+from dlas.interfaces.algorithm import TEAlgorithm, TensorIRAlgorithm, TunableAlgorithm
 from dlas.plugins.registry import ALGORITHMS, variants
 from dlas.systems.program.program import ConvLayer
 
@@ -39,9 +40,10 @@ def read(path: Path) -> Scheduled:
 def definition(layer: ConvLayer) -> tvm.tirx.PrimFunc:
     """What the layer computes, for any target."""
     algorithm = ALGORITHMS.load(layer.algorithm)
-    if is_searchable(layer.algorithm):
+    if isinstance(algorithm, TEAlgorithm):
         function = te.create_prim_func(algorithm.compute(layer.workload))
     else:
+        assert isinstance(algorithm, TensorIRAlgorithm), layer.algorithm
         function = algorithm.kernel(layer.workload, ANY_CPU)
     return function.with_attrs({"global_symbol": layer.kernel, "op_pattern": OPAQUE})
 
@@ -51,7 +53,8 @@ def untuned(layer: ConvLayer, target: CodeTarget) -> tvm.tirx.PrimFunc:
     if target.kind == "cuda":
         return _for_gpu(layer, target)
     algorithm = ALGORITHMS.load(layer.algorithm)
-    if not is_searchable(layer.algorithm):
+    if not isinstance(algorithm, TEAlgorithm):
+        assert isinstance(algorithm, TensorIRAlgorithm), layer.algorithm
         return algorithm.kernel(layer.workload, target)
     sch = tvm.s_tir.Schedule(tvm.IRModule({"main": definition(layer)}))
     algorithm.schedule(sch, layer.workload, target)
@@ -81,9 +84,9 @@ def scheduling_modules(layers: Iterable[ConvLayer], target: CodeTarget) -> list[
 
 def has_parameters(algorithm: str) -> bool:
     """Whether the algorithm is written in TensorIR with parameters, which a tuner can choose."""
-    return hasattr(ALGORITHMS.load(algorithm), "parameters")
+    return isinstance(ALGORITHMS.load(algorithm), TunableAlgorithm)
 
 
 def is_searchable(algorithm: str) -> bool:
     """Whether the algorithm is written in TE, whose schedules a tuner can search."""
-    return hasattr(ALGORITHMS.load(algorithm), "compute")
+    return isinstance(ALGORITHMS.load(algorithm), TEAlgorithm)

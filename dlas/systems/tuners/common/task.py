@@ -8,6 +8,7 @@ from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING
 
 from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.algorithm import TEAlgorithm, TensorIRAlgorithm, TunableAlgorithm
 from dlas.plugins.registry import ALGORITHMS
 
 if TYPE_CHECKING:
@@ -60,19 +61,22 @@ def computed(task: TuningTask, target: CodeTarget) -> PrimFunc:
     """What tells the task's kernel from one that is written anew: its definition or, in TensorIR, the kernel
     with the smallest of its parameters, whatever its cost rule prefers."""
     algorithm = ALGORITHMS.load(task.algorithm)
-    if hasattr(algorithm, "compute"):
+    if isinstance(algorithm, TEAlgorithm):
         return definition(task)
-    if not hasattr(algorithm, "parameters"):
-        return algorithm.kernel(task.workload, target)
-    smallest = min(algorithm.parameters(task.workload, target), key=astuple)
-    return algorithm.kernel_with(task.workload, target, smallest)
+    if isinstance(algorithm, TunableAlgorithm):
+        smallest = min(algorithm.parameters(task.workload, target), key=astuple)
+        return algorithm.kernel_with(task.workload, target, smallest)
+    assert isinstance(algorithm, TensorIRAlgorithm), task.algorithm
+    return algorithm.kernel(task.workload, target)
 
 
 def definition(task: TuningTask) -> PrimFunc:
     """What the task's kernel computes, unscheduled, as `main`; for algorithms written in TE."""
     from tvm import te
 
-    function = te.create_prim_func(ALGORITHMS.load(task.algorithm).compute(task.workload))
+    algorithm = ALGORITHMS.load(task.algorithm)
+    assert isinstance(algorithm, TEAlgorithm), task.algorithm
+    function = te.create_prim_func(algorithm.compute(task.workload))
     return function.with_attrs({"global_symbol": "main", "tirx.noalias": True})
 
 

@@ -22,12 +22,11 @@ from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.candidates import TURNS, Failed, Timed, time_candidates
 from dlas.hardware.timing.deployment import exclusive_board
-from dlas.plugins.registry import ALGORITHMS
 from dlas.systems.compilers.tvm import linking
 from dlas.systems.program.operands import arguments, representative_weight, tolerance
 from dlas.systems.tuners.common.building_processes import Builders
 from dlas.systems.tuners.common.task import TuningTask
-from dlas.systems.tuners.parameters.space import GAIN, Measured, description, of_tasks, space
+from dlas.systems.tuners.parameters.space import GAIN, Measured, algorithm_of, description, of_tasks, space
 
 ROUND = 6
 """Candidates of one layer that are built, and then timed, together."""
@@ -219,7 +218,7 @@ def _round(
 
 def build(task: TuningTask, target: Target, chosen: Any, path: Path) -> None:
     """Write the library of one candidate; in a process that builds."""
-    function = ALGORITHMS.load(task.algorithm).kernel_with(task.workload, target.code, chosen)
+    function = algorithm_of(task).kernel_with(task.workload, target.code, chosen)
     module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
     linking.export(tvm.compile(module, tvm_target(target.code)), target.code, target.linker, path)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from dlas.errors import UserError
 from dlas.hardware.targets.code_target import CodeTarget
+from dlas.interfaces.algorithm import TunableAlgorithm
 from dlas.plugins.registry import ALGORITHMS
 from dlas.systems.tuners.common.task import TuningTask
 
@@ -50,10 +51,16 @@ def description(parameters: dict[str, Any]) -> str:
     return json.dumps(parameters, sort_keys=True)
 
 
+def algorithm_of(task: TuningTask) -> TunableAlgorithm:
+    """The algorithm of a task whose kernels have parameters."""
+    algorithm = ALGORITHMS.load(task.algorithm)
+    assert isinstance(algorithm, TunableAlgorithm), task.algorithm
+    return algorithm
+
+
 def space(task: TuningTask, target: CodeTarget) -> tuple[Any, ...]:
     """What may be tried, the cost rule's choice first."""
-    choices: tuple[Any, ...] = ALGORITHMS.load(task.algorithm).parameters(task.workload, target)
-    return choices
+    return algorithm_of(task).parameters(task.workload, target)
 
 
 def has_choice(task: TuningTask, target: CodeTarget) -> bool:

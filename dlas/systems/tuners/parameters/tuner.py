@@ -21,12 +21,20 @@ from typing import TYPE_CHECKING, Any
 from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.target import Target
-from dlas.plugins.registry import ALGORITHMS
 from dlas.systems.tuners.common.relatives import relatives_of
 from dlas.systems.tuners.common.search import NOT_MEASURED, Searcher, foreign_log, measure_new, search
 from dlas.systems.tuners.common.task import Record, Schedules, Tuning, TuningTask
 from dlas.systems.tuners.common.tuning_store import TuningStore
-from dlas.systems.tuners.parameters.space import GAIN, NAME, Measured, has_choice, of_tasks, offered, space
+from dlas.systems.tuners.parameters.space import (
+    GAIN,
+    NAME,
+    Measured,
+    algorithm_of,
+    has_choice,
+    of_tasks,
+    offered,
+    space,
+)
 
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
@@ -104,7 +112,7 @@ def best_schedules(
         ranked = _ranked(measured[task.key])
         chosen, gone = _fastest(task, target, [one for ratio, one in ranked if ratio <= GAIN])
         if chosen is not None:
-            found[task.key] = ALGORITHMS.load(task.algorithm).kernel_with(task.workload, target, chosen)
+            found[task.key] = algorithm_of(task).kernel_with(task.workload, target, chosen)
         else:
             missing[task.key] = "; ".join(gone) or _reason(task, target, len(ranked))
         if gone:

@@ -1,0 +1,90 @@
+"""Layer 4: an algorithm of convolution.
+
+An algorithm is written in one of two ways: in TE (`TEAlgorithm`), whose schedules a tuner searches, or in
+TensorIR (`TensorIRAlgorithm`), whose parameters a tuner chooses where it names some (`TunableAlgorithm`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from tvm import te
+    from tvm.s_tir import Schedule
+    from tvm.tirx import PrimFunc
+
+    from dlas.algorithms.workload import ConvWorkload
+    from dlas.hardware.targets.code_target import CodeTarget
+
+
+@runtime_checkable
+class Algorithm(Protocol):
+    """What is asked of a module with kernels, whichever way they are written.
+
+    A `workload` has the blocks of channels that `layouts` answered, except where it is asked of `unsupported`
+    and of `layouts`. Every function gives the same for the same arguments.
+    """
+
+    def unsupported(self, workload: ConvWorkload, /) -> str:
+        """Say why the layer cannot be served, for a person to read; "" where it can. Asked before anything
+        else."""
+        ...
+
+    def layouts(self, workload: ConvWorkload, /) -> tuple[int, int]:
+        """Give how many channels lie innermost in the input and in the output: 1 is NCHW, 8 is NCHW8c. They
+        divide the channels."""
+        ...
+
+    def pack_weight(self, workload: ConvWorkload, weight: np.ndarray, /) -> tuple[np.ndarray, ...]:
+        """Give OIHW weights as the arrays that the kernel reads. `weight` is left as it was. Done once, when
+        the library is built."""
+        ...
+
+
+@runtime_checkable
+class TEAlgorithm(Algorithm, Protocol):
+    """Kernels written in TE. The module imports nothing of TVM but `tvm.te`, so that every TVM that knows TE
+    can load it, that of Ansor's worker too."""
+
+    def compute(self, workload: ConvWorkload, /) -> list[te.Tensor]:
+        """Give [input, *packed weight, bias?, residual?, output], as `ConvWorkload` says what follows the
+        sums."""
+        ...
+
+    def schedule(self, sch: Schedule, workload: ConvWorkload, target: CodeTarget, /) -> None:
+        """Apply, in place, the schedule of an untuned kernel; `sch` holds what `compute` defines, as
+        `main`."""
+        ...
+
+
+@runtime_checkable
+class TensorIRAlgorithm(Algorithm, Protocol):
+    """Kernels written in TensorIR, scheduled."""
+
+    def kernel(self, workload: ConvWorkload, target: CodeTarget, /) -> PrimFunc:
+        """Give the untuned kernel of (input, *packed weight, bias?, residual?, output)."""
+        ...
+
+
+@runtime_checkable
+class TunableAlgorithm(TensorIRAlgorithm, Protocol):
+    """Kernels in TensorIR with parameters that a tuner may choose."""
+
+    def parameters(self, workload: ConvWorkload, target: CodeTarget, /) -> tuple[Any, ...]:
+        """Give what may be chosen: frozen dataclasses whose fields are plain JSON values. First what `kernel`
+        chooses, then the most promising first."""
+        ...
+
+    def kernel_with(self, workload: ConvWorkload, target: CodeTarget, chosen: Any, /) -> PrimFunc:
+        """Give the kernel with one of these."""
+        ...
+
+
+@runtime_checkable
+class GPUSchedule(Protocol):
+    """The module that a family's table names as `cuda`."""
+
+    def schedule(self, function: PrimFunc, workload: ConvWorkload, target: CodeTarget, /) -> PrimFunc:
+        """Give what `compute` defines (`function`), bound to blocks and threads."""
+        ...

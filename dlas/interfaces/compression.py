@@ -1,0 +1,47 @@
+"""Layer 3: a step of compression."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import nn
+
+    from dlas import config
+    from dlas.datasets.dataset import ImageDataset
+
+
+@runtime_checkable
+class Compression(Protocol):
+    """A module that makes a trained network cheaper. It is light to import: torch is imported where it is
+    used."""
+
+    Settings: type
+    """A frozen dataclass under `dlas.config.Compression`: what the option's YAML may say. Its `data_type` and
+    `leaves_zeros` tell later layers what the weights are afterwards."""
+
+    def compress(
+        self,
+        model: nn.Module,
+        dataset: ImageDataset,
+        settings: Any,
+        train: config.Train,
+        seed: int,
+        folder: Path | None,
+        /,
+    ) -> nn.Module:
+        """Give a cheaper network of the same inputs and outputs; `model` is left as it was.
+
+        Called once, on what the step before left. `train` says how the dense network was trained, `seed`
+        decides what is drawn: the same arguments give the same weights. Test images decide nothing. A search
+        may keep its tries in `folder`, which is there again when it was interrupted.
+        """
+        ...
+
+    def restore(self, model: nn.Module, weights: Path, /) -> nn.Module:
+        """Give what `compress` gave once more: from the network that it was given, and the file of the state
+        dict (safetensors) of the one that it made. Called wherever the step's result is taken from the
+        store."""
+        ...

@@ -1,0 +1,50 @@
+"""Layer 5: a tuner."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.hardware.targets.target import Target
+    from dlas.systems.tuners.common.task import Schedules, Tuning, TuningTask
+    from dlas.systems.tuners.common.tuning_store import TuningStore
+
+
+@runtime_checkable
+class Tuner(Protocol):
+    """A module that finds schedules for kernels. It is light to import: TVM is imported where it is used."""
+
+    Settings: type
+    """A frozen dataclass under `dlas.config.Tuner`: what the option's YAML may say. `worker_files` names code
+    that no import tells of."""
+
+    def tune(
+        self,
+        tasks: Sequence[TuningTask],
+        target: Target,
+        settings: Any,
+        log: Path,
+        store: TuningStore,
+        /,
+    ) -> Tuning:
+        """Search schedules of the tasks, which are given once in a run, and tell how it went.
+
+        Candidates are timed on the target's board. What was measured is in the new file `log` and in `store`,
+        as soon as it is known: an interrupted search loses nothing. `store` holds what was measured for all
+        networks, `log` is what the bundle gets of it. UserError where the target can't be measured on.
+        """
+        ...
+
+    def best_schedules(
+        self, log: Path, tasks: Sequence[TuningTask], target: CodeTarget, /, *, foreign: bool = False
+    ) -> Schedules:
+        """Give the best kernel that `log` holds for each task, or why there is none.
+
+        Needs nothing but its arguments: a bundle's log gives the same kernels again, years later. UserError
+        where the log was measured for another target, unless a `foreign` one is asked for.
+        """
+        ...
