@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sampled_schedules import compiled, largest_error
-from test_ansor import SMALL
-from test_metaschedule import settings as metaschedule_settings
+from small_searches import SMALL, metaschedule_settings
 
 from dlas.errors import UserError
 from dlas.hardware.targets.target import Target
