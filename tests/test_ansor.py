@@ -66,7 +66,7 @@ def test_the_log_is_ansors_own(log: Path) -> None:
 def test_the_best_schedules_equal_pytorch(log: Path, host: Target) -> None:
     schedules = ansor.best_schedules(log, TASKS, host.code)
     assert not schedules.missing
-    functions = compiled([schedules.found[task.key] for task in TASKS], host)
+    functions = compiled([schedules.found[task.key] for task in TASKS], host.code)
     for task, function in zip(TASKS, functions, strict=True):
         assert largest_error(function, task.workload, task.algorithm) < 1e-5
 

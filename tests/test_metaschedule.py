@@ -65,7 +65,7 @@ def test_the_best_schedules_equal_pytorch_and_are_the_same_again(log: Path, host
     schedules = metaschedule.best_schedules(log, TASKS, host.code)
     assert not schedules.missing
     functions = [schedules.found[task.key] for task in TASKS]
-    for task, function in zip(TASKS, compiled(functions, host), strict=True):
+    for task, function in zip(TASKS, compiled(functions, host.code), strict=True):
         assert largest_error(function, task.workload, task.algorithm) < 1e-5
     again = metaschedule.best_schedules(log, TASKS, host.code)
     assert [tvm.ir.save_json(again.found[task.key]) for task in TASKS] == [

@@ -102,7 +102,7 @@ def test_a_layer_gets_its_relatives_schedules_and_one_without_any_is_named(
     schedules = transfer.best_schedules(log, [KNOWN, WIDER, ALONE], host.code)
     assert schedules.found.keys() == {KNOWN.key, WIDER.key}
     assert schedules.missing == {ALONE.key: "the store has no schedule of a similar layer that fits"}
-    (function,) = compiled([schedules.found[WIDER.key]], host)
+    (function,) = compiled([schedules.found[WIDER.key]], host.code)
     assert largest_error(function, WIDER.workload, WIDER.algorithm) < 1e-5
     assert metaschedule.best_schedules(log, [WIDER], host.code).found.keys() == {WIDER.key}
 
