@@ -17,45 +17,32 @@ from typing import Any
 
 import psutil
 import pytest
+from command import REPOSITORY
 from sampled_schedules import compiled, largest_error
+from small_searches import SMALL, TASKS, ansor_settings, by_ansor, started
 
-from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
+from dlas.hardware import no_torch
 from dlas.hardware.targets import target_file
 from dlas.hardware.targets.target import Target
 from dlas.systems.tuners import none
 from dlas.systems.tuners.ansor import tuner as ansor
 from dlas.systems.tuners.ansor import worker as ansor_worker
-from dlas.systems.tuners.common.task import Tuning, TuningTask
+from dlas.systems.tuners.common.task import TuningTask
 from dlas.systems.tuners.common.tuning_store import TuningStore
 
-SMALL = ConvWorkload(1, 8, 8, 8, 16, (3, 3), padding=(1, 1, 1, 1), bias=True, activation="relu")
-TASKS = [
-    TuningTask(SMALL, "direct", count=3),
-    TuningTask(replace(SMALL, out_channels=24, stride=(2, 2)), "gemm"),
-]
 TUNE = """
-import pathlib, sys
+import pathlib
 from dlas.hardware.targets import target_file
-sys.path.append(sys.argv[1])
-from test_ansor import TASKS, tune
-tune(TASKS, target_file.read(pathlib.Path(sys.argv[2])), 24, pathlib.Path(sys.argv[3]))
+from small_searches import TASKS, by_ansor
+by_ansor(TASKS, target_file.read(pathlib.Path(sys.argv[1])), 24, pathlib.Path(sys.argv[2]))
 """
-
-
-def settings(trials: int) -> ansor.Settings:
-    return ansor.Settings("ansor", "dlas.systems.tuners.ansor", trials=trials, population=32, generations=1)
-
-
-def tune(tasks: list[TuningTask], host: Target, trials: int, log: Path) -> Tuning:
-    """With the store beside the log."""
-    return ansor.tune(tasks, host, settings(trials), log, TuningStore(log.parent / "store"))
 
 
 @pytest.fixture(scope="module")
 def log(host: Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tuning") / "ansor.json"
-    tuning = tune(TASKS, host, 5, path)
+    tuning = by_ansor(TASKS, host, 5, path)
     assert tuning.trials == 5
     assert tuning.best.keys() == {task.key for task in TASKS}
     assert all(0 < seconds < 0.1 for seconds in tuning.best.values())
@@ -79,7 +66,7 @@ def test_the_log_is_ansors_own(log: Path) -> None:
 def test_the_best_schedules_equal_pytorch(log: Path, host: Target) -> None:
     schedules = ansor.best_schedules(log, TASKS, host.code)
     assert not schedules.missing
-    functions = compiled([schedules.found[task.key] for task in TASKS], host)
+    functions = compiled([schedules.found[task.key] for task in TASKS], host.code)
     for task, function in zip(TASKS, functions, strict=True):
         assert largest_error(function, task.workload, task.algorithm) < 1e-5
 
@@ -109,16 +96,16 @@ def test_a_finished_search_is_not_done_again_and_a_larger_one_goes_on(
 ) -> None:
     copy = tmp_path / "ansor.json"
     copy.write_bytes(log.read_bytes())
-    assert tune(TASKS, host, 5, copy).trials == 5
+    assert by_ansor(TASKS, host, 5, copy).trials == 5
     assert copy.read_bytes() == log.read_bytes()
-    assert tune(TASKS, host, 6, copy).trials == 6
+    assert by_ansor(TASKS, host, 6, copy).trials == 6
     assert copy.read_bytes().startswith(log.read_bytes())
     assert len(copy.read_text().splitlines()) == 6
 
 
 def test_a_budget_below_the_number_of_layers_goes_to_where_most_work_is(host: Target, tmp_path: Path) -> None:
     path = tmp_path / "ansor.json"
-    assert tune(TASKS, host, 1, path).trials == 1
+    assert by_ansor(TASKS, host, 1, path).trials == 1
     schedules = ansor.best_schedules(path, TASKS, host.code)
     assert schedules.found.keys() == {TASKS[0].key}
     assert schedules.missing == {TASKS[1].key: "no candidate of it was measured with success"}
@@ -130,24 +117,21 @@ def test_an_interrupted_search_leaves_no_process_and_a_log_to_go_on_with(
 ) -> None:
     path, told = tmp_path / "ansor.json", tmp_path / "target.json"
     target_file.write(host, told)
-    tests = str(Path(__file__).parent)
-    asker = subprocess.Popen(
-        [sys.executable, "-c", TUNE, tests, told, path], stderr=subprocess.PIPE, text=True
-    )
+    asker = started(TUNE, told, path, stderr=subprocess.PIPE)
     wait_for(lambda: path.exists() and path.read_text().count("\n") >= 4)
-    started = psutil.Process(asker.pid).children(recursive=True)
-    assert len(started) >= 3  # the worker, and what builds and times
+    processes = psutil.Process(asker.pid).children(recursive=True)
+    assert len(processes) >= 3  # the worker, and what builds and times
     asker.send_signal(how)
     _, errors = asker.communicate(timeout=60)
     assert asker.returncode == -how
     assert how != signal.SIGINT or errors.rstrip().endswith("KeyboardInterrupt")
-    _, alive = psutil.wait_procs(started, timeout=20)
+    _, alive = psutil.wait_procs(processes, timeout=20)
     assert not alive
 
     with path.open("a") as file:
         file.write('{"i": [["[\\"conv2d_')  # as a crash of the machine may leave it
     before = path.read_text().count("\n")
-    assert tune(TASKS, host, before + 1, path).trials == before + 1
+    assert by_ansor(TASKS, host, before + 1, path).trials == before + 1
     assert all(json.loads(line)["v"] == "v0.6" for line in path.read_text().splitlines())
 
 
@@ -167,7 +151,7 @@ def test_a_layer_starts_from_the_schedules_of_its_relative(
     tasks = [TuningTask(wider, TASKS[0].algorithm), TuningTask(unlike, TASKS[0].algorithm)]
     path = tmp_path / "ansor.json"
     with caplog.at_level("INFO"):
-        tuning = ansor.tune(tasks, host, settings(6), path, store)
+        tuning = ansor.tune(tasks, host, ansor_settings(6), path, store)
     assert (tuning.trials, tuning.failed) == (6, 0)
     theirs = [kinds(record) for record in steps(log, TASKS[0])]
     first, *others = steps(path, tasks[0])
@@ -200,7 +184,7 @@ def kinds(steps: list[list[Any]]) -> list[list[Any]]:
 def test_a_candidate_that_crashes_is_a_failure_of_its_own(host: Target, tmp_path: Path) -> None:
     path = tmp_path / "ansor.json"
     crashing = TuningTask(SMALL, "crashing_algorithm")
-    tuning = tune([crashing, TASKS[0]], host, 4, path)
+    tuning = by_ansor([crashing, TASKS[0]], host, 4, path)
     assert tuning.trials == 4
     assert 1 <= tuning.failed < 4
     assert tuning.best.keys() == {TASKS[0].key}
@@ -209,9 +193,9 @@ def test_a_candidate_that_crashes_is_a_failure_of_its_own(host: Target, tmp_path
 
 def test_zero_trials_are_refused() -> None:
     with pytest.raises(UserError, match=r"tuner\.trials: 0 is too few"):
-        settings(0)
+        ansor_settings(0)
     with pytest.raises(UserError, match=r"tuner\.population"):
-        replace(settings(1), population=-5)
+        replace(ansor_settings(1), population=-5)
 
 
 def test_a_missing_environment_names_the_command_that_makes_it(
@@ -219,15 +203,16 @@ def test_a_missing_environment_names_the_command_that_makes_it(
 ) -> None:
     monkeypatch.setattr(ansor_worker, "FOLDER", tmp_path)
     with pytest.raises(UserError, match="no environment") as error:
-        tune(TASKS, host, 1, tmp_path / "ansor.json")
+        by_ansor(TASKS, host, 1, tmp_path / "ansor.json")
     assert error.value.remedy.endswith("make ansor-worker")
 
 
 def worker_folder(folder: Path, python: Path, program: str) -> Path:
-    """A worker's folder whose Python is `python` and whose worker.py is `program`."""
+    """A worker's folder whose Python is `python`, without torch, and whose worker.py is `program`."""
     executable = folder / ".venv" / "bin" / "python"
     executable.parent.mkdir(parents=True)
-    executable.write_text(f'#!/bin/sh\nexec {python} "$@"\n')
+    path = f"{Path(no_torch.__file__).parent}:{REPOSITORY}"
+    executable.write_text(f'#!/bin/sh\nPYTHONPATH={path} exec {python} "$@"\n')
     executable.chmod(0o755)
     (folder / "worker.py").write_text(program)
     return folder
@@ -240,7 +225,7 @@ def test_an_environment_with_another_tvm_is_refused(
     folder = worker_folder(tmp_path, Path(sys.executable), program)
     monkeypatch.setattr(ansor_worker, "FOLDER", folder)
     with pytest.raises(UserError, match=r"holds TVM 0\.27.* Ansor is in 0\.19") as error:
-        tune(TASKS, host, 1, tmp_path / "ansor.json")
+        by_ansor(TASKS, host, 1, tmp_path / "ansor.json")
     assert error.value.remedy.endswith("make ansor-worker")
 
 
@@ -250,7 +235,7 @@ def test_a_worker_that_dies_is_quoted_and_its_log_kept(
     program = "import os, sys\nprint('no memory left', file=sys.stderr, flush=True)\nos.abort()"
     monkeypatch.setattr(ansor_worker, "FOLDER", worker_folder(tmp_path, Path(sys.executable), program))
     with pytest.raises(UserError, match=r"(?s)killed by SIGABRT.*no memory left") as error:
-        tune(TASKS, host, 1, tmp_path / "ansor.json")
+        by_ansor(TASKS, host, 1, tmp_path / "ansor.json")
     kept = Path(error.value.remedy.rpartition(" ")[2])
     assert "no memory left" in kept.read_text()
     kept.unlink()
@@ -259,7 +244,7 @@ def test_a_worker_that_dies_is_quoted_and_its_log_kept(
 def test_another_machines_target_is_refused(host: Target, tmp_path: Path) -> None:
     foreign = "aarch64-linux-gnu" if os.uname().machine == "x86_64" else "x86_64-linux-gnu"
     with pytest.raises(UserError, match="measures its candidates on this machine"):
-        tune(TASKS, replace(host, code=replace(host.code, triple=foreign)), 1, tmp_path / "ansor.json")
+        by_ansor(TASKS, replace(host, code=replace(host.code, triple=foreign)), 1, tmp_path / "ansor.json")
 
 
 def test_no_tuning_finds_nothing_and_says_so(host: Target, tmp_path: Path) -> None:

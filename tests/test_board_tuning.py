@@ -58,7 +58,7 @@ def test_candidates_are_measured_on_the_board(tuner: ModuleType, tmp_path: Path)
     assert (found.trials, found.failed) == (4, 0)
     assert 0 < found.best[TASK.key] < 1
     schedule = tuner.best_schedules(log, [TASK], board.code).found[TASK.key]
-    (function,) = compiled([schedule], board)
+    (function,) = compiled([schedule], board.code)
     assert largest_error(function, TASK.workload, TASK.algorithm) < 1e-5
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_ansor import SMALL
+from small_searches import SMALL
 
 from dlas.hardware.targets.target import Target
 from dlas.systems.tuners.ansor import tuner as ansor

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,32 +12,31 @@ import psutil
 import pytest
 import tvm
 from sampled_schedules import compiled, largest_error
-from test_ansor import SMALL, TASKS, wait_for
+from small_searches import SMALL, TASKS, by_metaschedule, metaschedule_settings, started
+from test_ansor import wait_for
 
 from dlas.errors import UserError
 from dlas.hardware.targets import target_file
 from dlas.hardware.targets.target import Target
-from dlas.systems.tuners.common.task import Tuning, TuningTask
+from dlas.systems.tuners.common.task import TuningTask
 from dlas.systems.tuners.common.tuning_store import TuningStore
 from dlas.systems.tuners.metaschedule import tuner as metaschedule
 
 TUNE = """
-import pathlib, sys
+import pathlib
 from dlas.hardware.targets import target_file
-sys.path.append(sys.argv[1])
-from test_metaschedule import TASKS, tune
-tune(TASKS, target_file.read(pathlib.Path(sys.argv[2])), 40, pathlib.Path(sys.argv[3]))
+from small_searches import TASKS, by_metaschedule
+by_metaschedule(TASKS, target_file.read(pathlib.Path(sys.argv[1])), 40, pathlib.Path(sys.argv[2]))
 """
 READ = """
-import json, pathlib, sys
+import json, pathlib
 from dlas.systems.tuners.metaschedule import intrinsics
 intrinsics.register("x86_64")
 from tvm.s_tir.meta_schedule.database import JSONDatabase, Workload
 from tvm import IRModule
 from dlas.systems.tuners.common.task import definition
-folder = pathlib.Path(sys.argv[2])
-sys.path.append(sys.argv[1])
-from test_ansor import TASKS
+from small_searches import TASKS
+folder = pathlib.Path(sys.argv[1])
 keys = [task.key for task in TASKS]
 workloads = [Workload(IRModule({"main": definition(task)})).as_json() for task in TASKS]
 (folder / "workloads.json").write_text("".join(json.dumps(workload) + "\\n" for workload in workloads))
@@ -49,37 +47,25 @@ print(len(JSONDatabase(str(folder / "workloads.json"), str(folder / "records.jso
 """
 
 
-def settings(trials: int) -> metaschedule.Settings:
-    return metaschedule.Settings(
-        "metaschedule", "dlas.systems.tuners.metaschedule", trials=trials, population=16, generations=1
-    )
-
-
-def tune(tasks: list[TuningTask], host: Target, trials: int, log: Path) -> Tuning:
-    """With the store beside the log."""
-    return metaschedule.tune(tasks, host, settings(trials), log, TuningStore(log.parent / "store"))
-
-
 @pytest.fixture(scope="module")
 def log(host: Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("tuning") / "log.json"
-    tuning = tune(TASKS, host, 3, path)
+    tuning = by_metaschedule(TASKS, host, 3, path)
     assert (tuning.trials, tuning.failed) == (3, 0)
     assert all(0 < seconds < 0.1 for seconds in tuning.best.values())
     return path
 
 
 def test_records_are_tvms_own(log: Path) -> None:
-    command = [sys.executable, "-c", READ, str(Path(__file__).parent), str(log.parent)]
-    read = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert read.stdout.strip() == "3"
+    read, _ = started(READ, log.parent, stdout=subprocess.PIPE).communicate()
+    assert read.strip() == "3"
 
 
 def test_the_best_schedules_equal_pytorch_and_are_the_same_again(log: Path, host: Target) -> None:
     schedules = metaschedule.best_schedules(log, TASKS, host.code)
     assert not schedules.missing
     functions = [schedules.found[task.key] for task in TASKS]
-    for task, function in zip(TASKS, compiled(functions, host), strict=True):
+    for task, function in zip(TASKS, compiled(functions, host.code), strict=True):
         assert largest_error(function, task.workload, task.algorithm) < 1e-5
     again = metaschedule.best_schedules(log, TASKS, host.code)
     assert [tvm.ir.save_json(again.found[task.key]) for task in TASKS] == [
@@ -90,7 +76,7 @@ def test_the_best_schedules_equal_pytorch_and_are_the_same_again(log: Path, host
 def test_a_larger_search_goes_on(log: Path, host: Target, tmp_path: Path) -> None:
     copy = tmp_path / "log.json"
     store = TuningStore(log.parent / "store")
-    assert metaschedule.tune(TASKS, host, settings(4), copy, store).trials == 4
+    assert metaschedule.tune(TASKS, host, metaschedule_settings(4), copy, store).trials == 4
     assert set(log.read_text().splitlines()) < set(copy.read_text().splitlines())
 
 
@@ -129,7 +115,7 @@ def test_a_truncated_and_a_foreign_log_are_refused(log: Path, host: Target, tmp_
 def test_a_candidate_that_crashes_is_a_failure_of_its_own(host: Target, tmp_path: Path) -> None:
     path = tmp_path / "log.json"
     crashing = TuningTask(SMALL, "crashing_algorithm")
-    tuning = tune([crashing, TASKS[0]], host, 4, path)
+    tuning = by_metaschedule([crashing, TASKS[0]], host, 4, path)
     assert tuning.trials == 4
     assert 1 <= tuning.failed < 4
     assert tuning.best.keys() == {TASKS[0].key}
@@ -143,20 +129,19 @@ def test_an_interrupted_search_leaves_no_process_and_is_gone_on_with(
 ) -> None:
     path, told = tmp_path / "log.json", tmp_path / "target.json"
     target_file.write(host, told)
-    command = [sys.executable, "-c", TUNE, str(Path(__file__).parent), str(told), str(path)]
-    asker = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    asker = started(TUNE, told, path, stderr=subprocess.PIPE)
     wait_for(lambda: path.exists() and path.read_text().count("\n") >= 4)
-    started = psutil.Process(asker.pid).children(recursive=True)
-    assert len(started) >= 3  # the worker, and what builds and times
+    processes = psutil.Process(asker.pid).children(recursive=True)
+    assert len(processes) >= 3  # the worker, and what builds and times
     asker.send_signal(how)
     asker.communicate(timeout=60)
     assert asker.returncode == -how
-    _, alive = psutil.wait_procs(started, timeout=20)
+    _, alive = psutil.wait_procs(processes, timeout=20)
     assert not alive
     before = path.read_text().count("\n")
-    assert tune(TASKS, host, before + 1, path).trials == before + 1
+    assert by_metaschedule(TASKS, host, before + 1, path).trials == before + 1
 
 
 def test_zero_trials_are_refused() -> None:
     with pytest.raises(UserError, match=r"tuner\.trials: 0 is too few"):
-        settings(0)
+        metaschedule_settings(0)

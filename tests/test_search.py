@@ -13,10 +13,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import test_ansor
-import test_metaschedule
 import test_parameters
-from test_ansor import TASKS
+from small_searches import TASKS, by_ansor, by_metaschedule
 
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import deployment
@@ -98,8 +96,8 @@ def test_no_patience_is_refused() -> None:
 @pytest.mark.parametrize(
     ("tune", "task"),
     [
-        (test_ansor.tune, TASKS[0]),
-        (test_metaschedule.tune, TASKS[0]),
+        (by_ansor, TASKS[0]),
+        (by_metaschedule, TASKS[0]),
         (test_parameters.tune, test_parameters.SPARSE),
     ],
     ids=["ansor", "metaschedule", "parameters"],

@@ -12,8 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from sampled_schedules import compiled, largest_error
-from test_ansor import SMALL
-from test_metaschedule import settings as metaschedule_settings
+from small_searches import SMALL, metaschedule_settings
 
 from dlas.errors import UserError
 from dlas.hardware.targets.target import Target
@@ -103,7 +102,7 @@ def test_a_layer_gets_its_relatives_schedules_and_one_without_any_is_named(
     schedules = transfer.best_schedules(log, [KNOWN, WIDER, ALONE], host.code)
     assert schedules.found.keys() == {KNOWN.key, WIDER.key}
     assert schedules.missing == {ALONE.key: "the store has no schedule of a similar layer that fits"}
-    (function,) = compiled([schedules.found[WIDER.key]], host)
+    (function,) = compiled([schedules.found[WIDER.key]], host.code)
     assert largest_error(function, WIDER.workload, WIDER.algorithm) < 1e-5
     assert metaschedule.best_schedules(log, [WIDER], host.code).found.keys() == {WIDER.key}
 

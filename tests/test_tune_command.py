@@ -8,7 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from test_ansor import TASKS
+from small_searches import TASKS
 
 from dlas import config
 from dlas.hardware.targets import resolving

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from test_metaschedule import settings
+from small_searches import metaschedule_settings
 from torch import nn
 
 from dlas.hardware.targets.target import Target
@@ -52,7 +52,7 @@ def test_each_kernel_is_searched_in_its_own_way(
         assert task.density / 100 == pytest.approx(fraction, rel=0.2)
     assert tasks[1].density == 100
     store = TuningStore(tmp_path / "store")
-    found = tuning.tune(tasks, host, settings(TRIALS), tmp_path, store)
+    found = tuning.tune(tasks, host, metaschedule_settings(TRIALS), tmp_path, store)
     assert (found.trials, found.failed) == (TRIALS, 0)
     assert found.best.keys() == {task.key for task in tasks}
     measured = [json.loads(line)["task"] for line in (tmp_path / tuning.PARAMETERS).read_text().splitlines()]

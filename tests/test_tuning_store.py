@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from test_ansor import TASKS, settings
+from small_searches import TASKS, ansor_settings, started
 
 from dlas.errors import UserError
 from dlas.hardware.targets import target_file
@@ -22,15 +21,14 @@ from dlas.systems.tuners.common.tuning_store import TuningStore
 
 NEW = TuningTask(replace(TASKS[0].workload, out_channels=8), "direct")
 ADD = """
-import pathlib, sys
+import pathlib
 from dlas.hardware.targets import target_file
 from dlas.systems.tuners.common.tuning_store import TuningStore
-sys.path.append(sys.argv[1])
-from test_ansor import TASKS
-host = target_file.read(pathlib.Path(sys.argv[3]))
-shelf = TuningStore(pathlib.Path(sys.argv[2])).shelf("ansor-0.19", host)
+from small_searches import TASKS
+host = target_file.read(pathlib.Path(sys.argv[2]))
+shelf = TuningStore(pathlib.Path(sys.argv[1])).shelf("ansor-0.19", host)
 for index in range(60):
-    shelf.add(TASKS[0], [f"{sys.argv[4]}{index}" + "x" * 5000, f"both{index}"])
+    shelf.add(TASKS[0], [f"{sys.argv[3]}{index}" + "x" * 5000, f"both{index}"])
 """
 
 
@@ -39,7 +37,7 @@ def store(host: Target, tmp_path_factory: pytest.TempPathFactory) -> TuningStore
     """Four candidates of the two layers of `TASKS`, measured for one network."""
     folder = tmp_path_factory.mktemp("tuning")
     kept = TuningStore(folder / "store")
-    assert ansor.tune(TASKS, host, settings(4), folder / "log.json", kept).trials == 4
+    assert ansor.tune(TASKS, host, ansor_settings(4), folder / "log.json", kept).trials == 4
     return kept
 
 
@@ -60,7 +58,7 @@ def test_a_network_whose_layers_are_in_the_store_is_tuned_at_once(
 ) -> None:
     log = tmp_path / "log.json"
     another_name = replace(host, name="same machine")
-    tuning = ansor.tune(TASKS[::-1], another_name, settings(4), log, store)
+    tuning = ansor.tune(TASKS[::-1], another_name, ansor_settings(4), log, store)
     assert tuning.trials == 4
     assert tuning.best.keys() == layers(log).keys() == {task.key for task in TASKS}
 
@@ -71,14 +69,14 @@ def test_a_log_holds_the_records_of_its_own_layers_only(
 ) -> None:
     log = tmp_path / "log.json"
     held = len(store.shelf(ansor.VERSION, host).records(TASKS[0]))
-    assert ansor.tune(TASKS[:1], host, settings(held), log, store).trials == held
+    assert ansor.tune(TASKS[:1], host, ansor_settings(held), log, store).trials == held
     assert layers(log) == {TASKS[0].key: held}
 
 
 def test_a_network_with_one_new_layer_tunes_that(store: TuningStore, host: Target, tmp_path: Path) -> None:
     log = tmp_path / "log.json"
     before = {task.key: len(store.shelf(ansor.VERSION, host).records(task)) for task in TASKS}
-    ansor.tune([*TASKS, NEW], host, settings(4), log, store)
+    ansor.tune([*TASKS, NEW], host, ansor_settings(4), log, store)
     assert layers(log) == before | {NEW.key: 2}  # its third of the budget, and no more of the others
     assert len(store.shelf(ansor.VERSION, host).records(NEW)) == 2
 
@@ -87,7 +85,7 @@ def test_a_network_with_one_new_layer_tunes_that(store: TuningStore, host: Targe
 def test_another_target_finds_nothing(store: TuningStore, host: Target, tmp_path: Path) -> None:
     more = replace(host, code=replace(host.code, cores=host.code.cores + 1))
     with pytest.raises(UserError, match="no environment"):
-        ansor.tune(TASKS, more, settings(4), tmp_path / "log.json", store)
+        ansor.tune(TASKS, more, ansor_settings(4), tmp_path / "log.json", store)
 
 
 @pytest.mark.usefixtures("nothing_to_measure")
@@ -95,20 +93,16 @@ def test_what_is_no_record_is_named(store: TuningStore, host: Target, tmp_path: 
     log = tmp_path / "log.json"
     log.write_text('{"v": "v0.6"}\n')
     with pytest.raises(UserError, match="line 1 of the tuning log is no record of Ansor, or was cut off"):
-        ansor.tune(TASKS, host, settings(4), log, TuningStore(tmp_path / "store"))
+        ansor.tune(TASKS, host, ansor_settings(4), log, TuningStore(tmp_path / "store"))
     foreign = store.shelf(ansor.VERSION, host).file(TASKS[1]).read_text()
     log.write_text(foreign)
     with pytest.raises(UserError, match="line 1 of the tuning log is a record of another network's layer"):
-        ansor.tune(TASKS[:1], host, settings(4), log, TuningStore(tmp_path / "store"))
+        ansor.tune(TASKS[:1], host, ansor_settings(4), log, TuningStore(tmp_path / "store"))
 
 
 def test_two_processes_may_write_at_once(host: Target, tmp_path: Path) -> None:
     target_file.write(host, tmp_path / "target.json")
-    tests = Path(__file__).parent
-    writers = [
-        subprocess.Popen([sys.executable, "-c", ADD, tests, tmp_path, tmp_path / "target.json", name])
-        for name in "ab"
-    ]
+    writers = [started(ADD, tmp_path, tmp_path / "target.json", name) for name in "ab"]
     assert [writer.wait(timeout=120) for writer in writers] == [0, 0]
     found = TuningStore(tmp_path).shelf("ansor-0.19", host).records(TASKS[0])
     expected = {f"{name}{index}" + "x" * 5000 for name in "ab" for index in range(60)}
@@ -122,9 +116,9 @@ def test_a_full_disk_is_told_and_loses_nothing_that_was_there(host: Target, tmp_
     shelf = TuningStore(tmp_path).shelf("ansor-0.19", host)
     shelf.add(TASKS[0], ["first"])
     limited = f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))\n{ADD}"
-    command = [sys.executable, "-c", limited, Path(__file__).parent, tmp_path, tmp_path / "target.json", "a"]
-    ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert "UserError: artifacts: the tuning store can't be written: File too large" in ended.stderr
+    writer = started(limited, tmp_path, tmp_path / "target.json", "a", stderr=subprocess.PIPE)
+    _, said = writer.communicate(timeout=120)
+    assert "UserError: artifacts: the tuning store can't be written: File too large" in said
     assert shelf.records(TASKS[0]) == ["first", "a0" + "x" * 5000, "both0"]
     shelf.add(TASKS[0], ["more"])
     assert shelf.records(TASKS[0])[-1] == "more"

@@ -1,7 +1,9 @@
-"""Starts the project's commands by forking, from a process that has imported what they import: 8 s less each.
+"""Starts the project's commands by forking, from a process that has imported what they import, and read the
+package's own code as stages do for their keys: 15 s less for each run.
 
 A line of JSON on standard input asks for a command, a line on standard output tells its exit status. Each has
-a process, an environment and streams of its own, as when a user starts it.
+a process, an environment and streams of its own, as when a user starts it. A new store of runs is a copy of
+one that MLflow made here: its 68 migrations take 3 s.
 """
 
 from __future__ import annotations
@@ -11,14 +13,19 @@ import json
 import os
 import runpy
 import sys
+import tempfile
 import traceback
+from pathlib import Path
 from typing import Any
 
 from dlas import tracking
+from dlas.tracking import store
 
 
 def main() -> None:
     import_everything()
+    with tempfile.TemporaryDirectory() as folder:
+        keep_a_store(Path(folder) / "mlflow.db")
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
@@ -34,9 +41,21 @@ def import_everything() -> None:
     import hydra.experimental.callback  # noqa: F401
     import mlflow.tracking  # noqa: F401
     import sklearn.datasets  # noqa: F401
+    import torch
     import torch_pruning  # noqa: F401
 
-    import dlas.pipeline  # noqa: F401
+    import dlas.pipeline
+    from dlas.stages.store import code
+
+    torch.export.export(torch.nn.ReLU(), (torch.zeros(1),))  # it imports 1600 modules when it is first called
+    code.code_of([dlas.pipeline.__name__], Path.read_bytes)
+
+
+def keep_a_store(ready: Path) -> None:
+    """Make a store of runs, and let every new one be a copy."""
+    store._make_database(ready)
+    content = ready.read_bytes()
+    store._make_database = lambda database: database.write_bytes(content)
 
 
 def run(asked: dict[str, Any]) -> None:

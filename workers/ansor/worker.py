@@ -1,4 +1,4 @@
-"""The TVM 0.19 side of the Ansor tuner: a request on standard input, JSON lines on standard output.
+"""The TVM 0.19 side of the Ansor tuner: a request, JSON lines on standard output.
 
     {"command": "tune" | "replay" | "sample", "target": ..., "tasks": [{"workload": ...}, ...], ...}
 
@@ -20,11 +20,28 @@ from typing import Any
 
 
 def main() -> None:
+    """Import what every request takes, and serve them."""
+    packages = sys.argv.pop(1)
+    sys.path.append(packages)
+    import tvm
+
+    if is_right(tvm.__version__):
+        import replaying  # noqa: F401
+        import searching  # noqa: F401
+    from dlas.systems.tuners.common.worker_process import serve_requests
+
+    serve_requests(work)
+
+
+def is_right(version: str) -> bool:
+    return version.startswith("0.19.")
+
+
+def work(request: dict[str, Any]) -> None:
+    """Serve one request."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what TVM prints is no answer
-    request = json.loads(sys.stdin.readline())
     replies: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    threading.Thread(target=listen, args=(replies,), daemon=True).start()
     sys.path.extend(root for root in request["import_roots"] if root not in sys.path)
 
     def report(answer: dict[str, Any]) -> None:
@@ -37,11 +54,16 @@ def main() -> None:
     import tvm
 
     report({"tvm": tvm.__version__})
-    if not tvm.__version__.startswith("0.19."):
+    if not is_right(tvm.__version__):
         return
     from replaying import replay, sample
     from searching import tune
+    from tvm.contrib import popen_pool
 
+    from dlas.systems.tuners.common import fork_server
+
+    fork_server.serve_pools(popen_pool)
+    threading.Thread(target=listen, args=(replies,), daemon=True).start()  # no thread may be there before
     commands = {"tune": partial(tune, ask=ask), "replay": replay, "sample": sample}
     commands[request["command"]](request, report)
     answers.close()

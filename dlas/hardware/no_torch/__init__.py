@@ -6,10 +6,8 @@ This folder comes first on the path of those processes, and its `torch` is one t
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import dlas
@@ -26,17 +24,3 @@ def with_modules_of_this_process(environment: Mapping[str, str]) -> dict[str, st
     packages = str(Path(dlas.__file__).resolve().parents[1])
     searched = python_path(packages, *filter(None, sys.path), after=None)
     return without_torch({**environment, PATH: searched, "PYTHONSAFEPATH": "1"})
-
-
-@contextmanager
-def torch_kept_out() -> Iterator[None]:
-    """In the block, every process that this one starts works without torch."""
-    kept = os.environ.get(PATH)
-    os.environ[PATH] = without_torch(os.environ)[PATH]
-    try:
-        yield
-    finally:
-        if kept is None:
-            del os.environ[PATH]
-        else:
-            os.environ[PATH] = kept

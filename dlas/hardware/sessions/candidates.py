@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from dlas.hardware.sessions import tvm_runtime
 from dlas.hardware.sessions.single_kernels import relative_error, tensors
 
 TURN_NS = 8_000_000
@@ -30,17 +31,15 @@ def checked_and_timed(
 
     `arguments` is an .npz; its last array is the output. `running` gets the number of the candidate in turn.
     """
-    import tvm
-
     given = tensors(arguments)
     found: list[dict[str, Any]] = []
     kernels: list[Callable[..., None]] = []
     outputs: list[np.ndarray] = []
     for number, library in enumerate(libraries):
         running.write_text(str(number))
-        kernels.append(tvm.runtime.load_module(str(library))["main"])
+        kernels.append(tvm_runtime.loaded(library)["main"])
         kernels[-1](*given)
-        outputs.append(given[-1].numpy().astype("float64"))
+        outputs.append(tvm_runtime.array(given[-1]).astype("float64"))
         error = relative_error(outputs[-1], outputs[0])
         found.append({"relative_error": error, "samples_ns": []})
     right = [number for number, one in enumerate(found) if one["relative_error"] <= tolerance]

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dlas.hardware.sessions import tvm_runtime
 from dlas.hardware.targets import gpu
 
 if TYPE_CHECKING:
-    import tvm
-    from tvm.runtime.vm import VirtualMachine
+    from tvm_ffi import Module, Tensor
 
-    Entry = Callable[[tvm.runtime.Tensor], tvm.runtime.Tensor]
+    Entry = Callable[[Tensor], Tensor]
 
 TVM_RUNTIME = "libtvm_runtime_cuda.so"
 """TVM loads it by itself only beside its compiler, which a session does without."""
@@ -29,47 +29,34 @@ GPU_CACHE_BYTES = 128 << 20
 """No second-level cache of NVIDIA's has more."""
 
 
-def loaded(library: Path) -> tvm.runtime.Module:
-    """The library in this process."""
-    import tvm
-
-    return tvm.runtime.load_module(os.fspath(library))
-
-
 class Device:
     """That of a target's `kind`; where CUDA can't use the GPU, the process ends and says so."""
 
     def __init__(self, kind: str) -> None:
-        import tvm
-
         self._on_gpu = kind == "cuda"
+        self._device = tvm_runtime.device(kind)
         if self._on_gpu:
-            _prepare_tvm(Path(tvm.__file__).parent / "lib" / TVM_RUNTIME)
-        self._device = tvm.device(kind, 0)
-        if not self._device.exist:
+            _prepare_tvm(tvm_runtime.folder() / TVM_RUNTIME)
+        if not tvm_runtime.told(self._device, tvm_runtime.EXISTS):
             sys.exit(f"target: TVM can use no GPU here; it takes {gpu.NEEDED}")
 
-    def put(self, array: np.ndarray) -> tvm.runtime.Tensor:
+    def put(self, array: np.ndarray) -> Tensor:
         """The array in the device's memory."""
-        import tvm
+        return tvm_runtime.tensor(array, self._device)
 
-        return tvm.runtime.tensor(array, self._device)
-
-    def machine(self, network: tvm.runtime.Module) -> VirtualMachine:
+    def machine(self, network: Module) -> Module:
         """What runs the loaded library of a network, whose weights go to the device's memory."""
-        from tvm.runtime.vm import VirtualMachine
+        return tvm_runtime.machine(network, self._device)
 
-        return VirtualMachine(network, self._device)
-
-    def main(self, network: tvm.runtime.Module) -> Entry:
+    def main(self, network: Module) -> Entry:
         """The network's `main`, which returns when its output is there."""
         main: Entry = self.machine(network)["main"]
         if not self._on_gpu:
             return main
 
-        def main_and_wait(image: tvm.runtime.Tensor) -> tvm.runtime.Tensor:
+        def main_and_wait(image: Tensor) -> Tensor:
             output = main(image)
-            self._device.sync()
+            tvm_runtime.wait_for(self._device)
             return output
 
         return main_and_wait
@@ -77,7 +64,7 @@ class Device:
     def wait(self) -> None:
         """Until the device has done what it was told; a CPU has."""
         if self._on_gpu:
-            self._device.sync()
+            tvm_runtime.wait_for(self._device)
 
     def fill_caches(self, other: np.ndarray) -> None:
         """Have a GPU's caches hold something else; a CPU's do, once `other` was written."""
@@ -86,7 +73,7 @@ class Device:
 
     def describe(self) -> dict[str, str]:
         """What `machine.environment` doesn't tell."""
-        return {"gpu": str(self._device.device_name)} if self._on_gpu else {}
+        return {"gpu": str(tvm_runtime.told(self._device, tvm_runtime.NAME))} if self._on_gpu else {}
 
 
 def _prepare_tvm(runtime: Path) -> None:

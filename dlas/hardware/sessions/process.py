@@ -62,7 +62,6 @@ def _environment(cores: int, affinity: list[int]) -> dict[str, str]:
         **os.environ,
         PATH: python_path(packages, after=os.environ.get(PATH)),
         "PYTHONSAFEPATH": "1",
-        "TVM_USE_RUNTIME_LIB": "1",
         "TVM_NUM_THREADS": str(min(cores, most)),
         # TVM binds its threads to cores counted from 0, even where this process may only run on others.
         **({"TVM_BIND_THREADS": "0"} if confined else {}),

@@ -37,7 +37,8 @@ from typing import Any
 import numpy as np
 
 from dlas.hardware.sessions import candidates, energy, race, single_kernels
-from dlas.hardware.sessions.device import Device, loaded
+from dlas.hardware.sessions.device import Device
+from dlas.hardware.sessions.tvm_runtime import array, loaded
 from dlas.hardware.targets import machine
 
 PR_SET_PDEATHSIG = 1
@@ -69,7 +70,7 @@ def compute(library: Path, inputs: np.ndarray, batch: int, device: Device) -> np
     main = device.main(loaded(library))
     starts = range(0, len(inputs), batch)
     filled = [np.resize(inputs[start : start + batch], (batch, *inputs.shape[1:])) for start in starts]
-    return np.concatenate([main(device.put(images)).numpy() for images in filled])[: len(inputs)]
+    return np.concatenate([array(main(device.put(images))) for images in filled])[: len(inputs)]
 
 
 def timed(

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dlas.hardware.sessions.device import Device, loaded
+from dlas.hardware.sessions import tvm_runtime
+from dlas.hardware.sessions.device import Device
 
 LEAST_NS = 30_000_000
 """Each kernel of a pair is run for at least this long, 30 ms …"""
@@ -17,15 +18,16 @@ LEAST_NS = 30_000_000
 LEAST_RUNS = 15
 """… and this often."""
 
+PROCEED = 0
+"""What an instrument of TVM's virtual machine answers: tvm.runtime.vm.VMInstrumentReturnKind.NO_OP."""
+
 SMALL_INTEGERS = 100
 """Random integers below this fit every integer type."""
 
 
 def compared(library: Path, pairs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Both kernels of each pair on the same arguments, in turn."""
-    import tvm
-
-    kernels = tvm.runtime.load_module(str(library))
+    kernels = tvm_runtime.loaded(library)
     return [
         _compared(kernels[pair["first"]], kernels[pair["second"]], tensors(Path(pair["arguments"])))
         for pair in pairs
@@ -34,10 +36,8 @@ def compared(library: Path, pairs: Iterable[Mapping[str, Any]]) -> list[dict[str
 
 def tensors(arguments: Path) -> list[Any]:
     """The arrays of an .npz, in order."""
-    import tvm
-
     with np.load(arguments, allow_pickle=False) as arrays:
-        return [tvm.runtime.tensor(arrays[name]) for name in arrays.files]
+        return [tvm_runtime.tensor(arrays[name]) for name in arrays.files]
 
 
 def relative_error(output: np.ndarray, expected: np.ndarray) -> float:
@@ -55,13 +55,11 @@ def profiled(library: Path, inputs: np.ndarray, runs: int, device: Device) -> li
 
 def timed(library: Path, kernels: Iterable[Mapping[str, Any]]) -> list[list[int]]:
     """The nanoseconds of each kernel's runs on one random input, its output included."""
-    import tvm
-
-    module, random = tvm.runtime.load_module(str(library)), np.random.default_rng(0)
+    module, random = tvm_runtime.loaded(library), np.random.default_rng(0)
     return [
         _samples(
             module[kernel["name"]],
-            [tvm.runtime.tensor(_random(random, **argument)) for argument in kernel["arguments"]],
+            [tvm_runtime.tensor(_random(random, **argument)) for argument in kernel["arguments"]],
         )
         for kernel in kernels
     ]
@@ -71,18 +69,15 @@ class Network:
     """A network's library, loaded, with the input that it is timed on."""
 
     def __init__(self, library: Path, inputs: np.ndarray, device: Device) -> None:
-        import tvm
-
         self._device = device
         self._image = device.put(inputs)
-        network = loaded(library)
+        network = tvm_runtime.loaded(library)
         self._plain = device.main(network)
         self._machine = device.machine(network)
         self._main = self._machine["main"]
         self._calls: list[tuple[str, int]] = []
         self._started = 0
-        self._proceed = int(tvm.runtime.vm.VMInstrumentReturnKind.NO_OP)
-        self._machine.set_instrument(self._instrument)
+        self._machine["set_instrument"](self._instrument)
 
     def run(self) -> int:
         """The nanoseconds of one run."""
@@ -111,7 +106,7 @@ class Network:
             self._started = now
         elif not name.startswith("vm."):
             self._calls.append((name, now - self._started))
-        return self._proceed
+        return PROCEED
 
 
 def _compared(
@@ -120,7 +115,7 @@ def _compared(
     outputs = []
     for kernel in (first, second):
         kernel(*arguments)
-        outputs.append(arguments[-1].numpy().astype("float64"))
+        outputs.append(tvm_runtime.array(arguments[-1]).astype("float64"))
     samples: tuple[list[int], list[int]] = ([], [])
     while len(samples[0]) < LEAST_RUNS or min(sum(samples[0]), sum(samples[1])) < LEAST_NS:
         for kernel, taken in zip((first, second), samples, strict=True):

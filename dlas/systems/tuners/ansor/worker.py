@@ -35,9 +35,8 @@ def answers(request: Mapping[str, Any], reply: Reply = no_questions) -> Generato
         "TVM_NUM_THREADS": str(request["cores"]),
     }
     modules = {ALGORITHMS.path(task["algorithm"]) for task in request["tasks"]}
-    roots = {_import_root(module) for module in ("dlas", *modules)}
-    request = {**request, "import_roots": sorted(roots)}
-    command = [python, FOLDER / "worker.py"]
+    request = {**request, "import_roots": sorted({_import_root(module) for module in modules})}
+    command: list[str | Path] = [python, FOLDER / "worker.py", _import_root("dlas")]
     with closing(worker_process.ask("Ansor", command, environment, request, reply)) as told:
         version = next(told)["tvm"]
         if not version.startswith("0.19."):

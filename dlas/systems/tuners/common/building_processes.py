@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from queue import SimpleQueue
 from typing import Any
 
-from tvm.support.popen_pool import PopenPoolExecutor, StatusKind
+from tvm.support.popen_pool import PopenWorker
 
-from dlas.hardware.no_torch import torch_kept_out
 from dlas.hardware.timing.candidates import Failed
+from dlas.systems.tuners.common import fork_server
 
 BUILD_SECONDS = 60
 
@@ -18,16 +21,43 @@ class Builders:
     """So many processes, which find the modules that this one finds."""
 
     def __init__(self, processes: int) -> None:
-        self._pool = PopenPoolExecutor(processes, BUILD_SECONDS, _finder_of_modules())
+        self._threads = ThreadPoolExecutor(processes)
+        self._workers = [_Worker(_finder_of_modules()) for _ in range(processes)]
+        self._free: SimpleQueue[_Worker] = SimpleQueue()
+        for worker in self._workers:
+            self._free.put(worker)
 
     def build(self, function: Callable[[Any], object], asked: Iterable[Any]) -> list[Failed | None]:
         """Call `function` with each of `asked`, in parallel; None where that ended well."""
-        with torch_kept_out():  # those that are not there yet are started now
-            return [_failure(ended) for ended in self._pool.map_with_error_catching(function, asked)]
+        return [*self._threads.map(partial(self._built, function), asked)]
 
     def shutdown(self) -> None:
         """End them."""
-        self._pool.shutdown()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for worker in self._workers:
+            worker.kill()
+        self._threads.shutdown()
+
+    def _built(self, function: Callable[[Any], object], asked: Any) -> Failed | None:
+        worker = self._free.get()
+        try:
+            worker.send(function, (asked,), timeout=BUILD_SECONDS)
+            worker.recv()
+        except TimeoutError:
+            return Failed(f"it was not built within {BUILD_SECONDS} s")
+        except Exception as error:  # whatever it raised, or that its process ended
+            lines = str(error).strip().splitlines() or [type(error).__name__]
+            return Failed(f"it could not be built: {lines[-1].strip()}")
+        finally:
+            self._free.put(worker)
+        return None
+
+
+class _Worker(PopenWorker):
+    """A process without torch."""
+
+    def _start(self) -> None:
+        fork_server.started().start(self)
 
 
 def _finder_of_modules() -> Callable[[], None]:
@@ -37,12 +67,3 @@ def _finder_of_modules() -> Callable[[], None]:
         sys.path[:] = path
 
     return find
-
-
-def _failure(ended: Any) -> Failed | None:
-    if ended.status == StatusKind.COMPLETE:
-        return None
-    if ended.status == StatusKind.TIMEOUT:
-        return Failed(f"it was not built within {BUILD_SECONDS} s")
-    lines = str(ended.value).strip().splitlines() or [type(ended.value).__name__]
-    return Failed(f"it could not be built: {lines[-1].strip()}")

@@ -1,4 +1,8 @@
-"""A tuner's process of its own: started for one request, ended with its answers or its asker."""
+"""A tuner's process of its own: forked for one request, ended with its answers or its asker.
+
+What forks it is kept, since its imports take seconds: `serve` is what a tuner's worker calls with what it
+does for a request; `ask` is what its asker calls.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,18 @@ import json
 import logging
 import os
 import signal
+import socket
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NoReturn
 
 from dlas.errors import UserError
+from dlas.systems.tuners.common.fork_server import Forked, ForkServer, serve
 
 logger = logging.getLogger(__name__)
 
@@ -49,19 +57,21 @@ def ask(
     request: Mapping[str, Any],
     reply: Reply = no_questions,
 ) -> Generator[dict[str, Any], None, None]:
-    """Start `command`, write `request` to it as a line of JSON, and yield each line of its answer.
+    """Have a process do `request` in this environment, and yield each line of its answer.
 
-    A line {"question": …} is the worker's own question, and gets its reply; {"problem": …, "key": …,
-    "remedy": …} is a UserError of it. Its standard input stays open for as long as answers are wanted. When
-    the iteration ends, however it ends, the worker and every process that it started are gone. UserError
-    where it dies; `name` is the worker's, for a person to read.
+    `command`, with a file descriptor added, is what forks it: it is started once, with the PYTHONPATH of the
+    environment, and kept for as long as this process runs. A line {"question": …} is the worker's own
+    question, and gets its reply; {"problem": …, "key": …, "remedy": …} is a UserError of it. Its standard
+    input stays open for as long as answers are wanted. When the iteration ends, however it ends, the worker
+    and every process that it started are gone. UserError where it dies; `name` is the worker's, for a person
+    to read.
     """
     with tempfile.TemporaryDirectory(prefix="tuner-", ignore_cleanup_errors=True) as scratch:
         log = Path(scratch) / "worker.txt"
-        worker = _start(command, {**environment, "TMPDIR": scratch}, request, log)
+        worker = _start(name, command, {**environment, "TMPDIR": scratch}, log)
         try:
-            assert worker.stdout is not None
-            for line in worker.stdout:
+            _write(worker, {**request, "environment": {**environment, "TMPDIR": scratch}})
+            for line in worker.answers:
                 answer = json.loads(line)
                 if "question" in answer:
                     _write(worker, reply(answer["question"]))
@@ -69,8 +79,8 @@ def ask(
                     raise UserError(**answer)
                 else:
                     yield answer
-            if worker.wait() != 0:
-                raise _death(name, worker.returncode, log)
+            if worker.process.wait() != 0:
+                raise _death(name, worker.process.wait(), log.read_bytes())
         finally:
             _end(worker)
 
@@ -85,45 +95,107 @@ def records_of(answers: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
             yield answer["records"]
 
 
-def _start(
-    command: Sequence[str | Path], environment: Mapping[str, str], request: Mapping[str, Any], log: Path
-) -> subprocess.Popen[str]:
-    """The worker, asked; its errors go to `log`, and the candidates that it builds beside it."""
+def serve_requests(work: Callable[[dict[str, Any]], None]) -> NoReturn:
+    """In what `command` of `ask` starts, its imports done: call `work` with each request, in a process whose
+    standard input and output are those of that request, and which leads a process group."""
+
+    def work_apart(*descriptors: int) -> None:
+        os.setpgid(0, 0)
+        for stream, descriptor in enumerate(descriptors):
+            os.dup2(descriptor, stream)
+            os.close(descriptor)
+        request = json.loads(sys.stdin.readline())
+        os.environ.clear()
+        os.environ.update(request["environment"])
+        tempfile.tempdir = None
+        work(request)
+
+    serve(socket.socket(fileno=int(sys.argv[1])), work_apart)
+
+
+@dataclass(frozen=True)
+class _Worker:
+    process: Forked
+    questions: IO[str]
+    """What it reads."""
+    answers: IO[str]
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """What forks workers."""
+
+    process: subprocess.Popen[bytes]
+    server: ForkServer
+    log: IO[bytes]
+
+
+_KEPT: dict[tuple[str, ...], _Kept] = {}
+"""By the command, and the PYTHONPATH, that they were started with."""
+
+
+def _start(name: str, command: Sequence[str | Path], environment: Mapping[str, str], log: Path) -> _Worker:
+    """A worker whose errors go to `log`, and which builds candidates beside it."""
+    key = (*map(str, command), environment["PYTHONPATH"])
+    if key not in _KEPT or _KEPT[key].process.poll() is not None:
+        _KEPT[key] = _keep(command, environment)
+    kept = _KEPT[key]
     with log.open("wb") as errors:
-        worker = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env=environment,
-            text=True,
-            start_new_session=True,
-        )
-    _write(worker, request)
-    return worker
+        its_input, questions = os.pipe()
+        answers, its_output = os.pipe()
+        try:
+            process = kept.server.fork([its_input, its_output, errors.fileno()])
+        except BaseException as error:
+            del _KEPT[key]
+            os.close(questions)
+            os.close(answers)
+            if not isinstance(error, OSError):
+                raise
+            kept.log.seek(0)
+            raise _death(name, kept.process.wait(), kept.log.read()) from None
+        finally:
+            os.close(its_input)
+            os.close(its_output)
+    return _Worker(process, os.fdopen(questions, "w"), os.fdopen(answers))
 
 
-def _write(worker: subprocess.Popen[str], document: object) -> None:
-    assert worker.stdin is not None
+def _keep(command: Sequence[str | Path], environment: Mapping[str, str]) -> _Kept:
+    ours, theirs = socket.socketpair()
+    log = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
+    process = subprocess.Popen(
+        [*command, str(theirs.fileno())],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=log,
+        env=environment,
+        pass_fds=[theirs.fileno()],
+        start_new_session=True,
+    )
+    theirs.close()
+    return _Kept(process, ForkServer(ours), log)
+
+
+def _write(worker: _Worker, document: object) -> None:
     with suppress(BrokenPipeError):  # it died: reading its answers tells how
-        worker.stdin.write(json.dumps(document) + "\n")
-        worker.stdin.flush()
+        worker.questions.write(json.dumps(document) + "\n")
+        worker.questions.flush()
 
 
-def _end(worker: subprocess.Popen[str]) -> None:
+def _end(worker: _Worker) -> None:
     """Kill the worker's process group: it leads one of its own, with all that it started."""
     with suppress(ProcessLookupError):
-        os.killpg(worker.pid, signal.SIGKILL)
-    worker.wait()
-    for pipe in (worker.stdin, worker.stdout):
-        if pipe is not None:
+        os.killpg(worker.process.pid, signal.SIGKILL)
+    worker.process.kill()  # it may not have come to lead one
+    worker.process.wait()
+    for pipe in (worker.questions, worker.answers):
+        with suppress(BrokenPipeError):
             pipe.close()
 
 
-def _death(name: str, code: int, log: Path) -> WorkerDied:
-    """What to tell of a worker that ended with `code`; its log is copied to where it stays."""
+def _death(name: str, code: int, log: bytes) -> WorkerDied:
+    """What to tell of a worker that ended with `code`; its log is kept in a file."""
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-    lines = log.read_text(errors="replace").splitlines()[-TAIL_LINES:]
+    lines = log.decode(errors="replace").splitlines()[-TAIL_LINES:]
     with tempfile.NamedTemporaryFile(prefix="tuner-worker-", suffix=".txt", delete=False) as kept:
-        kept.write(log.read_bytes())
+        kept.write(log)
     return WorkerDied(f"the {name} worker {how}", lines, f"Its full log is {kept.name}")

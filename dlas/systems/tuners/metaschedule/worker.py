@@ -1,4 +1,4 @@
-"""The process that MetaSchedule searches in: a request on standard input, JSON lines on standard output.
+"""The process that MetaSchedule searches in: a request, JSON lines on standard output.
 
     {"command": "tune" | "transfer" | "replay", "tasks": [{"workload": ...}, ...], "target": ..., ...}
 
@@ -21,12 +21,20 @@ from typing import Any
 
 
 def main() -> None:
+    """Import what every request takes, and serve them."""
+    import dlas.systems.tuners.metaschedule.replay
+    import dlas.systems.tuners.metaschedule.search
+    import dlas.systems.tuners.metaschedule.transfer  # noqa: F401
+    from dlas.systems.tuners.common.worker_process import serve_requests
+
+    serve_requests(work)
+
+
+def work(request: dict[str, Any]) -> None:
     """Serve one request."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # what TVM prints is no answer
-    request = json.loads(sys.stdin.readline())
     replies: queue.SimpleQueue[Any] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(replies,), daemon=True).start()
 
     def report(answer: dict[str, Any]) -> None:
         answers.write(json.dumps(answer) + "\n")
@@ -35,11 +43,17 @@ def main() -> None:
         report({"question": question})
         replies.get()
 
+    from tvm.support import popen_pool
+
     from dlas.errors import UserError
+    from dlas.systems.tuners.common import fork_server
     from dlas.systems.tuners.common.board_questions import GIVE_BACK, TAKE
     from dlas.systems.tuners.metaschedule.replay import replay
     from dlas.systems.tuners.metaschedule.search import tune
     from dlas.systems.tuners.metaschedule.transfer import transfer
+
+    fork_server.serve_pools(popen_pool)
+    threading.Thread(target=_listen, args=(replies,), daemon=True).start()  # no thread may be there before
 
     @contextmanager
     def board() -> Iterator[None]:

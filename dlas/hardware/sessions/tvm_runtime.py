@@ -1,0 +1,112 @@
+"""TVM's runtime by itself, for a session: libraries, tensors and the virtual machine that runs a network.
+
+    loaded(library) -> module; tensor(array, device) -> tensor; array(tensor); machine(module, device)
+
+`import tvm` would take a session three times as long: it imports the Python of TVM's compiler, and reads all
+debug information for the first of the compiler's classes that the runtime does not know. What is called here
+is what tvm.runtime calls.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from tvm_ffi import Device, Module, Tensor
+
+CPU, POOLED_ALLOCATOR = 1, 2
+"""DLPack's number of the CPU (dlpack.h, kDLCPU), and the virtual machine's of what gives out its memory."""
+
+EXISTS, NAME = 0, 5
+"""What is asked of a device: tvm/include/tvm/runtime/device_api.h, DeviceAttrKind."""
+
+
+def folder() -> Path:
+    """Where TVM's libraries are."""
+    found = find_spec("tvm")
+    if found is None or found.origin is None:
+        raise ModuleNotFoundError("no module named 'tvm'", name="tvm")
+    return Path(found.origin).parent / "lib"
+
+
+def loaded(library: Path) -> Module:
+    """The library in this process."""
+    import tvm_ffi
+
+    _load_runtime()
+    return tvm_ffi.load_module(os.fspath(library.resolve()))
+
+
+def device(kind: str) -> Device:
+    """The first of its kind."""
+    import tvm_ffi
+
+    _load_runtime()
+    return tvm_ffi.device(kind, 0)
+
+
+def told(device: Device, what: int) -> Any:
+    """What TVM knows of the device, such as EXISTS."""
+    return _call("GetDeviceAttr", device.dlpack_device_type(), device.index, what)
+
+
+def wait_for(device: Device) -> None:
+    """Until it has done what it was told."""
+    _call("Device_StreamSync", device, 0)
+
+
+def tensor(array: np.ndarray, on: Device | None = None) -> Tensor:
+    """A copy of the array in the memory of a device, the CPU by default; aligned as kernels expect it."""
+    import tvm_ffi
+
+    place, array = on or device("cpu"), np.asarray(array, order="C")
+    shape, kind = tvm_ffi.Shape(array.shape), tvm_ffi.dtype(str(array.dtype))
+    made: Tensor = _call("TVMTensorAllocWithScope", shape, kind, place, None)
+    _call("TVMTensorCopyFromBytes", made, _address(array), array.nbytes)
+    return made
+
+
+def array(tensor: Tensor) -> np.ndarray:
+    """A copy of the tensor."""
+    found = np.empty(tuple(tensor.shape), str(tensor.dtype))
+    _call("TVMTensorCopyToBytes", tensor, _address(found), found.nbytes)
+    return found
+
+
+def machine(network: Module, device: Device) -> Module:
+    """The virtual machine that runs the loaded library of a network, whose weights go to the device's
+    memory. Shapes are computed on the CPU."""
+    found: Module = network["vm_load_executable"]()
+    kinds = dict.fromkeys((device.dlpack_device_type(), CPU))
+    found["vm_initialization"](*(number for kind in kinds for number in (kind, 0, POOLED_ALLOCATOR)))
+    return found
+
+
+def _address(array: np.ndarray) -> ctypes.c_void_p:
+    return array.ctypes.data_as(ctypes.c_void_p)
+
+
+def _call(name: str, *arguments: Any) -> Any:
+    return _function(name)(*arguments)
+
+
+@cache
+def _function(name: str) -> Any:
+    import tvm_ffi
+
+    _load_runtime()
+    return tvm_ffi.get_global_func(f"runtime.{name}")
+
+
+@cache
+def _load_runtime() -> None:
+    from tvm_ffi.libinfo import load_lib_ctypes
+
+    load_lib_ctypes("tvm", "tvm_runtime", "RTLD_GLOBAL", extra_lib_paths=[folder()])
