@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,10 @@ CSR_BLOCK = (1, 1)
 
 KEPT_ROWS = 8
 """Output channels that channel_index stores together: each run of the input serves so many sums."""
+
+MOST_IN_STEP = 400
+"""Multiply-adds of a step of channel_index: with more, compiling takes many seconds. A step of fewer than
+about a hundred would be slower for its loop."""
 
 FEWEST_BLOCKS = 8
 """Per row and segment, on average: with fewer, taking up a row's sums again costs more than it gains."""
@@ -34,9 +40,13 @@ def summed_together(workload: ConvWorkload) -> tuple[int, int]:
     return rows, math.ceil(workload.out_channels / rows)
 
 
-def terms_of_step(workload: ConvWorkload) -> int:
-    """Runs of the input that the sums of one stored block, or kept channel, are made of."""
-    return math.prod(workload.kernel) if workload.format == "channel_index" else block_of(workload)[1]
+def terms_of_step(workload: ConvWorkload, sums: int) -> int:
+    """Runs of the input that so many vectors of sums are made of in one step: those of a stored block, of a
+    kept channel or, where these are too many, of a kept channel and a column of the kernel."""
+    if workload.format != "channel_index":
+        return block_of(workload)[1]
+    positions = math.prod(workload.kernel)
+    return positions if positions * sums <= MOST_IN_STEP else workload.kernel[0]
 
 
 def stored_fraction(workload: ConvWorkload, weight: np.ndarray) -> float:
@@ -158,10 +168,12 @@ def segment_count(views: Views, stored: int) -> int:
     return math.ceil(workload.group_in_channels / channels)
 
 
-def segment_channels(workload: ConvWorkload, segments: Any) -> Any:
+def segment_channels(
+    workload: ConvWorkload, segments: Any, divide: Callable[[Any, Any], Any] = operator.floordiv
+) -> Any:
     """A group's input channels of each of so many segments, the last one maybe less; no block lies in two of
-    them."""
+    them. `divide` is an integer division of positive numbers."""
     columns = block_of(workload)[1]
     whole = columns // math.gcd(columns, math.prod(workload.kernel))
-    each = -(-workload.group_in_channels // segments)
-    return -(-each // whole) * whole
+    each = divide(workload.group_in_channels + segments - 1, segments)
+    return divide(each + (whole - 1), whole) * whole

@@ -41,7 +41,7 @@ def kernel(views: Views, tiles: Tiling) -> tvm.tirx.PrimFunc:
             T.func_attr({"tirx.noalias": True})
             output_shape = physical_shape(workload.output_shape, workload.output_block)
             data = _argument("data", physical_shape(workload.input_shape, workload.input_block))
-            weights = declare(views)
+            weights = declare(views, tiles.vectors)
             bias = _argument("bias", (workload.out_channels,)) if workload.bias else None
             residual = _argument("residual", output_shape) if workload.residual else None
             output = _argument("output", output_shape)
@@ -130,7 +130,8 @@ class _Product:
                         sums = self._zeros()
                         with T.If(segment > 0), T.Then():
                             self._set_each(sums, lambda at: kept[place + at])
-                        start = self.weights.first_input(block) * views.channel_size + tiles.run_start(run)
+                        first_run = self.weights.first_input(block) * views.channel_size
+                        start = T.bind(first_run + tiles.run_start(run))
                         self._add_steps(sums, segment, block, viewed, start)
                         with T.If(segment < self.weights.segments - 1):
                             with T.Then():
@@ -141,9 +142,8 @@ class _Product:
     def _fill(self, viewed: Any, n: Any, top: Any, segment: Any) -> None:
         workload = self.views.workload
         plane = workload.height * workload.width
-        count, channel = self.weights.inputs_of(segment)
-        with T.serial(count) as place:
-            source = T.bind((n * workload.in_channels + channel(place)) * plane)
+        with self.weights.each_input(segment) as (place, channel):
+            source = T.bind((n * workload.in_channels + channel) * plane)
             fill(self.views, self.planes, source, top, viewed, place * self.views.channel_size)
 
     def _zeros(self) -> Sums:
@@ -169,19 +169,18 @@ class _Product:
         turn = parts * self.tiles.unroll
         with T.serial(count // len(turn)) as step:
             for index, part in enumerate(turn):
-                self._add(part, terms(step * len(turn) + index), viewed, start)
+                self._add(part, terms(step * len(turn) + index, start), viewed)
         if len(turn) > 1:
             with T.serial(count % len(turn)) as step:
-                self._add(sums, terms(count // len(turn) * len(turn) + step), viewed, start)
+                self._add(sums, terms(count // len(turn) * len(turn) + step, start), viewed)
         for part in parts[1:]:
             for row, other in zip(sums, part, strict=True):
                 for vector, addend in zip(row, other, strict=True):
                     with T.vectorized(self.tiles.lanes) as v:
                         vector[v] = vector[v] + addend[v]
 
-    def _add(self, sums: Sums, terms: Sequence[Term], viewed: Any, start: Any) -> None:
-        for offset, values in terms:
-            first = T.bind(offset + start)
+    def _add(self, sums: Sums, terms: Sequence[Term], viewed: Any) -> None:
+        for first, values in terms:
             for row, value in zip(sums, values, strict=True):
                 for place, vector in zip(self.tiles.vector_starts, row, strict=True):
                     with T.vectorized(self.tiles.lanes) as v:

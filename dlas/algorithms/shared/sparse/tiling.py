@@ -95,12 +95,13 @@ def tiling(views: Views, target: CodeTarget) -> Tiling:
     vectors = min(
         range(math.ceil(most / 2), most + 1), key=lambda count: (math.ceil(whole / count) * count, -count)
     )
+    sums = rows * vectors
     return Tiling(
         pixels=views.pixels,
         lanes=lanes,
         vectors=vectors,
-        parts=max(1, INDEPENDENT_SUMS // (rows * vectors)),
-        unroll=UNROLL if rows * vectors * terms_of_step(views.workload) in WRITTEN_OUT else 1,
+        parts=max(1, INDEPENDENT_SUMS // sums),
+        unroll=UNROLL if sums * terms_of_step(views.workload, sums) in WRITTEN_OUT else 1,
         shares=_shares(views, target, blocks),
     )
 
@@ -120,7 +121,7 @@ def tilings(views: Views, target: CodeTarget) -> tuple[Tiling, ...]:
         whole = math.ceil(views.pixels / lanes)
         for vectors in {min(whole, count) for count in (*RUNS, chosen.vectors)}:
             sums = rows * vectors * parts
-            written_out = sums * unroll * terms_of_step(views.workload)
+            written_out = sums * unroll * terms_of_step(views.workload, sums)
             if sums + BESIDE_SUMS > target.vector_registers or written_out > MOST_WRITTEN_OUT:
                 continue
             for shares in {min(blocks, chosen.shares * times) for times in SHARES}:

@@ -8,6 +8,7 @@ views that it reads: those of a band of output rows, and of so many channels as 
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -46,6 +47,9 @@ RUN_VECTORS = 8
 KEPT_WEIGHTS = 0.2
 """The share of weights that is assumed to be left where it counts before it is known."""
 
+MOST_COPIES = 5
+"""Start rows of views whose copies are written out: with more, compiling takes seconds."""
+
 OFFSETS = 1 << 16
 """Floats that an offset of two bytes reaches."""
 
@@ -61,7 +65,8 @@ class Views:
     band: int
     """Output rows that the views serve."""
     starts: tuple[tuple[int, int], ...]
-    """Of each view: the first row and column in the zero-bordered plane, for the band at output row 0."""
+    """Of each view: the first row and column in the zero-bordered plane, for the band at output row 0. Every
+    row is there with every column."""
     rows: int
     """Of each view."""
     columns: int
@@ -208,10 +213,12 @@ def fill(views: Views, planes: Any, plane: Any, first: Any, viewed: Any, target:
         return
     top, left, _, _ = workload.padding
     down, across = workload.stride
-    for view, (start_row, start_column) in enumerate(views.starts):
+    start_rows, start_columns = (list(dict.fromkeys(places)) for places in zip(*views.starts, strict=True))
+    for (index, start_column), rows in itertools.product(enumerate(start_columns), _in_loops(start_rows)):
         left_end, right_end = _inside(views.columns, start_column - left, across, workload.width)
-        with T.serial(views.rows) as row:
-            y = T.bind((first + row) * down + (start_row - top))
+        with T.serial(len(rows)) as turn, T.serial(views.rows) as row:
+            view = (start_rows.index(rows[0]) + turn) * len(start_columns) + index
+            y = T.bind((first + row) * down + turn * rows.step + (rows[0] - top))
             to = T.bind(target + view * views.view_size + row * views.columns)
             with T.If(T.And(y >= 0, y < workload.height)):
                 with T.Then():
@@ -221,6 +228,16 @@ def fill(views: Views, planes: Any, plane: Any, first: Any, viewed: Any, target:
                     _clear(views.columns - right_end, viewed, to + right_end)
                 with T.Else():
                     _clear(views.columns, viewed, to)
+
+
+def _in_loops(start_rows: Sequence[int]) -> list[range]:
+    """The rows in order: all in one loop where they are many and evenly spaced, else each by itself."""
+    if len(start_rows) > MOST_COPIES:
+        first, step = start_rows[0], start_rows[1] - start_rows[0]
+        whole = range(first, first + step * len(start_rows), step)
+        if list(whole) == list(start_rows):
+            return [whole]
+    return [range(row, row + 1) for row in start_rows]
 
 
 def _clear(count: int, viewed: Any, target: Any) -> None:

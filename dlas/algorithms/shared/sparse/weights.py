@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tvm.script.ir_builder import tirx as T
 
-from dlas.algorithms.shared.sparse.formats import CSR_BLOCK, KEPT_ROWS, block_of, segment_channels
+from dlas.algorithms.shared.sparse.formats import (
+    CSR_BLOCK,
+    KEPT_ROWS,
+    block_of,
+    segment_channels,
+    terms_of_step,
+)
 from dlas.algorithms.shared.sparse.views import Views
 
 Term = tuple[Any, Sequence[Any]]
@@ -38,11 +45,12 @@ class Weights(Protocol):
     def most_inputs(self) -> int:
         """Input channels of a segment, at most."""
 
-    def inputs_of(self, segment: Any) -> tuple[Any, Callable[[Any], Any]]:
-        """How many input channels a segment reads, and which one is the first, second, and so on."""
+    def each_input(self, segment: Any) -> AbstractContextManager[tuple[Any, Any]]:
+        """A loop over the input channels that a segment reads: (place among them, channel)."""
 
-    def steps(self, segment: Any, block: Any) -> tuple[Any, Callable[[Any], Sequence[Term]]]:
-        """How many steps the sums of a block take in a segment, and the terms of each step."""
+    def steps(self, segment: Any, block: Any) -> tuple[Any, Callable[[Any, Any], Sequence[Term]]]:
+        """How many steps the sums of a block take in a segment, and the terms of each step: those of
+        (step, where the run of the block's first input starts)."""
 
     def first_input(self, block: Any) -> Any:
         """Of those that a segment reads, the one from which the runs of a block's terms are counted."""
@@ -61,6 +69,8 @@ class BlockSparseRows:
     offsets: Any
     pointers: Any
     segments: Any
+    channels: Any
+    """Input channels of a segment, of each group."""
 
     @property
     def blocks(self) -> int:
@@ -75,36 +85,37 @@ class BlockSparseRows:
         most: int = segment_channels(self.views.workload, 1)
         return self.views.workload.groups * most
 
-    def inputs_of(self, segment: Any) -> tuple[Any, Callable[[Any], Any]]:
+    @contextmanager
+    def each_input(self, segment: Any) -> Iterator[tuple[Any, Any]]:
         groups, most = self.views.workload.groups, self.views.workload.group_in_channels
-        channels = T.bind(segment_channels(self.views.workload, self.segments))
-        first = segment * channels
+        first = segment * self.channels
         if groups == 1:
-            return T.bind(T.min(channels, most - first)), lambda place: first + place
-        return (
-            groups * channels,
-            lambda place: place // channels * most + T.min(first + place % channels, most - 1),
-        )
+            with T.serial(T.min(self.channels, most - first)) as place:
+                yield place, first + place
+            return
+        with T.serial(groups) as group, T.serial(self.channels) as index:
+            yield group * self.channels + index, group * most + T.min(first + index, most - 1)
 
-    def steps(self, segment: Any, block: Any) -> tuple[Any, Callable[[Any], Sequence[Term]]]:
+    def steps(self, segment: Any, block: Any) -> tuple[Any, Callable[[Any, Any], Sequence[Term]]]:
         pointer = segment * self.blocks + block
         first = T.bind(self.pointers[pointer])
-        return T.bind(self.pointers[pointer + 1] - first), lambda step: self._terms(first + step)
+        count = T.bind(self.pointers[pointer + 1] - first)
+        return count, lambda step, start: self._terms(first + step, start)
 
     def first_input(self, block: Any) -> Any:
         workload = self.views.workload
         if workload.groups == 1:
             return 0
         group = block * self.rows // workload.group_out_channels
-        return group * segment_channels(workload, self.segments)
+        return group * self.channels
 
-    def _terms(self, stored: Any) -> Sequence[Term]:
+    def _terms(self, stored: Any, start: Any) -> Sequence[Term]:
         block = block_of(self.views.workload)
         if block == CSR_BLOCK:
-            return [(T.int32(self.offsets[stored]), [self.values[stored]])]
+            return [(T.bind(T.int32(self.offsets[stored]) + start), [self.values[stored]])]
         return [
             (
-                T.int32(self.offsets[stored, column]),
+                T.bind(T.int32(self.offsets[stored, column]) + start),
                 [self.values[stored, column, row] for row in range(self.rows)],
             )
             for column in range(block[1])
@@ -124,6 +135,9 @@ class KeptChannels:
     outputs: Any
     kept_inputs: Any
     kept_blocks: Any
+    segments: Any
+    columns: int
+    """Of the kernel, that are steps of their own: one where a step takes the whole kernel."""
     rows: int = KEPT_ROWS
 
     @property
@@ -135,42 +149,51 @@ class KeptChannels:
         return index * shares + share
 
     @property
-    def segments(self) -> Any:
-        return T.max(1, -(-self.kept_inputs // self.most_inputs))
-
-    @property
     def most_inputs(self) -> int:
-        return self.views.channels_in_cache * self.rows
+        return _most_kept_inputs(self.views)
 
-    def inputs_of(self, segment: Any) -> tuple[Any, Callable[[Any], Any]]:
-        first = segment * self.most_inputs
-        count = T.bind(T.min(self.most_inputs, self.kept_inputs - first))
-        return count, lambda place: self.inputs[first + place]
+    @contextmanager
+    def each_input(self, segment: Any) -> Iterator[tuple[Any, Any]]:
+        first, count = self._inputs_of(segment)
+        with T.serial(count) as place:
+            yield place, self.inputs[first + place]
 
-    def steps(self, segment: Any, block: Any) -> tuple[Any, Callable[[Any], Sequence[Term]]]:
-        count, _ = self.inputs_of(segment)
-        first = segment * self.most_inputs
-        kept = T.bind(T.Select(block < self.kept_blocks, count, 0))
-        return kept, lambda step: self._terms(block, first, step)
+    def steps(self, segment: Any, block: Any) -> tuple[Any, Callable[[Any, Any], Sequence[Term]]]:
+        first, count = self._inputs_of(segment)
+        kept = T.bind(T.Select(block < self.kept_blocks, count * self.columns, 0))
+        return kept, lambda step, start: self._terms(block, first, step, start)
 
     def first_input(self, block: Any) -> Any:
         return 0
 
-    def _terms(self, block: Any, first: Any, step: Any) -> Sequence[Term]:
-        start = step * self.views.channel_size
+    def _inputs_of(self, segment: Any) -> tuple[Any, Any]:
+        """The first of the kept inputs that a segment reads, and how many it reads."""
+        first = segment * self.most_inputs
+        return first, T.min(self.most_inputs, self.kept_inputs - first)
+
+    def _terms(self, block: Any, first: Any, step: Any, start: Any) -> Sequence[Term]:
+        columns = self.columns
+        place, column = step // columns, step % columns
+        run = T.bind(start + place * self.views.channel_size + column * self.views.view_size)
         return [
-            (start + offset, [self.values[block, first + step, position, row] for row in range(self.rows)])
-            for position, offset in enumerate(self.views.position_offsets)
+            (
+                run + offset,
+                [
+                    self.values[block, first + place, index * columns + column, row]
+                    for row in range(self.rows)
+                ],
+            )
+            for index, offset in enumerate(self.views.position_offsets[::columns])
         ]
 
     def channel(self, block: Any, row: int) -> Any:
         return self.outputs[block * self.rows + row]
 
 
-def declare(views: Views) -> Weights:
-    """The kernel's arguments for the workload's format."""
+def declare(views: Views, vectors: int) -> Weights:
+    """The kernel's arguments for the workload's format, where a row's sums are so many vectors."""
     channels = views.workload.format == "channel_index"
-    return _kept_channels(views) if channels else _block_sparse_rows(views)
+    return _kept_channels(views, vectors) if channels else _block_sparse_rows(views)
 
 
 def _block_sparse_rows(views: Views) -> BlockSparseRows:
@@ -181,11 +204,12 @@ def _block_sparse_rows(views: Views) -> BlockSparseRows:
         offsets=((stored,) if block == CSR_BLOCK else (stored, columns), "uint16"),
         pointers=((pointers,), "int32"),
     )
-    segments = T.truncdiv(pointers - 1, views.workload.out_channels // rows)
-    return BlockSparseRows(views, rows, values, offsets, bounds, segments)
+    segments = T.bind(T.truncdiv(pointers - 1, views.workload.out_channels // rows))
+    channels = T.bind(segment_channels(views.workload, segments, T.truncdiv))
+    return BlockSparseRows(views, rows, values, offsets, bounds, segments, channels)
 
 
-def _kept_channels(views: Views) -> KeptChannels:
+def _kept_channels(views: Views, vectors: int) -> KeptChannels:
     workload = views.workload
     kept_blocks, kept_inputs = T.int32(), T.int32()
     values, inputs, outputs = _arguments(
@@ -193,7 +217,14 @@ def _kept_channels(views: Views) -> KeptChannels:
         inputs=((kept_inputs,), "int32"),
         outputs=((workload.out_channels,), "int32"),
     )
-    return KeptChannels(views, values, inputs, outputs, kept_inputs, kept_blocks)
+    segments = T.bind(T.max(1, T.ceildiv(kept_inputs, _most_kept_inputs(views))))
+    columns = math.prod(workload.kernel) // terms_of_step(workload, KEPT_ROWS * vectors)
+    return KeptChannels(views, values, inputs, outputs, kept_inputs, kept_blocks, segments, columns)
+
+
+def _most_kept_inputs(views: Views) -> int:
+    """Of a segment."""
+    return views.channels_in_cache * KEPT_ROWS
 
 
 def _arguments(**arguments: tuple[tuple[Any, ...], str]) -> list[Any]:
