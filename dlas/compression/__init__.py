@@ -1,4 +1,4 @@
-"""Layer 3: what is done to a trained network to make it cheaper. One module each, light to import, with
+"""Layer 3: compression, which makes a trained network cheaper. One module each, light to import, with
 
 Settings                  a frozen dataclass that extends config.Compression
 compress(model, dataset, settings, train, seed, folder)

@@ -1,4 +1,4 @@
-"""How far a network can be pruned: the highest fraction whose cost in accuracy is allowed.
+"""The highest fraction of a network that can be pruned at an allowed cost in accuracy.
 
 The test set has no part in it. A fifth of the training images is held out, even over the classes and drawn
 from the seed; every fraction that is tried is pruned and fine-tuned on the others, as declared, and judged on
@@ -29,9 +29,10 @@ log = logging.getLogger(__name__)
 AUTO = "auto"
 VALIDATION_FRACTION = 0.2
 MOST_VALIDATION_IMAGES = 10_000
-"""Over so many, the standard error of an accuracy is half a point at most."""
+"""Largest number of validation images: with so many, the standard error of an accuracy is half a point at
+most."""
 ROUNDING = 1e-9
-"""0.99 - 0.98 is a little more than 0.01 in floating point."""
+"""Allowance for rounding errors: 0.99 - 0.98 is a little more than 0.01 in floating point."""
 TRIES = "tries.json"
 
 
@@ -129,7 +130,7 @@ def _read(folder: Path | None) -> dict[float, float]:
 
 
 def _write(tries: dict[float, float], folder: Path | None) -> None:
-    """Whole or not at all, whenever the process is killed."""
+    """Write the tries into `folder`, whole or not at all, whenever the process is killed."""
     if folder is None:
         return
     unfinished = folder / f"{TRIES}.unfinished"

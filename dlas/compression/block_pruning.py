@@ -24,7 +24,8 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Settings(MagnitudePruning):
-    """`sparsity` counts the weights of the layers that the block divides; the others stay dense."""
+    """Settings of block pruning; `sparsity` counts the weights of the layers that the block divides: others
+    stay dense."""
 
     block: list[int] = field(default_factory=lambda: [8, 1])
     """Rows and columns of the matrix (O, I*H*W): [8, 1] is eight output channels at one input and place."""

@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from dlas.datasets.dataset import ImageDataset
 
 RATIOS = tuple(percent / 100 for percent in range(5, 100, 5))
-"""What `ratio=auto` chooses from: 0.05, 0.10, ... 0.95."""
+"""Ratios that `ratio=auto` chooses from: 0.05, 0.10, ... 0.95."""
 
 
 @dataclass(frozen=True)
 class Settings(config.Compression):
-    """`ratio` is the fraction of each layer's channels that goes, or "auto"."""
+    """Settings of channel pruning; `ratio` is the fraction of each layer's channels that goes, or "auto"."""
 
     ratio: int | float | str = 0.5
     max_drop: float = 0.01
-    """With "auto": how much top-1 accuracy pruning may cost, as a fraction of 1."""
+    """Largest loss of top-1 accuracy that `ratio=auto` accepts, as a fraction of 1."""
     round_to: int = 8
-    """What remains of a layer is a multiple of this many channels, as vector units like it."""
+    """Channels that remain in a layer are a multiple of this, which suits vector units."""
     finetune: Finetune = field(default_factory=Finetune)
 
     def __post_init__(self) -> None:
@@ -70,7 +70,7 @@ def compress(
 
 
 def restore(model: nn.Module, weights: Path) -> nn.Module:
-    """The pruned network again, from the unpruned one and what `checkpoint.save` kept."""
+    """The pruned network, made from the unpruned one and the weights that `checkpoint.save` kept."""
     from dlas.models import checkpoint
 
     smaller = copy.deepcopy(model)

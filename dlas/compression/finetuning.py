@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Finetune:
-    """What differs from the training of the dense network; no epochs, no fine-tuning."""
+    """Settings of fine-tuning that differ from the training of the dense network; no epochs, no
+    fine-tuning."""
 
     epochs: int = 3
     learning_rate: float = 0.02
@@ -53,7 +54,7 @@ def finetune(
 
 
 def restoring_zeros(model: nn.Module) -> Callable[[nn.Module], None]:
-    """What sets to zero again every weight of a convolution or linear layer that is zero now.
+    """A function that sets to zero again every weight of a convolution or linear layer that is zero now.
 
     After a step, since the gradient, momentum and weight decay all move a weight.
     """

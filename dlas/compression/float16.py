@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings(config.Compression):
-    """Nothing to set."""
+    """Settings of float16: none of its own."""
 
     @property
     def data_type(self) -> str:
-        """Of the weights after it."""
+        """Data type of the weights after this step: float16."""
         return "float16"
 
 
@@ -40,7 +40,7 @@ def compress(
 
 
 def restore(model: nn.Module, weights: Path) -> nn.Module:
-    """The float16 network again, from the float32 one and what `checkpoint.save` kept."""
+    """The float16 network, made from the float32 one and the weights that `checkpoint.save` kept."""
     from dlas.models import checkpoint
     from dlas.models.precision import Float16
 

@@ -23,7 +23,7 @@ OBSERVERS = ("histogram", "minmax")
 
 @dataclass(frozen=True)
 class Settings(config.Compression):
-    """How the ranges of activations are found."""
+    """Settings of quantization: how the ranges of activations are found."""
 
     images: int = 128
     """Training images to calibrate on; the test set is never touched."""
@@ -44,7 +44,7 @@ class Settings(config.Compression):
 
     @property
     def data_type(self) -> str:
-        """Of the weights after it."""
+        """Data type of the weights after this step: int8."""
         return "int8"
 
 
@@ -72,7 +72,7 @@ def compress(
 
 
 def restore(model: nn.Module, weights: Path) -> nn.Module:
-    """The quantized network again, from the float32 one and what `checkpoint.save` kept."""
+    """The quantized network, made from the float32 one and the state that `checkpoint.save` kept."""
     from dlas.models.quantized import load
 
     return load(copy.deepcopy(model).eval(), weights).eval()

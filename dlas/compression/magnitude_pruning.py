@@ -31,24 +31,26 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Block = tuple[int, int]
-"""Rows and columns."""
+"""Rows and columns of a block."""
 
 SPARSITIES = (*(percent / 100 for percent in range(5, 90, 5)), *(percent / 100 for percent in range(90, 100)))
-"""What `sparsity=auto` chooses from: 0.05, 0.10, ... 0.90, 0.91, ... 0.99. From 0.9 on the steps are finer,
-since there one more point is a tenth or more of what remains."""
+"""Sparsities that `sparsity=auto` chooses from: 0.05, 0.10, ... 0.90, 0.91, ... 0.99. From 0.9 on the steps
+are finer, since there one more point is a tenth or more of what remains."""
 
 
 @dataclass(frozen=True)
 class MagnitudePruning(config.Compression):
-    """`sparsity` is the fraction of the weights of the pruned layers that become zero, or "auto"."""
+    """Settings of magnitude pruning; `sparsity` is the fraction of the pruned layers' weights that become
+    zero, or "auto"."""
 
     sparsity: int | float | str = 0.8
     max_drop: float = 0.01
-    """With "auto": how much top-1 accuracy pruning may cost, as a fraction of 1."""
+    """Largest loss of top-1 accuracy that `sparsity=auto` accepts, as a fraction of 1."""
     steps: int = 3
-    """Rounds of pruning, each followed by fine-tuning, in which the sparsity rises to its end."""
+    """Rounds of pruning, each followed by fine-tuning; the sparsity rises from one to the next, up to
+    `sparsity`."""
     finetune: Finetune = field(default_factory=lambda: Finetune(epochs=2))
-    """Of each step."""
+    """Fine-tuning after each round of pruning."""
 
     def __post_init__(self) -> None:
         automatic.check(self.sparsity, f"{self.key}.sparsity", self.max_drop, f"{self.key}.max_drop")
@@ -57,7 +59,7 @@ class MagnitudePruning(config.Compression):
 
     @property
     def leaves_zeros(self) -> bool:
-        """Whether weights are zero after it that a sparse format need not store."""
+        """Whether this step leaves zero weights that a sparse format need not store."""
         return True
 
 
@@ -92,7 +94,7 @@ def compress(
 
 
 def restore(model: nn.Module, weights: Path) -> nn.Module:
-    """The pruned network again, from the unpruned one and what `checkpoint.save` kept."""
+    """The pruned network, made from the unpruned one and the weights that `checkpoint.save` kept."""
     from dlas.models import checkpoint
 
     pruned = copy.deepcopy(model)
@@ -167,13 +169,13 @@ def _prune_gradually(
 
 
 def _depthwise(layer: nn.Module) -> bool:
-    """Whether each output channel sees one input channel of several."""
+    """Whether the layer is a grouped convolution each of whose output channels reads one input channel."""
     from torch import nn
 
     return isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1
 
 
 def _over_weights(blocks: torch.Tensor, weight: torch.Tensor, block: Block) -> torch.Tensor:
-    """One value per block as one per weight, in the weight's shape."""
+    """The value of each block repeated for each of its weights, in the weight's shape."""
     rows, columns = block
     return blocks.repeat_interleave(rows, 0).repeat_interleave(columns, 1).reshape(weight.shape)

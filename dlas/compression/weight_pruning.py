@@ -20,7 +20,7 @@ __all__ = ["Settings", "compress", "restore"]
 
 @dataclass(frozen=True)
 class Settings(MagnitudePruning):
-    """Those of magnitude pruning, with single weights for its blocks."""
+    """Settings of weight pruning: those of magnitude pruning, for blocks of a single weight."""
 
 
 def compress(
