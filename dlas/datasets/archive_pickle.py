@@ -11,7 +11,7 @@ from numpy._core import multiarray
 
 
 def _encode(text: str, encoding: str) -> bytes:
-    """How pickles of protocol 2 written by Python 3 spell bytes."""
+    """Stand-in for `_codecs.encode`, by which pickles of protocol 2 from Python 3 spell bytes."""
     if encoding != "latin1":
         raise pickle.UnpicklingError(f"text encoded as {encoding!r}")
     return text.encode("latin1")
@@ -24,7 +24,8 @@ HARMLESS = {
     ("numpy", "dtype"): np.dtype,
     ("_codecs", "encode"): _encode,
 }
-"""What arrays are rebuilt with, under the names that Python 2 and 3 and old and new numpy wrote."""
+"""Functions and types that arrays are rebuilt with, under the names that Python 2 and 3 and old and new numpy
+wrote."""
 
 
 class _ArrayUnpickler(pickle.Unpickler):

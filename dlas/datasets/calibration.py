@@ -1,4 +1,4 @@
-"""The images that quantization is calibrated with: never a test image."""
+"""Images to calibrate quantization with: never a test image."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ ARCHIVE = CifarArchive(
 
 @dataclass(frozen=True)
 class Settings(cifar_archive.Settings):
-    """Those of both archives."""
+    """Settings of CIFAR-10: those of both CIFAR archives."""
 
     @property
     def classes(self) -> int:
@@ -32,5 +32,5 @@ class Settings(cifar_archive.Settings):
 
 
 def load(settings: config.Dataset) -> ImageDataset:
-    """The official split, as `cifar_archive.load_archive` reads it."""
+    """The official split of CIFAR-10, as `cifar_archive.load_archive` reads it."""
     return cifar_archive.load_archive(ARCHIVE, settings)

@@ -25,7 +25,8 @@ Labeled = tuple[Images, Labels]
 
 @dataclass(frozen=True)
 class Settings(config.Dataset):
-    """`root` holds the archive or the folder in it; where it holds neither, the archive is downloaded."""
+    """Settings of CIFAR; `root` holds the archive or the folder in it, or neither: then the archive is
+    downloaded."""
 
     @property
     def image_size(self) -> int:
@@ -34,23 +35,23 @@ class Settings(config.Dataset):
 
 @dataclass(frozen=True)
 class CifarArchive:
-    """What differs between the two."""
+    """One of the two archives: the names and numbers in which they differ."""
 
     title: str
     url: str
     md5: str
     file: str
     folder: str
-    """In the archive, and unpacked beside it."""
+    """Folder in the archive, which keeps its name where the archive was unpacked."""
     train_batches: tuple[str, ...]
     test_batches: tuple[str, ...]
     labels: bytes
-    """Under which name a batch keeps them."""
+    """Name under which a batch keeps its labels."""
     classes: int
 
     @property
     def batches(self) -> tuple[str, ...]:
-        """Every file of the folder that is read."""
+        """Names of all files in the folder that are read."""
         return self.train_batches + self.test_batches
 
 
@@ -95,7 +96,10 @@ def _from_folder(archive: CifarArchive, folder: Path) -> dict[str, Labeled]:
 
 
 def _from_file(archive: CifarArchive, path: Path) -> dict[str, Labeled]:
-    """Members are read where they lie: nothing is unpacked, so that no path in the archive can do harm."""
+    """The batches of an archive that is not unpacked, by name.
+
+    Members are read where they lie: nothing is unpacked, so that no path in the archive can do harm.
+    """
     wanted = {f"{archive.folder}/{name}": name for name in archive.batches}
     batches: dict[str, Labeled] = {}
     try:

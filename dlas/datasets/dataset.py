@@ -1,4 +1,4 @@
-"""What every dataset is made into: labeled images in memory, split into training and test."""
+"""The form that every dataset is brought into: labeled images in memory, split into training and test."""
 
 from __future__ import annotations
 
@@ -21,17 +21,18 @@ Statistics = tuple[tuple[float, ...], tuple[float, ...]]
 
 @dataclass(frozen=True, eq=False)
 class ImageDataset(Keyed):
-    """Images are uint8 NCHW, labels int64 from 0 to classes - 1."""
+    """A dataset: images are uint8 NCHW, labels int64 from 0 to classes - 1."""
 
     name: str
     classes: int
     mean: tuple[float, ...]
-    """Per channel, of images scaled to 0..1: the training images', or what networks for this set expect."""
+    """Mean per channel of images scaled to 0..1: the training images' own, or the one that networks for this
+    set expect."""
     std: tuple[float, ...]
     mirrorable: bool
-    """Whether an image's mirror image is of the same class."""
+    """Whether an image and its mirror image are of the same class."""
     train_images: Images
-    """None at all (0,C,H,W) where the set is for evaluation only."""
+    """Training images; none at all, (0,C,H,W), where the set is for evaluation only."""
     train_labels: Labels
     test_images: Images
     test_labels: Labels
@@ -48,7 +49,7 @@ class ImageDataset(Keyed):
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
-        """Channels, height, width."""
+        """Channels, height and width of an image."""
         _, channels, height, width = self.train_images.shape
         return channels, height, width
 

@@ -30,17 +30,18 @@ CLASSES = 10
 SMALL, SIZE = 28, 32
 CHOICE_SEED = 0
 UNSIGNED_BYTES = 8
-"""IDX's code for this type of values."""
+"""IDX's code for values of type unsigned byte."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Settings(config.Dataset):
-    """`root` holds the four .gz files; where it does not, Debian's package does, or they are downloaded."""
+    """Settings of Fashion-MNIST; `root` holds the four .gz files. Where it doesn't, they come from Debian's
+    package, or are downloaded."""
 
     train_limit: int | None = None
-    """How many training images are used, each class with its share; null for all."""
+    """Number of training images to use, each class with its share; null for all."""
 
     @property
     def image_size(self) -> int:

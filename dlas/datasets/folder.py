@@ -1,4 +1,4 @@
-"""Any images of a user's own: a folder with one folder of images for each class."""
+"""Images of a user's own: a folder with one folder of images for each class."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ PARTS = {"train", "val", "valid", "validation", "test"}
 
 @dataclass(frozen=True)
 class Settings(config.Dataset):
-    """The shorter side of each image becomes `size` pixels, and the middle `size` x `size` are taken."""
+    """Settings of a folder of images; the shorter side of each becomes `size` pixels, and its middle `size` x
+    `size` are taken."""
 
     size: int = 32
     test_fraction: float = 0.2
     split_seed: int = 0
     mirrorable: bool = True
-    """Whether an image's mirror image is of the same class: not so for letters or traffic signs."""
+    """Whether an image and its mirror image are of the same class: not so for letters or traffic signs."""
 
     @property
     def image_size(self) -> int:
@@ -43,8 +44,8 @@ class Settings(config.Dataset):
 
 
 def load(settings: Settings) -> ImageDataset:
-    """Labels are places in the sorted names of the class folders. The split depends on the sorted paths and
-    on `split_seed` alone, and gives every class its share in both parts.
+    """The images; labels are places in the sorted names of the class folders. The split depends on the sorted
+    paths and on `split_seed` alone, and gives every class its share in both parts.
 
     UserError where there are fewer than two classes, too few images to split, or a broken one.
     """

@@ -26,15 +26,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Framing:
-    """Sizes in pixels: the shorter side of an image becomes `shorter_side`, then the middle `crop` x `crop`
-    of it is taken."""
+    """How an image is framed, in pixels: its shorter side becomes `shorter_side`, then its middle `crop` x
+    `crop` is taken."""
 
     shorter_side: int
     crop: int
 
     def apply(self, image: Image) -> Image:
-        """Bilinear with antialiasing; sizes and offsets are rounded as torchvision's Resize and CenterCrop do
-        it."""
+        """The framed image, bilinear with antialiasing; sizes and offsets are rounded as torchvision's Resize
+        and CenterCrop round them."""
         from PIL.Image import Resampling
 
         width, height = image.size
@@ -79,7 +79,7 @@ def class_folders(root: Path) -> ClassFolders:
 
 
 def class_count(root: str | None) -> int | None:
-    """How many class folders there are, without looking into them; None where there is no such folder."""
+    """Number of class folders, without looking into them; None where there is no folder `root`."""
     folder = None if root is None else Path(root).expanduser()
     return len(_class_folders(folder)) if folder is not None and folder.is_dir() else None
 
@@ -134,7 +134,7 @@ def _class_folders(root: Path) -> list[Path]:
 
 
 def _read(file: Path, framing: Framing) -> Images:
-    """OSError for whatever is wrong with the file."""
+    """The framed image in `file`; OSError for whatever is wrong with the file."""
     from PIL import Image
 
     try:

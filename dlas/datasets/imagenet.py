@@ -23,13 +23,14 @@ from dlas.errors import UserError
 
 FRAMING = Framing(shorter_side=256, crop=224)
 STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-"""Mean and standard deviation per channel that ImageNet networks are trained with by custom."""
+"""Mean and standard deviation per channel that ImageNet networks are usually trained with."""
 CHOICE_SEED = 0
 
 
 @dataclass(frozen=True)
 class Settings(config.Dataset):
-    """How many images are read of either part; null for all."""
+    """Settings of ImageNet: where it is, and the numbers of training and test images to read; null for
+    all."""
 
     train_limit: int | None = 1000
     test_limit: int | None = 1000
@@ -51,8 +52,9 @@ class Settings(config.Dataset):
 
 
 def load(settings: Settings) -> ImageDataset:
-    """Labels are places in the sorted names of the class folders, as in torchvision's ImageFolder. UserError
-    where a folder is missing, the two parts have different classes, or an image is broken."""
+    """The images; labels are places in the sorted names of the class folders, as in torchvision's
+    ImageFolder. UserError where a folder is missing, the two parts have different classes, or an image is
+    broken."""
     if settings.root is None:
         raise UserError(
             "no folder is given", key="dataset.root", remedy="the folder that holds train/ and val/"

@@ -25,12 +25,12 @@ SAMPLE = re.compile(r"foolbox/data/imagenet_\d+_(?P<label>\d+)\.jpg")
 CLASSES = 1000
 PIECES, PIECES_SEED = 256, 0
 SMALLEST_PIECE = 0.4
-"""As a fraction of the photograph's shorter side."""
+"""Smallest side of a piece, as a fraction of the photograph's shorter side."""
 
 
 @dataclass(frozen=True)
 class Settings(config.Dataset):
-    """`root` is not used: the images lie in the package."""
+    """Settings of the samples; `root` is not used, since the images lie in the package."""
 
     calibration_root: str | None = None
     """A folder of images to calibrate quantization with; null for pieces of scikit-learn's photographs."""
