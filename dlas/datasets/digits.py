@@ -54,16 +54,14 @@ def load(settings: config.Dataset) -> ImageDataset:
 
 
 def enlarged(images: npt.NDArray[np.float64]) -> npt.NDArray[np.uint8]:
-    """Images N,8,8 of 0..16 as uint8 N,3,32,32 of 0..255, by bilinear interpolation, the same in all
-    channels."""
+    """Images N,8,8 of 0..16 as uint8 N,3,32,32 of 0..255, interpolated bilinearly, all channels the same."""
     weights = _bilinear(images.shape[1], SIZE)
     grey = np.rint(weights @ images @ weights.T * (255 / BRIGHTEST)).astype(np.uint8)
     return np.ascontiguousarray(np.broadcast_to(grey[:, None], (len(grey), 3, SIZE, SIZE)))
 
 
 def _bilinear(size: int, enlarged_size: int) -> npt.NDArray[np.float64]:
-    """The matrix that interpolates between pixel centers; beyond the outermost centers it repeats the
-    edge."""
+    """The matrix that interpolates between pixel centers; beyond the outermost it repeats the edge."""
     centers = (np.arange(enlarged_size) + 0.5) * size / enlarged_size - 0.5
     distance = np.abs(np.clip(centers, 0, size - 1)[:, None] - np.arange(size))
     return np.maximum(0.0, 1.0 - distance)

@@ -29,8 +29,7 @@ CHOICE_SEED = 0
 
 @dataclass(frozen=True)
 class Settings(config.Dataset):
-    """Settings of ImageNet: where it is, and the numbers of training and test images to read; null for
-    all."""
+    """Settings of ImageNet: its folder, and how many images of either part to read (null for all)."""
 
     train_limit: int | None = 1000
     test_limit: int | None = 1000

@@ -1,4 +1,5 @@
-"""Layer 2: networks in plain torch.nn, one file per family, and what is done with any of them.
+"""Layer 2: networks in plain torch.nn, one file per family, and the functions that train, count and save any
+of them.
 
 A network is declared by its factory, `(classes: int) -> torch.nn.Module`: by the name of one of these, or the
 dotted path of a user's own.

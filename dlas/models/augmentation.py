@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 LARGEST_SHIFT = 2
-"""In pixels. At 32x32 a digit keeps its margin and a photograph its object."""
+"""Largest shift in pixels: at 32x32 a digit keeps its margin and a photograph its object."""
 
 
 def augmented(

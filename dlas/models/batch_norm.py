@@ -11,12 +11,12 @@ class _ConvolutionsWhole(fx.Tracer):
     """Traces a network without looking into convolutions, be they of a subclass with its own padding."""
 
     def is_leaf_module(self, module: nn.Module, qualified_name: str) -> bool:
-        """Whether the graph calls `module` as one."""
+        """Whether the graph calls `module` as one operation."""
         return isinstance(module, nn.Conv2d) or super().is_leaf_module(module, qualified_name)
 
 
 class ChannelAffine(nn.Module):
-    """Each channel times a number plus a number: what a batch norm in eval mode does."""
+    """A multiplication and an addition per channel: what a batch norm in eval mode computes."""
 
     scale: torch.Tensor
     shift: torch.Tensor
@@ -30,15 +30,15 @@ class ChannelAffine(nn.Module):
         self.register_buffer("shift", (norm.bias.detach() - norm.running_mean * scale).reshape(1, -1, 1, 1))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) to the same."""
+        """The scaled and shifted images: (N, C, H, W) to the same shape."""
         return images * self.scale + self.shift
 
 
 def fold_batch_norm(network: nn.Module) -> nn.Module:
     """`network` (in eval mode) without batch norms; the names of all other layers stay.
 
-    One that alone reads a convolution folds into its weight and bias (Jacob et al., arXiv:1712.05877, section
-    3.2); any other becomes a multiplication and an addition.
+    A batch norm that alone reads a convolution is folded into its weight and bias (Jacob et al.,
+    arXiv:1712.05877, section 3.2); any other becomes a multiplication and an addition.
     """
     if not any(isinstance(module, nn.BatchNorm2d) for module in network.modules()):
         return network

@@ -60,7 +60,8 @@ def load_resized(model: nn.Module, path: Path) -> None:
 
 
 def _resize_convolution(layer: nn.Conv2d, weight_shape: torch.Size) -> None:
-    """A depthwise convolution stays depthwise; any other keeps its number of groups."""
+    """Resize a convolution to the weight's shape. A depthwise one stays depthwise; any other keeps its number
+    of groups."""
     out_channels, group_in_channels, *_ = weight_shape
     if layer.groups == layer.in_channels:
         layer.groups = out_channels * layer.groups // layer.out_channels

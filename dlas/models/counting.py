@@ -1,4 +1,4 @@
-"""What a network costs: parameters, multiply-accumulates (MACs) and bytes, dense and by what is not zero.
+"""The cost of a network: parameters, multiply-accumulates (MACs) and bytes, dense and nonzero alone.
 
 A weight is a convolution's (out_channels, in_channels / groups, height, width), or a linear layer's
 (out_features, in_features). Only weights count as sparse: what else a network has (biases, scales and shifts
@@ -59,7 +59,7 @@ def remaining_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
 
 
 def compression_ratio(dense_parameters: int, remaining_parameters: int) -> float:
-    """Dense parameters over those that are neither gone nor zero."""
+    """Dense parameters over remaining ones: those that were not removed and are not zero."""
     return dense_parameters / remaining_parameters
 
 
@@ -69,12 +69,13 @@ def expected_speedup(dense_macs: int, remaining_macs: int, bits: int) -> float:
 
 
 def dense_bytes(values: int, bits: int) -> int:
-    """That many values of `bits` bits, one after the other."""
+    """Bytes of so many `values` of `bits` bits each, stored one after the other."""
     return math.ceil(values * bits / 8)
 
 
 def _positions_by_layer(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, int]:
-    """At how many positions of the output each weight of a layer is used, in the order the layers run in.
+    """Number of output positions at which each weight of a layer is used, by layer, in the order in which
+    they run.
 
     Nothing is computed: a copy runs on torch's meta device.
     """

@@ -10,7 +10,7 @@ from torch import nn
 from dlas.models.initialization import initialize
 
 BOTTLENECK = 4
-"""The 1x1 convolution of a dense layer has this many times the growth rate in channels."""
+"""Channels of the 1x1 convolution of a dense layer, over the growth rate."""
 
 
 class DenseLayer(nn.Sequential):
@@ -37,7 +37,7 @@ class DenseLayer(nn.Sequential):
 
 
 def transition(in_channels: int) -> nn.Sequential:
-    """Between two dense blocks: half the channels, half the size."""
+    """The layers between two dense blocks: half the channels, half the size."""
     return nn.Sequential(
         OrderedDict(
             norm=nn.BatchNorm2d(in_channels),
@@ -49,7 +49,7 @@ def transition(in_channels: int) -> nn.Sequential:
 
 
 def densenet(stem_channels: int, growth: int, depths: tuple[int, ...], classes: int) -> nn.Module:
-    """float32 N,3,224,224 to logits N,classes."""
+    """The network: float32 N,3,224,224 to logits N,classes."""
     features: OrderedDict[str, nn.Module] = OrderedDict(
         conv0=nn.Conv2d(3, stem_channels, 7, stride=2, padding=3, bias=False),
         norm0=nn.BatchNorm2d(stem_channels),
@@ -81,5 +81,5 @@ def densenet(stem_channels: int, growth: int, depths: tuple[int, ...], classes: 
 
 
 def densenet161(classes: int) -> nn.Module:
-    """The paper's widest network: growth rate 48."""
+    """DenseNet-161, the paper's widest network: growth rate 48."""
     return densenet(96, 48, (6, 12, 36, 24), classes)

@@ -20,11 +20,12 @@ STAGES = (
 STEM_CHANNELS = 32
 HEAD_CHANNELS = 1280
 SQUEEZE = 4
-"""Squeeze-and-excitation has the channels of the block's input over this."""
+"""Channels of a block's input over those of its squeeze-and-excitation."""
 
 
 class SqueezeExcitation(nn.Module):
-    """Each channel is scaled by a number from 0 to 1 that depends on the means of all (arXiv:1709.01507)."""
+    """A number from 0 to 1 for each channel, from the means of all channels, by which the channel is scaled
+    (arXiv:1709.01507)."""
 
     def __init__(self, channels: int, squeezed: int) -> None:
         super().__init__()
@@ -41,7 +42,7 @@ class SqueezeExcitation(nn.Module):
 
 
 class MBConv(nn.Module):
-    """1x1 up, depthwise, squeeze-and-excitation, 1x1 down, and a shortcut where the shape stays."""
+    """A block: 1x1 up, depthwise, squeeze-and-excitation, 1x1 down, and a shortcut where the shape stays."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, expansion: int, kernel: int) -> None:
         super().__init__()
@@ -74,7 +75,7 @@ def convolution(
 
 
 def efficientnet_b0(classes: int) -> nn.Module:
-    """float32 N,3,224,224 to logits N,classes."""
+    """EfficientNet-B0: float32 N,3,224,224 to logits N,classes."""
     features = nn.Sequential(convolution(3, STEM_CHANNELS, 3, stride=2))
     channels = STEM_CHANNELS
     for expansion, width, depth, first_stride, kernel in STAGES:

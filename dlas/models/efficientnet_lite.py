@@ -16,7 +16,7 @@ from dlas.models.efficientnet import HEAD_CHANNELS, STAGES, STEM_CHANNELS
 from dlas.models.initialization import initialize
 
 EPSILON = 1e-3
-"""Of every batch norm."""
+"""Epsilon of every batch norm."""
 
 
 class SameConv2d(nn.Conv2d):
@@ -33,13 +33,13 @@ class SameConv2d(nn.Conv2d):
 
 @fx.wrap  # it needs numbers: in a symbolic trace it stays a call
 def padded_pixels(size: int, kernel: int, stride: int) -> int:
-    """How many pixels "SAME" padding adds along one axis, both sides together."""
+    """Number of pixels that "SAME" padding adds along one axis, both sides together."""
     outputs = -(-size // stride)
     return max((outputs - 1) * stride + kernel - size, 0)
 
 
 class MBConv(nn.Module):
-    """1x1 up, depthwise, 1x1 down, and a shortcut where the shape stays."""
+    """A block: 1x1 up, depthwise, 1x1 down, and a shortcut where the shape stays."""
 
     def __init__(self, in_channels: int, out_channels: int, stride: int, expansion: int, kernel: int) -> None:
         super().__init__()
@@ -66,7 +66,7 @@ class MBConv(nn.Module):
 
 
 def efficientnet_lite0(classes: int) -> nn.Module:
-    """float32 N,3,224,224 to logits N,classes."""
+    """EfficientNet-Lite0: float32 N,3,224,224 to logits N,classes."""
     blocks = nn.Sequential()
     channels = STEM_CHANNELS
     for expansion, width, depth, first_stride, kernel in STAGES:

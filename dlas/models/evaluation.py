@@ -1,4 +1,4 @@
-"""What a network answers, and how often it is right."""
+"""Outputs of a network, and its accuracy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the weights of an untrained convolutional network are drawn."""
+"""Random weights of an untrained convolutional network."""
 
 from __future__ import annotations
 

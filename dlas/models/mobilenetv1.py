@@ -13,7 +13,7 @@ BLOCKS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), *[(512, 1)]
 
 
 def mobilenetv1(classes: int) -> nn.Module:
-    """float32 N,3,32,32 to logits N,classes."""
+    """MobileNet: float32 N,3,32,32 to logits N,classes."""
     channels = 32
     features = nn.Sequential(
         nn.Conv2d(3, channels, 3, padding=1, bias=False), nn.BatchNorm2d(channels), nn.ReLU(inplace=True)

@@ -25,7 +25,7 @@ HEAD_CHANNELS = 1280
 
 
 class InvertedResidual(nn.Module):
-    """Up, depthwise and down, beside the shortcut where there is one."""
+    """A block: 1x1 up, depthwise and 1x1 down, beside a shortcut where there is one."""
 
     def __init__(self, conv: nn.Module, shortcut: nn.Module | None) -> None:
         super().__init__()
@@ -38,11 +38,12 @@ class InvertedResidual(nn.Module):
 
 
 Block = Callable[[int, int, int, int], InvertedResidual]
-"""From in_channels, out_channels, stride and expansion."""
+"""Makes a block from its in_channels, out_channels, stride and expansion."""
 
 
 def small_image_block(in_channels: int, out_channels: int, stride: int, expansion: int) -> InvertedResidual:
-    """With an expansion and, where the size stays, a shortcut: a projection where the channels change."""
+    """A block of the network for 32x32 images: with an expansion and, where the size stays, a shortcut, which
+    is a projection where the channels change."""
     width = in_channels * expansion
     conv = nn.Sequential(
         convolution(in_channels, width, 1, nn.ReLU),
@@ -57,7 +58,7 @@ def small_image_block(in_channels: int, out_channels: int, stride: int, expansio
 
 
 def paper_block(in_channels: int, out_channels: int, stride: int, expansion: int) -> InvertedResidual:
-    """With an expansion by more than 1, and a shortcut where the shape stays."""
+    """A block as in the paper: an expansion where it is more than 1, a shortcut where the shape stays."""
     width = in_channels * expansion
     up = [convolution(in_channels, width, 1, nn.ReLU6)] if expansion != 1 else []
     conv = nn.Sequential(
@@ -93,8 +94,8 @@ def linear_convolution(in_channels: int, out_channels: int) -> nn.Sequential:
 def network(
     stem: nn.Module, block: Block, strides: tuple[int, ...], head: nn.Module, top: nn.Module
 ) -> nn.Module:
-    """The stem, the blocks of all stages (the first block of a stage with the stage's stride), the head, the
-    mean of all pixels, and on top the classifier."""
+    """The network: the stem, the blocks of all stages (the first block of a stage with the stage's stride),
+    the head, the mean of all pixels, and on top the classifier."""
     features = nn.Sequential(stem)
     channels = STEM_CHANNELS
     for (expansion, width, depth, _), first_stride in zip(STAGES, strides, strict=True):
@@ -111,7 +112,7 @@ def network(
 
 
 def mobilenetv2(classes: int) -> nn.Module:
-    """float32 N,3,32,32 to logits N,classes."""
+    """MobileNetV2 for small images: float32 N,3,32,32 to logits N,classes."""
     return network(
         convolution(3, STEM_CHANNELS, 3, nn.ReLU),
         small_image_block,
@@ -122,7 +123,7 @@ def mobilenetv2(classes: int) -> nn.Module:
 
 
 def mobilenetv2_imagenet(classes: int) -> nn.Module:
-    """float32 N,3,224,224 to logits N,classes."""
+    """MobileNetV2 for ImageNet: float32 N,3,224,224 to logits N,classes."""
     return network(
         convolution(3, STEM_CHANNELS, 3, nn.ReLU6, stride=2),
         paper_block,

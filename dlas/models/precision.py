@@ -13,15 +13,15 @@ FLOAT32_BITS, INTEGER_BITS = 32, 8
 
 
 class Precision(nn.Module):
-    """What every such network tells of itself."""
+    """A network that computes in another data type: its bits and its layers."""
 
     bits: int
-    """Of its weights and activations."""
+    """Bits of the weights and activations."""
     network: nn.Module
     """The layers, under their own names."""
 
     def exportable(self) -> nn.Module:
-        """What `torch.export` takes to see every weight under its name, batch norm folded."""
+        """The module to give to `torch.export`: batch norm folded, and every weight under its name."""
         return self
 
 
@@ -35,25 +35,25 @@ class Float16(Precision):
         self.network = network.half()
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) float32 to (N, classes) float32."""
+        """The logits of the images: (N, C, H, W) float32 to (N, classes) float32."""
         logits: torch.Tensor = self.network(images.half())
         return logits.float()
 
     def exportable(self) -> nn.Module:
-        """Itself, with its batch norms folded."""
+        """The float16 network with its batch norms folded."""
         return Float16(fold_batch_norm(copy.deepcopy(self.network)))
 
 
 def bits(network: nn.Module) -> int:
-    """Of the weights and activations."""
+    """Bits of the network's weights and activations."""
     return network.bits if isinstance(network, Precision) else FLOAT32_BITS
 
 
 def exportable(network: nn.Module) -> nn.Module:
-    """What `torch.export` takes to see every weight under its name, batch norm folded."""
+    """The module to give to `torch.export`: batch norm folded, and every weight under its name."""
     return network.exportable() if isinstance(network, Precision) else fold_batch_norm(network)
 
 
 def architecture(network: nn.Module) -> nn.Module:
-    """The network as its layers, whatever data type it computes in."""
+    """The network's layers as a module, whatever data type it computes in."""
     return network.network if isinstance(network, Precision) else network

@@ -52,7 +52,7 @@ class Quantized(Precision):
         return self.simulated
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        """(N, C, H, W) float32 to (N, classes) float32."""
+        """The logits of the images: (N, C, H, W) float32 to (N, classes) float32."""
         logits: torch.Tensor = self.exportable()(images)
         return logits
 
@@ -88,7 +88,7 @@ def load(network: nn.Module, weights: Path) -> Quantized:
 
 
 def _simulated(prepared: GraphModule) -> GraphModule:
-    """Quantize and dequantize operations in the place of the observers, the weights left in float32."""
+    """The network with quantize and dequantize operations in place of the observers; weights stay float32."""
     with _quiet():
         from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e
 
@@ -97,7 +97,7 @@ def _simulated(prepared: GraphModule) -> GraphModule:
 
 
 def _quantizer(observer: str, weight_bits: int) -> Any:
-    """Quantizes what integer convolution reads: its input, its weight, and a residual that it adds.
+    """A quantizer of what an integer convolution reads: its input, its weight, and a residual that it adds.
 
     Weights are symmetric: the least integer is not used, so that every weight has its negative.
     """
@@ -156,7 +156,7 @@ def _residual(addition: Node) -> Node | None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """torchao tells of libraries for other machines that it cannot load, and of torch's own deprecations."""
+    """Silence torchao, which warns of libraries for other machines and of torch's own deprecations."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

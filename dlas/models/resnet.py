@@ -98,8 +98,8 @@ def resnet(
     depths: tuple[int, ...],
     classes: int,
 ) -> nn.Module:
-    """The stem (to `width` channels), one stage per depth, each twice as wide as the one before, and a linear
-    layer over the mean of all pixels."""
+    """The network: the stem (to `width` channels), one stage per depth, each twice as wide as the one before,
+    and a linear layer over the mean of all pixels."""
     layers = OrderedDict(stem)
     channels = width
     for position, depth in enumerate(depths):
@@ -119,15 +119,15 @@ def resnet(
 
 
 def resnet18(classes: int) -> nn.Module:
-    """float32 N,3,32,32 to logits: 17 convolutions, 3 projections and one linear layer."""
+    """ResNet-18 for small images: float32 N,3,32,32 to logits, 17 convolutions, 3 projections, 1 linear."""
     return resnet(small_image_stem(64), BasicBlock, 64, (2, 2, 2, 2), classes)
 
 
 def resnet20(classes: int) -> nn.Module:
-    """float32 N,3,32,32 to logits: section 4.2 of the paper with n = 3, with projections as shortcuts."""
+    """ResNet-20, float32 N,3,32,32 to logits: section 4.2 of the paper with n = 3, but projections."""
     return resnet(small_image_stem(16), BasicBlock, 16, (3, 3, 3), classes)
 
 
 def resnet50(classes: int) -> nn.Module:
-    """float32 N,3,224,224 to logits."""
+    """ResNet-50: float32 N,3,224,224 to logits N,classes."""
     return resnet(large_image_stem(64), Bottleneck, 64, (3, 4, 6, 3), classes)

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from dlas import config
 
 SAFE_CHANNELS = 16
-"""One AVX-512 register of them."""
+"""Fewest input channels with which a strided 1x1 convolution trains safely in channels last: 512 bits."""
 
 
 def leave_as_it_is(model: nn.Module) -> None:
-    """What follows a step of plain training: nothing."""
+    """Do nothing after a step of plain training."""
 
 
 def train(
@@ -107,9 +107,9 @@ def train(
 
 
 def memory_layout(model: nn.Module, device: torch.device) -> torch.memory_format:
-    """Of activations and weights while training: channels last on a CPU, where it is faster.
+    """Memory layout of activations and weights while training: channels last on a CPU, where it is faster.
 
-    But not where a strided 1x1 convolution has fewer than `SAFE_CHANNELS` input channels: on CPUs with
+    A strided 1x1 convolution with fewer than `SAFE_CHANNELS` input channels is an exception: on CPUs with
     AVX-512, the gradient of its weights by oneDNN 3.12 writes beyond its arrays then.
     """
     convolutions = [module for module in model.modules() if isinstance(module, nn.Conv2d)]

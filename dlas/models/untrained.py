@@ -26,24 +26,24 @@ from dlas.errors import UserError
 from dlas.files.keyed import Keyed
 
 IMAGES = 2
-"""Batch norm trains on no fewer."""
+"""Blank images to run: batch norm trains on no fewer."""
 
 PLAIN = (bool, int, float, str, torch.dtype, torch.device, torch.layout, torch.memory_format)
 
 
 @dataclass(frozen=True, eq=False)
 class Architecture(Keyed):
-    """A network whose weights are still to come from elsewhere."""
+    """A network whose weights are still to be read from a file."""
 
     module: nn.Module
     image_shape: tuple[int, int, int]
-    """Channels, height, width."""
+    """Channels, height and width of an image."""
     code: str
-    """The dotted name of the module that made it."""
+    """Dotted name of the module that made the network."""
 
     @cached_property
     def graph(self) -> str:
-        """The sha256 (hex) of what it computes, and of the names and shapes of its weights.
+        """The sha256 (hex) of the network's operations, and of the names and shapes of its weights.
 
         UserError where it can't run on such images.
         """
@@ -62,7 +62,7 @@ class Architecture(Keyed):
 
     @property
     def digest(self) -> str:
-        """That of the graph."""
+        """The sha256 (hex) of the graph."""
         return self.graph
 
 
@@ -72,7 +72,7 @@ class Untrained(Architecture):
 
     @cached_property
     def digest(self) -> str:
-        """That of the graph and of every weight."""
+        """The sha256 (hex) of the graph and of every weight."""
         found = hashlib.sha256(self.graph.encode())
         for name, tensor in _state(self.module):
             found.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
@@ -81,8 +81,8 @@ class Untrained(Architecture):
 
 
 def operations(module: nn.Module, image_shape: tuple[int, int, int], *, training: bool) -> list[str]:
-    """What PyTorch does for `IMAGES` images, an operation a line: its name, operands and results; and which
-    of these the network returns.
+    """PyTorch's operations for `IMAGES` images, one a line with its name, operands and results, and then the
+    results that the network returns.
 
     Weights go by their names, results by numbers in the order in which they come up, and every other tensor,
     which is a constant, by its content.
@@ -115,7 +115,7 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         return result
 
     def told(self, values: Any) -> str:
-        """What is given to an operation, or returned by the network."""
+        """The text of values that an operation takes, or that the network returns."""
         return str(tree_map(self._operand, values))
 
     def _operand(self, value: Any) -> str:
@@ -136,11 +136,11 @@ class _Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
 
 
 def _content(tensor: torch.Tensor) -> memoryview:
-    """The bytes of its elements, in their order."""
+    """The bytes of the tensor's elements, in their order."""
     elements = tensor.detach().cpu().contiguous().flatten().view(torch.uint8)
     return elements.numpy().data
 
 
 def _state(module: nn.Module) -> list[tuple[str, torch.Tensor]]:
-    """Parameters and buffers by name, those that no state dict has too."""
+    """Parameters and buffers by name, with those that no state dict has."""
     return [*module.named_parameters(), *module.named_buffers()]

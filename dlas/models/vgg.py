@@ -41,5 +41,5 @@ class VGG(nn.Module):
 
 
 def vgg16(classes: int) -> nn.Module:
-    """13 convolutions and one linear layer."""
+    """VGG-16: 13 convolutions and one linear layer."""
     return VGG(STAGES_16, classes)

@@ -27,12 +27,14 @@ from dlas.models.checkpoint import require_same_names
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 PREFIXES = ("module.", "_orig_mod.")
-"""Of nn.DataParallel and DistributedDataParallel, and of torch.compile."""
+"""Prefixes of names in the state dicts of wrapped networks: by nn.DataParallel and DistributedDataParallel,
+and by torch.compile."""
 DOTTED_LAYER = re.compile(r"(\.denselayer\d+\.(?:norm|conv))\.([12]\.)")
-"""As DenseNet's layers were named before names of modules could have no dots; published files still do."""
+"""Names of DenseNet's layers from the time when names of modules could have dots; published files still have
+them."""
 COUNTER = ".num_batches_tracked"
-"""Batch norm counts its training steps since PyTorch 0.4.1; older files lack it, and inference has no use
-for it."""
+"""Batch norm's count of its training steps, kept since PyTorch 0.4.1; older files lack it, and inference has
+no use for it."""
 FORBIDDEN = re.compile(r"GLOBAL (?P<name>[\w.]+)")
 
 log = logging.getLogger(__name__)
@@ -62,7 +64,7 @@ def load(model: nn.Module, path: Path, dataset: ImageDataset) -> None:
 
 
 def _fitting(model: nn.Module, path: Path, dataset: str, classes: int) -> StateDict:
-    """What the file holds, once it is found to be weights of `model`, which was built for `classes`."""
+    """The weights in the file, once they are found to fit `model`, which was built for `classes`."""
     found = read(path)
     expected = model.state_dict()
     for name, tensor in expected.items():
@@ -85,7 +87,8 @@ def read(path: Path) -> StateDict:
 
 
 def _require_same_shapes(expected: StateDict, found: StateDict, dataset: str, classes: int) -> None:
-    """Where all that differs is the number of rows of the last layer, it is the number of classes."""
+    """UserError unless all shapes agree. Where only the rows of the last layer differ, it tells of the number
+    of classes."""
     different = [name for name, tensor in expected.items() if tensor.shape != found[name].shape]
     if not different:
         return
@@ -107,7 +110,7 @@ def _require_same_shapes(expected: StateDict, found: StateDict, dataset: str, cl
 
 
 def _content(path: Path) -> Any:
-    """What the file holds, whatever it is; UserError where it is broken or would run code."""
+    """The content of the file, of whatever type; UserError where it is broken or would run code."""
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
