@@ -1,4 +1,4 @@
-"""What the store of stage results holds, why, and what of it can go.
+"""List the store of stage results, explain its entries, and clear it.
 
     python -m dlas.stages list                              every result with its size, its age and its runs
     python -m dlas.stages why <run id or stage/key>         which input differs from the nearest other result
@@ -30,7 +30,7 @@ from dlas.command_line import Work
 
 @dataclass(frozen=True)
 class Options:
-    """What can be asked for."""
+    """Options of the command, and the store and runs that they name."""
 
     keep: str = "30d"
     size: str = "20GB"

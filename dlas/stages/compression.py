@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Compress(Stage[Network]):
-    """What the declared step makes of the network before it."""
+    """The declared step of compression, applied to the network before it."""
 
     network: Network
     dataset: ImageDataset
     settings: config.Compression
     train: config.Train
-    """How the dense network was trained: what fine-tuning does not set for itself."""
+    """Settings of the dense network's training, for what fine-tuning does not set itself."""
     seed: int
 
     @property

@@ -42,7 +42,7 @@ class Deploy(Stage[Deployed]):
     library: Library
     dataset: ImageDataset
     target: Target = field(metadata=counted_by(parts.code_and_reach))
-    """Not on which of its cores: they decide how fast it answers."""
+    """The board. Which of its cores are used is not counted: they decide how fast a library answers."""
 
     stage = "deploy"
 

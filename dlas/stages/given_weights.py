@@ -1,4 +1,4 @@
-"""The dense network as its given weights say."""
+"""The dense network with the weights that it is given."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TakeWeights(Stage[Network]):
-    """Weights from elsewhere in the place of training."""
+    """Read weights from a file in the place of training."""
 
     network: Architecture
     dataset: ImageDataset

@@ -25,20 +25,20 @@ class Library(Kept):
 
     @property
     def path(self) -> Path:
-        """The library."""
+        """The file of the library."""
         return self.folder / LIBRARY
 
 
 @dataclass(frozen=True, kw_only=True)
 class Build(Stage[Library]):
-    """The program compiled and linked."""
+    """The compiled and linked program."""
 
     lowered: Lowered
     kernels: Kernels | None
-    """None for every kernel by its algorithm's own schedule."""
+    """The schedule of each kernel; None for every algorithm's own."""
     target: CodeTarget
     linker: str | None = field(metadata=counted_by(nothing))
-    """The command that links it, which does not change what it computes; None looks for one."""
+    """The command to link with, which does not change what the library computes; None looks for one."""
     opt_level: int
 
     stage = "build"

@@ -1,4 +1,4 @@
-"""A network as the stages of its making leave it."""
+"""A network as a stage leaves it."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ class Network(Kept):
 
     @property
     def weights(self) -> Path:
-        """Its state dict as safetensors."""
+        """The file of the state dict, as safetensors."""
         return self.folder / WEIGHTS
 
     @cached_property
     def accuracy(self) -> float:
-        """Top-1 on the whole test set, as a fraction of 1."""
+        """Top-1 accuracy on the whole test set, as a fraction of 1."""
         found: float = json.loads((self.folder / ACCURACY).read_text())["top1"]
         return found
 
 
 def keep(network: nn.Module, dataset: ImageDataset, folder: Path) -> None:
-    """Write the network's weights, and how often it is right."""
+    """Write the network's weights and its accuracy."""
     checkpoint.save(network, folder / WEIGHTS)
     found = {"top1": evaluation.accuracy(network, dataset)}
     (folder / ACCURACY).write_text(json.dumps(found, indent=1) + "\n")

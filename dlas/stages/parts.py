@@ -1,4 +1,4 @@
-"""Of a target, what decides the result of a stage that is handed all of it."""
+"""Parts of a target that decide the result of a stage."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
 
 
 def code_and_placement(target: Target) -> tuple[CodeTarget, Placement]:
-    """The code and its speed: not where a board is reached, nor what links for it."""
+    """The code and where it runs, which decide its speed; not how the board is reached or what links."""
     return target.code, target.placement
 
 
 def code_and_reach(target: Target) -> tuple[CodeTarget, Reach]:
-    """What code is made for, and which board runs it: this machine, whatever it is, or one elsewhere."""
+    """The code that is made, and the board that runs it: this machine, whatever it is, or one elsewhere."""
     return target.code, target.reach

@@ -1,4 +1,4 @@
-"""What a stage is, and what it leaves: the contract that every file beside this one keeps."""
+"""The contract of a stage and of its result, which every file beside this one keeps."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 COUNTED = "counted"
-"""In the metadata of a field: what of its value stands in the key."""
+"""Key in the metadata of a field: the function that makes of its value what stands in the stage's key."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class Kept:
 
     @property
     def key(self) -> str:
-        """The hash of what went into it."""
+        """The hash of the inputs that the result was made from."""
         return self.folder.name
 
     @property
@@ -31,7 +31,7 @@ class Kept:
 
     @property
     def name(self) -> str:
-        """Its place in a store: `<stage>/<key>`."""
+        """Name of the result in a store: `<stage>/<key>`."""
         return f"{self.stage}/{self.key}"
 
 
@@ -79,4 +79,5 @@ def counted_by(part: Callable[[Any], object]) -> Mapping[str, Any]:
 
 
 def nothing(value: object) -> None:
-    """What counts of a field that decides only how long a result takes, or where it comes from."""
+    """None: the part of a value that is counted where it decides only how long a result takes, or where it
+    comes from."""

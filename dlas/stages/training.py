@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Train(Stage[Network]):
-    """Training from the network's first weights."""
+    """The dense network, trained from its first weights."""
 
     network: Untrained
     dataset: ImageDataset

@@ -19,21 +19,21 @@ LIBRARY = "yardstick.so"
 
 @dataclass(frozen=True, kw_only=True)
 class Yardstick(Kept):
-    """The library of that network."""
+    """The library of the small network that is always the same."""
 
     @property
     def path(self) -> Path:
-        """The library."""
+        """The file of the library."""
         return self.folder / LIBRARY
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildYardstick(Stage[Yardstick]):
-    """That network compiled and linked."""
+    """The yardstick's network, compiled and linked."""
 
     target: CodeTarget
     linker: str | None = field(metadata=counted_by(nothing))
-    """The command that links it, which does not change what it computes; None looks for one."""
+    """The command to link with, which does not change what the library computes; None looks for one."""
 
     stage = "yardstick"
 

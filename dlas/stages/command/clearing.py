@@ -1,4 +1,4 @@
-"""What of a store can go: results unused for long or beyond a size, and what dead processes left."""
+"""Clearing of a store: results unused for long or beyond a size, and what dead processes left."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from dlas.stages.store.contents import Stored
 from dlas.stages.store.store import LOCK, REMOVED, with_suffix
 
 FRESH_SECONDS = 600.0
-"""A result that was used since may be read at this moment."""
+"""Age below which a result is never removed: whoever used it since may be reading it at this moment."""
 
 LEFT_SECONDS = 86400.0
-"""What an interrupted attempt left is gone on from, if the same is started again within a day."""
+"""Age at which unfinished work is removed whatever the limits; until then, the same work goes on from it."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What may stay."""
+    """Limits of a store: what is beyond them is removed."""
 
     seconds: float
-    """Since the last use of a result."""
+    """Seconds since a result was last used."""
     bytes: int
-    """Of all results."""
+    """Bytes of all results together."""
 
 
 @dataclass(frozen=True)
 class Cleared:
-    """What went, or would go."""
+    """Entries of a store that were removed or, with `dry`, would be."""
 
     results: Sequence[Stored]
     left_behind: Sequence[Stored]
-    """Without locks, which take no room."""
+    """Unfinished and damaged results; no locks, which take no room."""
 
     @property
     def bytes(self) -> int:
-        """Of all that went."""
+        """Bytes of all these entries."""
         return sum(each.bytes for each in (*self.results, *self.left_behind))
 
 
@@ -59,7 +59,7 @@ def clear(root: Path, limits: Limits, needed: Collection[str], now: float, *, dr
 
 
 def beyond(results: Sequence[Stored], limits: Limits, needed: Collection[str], now: float) -> list[Stored]:
-    """Of the results those that are beyond the limits, the least recently used first."""
+    """The results that are beyond the limits, the least recently used first."""
     by_use = sorted(results, key=lambda each: each.used)
     free = [each for each in by_use if each.name not in needed and now - each.used >= FRESH_SECONDS]
     excess = sum(each.bytes for each in results) - limits.bytes
@@ -72,7 +72,8 @@ def beyond(results: Sequence[Stored], limits: Limits, needed: Collection[str], n
 
 
 def _removed(stored: Stored, now: float, dry: bool) -> bool:
-    """Whether it is gone, or would be: not where it is being made or was used since it was looked at.
+    """Remove a result; whether it is gone or, with `dry`, would be. One that is being made, or was used since
+    it was listed, stays.
 
     It is renamed first: a removal that is cut off leaves no half of a result.
     """
@@ -88,7 +89,8 @@ def _removed(stored: Stored, now: float, dry: bool) -> bool:
 
 
 def _left_removed(stored: Stored, dry: bool) -> bool:
-    """Whether it is gone, or would be: not where a process holds its lock."""
+    """Remove what was left behind; whether it is gone or, with `dry`, would be. It stays where a process
+    holds its lock."""
     with _held(stored.path.with_suffix(LOCK)) as held:
         if held and not dry:
             if stored.path.is_dir():
@@ -100,8 +102,8 @@ def _left_removed(stored: Stored, dry: bool) -> bool:
 
 @contextmanager
 def _held(path: Path) -> Iterator[bool]:
-    """Whether the lock was free; then it is held meanwhile, and its file is gone afterwards if it was not
-    there before."""
+    """Take the lock for the block, unless another process has it; yields whether it was free. A lock file
+    that was not there before is gone afterwards."""
     there = path.exists()
     lock = FileLock(path)
     try:

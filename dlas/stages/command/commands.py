@@ -1,4 +1,4 @@
-"""What `python -m dlas.stages` does: each command a function of what was typed, to the text that is told."""
+"""The commands of `python -m dlas.stages`, each a function from its options to the text to print."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ def listed(root: Path, uses: Uses) -> str:
 
 
 def explained(root: Path, names: Sequence[str]) -> str:
-    """Why each of these results is not the nearest other one."""
+    """The differences between each of these results and the nearest other one."""
     return "\n".join(line for each in names for line in explaining.why(root, each))
 
 
 def cleared(root: Path, limits: Limits, uses: Uses, *, dry: bool) -> str:
-    """What went, or would go with `dry`."""
+    """The results that were removed or, with `dry`, would be."""
     now = time.time()
     return _told(clearing.clear(root, limits, needed(uses, limits.seconds, now), now, dry=dry), dry)
 

@@ -1,4 +1,4 @@
-"""Why a result was made rather than taken: which of its inputs differ from those of the nearest other one."""
+"""Why a result was made anew: which of its inputs differ from those of the nearest other result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dlas.stages.store.entry import Entry
 ABSENT = "-"
 
 SHOWN = 8
-"""Names in a line."""
+"""Names shown in a line."""
 
 
 @dataclass(frozen=True)
@@ -28,18 +28,18 @@ class Difference:
 
     @property
     def is_code(self) -> bool:
-        """Whether it is a module or a file."""
+        """Whether the input is a module or a file."""
         return self.what.partition(".")[0] in ("modules", "files")
 
     @property
     def name(self) -> str:
-        """Of the setting, the package or the module."""
+        """Name of the setting, the package or the module."""
         return self.what.partition(".")[2]
 
 
 def why(root: Path, name: str) -> list[str]:
-    """Lines that tell it for the result of that name (`<stage>/<key>`, or the start of a key), and for those
-    of its inputs that are results themselves. UserError where there is no such result."""
+    """Lines that explain the result `name` (`<stage>/<key>`, or the start of a key), and those of its inputs
+    that are results themselves. UserError where there is no such result."""
     here = _folder(root, name)
     described = _read(here)
     others = _others(root, here)
@@ -51,7 +51,7 @@ def why(root: Path, name: str) -> list[str]:
 
 
 def differences(here: Entry, there: Entry) -> list[Difference]:
-    """The inputs that differ."""
+    """The inputs in which the two results differ."""
     ours, theirs = _flat(here.inputs), _flat(there.inputs)
     return [
         Difference(what, ours.get(what, ABSENT), theirs.get(what, ABSENT))
@@ -102,8 +102,8 @@ def _read(folder: Path) -> Entry:
 
 
 def _others(root: Path, here: Path) -> dict[Path, Entry]:
-    """What the other results of the same stage tell; those that another version made tell
-    nothing."""
+    """The entries of all other results of the same stage, by folder; those that this version can't read are
+    left out."""
     found = {}
     for other in contents.results(root):
         if other.path != here and other.path.parent == here.parent:

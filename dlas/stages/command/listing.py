@@ -1,4 +1,4 @@
-"""What is stored, as a table."""
+"""The stored results as a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ HEADINGS = ("result", "size", "last used", "runs")
 
 
 def table(results: Sequence[Stored], uses: Uses, now: float) -> str:
-    """A line a result, the last used first, and their sum."""
+    """One line for each result, the last used first, and their sum."""
     if not results:
         return "nothing is stored"
     lines = [HEADINGS]

@@ -1,4 +1,4 @@
-"""Which runs used which stored results of stages, as the store of runs tells."""
+"""The runs that used each stored result of a stage, as the store of runs tells."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from dlas.stages.command.uses import Use, Uses
 
 
 def uses(artifacts: Path, where: config.Tracking) -> Uses | None:
-    """All that is known of them; None where no run was ever stored. UserError where the runs' store can't be
-    reached."""
+    """The recorded uses of all results; None where no run was ever stored. UserError where the runs' store
+    can't be reached."""
     if not tracking.is_there(tracking.store_uri(artifacts, where.uri)):
         return None
     store = tracking.open_store(artifacts, where.uri, where.experiment)
@@ -28,7 +28,8 @@ def uses(artifacts: Path, where: config.Tracking) -> Uses | None:
 
 
 def required(artifacts: Path, where: config.Tracking) -> Uses:
-    """As `uses`; UserError (tracking.uri) where there is no store of runs to tell."""
+    """The recorded uses of all results, as `uses` gives them; UserError (tracking.uri) where there is no
+    store of runs to tell."""
     found = uses(artifacts, where)
     if found is None:
         address = tracking.store_uri(artifacts, where.uri)
@@ -41,7 +42,7 @@ def required(artifacts: Path, where: config.Tracking) -> Uses:
 
 
 def of_run(artifacts: Path, where: config.Tracking, run_id: str) -> list[str]:
-    """The names of the results that a run took, in order; UserError where it doesn't tell."""
+    """The names of the results that a run used, in order; UserError where the run doesn't tell."""
     store = tracking.open_store(artifacts, where.uri, where.experiment)
     record = tracking.fetch(store, run_id)
     names = record.tags.get(tracking.STAGES, "").split()

@@ -13,7 +13,7 @@ WRITTEN = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>[A-Za-z]+)")
 
 
 def seconds(text: str, key: str) -> float:
-    """Of a duration such as 30d; UserError (`key`) for another text."""
+    """Seconds of a duration such as 30d; UserError (`key`) for another text."""
     return _value(text, SECONDS, key, "such as 30d, 12h or 90m")
 
 
@@ -23,13 +23,13 @@ def size(text: str, key: str) -> int:
 
 
 def age_text(age: float) -> str:
-    """Seconds as a person takes them in: in the largest unit that they fill."""
+    """A number of seconds as a text for people, in the largest unit that it fills."""
     unit = next((unit for unit in ("d", "h", "m") if age >= SECONDS[unit]), "s")
     return f"{max(age, 0) / SECONDS[unit]:.0f} {unit} ago"
 
 
 def size_text(count: int) -> str:
-    """Bytes likewise."""
+    """A number of bytes as a text for people, in the largest unit that it fills."""
     unit = next((unit for unit in ("TB", "GB", "MB", "kB") if count >= BYTES[unit]), "B")
     return f"{count / BYTES[unit]:.{0 if unit == 'B' else 1}f} {unit}"
 

@@ -1,4 +1,4 @@
-"""What is known of the runs that took a stored result."""
+"""The runs that used a stored result."""
 
 from __future__ import annotations
 
@@ -7,27 +7,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 GOES_ON = math.inf
-"""When a run stopped that has not."""
+"""Time at which a run that still goes on was stopped: later than any other."""
 
 
 @dataclass(frozen=True)
 class Use:
-    """One run that took a result."""
+    """A run that used a result."""
 
     run_id: str
     status: str
     stopped: float | None
-    """When the run, or the sweep that it belongs to, was stopped or failed, in seconds since the epoch;
-    `GOES_ON` before that, None where both finished."""
+    """Time at which the run, or its sweep, was stopped or failed, in seconds since the epoch; `GOES_ON`
+    before that, None where both finished."""
 
 
 Uses = Mapping[str, Sequence[Use]]
-"""By the name of the result."""
+"""The runs that used each result, by its name."""
 
 
 def needed(uses: Uses, seconds: float, now: float) -> set[str]:
-    """The results of runs and sweeps that are not finished, and may go on: they were stopped, or failed, less
-    than so many seconds ago."""
+    """The results that unfinished runs and sweeps may still need: those that go on, and those that were
+    stopped, or failed, less than `seconds` ago."""
     return {
         name
         for name, found in uses.items()

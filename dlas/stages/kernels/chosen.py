@@ -21,17 +21,17 @@ class Kernels(Kept):
 
     choices: tuple[KernelChoice, ...]
     tuned: Scheduled
-    """The kernels in the place of their algorithms' own."""
+    """The tuned kernels that were chosen; all others have their algorithms' own schedules."""
 
 
 def write(choices: Sequence[KernelChoice], tuned: Scheduled, folder: Path) -> None:
-    """Keep what was chosen."""
+    """Write the choices and the chosen kernels into `folder`."""
     kernels.write(tuned, folder / KERNELS)
     (folder / CHOICES).write_text(json.dumps([asdict(choice) for choice in choices], indent=1) + "\n")
 
 
 def read(folder: Path) -> Kernels:
-    """What `write` kept."""
+    """The choices that `write` wrote."""
     return Kernels(
         folder=folder,
         choices=tuple(KernelChoice(**each) for each in json.loads((folder / CHOICES).read_text())),

@@ -28,13 +28,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class ChooseKernels(Stage[Kernels]):
-    """The choice among what was tuned and the algorithms' own schedules."""
+    """The choice between each kernel's tuned schedule and its algorithm's own."""
 
     lowered: Lowered
     tuned: Tuned
     tuner: config.Tuner
     target: Target = field(metadata=counted_by(parts.code_and_placement))
-    """Not where its board is reached, nor what links for it: another board of the kind is as fast."""
+    """The board to time on. How it is reached and what links for it are not counted: another board of its
+    kind is as fast."""
     opt_level: int
 
     stage = "kernels"

@@ -24,33 +24,34 @@ TUNING = "tuning.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Tuned(Kept):
-    """What the tuner searched, and its logs where it kept any."""
+    """The result of a search: its numbers, and the tuner's logs where it kept any."""
 
     trials: int
     failed: int
     seconds: float
     layers: list[dict[str, object]]
-    """dlas.systems.tuners.common.task.LayerTuning of each task."""
+    """A `dlas.systems.tuners.common.task.LayerTuning` for each task, as plain values."""
     stopped: str
-    """Why the search ended before its budget did."""
+    """Why the search ended before its budget did; "" where it did not."""
 
     @property
     def summary(self) -> Path:
-        """All of this as JSON."""
+        """The file of this result as JSON."""
         return self.folder / TUNING
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tune(Stage[Tuned]):
-    """What the declared tuner finds for the tasks."""
+    """The declared tuner's search over the tasks."""
 
     tasks: tuple[TuningTask, ...]
     settings: config.Tuner
     target: Target = field(metadata=counted_by(parts.code_and_placement))
-    """Not where its board is reached, nor what links for it: another board of the kind is as fast."""
+    """The board to time on. How it is reached and what links for it are not counted: another board of its
+    kind is as fast."""
     measured: TuningStore = field(metadata=counted_by(nothing))
-    """What was measured before: it shortens the search, and a search finds other schedules each time anyway.
-    What is found is what the result says."""
+    """Records of earlier searches. They are not counted: they only shorten the search, and a search finds
+    other schedules each time anyway. Whatever it finds is in its result."""
 
     stage = "tune"
 

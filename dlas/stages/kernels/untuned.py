@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class KeepUntuned(Stage[Kernels]):
-    """Every kernel by its algorithm's own schedule: there is nothing to choose from, and nothing measured."""
+    """The untuned schedule of every kernel: nothing is chosen, and nothing measured."""
 
     lowered: Lowered
 

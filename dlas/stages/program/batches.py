@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Enlarge(Stage[Lowered]):
-    """Every layer by the algorithm and in the format that it has for one image."""
+    """The program for a larger batch: every layer by its algorithm and in its format for one image."""
 
     lowered: Lowered
     network: Network
     image_shape: tuple[int, int, int]
     size: int
-    """Images of a batch."""
+    """Number of images in a batch."""
 
     stage = "lower-batch"
 

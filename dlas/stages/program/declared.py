@@ -29,7 +29,7 @@ class Lowered(Kept):
 
 @dataclass(frozen=True, kw_only=True)
 class Lower(Stage[Lowered]):
-    """Every layer by the declared algorithm and format, or by what stands in for them."""
+    """The program with every layer by the declared algorithm and format, or by their fallback."""
 
     network: Network
     image_shape: tuple[int, int, int]

@@ -31,14 +31,15 @@ CANDIDATES = "candidates.csv"
 
 @dataclass(frozen=True, kw_only=True)
 class LowerFastest(Stage[Lowered]):
-    """As `Lower`; the candidates are timed inside the network, on the target."""
+    """The program with every layer by the fastest of several kernels, timed in the network on the target."""
 
     network: Network
     dataset: ImageDataset
-    """Its first test image is what they are timed on."""
+    """The dataset whose first test image the kernels are timed on."""
     kinds: tuple[Kind, ...]
     target: Target = field(metadata=counted_by(parts.code_and_placement))
-    """Not where its board is reached, nor what links for it: another board of the kind is as fast."""
+    """The board to time on. How it is reached and what links for it are not counted: another board of its
+    kind is as fast."""
     opt_level: int
 
     stage = "lower"

@@ -58,24 +58,25 @@ Read = Callable[[Path], bytes]
 
 @dataclass(frozen=True)
 class Code:
-    """What a piece of work consists of."""
+    """The code behind a piece of work: its modules and the packages that they call."""
 
     modules: Mapping[str, str]
-    """Dotted name to the sha256 (hex) of what runs of it; "missing" for one that an import names in vain."""
+    """Dotted name to the sha256 (hex) of the module's code that runs; "missing" for one that an import names
+    in vain."""
     packages: Mapping[str, str]
-    """Distribution to version, and that of Python."""
+    """Distribution to version, with Python's own."""
 
 
 @dataclass(frozen=True)
 class _Import:
-    """`from module import name`, or `import module` where the name is empty."""
+    """An import: `from module import name`, or `import module` where the name is empty."""
 
     module: str
     name: str
     used: frozenset[str]
-    """The attributes that are read of it; `EVERYTHING` where it is used in another way."""
+    """The attributes that are read of the import; `EVERYTHING` where it is used in another way."""
     needed_at: int = 0
-    """The line of an import that must succeed; 0 of one that may be of no use."""
+    """The line of an import that must succeed; 0 of one that may fail."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class _Source:
     unseen: tuple[int, ...]
     """The lines that import a module by a name which is no text in the source."""
     exports: Mapping[str, tuple[str, str]] | None
-    """Of an `__init__` that only re-exports: the name to the module and the name there."""
+    """The names that an `__init__` re-exports, with module and name there; None where it does more."""
 
 
 def code_of(roots: Iterable[str], read: Read | None = None) -> Code:
@@ -120,7 +121,7 @@ def as_first_read(path: Path) -> bytes:
 
 
 def remember(roots: Iterable[str]) -> None:
-    """Read this package and the code behind `roots` now, so that changing it from here on is noticed.
+    """Read this package and the code behind `roots` now, so that a later change of it is noticed.
 
     Keys are made one stage after the other, while Python imports most modules at the start. UserError as
     `code_of`.
@@ -131,7 +132,7 @@ def remember(roots: Iterable[str]) -> None:
 
 
 class _Closure:
-    """What was found so far."""
+    """The import closure as far as it was followed."""
 
     def __init__(self, read: Read) -> None:
         self._read = read
@@ -155,7 +156,7 @@ class _Closure:
             self._add_import(self._waiting.pop())
 
     def _add(self, module: str) -> None:
-        """The module and the packages around it; what they import waits."""
+        """Add the module and the packages around it; their own imports are followed later."""
         if module in self._modules or _is_standard(module):
             return
         package = _installed(module)
@@ -192,7 +193,7 @@ class _Closure:
             self._add_name(wanted.module, wanted.name)
 
     def _add_used(self, module: str, used: frozenset[str]) -> None:
-        """A module as an object, of which these attributes are read."""
+        """Add a module that is used as an object, of which these attributes are read."""
         if self._exports(module) is None or EVERYTHING in used:
             self._add(module)
             return
@@ -200,7 +201,7 @@ class _Closure:
             self._add_name(module, name)
 
     def _add_name(self, module: str, name: str) -> None:
-        """What defines the name that the module has."""
+        """Add the module that defines `name` of `module`."""
         exports = self._exports(module)
         if exports is None or name == EVERYTHING:
             self._add(module)
@@ -213,7 +214,7 @@ class _Closure:
             self._add(module)
 
     def _exports(self, module: str) -> Mapping[str, tuple[str, str]] | None:
-        """Of a package of ours that only re-exports; None of any other module."""
+        """The re-exports of a package of ours that does nothing else; None for any other module."""
         if module.partition(".")[0] != OURS:
             return None
         spec = _located(module)
@@ -222,7 +223,7 @@ class _Closure:
         return self._source(module, spec).exports
 
     def _source(self, module: str, spec: ModuleSpec) -> _Source:
-        """Read once."""
+        """The source of the module, read once."""
         if module not in self._sources:
             self._sources[module] = self._read_source(module, spec)
         return self._sources[module]
@@ -242,7 +243,7 @@ class _Closure:
 
 @cache
 def _parsed(content: bytes, package: str) -> _Source:
-    """What runs of the source of a module, whose relative imports start from `package`."""
+    """The code that runs of a module's source; its relative imports start from `package`."""
     tree = ast.parse(content)
     nodes = list(_running(tree))
     digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()
@@ -264,7 +265,7 @@ def _require_found(imports: Iterable[_Import], path: Path) -> None:
 
 @cache
 def _warn_of_unseen(path: Path, line: int) -> None:
-    """Once in a process."""
+    """Warn, once in a process, of an import that can't be followed."""
     log.warning(
         "%s, line %d, imports a module whose name is no text there: when that module changes, stored results "
         "are taken for those of the changed one. Write its name there, or import it, for its code to count",
@@ -274,7 +275,7 @@ def _warn_of_unseen(path: Path, line: int) -> None:
 
 
 def _running(tree: ast.AST) -> Iterator[ast.AST]:
-    """Every node that is left when the tree has lost, in place, what does not run."""
+    """Remove, in place, what does not run from the tree; yields every node that is left."""
     waiting = [tree]
     while waiting:
         node = waiting.pop()
@@ -322,7 +323,7 @@ def _imports(nodes: list[ast.AST], package: str) -> Iterator[_Import]:
 
 
 def _optional(nodes: list[ast.AST]) -> set[ast.AST]:
-    """What stands under a condition, or where a failed import is caught."""
+    """Nodes under a condition, or where a failed import is caught."""
     return {inner for node in nodes if _may_be_skipped(node) for inner in ast.walk(node)}
 
 
@@ -338,7 +339,7 @@ def _may_be_skipped(node: ast.AST) -> bool:
 
 
 def _names(expression: ast.AST) -> set[str]:
-    """Every name in it, with those of attributes."""
+    """Every name in the expression, with those of attributes."""
     return {getattr(node, "id", getattr(node, "attr", "")) for node in ast.walk(expression)}
 
 
@@ -366,7 +367,7 @@ def _started(node: ast.AST) -> list[str]:
 
 
 def _import_calls(nodes: list[ast.AST]) -> list[ast.Call]:
-    """Where a function of Python's imports what it is told."""
+    """Calls of Python's functions that import a module by its name."""
     calls = [node for node in nodes if isinstance(node, ast.Call)]
     functions = ("import_module", "__import__")
     return [call for call in calls if getattr(call.func, "id", getattr(call.func, "attr", "")) in functions]
@@ -386,7 +387,7 @@ def _called_for(call: ast.Call, package: str) -> str:
 
 
 def _attributes(nodes: list[ast.AST]) -> Callable[[str], frozenset[str]]:
-    """What tells of a name in a module the attributes that are read of it."""
+    """A function from a name in a module to the attributes that are read of it."""
     read: dict[str, set[str]] = {}
     only: set[int] = set()
     for node in nodes:
@@ -416,13 +417,13 @@ def _assigns(statement: ast.Assign, name: str) -> bool:
 
 
 def _packages_around(module: str) -> list[str]:
-    """Outermost first."""
+    """The packages around the module, outermost first."""
     parts = module.split(".")
     return [".".join(parts[:count]) for count in range(1, len(parts))]
 
 
 def _is_standard(module: str) -> bool:
-    """Whether it is of the standard library, and not of a user's own by the same name."""
+    """Whether the module is of the standard library, and not a user's own of the same name."""
     top = module.partition(".")[0]
     return top in sys.stdlib_module_names and _lies_in_standard_library(top, tuple(sys.path))
 
@@ -444,7 +445,7 @@ def _located(module: str) -> ModuleSpec | None:
 
 @cache
 def _spec(module: str, searched: tuple[str, ...]) -> ModuleSpec | None:
-    """Where the module lies, `searched` being what sys.path is now."""
+    """The spec of the module; `searched` is what sys.path is now."""
     return module_spec(module)
 
 

@@ -1,4 +1,4 @@
-"""What lies in a store: its results, whatever version made them, and what interrupted work left there."""
+"""The contents of a store: results, of whatever version, and what interrupted work left there."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ LEFT_BEHIND = (UNFINISHED, DAMAGED, REMOVED, LOCK)
 
 @dataclass(frozen=True)
 class Stored:
-    """A result, or something that was left behind."""
+    """An entry of a store: a result, or something that was left behind."""
 
     path: Path
     bytes: int
     used: float
-    """When it was last used, or changed, in seconds since the epoch."""
+    """Time of the last use, or the last change, in seconds since the epoch."""
 
     @property
     def name(self) -> str:
-        """Its place in the store: `<stage>/<key>`."""
+        """Name of the entry in the store: `<stage>/<key>`."""
         return f"{self.path.parent.name}/{self.path.name}"
 
 
@@ -41,7 +41,7 @@ def _paths(root: Path) -> list[Path]:
 
 
 def used(path: Path) -> float:
-    """When a result was last used, or what was left behind was last changed."""
+    """Time at which a result was last used, or what was left behind was last changed."""
     mark = path / ENTRY
     found = [mark] if mark.exists() else [path, *path.rglob("*")]
     return max(each.stat().st_mtime for each in found)

@@ -1,4 +1,4 @@
-"""What stands beside the files of a stored result: what went into it, and how to tell that it is whole.
+"""The description beside the files of a stored result: what went into it, and how to tell that it is whole.
 
 `entry.json` has the inputs that its key is the hash of, and the size and sha256 of every other file. Its time
 of modification is that of the last use.
@@ -22,7 +22,7 @@ ENTRY = "entry.json"
 VERSION = 1
 
 Inputs = Mapping[str, Any]
-"""What `key.inputs_of` gives."""
+"""The inputs that `key.inputs_of` gives."""
 
 
 class Damaged(ValueError):
@@ -35,14 +35,14 @@ class Newer(UserError):
 
 @dataclass(frozen=True)
 class Entry:
-    """What `entry.json` says."""
+    """The values of `entry.json`."""
 
     stage: str
     inputs: Inputs
     files: Mapping[str, Mapping[str, Any]]
-    """Path from the folder to `bytes` and `sha256`."""
+    """Path from the folder to the file's `bytes` and `sha256`."""
     created: str
-    """UTC, ISO 8601."""
+    """Time at which the result was stored: UTC, ISO 8601."""
 
 
 def write(folder: Path, stage: str, inputs: Inputs) -> None:
@@ -58,8 +58,8 @@ def write(folder: Path, stage: str, inputs: Inputs) -> None:
 
 
 def read(folder: Path) -> Entry:
-    """What is written about the result in `folder`; `Damaged` where that is missing or makes no sense, and
-    `Newer`."""
+    """The description of the result in `folder`; `Damaged` where it is missing or makes no sense, `Newer`
+    where a later version wrote it."""
     try:
         document = json.loads((folder / ENTRY).read_bytes())
         version = document["version"]
@@ -76,7 +76,8 @@ def read(folder: Path) -> Entry:
 
 
 def damage(folder: Path) -> str:
-    """What is not as it was stored, "" where everything is; `Newer` where this version cannot tell."""
+    """The damage to the result in `folder`, for a person; "" where it is whole, `Newer` where this version
+    can't tell."""
     try:
         sealed = read(folder).files
         found = _files(folder)

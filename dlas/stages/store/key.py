@@ -64,7 +64,8 @@ def _plain(value: Any, name: str) -> Any:
 
 
 def _modules_of_classes(value: Any) -> set[str]:
-    """Of everything among the fields but earlier results: their methods are code that does the work too.
+    """Modules of the classes of all fields but earlier results: their methods are code that does the work
+    too.
 
     The code behind an earlier result is in its own key.
     """

@@ -28,7 +28,7 @@ LOCK, UNFINISHED, DAMAGED, REMOVED = ".lock", ".unfinished", ".damaged", ".remov
 
 
 def tell_nobody(kept: Kept) -> None:
-    """What follows from a result being used: nothing."""
+    """Tell nobody that a result was used."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class StageStore:
 
     root: Path
     on_use: Callable[[Kept], None] = tell_nobody
-    """Told of each result that is obtained."""
+    """Function that is told of each result that is obtained."""
 
     def obtain(self, stage: Stage[Result]) -> Result:
         """The result of the stage, made now unless an earlier run finished it.
@@ -61,7 +61,7 @@ class StageStore:
 
 
 def with_suffix(folder: Path, suffix: str) -> Path:
-    """Beside the folder of a result: its lock, or what is not finished or not whole of it."""
+    """Path beside the folder of a result: its lock, or its unfinished, damaged or removed form."""
     return folder.with_name(folder.name + suffix)
 
 
@@ -77,7 +77,7 @@ def _make(stage: Stage[Result], inputs: entry.Inputs, folder: Path) -> None:
 
 
 def _set_aside_if_damaged(folder: Path) -> bool:
-    """Whether the stored result is damaged; then it is no longer in its place."""
+    """Rename the stored result out of its place if it is damaged; whether it was."""
     found = folder.stat()
     damage = _damage(folder, found.st_ino, found.st_mtime_ns)
     if not damage:
@@ -91,7 +91,7 @@ def _set_aside_if_damaged(folder: Path) -> bool:
 
 @cache
 def _damage(folder: Path, inode: int, changed: int) -> str:
-    """What is damaged of a stored result; its files are read once by each process.
+    """The damage to a stored result; its files are read once by each process.
 
     One that is made again is another folder: of another `inode`, or `changed` at another time.
     """
@@ -99,7 +99,7 @@ def _damage(folder: Path, inode: int, changed: int) -> str:
 
 
 def _write_through(folder: Path) -> None:
-    """Every file and folder below is on the disk when this returns."""
+    """Write every file and folder below `folder` to the disk; it is there when this returns."""
     for path, _, files in os.walk(folder):
         for name in files:
             _sync(Path(path, name))
