@@ -1,1 +1,2 @@
-"""Which kernel serves each layer: the declared one, the fastest, the cheapest mix; and by which schedule."""
+"""Choice of the kernel for each layer (the declared one, the fastest, the cheapest mix) and
+of its schedule."""

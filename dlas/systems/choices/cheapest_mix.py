@@ -26,18 +26,19 @@ class Option:
 
 @dataclass(frozen=True)
 class Choice:
-    """A layer: which activations it reads and writes, by name."""
+    """A layer: the activations that it reads and writes, by name, and the kernels that can serve it."""
 
     data: str
     residual: str | None
-    """Read in the layout that the layer writes."""
+    """Activation that the epilogue adds; it is read in the layout that the layer writes."""
     output: str
     options: tuple[Option, ...]
 
 
 @dataclass(frozen=True)
 class Follower:
-    """An operator whose output is in blocks where one of its inputs is; the others are changed then."""
+    """An operator whose output is in blocks where one of its inputs is; the layout of its other inputs
+    is then changed."""
 
     inputs: tuple[str, ...]
     output: str
@@ -45,7 +46,7 @@ class Follower:
 
 @dataclass(frozen=True)
 class Changes:
-    """What it costs to change an activation's layout, in milliseconds."""
+    """Cost of changing an activation's layout, in milliseconds."""
 
     to_blocks_ms: float
     to_plain_ms: float
@@ -109,7 +110,8 @@ def _needs(
     followers: Sequence[Follower],
     blocked: Mapping[str, int],
 ) -> list[dict[int, float]]:
-    """For every reader of the activation a sum of variables: 1 where it reads blocks, 0 where NCHW."""
+    """A sum of variables for each reader of the activation: 1 where it reads blocks, 0
+    where it reads NCHW."""
     needs = []
     for choice, variables in zip(choices, used, strict=True):
         pairs = list(zip(variables, choice.options, strict=True))
@@ -126,7 +128,7 @@ def _needs(
 
 
 class _Program:
-    """A minimization over variables that are 0 or 1."""
+    """A minimization of a sum of costs over variables that are 0 or 1, by integer linear programming."""
 
     def __init__(self) -> None:
         self.costs: list[float] = []

@@ -1,4 +1,4 @@
-"""Which kernel serves each convolution of a network: the declared one, or a named one in its place."""
+"""The kernel of each convolution by the declared algorithm, or by a named one in its place."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from dlas.systems.program.program import ConvLayer
 SERVES_EVERY_LAYER = "direct"
 
 SERVES_BLOCKS = "spatial_pack"
-"""All layers but some with groups, with activations in NCHWc."""
+"""Algorithm that serves all layers, but some with groups, with activations in NCHWc."""
 
 
 def assigned(site: ConvSite, algorithm: str, weight_format: str) -> ConvLayer:
@@ -61,7 +61,7 @@ def unsupported(algorithm: str, workload: ConvWorkload) -> str:
 
 
 def serving_modules(kind: Kind, *, integer: bool) -> list[str]:
-    """Every module that `assigned` may take a layer's kernel from; with `integer`, of an int8 network."""
+    """Every module that `assigned` may take a layer's kernel from; `integer` is for an int8 network."""
     stand_ins = [] if kind.algorithm == SERVES_EVERY_LAYER else [SERVES_BLOCKS, SERVES_EVERY_LAYER]
     names = [in_format(kind.algorithm, kind.weight_format)]
     for algorithm in (kind.algorithm, *stand_ins):
@@ -70,14 +70,16 @@ def serving_modules(kind: Kind, *, integer: bool) -> list[str]:
 
 
 def kernel_algorithm(algorithm: str, workload: ConvWorkload) -> str | None:
-    """The one with the algorithm's kernels for the workload's format and data type; None for none."""
+    """The algorithm with the kernels for the workload's format and data type, such as `direct_sparse`;
+    None without one."""
     if workload.dtype == "int8" and workload.format == "dense":
         return _for_int8(algorithm)
     return in_format(algorithm, workload.format)
 
 
 def in_format(algorithm: str, weight_format: str) -> str | None:
-    """The algorithm in a format of the weights, such as `direct_sparse`; None without kernels for it."""
+    """The algorithm for weights in that format, such as `direct_sparse`; None where it has
+    no kernels for it."""
     return algorithm if weight_format == "dense" else _name(variants(algorithm).sparse)
 
 

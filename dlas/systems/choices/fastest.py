@@ -37,18 +37,19 @@ class Candidate:
     """A row of the table of candidates."""
 
     layer: str
-    """Or "network", for all of it by one kind of kernel."""
+    """Name of the layer; "network" for the whole network by one kind of kernel."""
     algorithm: str
-    """Its name in the registry, or the dotted path of a user's own; "mixed" for the network of the choice."""
+    """Name in the registry, or the dotted path of a user's own algorithm; "mixed" for the
+    network of the choice."""
     format: str
-    """Of the weights; empty for a mix."""
+    """Format of the weights; empty for a mix."""
     time_ms: float
     chosen: bool
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The layers with their kernels, and what these were chosen from."""
+    """The layers with their chosen kernels, and all candidates."""
 
     layers: list[ConvLayer]
     candidates: list[Candidate]
@@ -56,14 +57,14 @@ class Chosen:
 
 @dataclass(frozen=True)
 class _Network:
-    """The network by one kind of kernel, and how it did."""
+    """The network by one kind of kernel, with its times."""
 
     kind: Kind
     layers: list[ConvLayer]
     library: Path
     median_ms: float
     times_ms: list[float]
-    """Per layer."""
+    """Milliseconds of each layer."""
 
 
 def choose(
@@ -112,7 +113,7 @@ def choose(
 
 
 def write_candidates(candidates: Sequence[Candidate], path: Path) -> None:
-    """As CSV, one column per field of `Candidate`."""
+    """Write the candidates as CSV, one column per field of `Candidate`."""
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Candidate)])
         writer.writeheader()
@@ -126,7 +127,7 @@ def _cheapest_mix(
     target: Target,
     scratch: Path,
 ) -> list[_Network]:
-    """For every layer the network that its kernel is to be taken from."""
+    """The network from which each layer's kernel is to be taken."""
     graph = layout_graph(imported, sites, target, scratch)
     served = [_serving(networks, index) for index in range(len(sites))]
     choices = [
@@ -150,8 +151,8 @@ def _cheapest_mix(
 
 
 def _serving_some(assignments: Mapping[Kind, list[ConvLayer]]) -> Mapping[Kind, list[ConvLayer]]:
-    """Less the kinds that serve no layer, whose networks would be that of their fallback once more; all of
-    them where none serves any."""
+    """The kinds that serve at least one layer, or all kinds where none does: a network of any other kind
+    would only repeat its fallback's."""
     serving = {
         kind: layers
         for kind, layers in assignments.items()

@@ -1,4 +1,4 @@
-"""What a layer's kernel may be declared to be."""
+"""A kind of kernel, as it is declared for a layer."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ class Kind:
 
     @property
     def name(self) -> str:
-        """For a person to read: `direct`, `direct in csr`."""
+        """Name for people: `direct`, `direct in csr`."""
         short = self.algorithm.rpartition(".")[2]
         return short if self.weight_format == "dense" else f"{short} in {self.weight_format}"

@@ -1,4 +1,5 @@
-"""Where a network could change the layout of its activations, and what a change costs on the target."""
+"""The places where a network could change the layout of its activations, and the cost of each
+change on the target."""
 
 from __future__ import annotations
 
@@ -33,7 +34,7 @@ Shape = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class LayoutGraph:
-    """What `cheapest` has to know besides the layers; activations go by name."""
+    """The layouts of a network, as `cheapest` takes them besides its layers; activations go by name."""
 
     names: Mapping[relax.Var, str]
     followers: list[Follower]
@@ -42,7 +43,7 @@ class LayoutGraph:
 
 
 def layout_graph(imported: Imported, sites: Sequence[ConvSite], target: Target, scratch: Path) -> LayoutGraph:
-    """Of an imported network; the layout changes are timed by a library in `scratch`."""
+    """The layout graph of an imported network; the layout changes are timed by a library in `scratch`."""
     main = imported.module["main"]
     values = variable_uses(main).values
     names = {var: str(index) for index, var in enumerate([*main.params, *values])}
@@ -62,7 +63,7 @@ def layout_graph(imported: Imported, sites: Sequence[ConvSite], target: Target, 
 
 
 def _has_two(shape: Shape) -> bool:
-    """Whether it costs something to go between NCHW and NCHWc."""
+    """Whether changing an activation of this shape between NCHW and NCHWc costs time."""
     _, channels, height, width = shape
     return channel_block(channels) > 1 and (height, width) != (1, 1)
 

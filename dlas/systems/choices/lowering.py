@@ -1,4 +1,4 @@
-"""From an imported network to the lowered program: kernels for its convolutions, PrimFuncs for the rest."""
+"""The lowered program of an imported network: kernels for its convolutions, PrimFuncs for the rest."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _call(site: ConvSite, layer: ConvLayer) -> KernelCall:
 
 
 def _legalized(module: tvm.IRModule) -> tvm.IRModule:
-    """The rest of the network as PrimFuncs too, neighbours fused."""
+    """The network's other operators as PrimFuncs too, with neighbours fused."""
     return tvm.transform.Sequential(
         [
             relax.transform.LegalizeOps(),

@@ -1,4 +1,4 @@
-"""What a bundle keeps of its schedules beside the tuner's log: `tuning/choices.json`.
+"""The record of a bundle's schedules beside the tuner's log: `tuning/choices.json`.
 
 Version 1 named the tuner by the dotted path of its module.
 """
@@ -19,21 +19,21 @@ FILE = "choices.json"
 
 @dataclass(frozen=True)
 class Choices:
-    """How the kernels of a library were scheduled."""
+    """The schedule of each kernel in a library, and the tuner that searched."""
 
     tuner: str
-    """Of dlas.plugins.registry.TUNERS, or a dotted path."""
+    """Name in dlas.plugins.registry.TUNERS, or a dotted path."""
     opt_level: int
     kernels: tuple[KernelChoice, ...]
 
 
 def write(choices: Choices, path: Path) -> None:
-    """As JSON."""
+    """Write the choices as JSON."""
     documents.write(DOCUMENT, path, asdict(choices))
 
 
 def read(path: Path) -> Choices:
-    """What `write` wrote, or an earlier version; UserError for anything else."""
+    """The choices that `write`, or an earlier version, wrote; UserError for anything else."""
     return documents.checked(Choices, documents.read(DOCUMENT, path), DOCUMENT, printable(path))
 
 

@@ -1,4 +1,4 @@
-"""Which schedule each kernel gets: the tuned one where it is right and faster in the network.
+"""Choice of each kernel's schedule: the tuned one where it is right and faster in the network.
 
 A kernel alone, its caches warm, is not the kernel that a network calls. So the network is built without and
 with its tuned kernels, both run in turn in one process, and every kernel's time is taken where the network
@@ -30,8 +30,8 @@ from dlas.systems.program.program import ConvLayer, LoweredProgram
 from dlas.systems.tuners.common.task import DENSE, Schedules, TuningTask, rounded_density
 
 WORTH_TUNING = 0.97
-"""Of the untuned network's time, what the tuned one may take: identical libraries have been seen to differ by
-1 to 7 % in a race on a shared machine, mostly by less than 3."""
+"""Share of the untuned network's time that the tuned one may take: identical libraries have been seen to
+differ by 1 to 7 % in a race on a shared machine, mostly by less than 3."""
 
 
 def kernel_tasks(program: LoweredProgram) -> dict[str, TuningTask]:
@@ -56,7 +56,7 @@ def without_schedule(program: LoweredProgram, schedules: Schedules) -> dict[str,
 
 
 def _density(program: LoweredProgram, layers: Sequence[ConvLayer]) -> int:
-    """Of the layers that share a kernel, how dense their weights are on average: see `TuningTask`."""
+    """Average density of the weights of layers that share a kernel, in percent: see `TuningTask`."""
     if layers[0].workload.format == "dense":
         return DENSE
     stored = [stored_fraction(layer.workload, program.weight(layer)) for layer in layers]
@@ -94,7 +94,8 @@ def choose(
 def _errors(
     program: LoweredProgram, tuned: Mapping[str, tvm.tirx.PrimFunc], target: Target, scratch: Path
 ) -> dict[str, float]:
-    """How far each tuned kernel's output is from the untuned one's, relative to its largest."""
+    """Largest difference between the outputs of each tuned kernel and its untuned one, relative to
+    the largest output."""
     layers = {layer.kernel: layer for layer in program.layers}
     pairs = []
     for name in tuned:

@@ -1,1 +1,1 @@
-"""Compilers: from a program to a library that a board can load."""
+"""Compilers: they turn a program into a library that a board can load."""

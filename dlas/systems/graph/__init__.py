@@ -1,1 +1,1 @@
-"""From PyTorch's graph to the program: operators, convolutions with their epilogues, layouts."""
+"""The way from PyTorch's graph to the program: operators, convolutions with their epilogues, layouts."""

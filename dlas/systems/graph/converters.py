@@ -1,5 +1,5 @@
-"""What TVM's importer from PyTorch has to be taught: quantization, convolutions in types besides float32,
-linear layers as convolutions."""
+"""Additions to TVM's importer from PyTorch: quantization, convolutions in types besides float32, linear
+layers as convolutions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Converter = Callable[[Any, Any], relax.Var]
 
 
 def _per_tensor(operation: Callable[..., relax.Expr]) -> Converter:
-    """Of activations: uint8, one scale and zero point."""
+    """A converter of activations' quantization: uint8, one scale and zero point."""
 
     def convert(node: Any, importer: Any) -> relax.Var:
         data, scale, zero, *_ = importer.retrieve_args(node)
@@ -33,7 +33,7 @@ def _per_tensor(operation: Callable[..., relax.Expr]) -> Converter:
 
 
 def _per_channel(operation: Callable[..., relax.Expr]) -> Converter:
-    """Of weights: int8, a scale per output channel, zero points of 0."""
+    """A converter of weights' quantization: int8, a scale per output channel, zero points of 0."""
 
     def convert(node: Any, importer: Any) -> relax.Var:
         data, scales, zeros, axis, *_ = importer.retrieve_args(node)

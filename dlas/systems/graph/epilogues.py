@@ -18,7 +18,7 @@ class FusedConv:
     workload: ConvWorkload
     data: relax.Var
     weight: relax.Var
-    """OIHW, or a linear layer's matrix."""
+    """Weight in OIHW, or a linear layer's matrix."""
     bias: relax.Var | None
     residual: relax.Var | None
     output: relax.Var
@@ -29,11 +29,12 @@ class FusedConv:
 
 @dataclass(frozen=True)
 class Uses:
-    """The bindings of a function in order, and who reads each variable."""
+    """The bindings of a function in order, and the readers of each variable."""
 
     values: dict[relax.Var, relax.Expr]
     readers: dict[relax.Var, list[relax.Var]]
-    """The caller of the function is a reader too, one that no binding has."""
+    """The variables that read each variable; the function's caller is a reader too, under a variable
+    that no binding has."""
 
     def only_reader(self, var: relax.Var) -> relax.Var | None:
         """The variable that reads `var`, where it is the only one."""
@@ -54,7 +55,8 @@ def fused_convolutions(uses: Uses) -> list[FusedConv]:
 
 
 def variable_uses(function: relax.Function) -> Uses:
-    """What `function` binds, one dataflow block as the importer from PyTorch makes it, and who reads it."""
+    """The bindings of `function`, one dataflow block as the importer from PyTorch makes it, and the readers
+    of each variable."""
     (block,) = function.body.blocks
     values: dict[relax.Var, relax.Expr] = {}
     readers: dict[relax.Var, list[relax.Var]] = defaultdict(list)
@@ -104,7 +106,7 @@ def _with_epilogue(var: relax.Var, call: relax.Call, uses: Uses, taken: set[rela
 
 
 def _activation(value: relax.Expr) -> str:
-    """As a workload names it; "" for what is none that an epilogue can end with."""
+    """Name of the activation in a workload; "" for an operation that no epilogue can end with."""
     if is_op(value, "relax.nn.relu"):
         return "relu"
     bounds = [float(bound.value) for bound in value.args[1:]] if is_op(value, "relax.clip") else []
@@ -112,7 +114,7 @@ def _activation(value: relax.Expr) -> str:
 
 
 def _unreshaped(weight: relax.Var, uses: Uses) -> relax.Var:
-    """What `weight` is a view of: a linear layer's matrix."""
+    """The variable that `weight` is a view of, such as a linear layer's matrix; else `weight` itself."""
     value = uses.values.get(weight)
     return value.args[0] if value is not None and is_op(value, "relax.reshape") else weight
 

@@ -16,22 +16,22 @@ from tvm.relax.frontend.torch import from_exported_program
 from dlas.systems.graph.converters import CONVERTERS
 
 WRAPPER = "network."
-"""What a network in another data type puts before the names of its layers."""
+"""Prefix of the names of layers in a network that computes in another data type."""
 
 
 @dataclass(frozen=True)
 class Imported:
-    """`main(input, *parameters)` as TVM's importer makes it: one dataflow block."""
+    """An imported network: `main(input, *parameters)` as TVM's importer makes it, one dataflow block."""
 
     module: tvm.IRModule
     names: dict[relax.Var, str]
-    """Of the parameters, as in the PyTorch network's state dict."""
+    """Names of the parameters, as in the PyTorch network's state dict."""
     values: dict[relax.Var, np.ndarray]
-    """Of the parameters."""
+    """Values of the parameters."""
 
 
 def import_network(model: nn.Module, input_shape: Sequence[int]) -> Imported:
-    """The network (in eval mode) for one input of `input_shape` (NCHW)."""
+    """The imported network (given in eval mode) for one input of `input_shape` (NCHW)."""
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # of torch about its own code
         decompositions = torch.export.default_decompositions()

@@ -25,15 +25,16 @@ class IntegerConv:
     """A convolution on integers, and the arrays that stand in the place of its float32 ones."""
 
     conv: FusedConv
-    """Its data, residual and output are quantized variables; its weight is the float32 parameter."""
+    """The convolution. Its data, residual and output are quantized variables; its weight is the
+    float32 parameter."""
     weight: np.ndarray
-    """int8, OIHW."""
+    """Weight: int8, OIHW."""
     bias: np.ndarray
-    """int32, one per output channel."""
+    """Bias: int32, one per output channel."""
     multiplier: np.ndarray
-    """float32, one per output channel."""
+    """Multiplier of the sums: float32, one per output channel."""
     residual_multiplier: np.ndarray | None
-    """float32, (1,)."""
+    """Multiplier of the residual: float32, (1,)."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,8 @@ def integer_convolution(
 
 
 def warn_of_wide_weights(layers: Sequence[ConvLayer], target: CodeTarget) -> None:
-    """Where int8 is hardly faster than float32 on the target, as the weights have a bit too many."""
+    """Warn where int8 is hardly faster than float32 on the target because the weights have
+    one bit too many."""
     wide = [
         layer
         for layer in layers

@@ -1,4 +1,4 @@
-"""Which operators, besides convolutions, can work on activations in blocks of channels."""
+"""Operators, besides convolutions, that can work on activations in blocks of channels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def activations(value: relax.Expr) -> list[relax.Var]:
 
 
 def shape_of(value: relax.Expr) -> tuple[int, int, int, int] | None:
-    """NCHW, of an activation; None for anything else."""
+    """Shape of an activation, NCHW; None for anything else."""
     if not isinstance(value.ty, relax.TensorType) or len(value.ty.shape) != 4:
         return None
     batch, channels, height, width = (int(extent) for extent in value.ty.shape)
@@ -68,7 +68,7 @@ def is_reshaped_pixel(value: relax.Expr) -> bool:
 
 
 def operator_name(value: relax.Expr) -> str:
-    """`relax.add`, for example; "" for what is no call of an operator."""
+    """Name of the operator that is called, such as `relax.add`; "" for anything else."""
     return str(getattr(getattr(value, "op", None), "name", ""))
 
 
@@ -79,7 +79,8 @@ def constant_in_blocks(constant: relax.Expr, block: int) -> relax.Expr:
 
 
 def _fits(operand: relax.Expr, channels: int) -> bool:
-    """A number, and what is no tensor, is the same in every layout."""
+    """Whether the operand fits blocks of so many channels. A number, and what is no tensor, is the same
+    in every layout."""
     if not isinstance(operand.ty, relax.TensorType) or len(operand.ty.shape) == 0:
         return True
     shape = shape_of(operand)
@@ -115,4 +116,5 @@ POOLS = MappingProxyType(
         "relax.nn.adaptive_avg_pool2d": _adaptive,
     }
 )
-"""Called with the data, the attributes of the NCHW operator and the layout."""
+"""Operators of pooling in any layout; each takes the data, the attributes of the NCHW
+operator and the layout."""

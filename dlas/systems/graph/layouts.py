@@ -36,11 +36,11 @@ class KernelCall:
     site: ConvSite
     layer: ConvLayer
     weights: tuple[relax.Var, ...]
-    """The new parameters that hold the packed weight."""
+    """New parameters that hold the packed weight."""
 
     @property
     def parameters(self) -> list[relax.Var]:
-        """New to the function."""
+        """Parameters of the call that are new to the function."""
         return [*self.weights, *self.site.arrays]
 
 
@@ -91,9 +91,9 @@ class _Rewriter(relax.PyExprMutator):
         self.calls = {call.site.conv.output: call for call in calls}
         self.absorbed = {var for call in calls for var in call.site.conv.absorbed}
         self.blocks: dict[relax.Var, int] = {}
-        """Of an activation as it was computed; one that is not here is in NCHW."""
+        """Channels in a block of each activation as it was computed; one that is not here is in NCHW."""
         self.at_hand: dict[tuple[relax.Var, int], relax.Var] = {}
-        """An activation in blocks of so many channels."""
+        """Variable that holds an activation in blocks of so many channels."""
 
     def visit_var_binding_(self, binding: relax.VarBinding) -> None:
         var, value = binding.var, binding.value
@@ -124,7 +124,7 @@ class _Rewriter(relax.PyExprMutator):
             self.set_var_remap(var, self.builder_.emit_output(self.changed(new, var, block, 1)))
 
     def in_layout(self, var: relax.Var, block: int) -> relax.Var:
-        """The new variable of `var` in blocks of `block` channels."""
+        """The new variable that holds `var` in blocks of `block` channels, computed if it is not at hand."""
         own = self.blocks.get(var, 1)
         if (var, block) not in self.at_hand:
             source = self.at_hand[var, own] if own > 1 else self.visit_expr(var)
@@ -136,7 +136,7 @@ class _Rewriter(relax.PyExprMutator):
         return self.at_hand[var, block]
 
     def changed(self, source: relax.Var, var: relax.Var, own: int, block: int) -> relax.Expr:
-        """`source`, which is `var` in blocks of `own` channels, in blocks of `block`."""
+        """A layout change of `source`, which is `var` in blocks of `own` channels, to blocks of `block`."""
         shape = shape_of(var)
         assert shape is not None
         if shape[2:] == (1, 1):
@@ -161,7 +161,7 @@ class _Rewriter(relax.PyExprMutator):
         )
 
     def in_blocks(self, value: relax.Expr, block: int) -> relax.Expr | None:
-        """`value` from operands in blocks of `block` channels; None where it needs NCHW."""
+        """`value` computed from operands in blocks of `block` channels; None where it needs NCHW."""
         if is_reshaped_pixel(value):
             source = value.args[0]
             return relax.op.reshape(self.at_hand[source, self.blocks[source]], value.ty.shape)

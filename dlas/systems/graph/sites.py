@@ -22,15 +22,15 @@ class ConvSite:
     """The layer's name in the PyTorch network, e.g. `layer1.0.conv1`."""
     conv: FusedConv
     weight: np.ndarray
-    """OIHW, in the workload's data type."""
+    """Weight in OIHW, in the workload's data type."""
     operands: tuple[relax.Var, ...]
-    """After the weight: variables of the function, or new parameters."""
+    """Operands after the weight: variables of the function, or new parameters."""
     arrays: Mapping[relax.Var, np.ndarray]
     """The values of the new parameters."""
 
 
 def conv_sites(imported: Imported) -> list[ConvSite]:
-    """In the order in which the network computes them."""
+    """The convolutions, in the order in which the network computes them."""
     uses = variable_uses(imported.module["main"])
     position = {var: index for index, var in enumerate(uses.values)}
     sites = [_site(conv, uses, imported) for conv in fused_convolutions(uses)]

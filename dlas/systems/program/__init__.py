@@ -1,1 +1,1 @@
-"""What is compiled: a lowered program, its kernels and the numbers that they run on."""
+"""The input of a compiler: a lowered program, its kernels and the numbers that they run on."""

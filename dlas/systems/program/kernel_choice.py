@@ -1,21 +1,22 @@
-"""What is told of the schedule that a kernel got."""
+"""The schedule that was chosen for a kernel, and why."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 NOT_TUNED = "not tuned"
-"""The reason of a kernel that no tuner was asked for."""
+"""Reason of a kernel that no tuner was asked for."""
 
 
 @dataclass(frozen=True)
 class KernelChoice:
-    """What was chosen for one kernel, and why."""
+    """The choice for one kernel, with its reason."""
 
     kernel: str
     tuned: bool
     reason: str
     untuned_ms: float | None = None
-    """Of a call in the untuned network, the mean over the layers that share the kernel."""
+    """Milliseconds of a call in the untuned network, the mean over the layers that share the kernel."""
     tuned_ms: float | None = None
-    """Likewise in the network of tuned kernels."""
+    """Milliseconds of a call in the network of tuned kernels, the mean over the layers that
+    share the kernel."""

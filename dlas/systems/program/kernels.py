@@ -1,4 +1,4 @@
-"""The kernel of a convolution layer, whichever way its algorithm is written."""
+"""The kernel of a convolution layer, in TE or in TensorIR."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPAQUE = 8
 """TVM's operator pattern for "do not fuse into this": a kernel is scheduled for its own shape."""
 
 ANY_CPU = CodeTarget(triple="", cpu="generic", cores=1, vector_bytes=16, vector_registers=16)
-"""What a kernel in TensorIR is written for in a program that is not scheduled yet."""
+"""Target that kernels in TensorIR are written for in a program that is not scheduled yet."""
 
 
 Scheduled = Mapping[str, tvm.tirx.PrimFunc]
@@ -27,18 +27,18 @@ Scheduled = Mapping[str, tvm.tirx.PrimFunc]
 
 
 def write(kernels: Scheduled, path: Path) -> None:
-    """As TVM's own JSON."""
+    """Write the kernels as TVM's own JSON."""
     path.write_text(tvm.ir.save_json(tvm.IRModule(dict(kernels))))
 
 
 def read(path: Path) -> Scheduled:
-    """What `write` wrote."""
+    """The kernels that `write` wrote."""
     module = tvm.ir.load_json(path.read_text())
     return {var.name_hint: kernel for var, kernel in module.functions_items()}
 
 
 def definition(layer: ConvLayer) -> tvm.tirx.PrimFunc:
-    """What the layer computes, for any target."""
+    """The layer's computation as a PrimFunc, for any target."""
     algorithm = ALGORITHMS.load(layer.algorithm)
     if isinstance(algorithm, TEAlgorithm):
         function = te.create_prim_func(algorithm.compute(layer.workload))
@@ -75,7 +75,7 @@ def _for_gpu(layer: ConvLayer, target: CodeTarget) -> tvm.tirx.PrimFunc:
 
 
 def scheduling_modules(layers: Iterable[ConvLayer], target: CodeTarget) -> list[str]:
-    """The modules that the kernels of these layers and their own schedules for the target come from."""
+    """The modules that hold the kernels of these layers and their own schedules for the target."""
     algorithms = sorted({layer.algorithm for layer in layers})
     gpu = [variants(algorithm).cuda for algorithm in algorithms] if target.kind == "cuda" else []
     own = [ALGORITHMS.path(algorithm) for algorithm in algorithms]

@@ -15,21 +15,23 @@ from dlas.plugins.registry import ALGORITHMS
 SEED = 0
 
 LARGEST_BIAS = 1 << 14
-"""Of integer sums: as much as some hundred products."""
+"""Largest bias of integer sums: as much as some hundred products."""
 
 SPREAD = 0.025
-"""What an integer kernel's random sums are scaled by, over the root of their length: its outputs then cover
-most of the range and few are cut off at its ends."""
+"""Scale of an integer kernel's random sums, over the root of their length: its outputs then cover most of the
+range and few are cut off at its ends."""
 
 FRACTION = 256
-"""Of integer outputs before they are rounded."""
+"""Steps in 1 of an integer kernel's outputs before they are rounded."""
 
 LARGEST_ERROR = 1e-3
-"""Of a tuned kernel, relative to its largest output: sums in another order differ by about 1e-6."""
+"""Largest error of a tuned kernel, relative to its largest output: sums in another order
+differ by about 1e-6."""
 
 
 def arguments(workload: ConvWorkload, algorithm: str, weight: np.ndarray) -> list[np.ndarray]:
-    """What the algorithm's kernel takes, for an OIHW weight: (data, *packed weight, *epilogue, output)."""
+    """The arguments of the algorithm's kernel for an OIHW weight: (data, *packed weight,
+    *epilogue, output)."""
     random = np.random.default_rng(SEED)
     packed: Sequence[np.ndarray] = ALGORITHMS.load(algorithm).pack_weight(workload, weight)
     data = _activation(workload, workload.input_shape, workload.input_block, random)
@@ -39,7 +41,7 @@ def arguments(workload: ConvWorkload, algorithm: str, weight: np.ndarray) -> lis
 
 
 def representative_weight(workload: ConvWorkload, percent: int) -> np.ndarray:
-    """A random OIHW weight in the workload's data type, of which its format stores so many percent."""
+    """A random OIHW weight in the workload's data type; a sparse format stores `percent` of it."""
     random = np.random.default_rng(SEED)
     if workload.dtype == "int8":
         limit = workload.weight_limit
@@ -48,7 +50,7 @@ def representative_weight(workload: ConvWorkload, percent: int) -> np.ndarray:
 
 
 def tolerance(workload: ConvWorkload) -> float:
-    """How far a tuned kernel's output may be off, relative to its largest: integers not at all."""
+    """Largest error that a tuned kernel's output may have, relative to its largest output; 0 for integers."""
     return 0.0 if workload.output_dtype == "uint8" else LARGEST_ERROR
 
 

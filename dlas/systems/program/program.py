@@ -31,9 +31,9 @@ class ConvLayer:
     """The layer's name in the PyTorch network, e.g. `layer1.0.conv1`."""
     workload: ConvWorkload
     algorithm: str
-    """Of dlas.plugins.registry.ALGORITHMS, or a dotted path."""
+    """Name in dlas.plugins.registry.ALGORITHMS, or a dotted path."""
     requested: str
-    """The algorithm that was asked for; another one where that could not serve the layer."""
+    """The declared algorithm, which differs from `algorithm` where it could not serve the layer."""
     fallback_reason: str = ""
 
     @property
@@ -42,7 +42,7 @@ class ConvLayer:
         return f"{self.algorithm.rpartition('.')[2]}_{self.workload.key}"
 
     def packed(self, weight: np.ndarray) -> tuple[np.ndarray, ...]:
-        """OIHW weights as the arrays that the kernel reads."""
+        """The arrays that the kernel reads, made from OIHW weights."""
         arrays: tuple[np.ndarray, ...] = ALGORITHMS.load(self.algorithm).pack_weight(self.workload, weight)
         return arrays
 
@@ -53,9 +53,9 @@ class Parameter:
 
     array: str
     packed_for: str = ""
-    """Name of a `ConvLayer`, whose algorithm says how; "" for an array that is passed as it is."""
+    """Name of the `ConvLayer` whose algorithm packs the array; "" for an array that is passed as it is."""
     part: int = 0
-    """Which of the arrays that the algorithm packs it into."""
+    """Index among the arrays that the algorithm packs it into."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _loaded(module: tvm.IRModule, folder: Path, weights: Path) -> LoweredProgram
 
 
 def load_layers(folder: Path) -> tuple[tuple[ConvLayer, ...], tuple[Parameter, ...]]:
-    """The layers of a program, and its parameters: see `load`."""
+    """The layers and the parameters of a program: see `load`."""
     source = printable(folder / LAYERS)
     described = documents.checked(_Described, documents.read(DOCUMENT, folder / LAYERS), DOCUMENT, source)
     try:
@@ -142,7 +142,7 @@ def load_layers(folder: Path) -> tuple[tuple[ConvLayer, ...], tuple[Parameter, .
 
 @dataclass(frozen=True)
 class _DescribedLayer:
-    """A ConvLayer with its workload's key."""
+    """A ConvLayer as it is written down, with its workload's key."""
 
     name: str
     workload: str
@@ -158,7 +158,8 @@ class _Described:
 
 
 def _with_lasting_names(values: Values) -> Values:
-    """Version 1 named algorithms by the dotted paths of their modules."""
+    """The values of version 1, which named algorithms by the dotted paths of their modules, with
+    the names of today."""
 
     def name(path: str) -> str:
         return ALGORITHMS.name(path).removeprefix(f"{ALGORITHMS.room}.")  # of those that there never were

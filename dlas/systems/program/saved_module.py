@@ -1,4 +1,4 @@
-"""A program in TVM's own JSON, looked at before TVM reads it.
+"""A program in TVM's own JSON, checked before TVM reads it.
 
 TVM reads it by recursion, and ends the process where its parts are within each other too deeply. It is a list
 of nodes, `{"type": ..., "data": ...}`; the data of most are the numbers of other nodes, in a list or by the
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     import tvm
 
 DEEPEST = 300
-"""Nodes that refer to each other in a chain; networks of 160 layers have 36."""
+"""Longest chain of nodes that refer to each other; networks of 160 layers have 36."""
 
 DOCUMENT = Document("program in TVM's JSON", largest_bytes=1 << 28, finite=False)
-"""Networks of 160 layers have 7 MB."""
+"""The document of a program; networks of 160 layers have 7 MB."""
 
 NUMBERS = frozenset({"ffi.Shape", "Device"})
-"""Nodes whose data are a list of mere numbers."""
+"""Types of nodes whose data are a list of mere numbers."""
 
 NUMBER_FIELDS = frozenset(
     {
@@ -60,7 +60,7 @@ def load(path: Path) -> tvm.IRModule:
 
 
 def _problem(nodes: Any) -> str:
-    """What keeps TVM from reading these nodes safely; "" where nothing does."""
+    """The reason why TVM could not read these nodes safely; "" where there is none."""
     if not isinstance(nodes, list):
         return "it has no list of nodes"
     depths: list[int] = []

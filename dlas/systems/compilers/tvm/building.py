@@ -1,4 +1,5 @@
-"""From the lowered program to an exported library: every PrimFunc scheduled, the weights packed and bound."""
+"""Build an exported library from the lowered program: every PrimFunc scheduled, the weights
+packed and bound."""
 
 from __future__ import annotations
 
@@ -41,7 +42,7 @@ def build_library(
 
 
 def require_tools(target: CodeTarget, linker: str | None) -> None:
-    """UserError unless what compiles and links for the target is there."""
+    """UserError unless the tools that compile and link for the target are there."""
     linking.link_command(target, linker)
     if target.kind == "cuda":
         cuda_compiler.require(target)
@@ -68,7 +69,7 @@ def scheduled(
 
 
 def _beside_layers(function: tvm.tirx.PrimFunc, target: CodeTarget) -> tvm.tirx.PrimFunc:
-    """What is not a convolution."""
+    """The schedule of a function that is no convolution."""
     return schedule_by_rules(function, target.arch) if target.kind == "cuda" else schedule_plainly(function)
 
 
@@ -82,7 +83,7 @@ def _bound(module: tvm.IRModule, program: LoweredProgram) -> tvm.IRModule:
 
 
 def _to_virtual_machine() -> tvm.transform.Pass:
-    """Relax to VM code; the graph itself was optimized when it was lowered."""
+    """The passes from Relax to VM code; the graph itself was optimized when it was lowered."""
     return tvm.transform.Sequential(
         [
             relax.transform.RewriteDataflowReshape(),

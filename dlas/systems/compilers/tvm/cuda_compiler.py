@@ -1,4 +1,4 @@
-"""A GPU's machine code of TVM's CUDA C++, by nvcc, or by NVRTC where that is not installed.
+"""Compiler of TVM's CUDA C++ into a GPU's machine code: nvcc, or NVRTC where nvcc is not installed.
 
 TVM itself calls the compiler only where its CUDA runtime is loaded, on a machine with a GPU; elsewhere the
 library would hold the source, and its board would need a compiler. So the code is put into the source here.
@@ -27,7 +27,7 @@ SOURCE_IS_READY = "tvm_callback_cuda_postproc"
 """TVM's hook for a last change to the CUDA C++."""
 
 LEAVE_THE_SOURCE = "TVM_COMPILE_FORCE_FALLBACK"
-"""TVM's environment variable that has it do alike where there is a GPU."""
+"""TVM's environment variable that has it leave the source as it is where there is a GPU, too."""
 
 EMPTY_KERNEL = 'extern "C" __global__ void empty() {}'
 
@@ -48,7 +48,7 @@ def require(target: CodeTarget) -> None:
 
 @contextmanager
 def embedding(target: CodeTarget) -> Iterator[None]:
-    """While this lasts, what TVM compiles for the target's GPU holds machine code beside its source."""
+    """Have TVM put machine code for the target's GPU beside the source, within the block."""
 
     def with_machine_code(source: str, _: object) -> str:
         return gpu.with_machine_code(source, compiled(source, target.arch))

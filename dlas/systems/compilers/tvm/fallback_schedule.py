@@ -1,4 +1,5 @@
-"""The untuned schedule of what is not a convolution: pooling, concatenation, element-wise arithmetic."""
+"""The untuned schedule of functions that are no convolutions: pooling, concatenation,
+element-wise arithmetic."""
 
 from __future__ import annotations
 
@@ -19,14 +20,17 @@ if TYPE_CHECKING:
     from tvm.s_tir.schedule import LoopRV, SBlockRV
 
 ENOUGH_TASKS = 32
-"""Loops are fused, from the outermost on, until there are so many tasks to share out."""
+"""Tasks that suffice to keep the cores busy: loops are fused, from the outermost on, until
+there are as many."""
 
 WIDEST_VECTOR, NARROWEST_VECTOR = 16, 4
-"""Values in a vector; LLVM takes several registers where the target's are narrower."""
+"""Largest and smallest number of values in a vector; LLVM takes several registers where the
+target's are narrower."""
 
 
 def schedule_plainly(function: tvm.tirx.PrimFunc) -> tvm.tirx.PrimFunc:
-    """Outer loops in parallel where there is enough to do, reductions inside them, a vector innermost.
+    """Schedule outer loops in parallel where there is enough to do, reductions inside them, a
+    vector innermost.
 
     The vector is the channels of a block in NCHWc and the columns of a plane in NCHW. Of a chain of
     element-wise operators only the end is stored; a pooling's border is filled within its own tasks.
@@ -86,8 +90,8 @@ def _schedule(sch: Schedule, block: SBlockRV) -> tuple[LoopRV | None, LoopRV | N
 
 
 def _slides(sch: Schedule, block: SBlockRV) -> bool:
-    """Whether a window slides along the innermost dimension: LLVM shuffles such vectors better than it would
-    gather them."""
+    """Whether a window slides along the innermost dimension: LLVM shuffles such vectors better than it
+    would gather them."""
     innermost = sch.get(block).reads[0].region[-1].min if _reduces(sch, block) else None
     return not isinstance(innermost, tirx.Var | tirx.IntImm | None)
 

@@ -1,4 +1,5 @@
-"""Object files to a shared library, for this machine by its C compiler or for another by a cross-linker."""
+"""Linking of object files to a shared library: for this machine by its C compiler, for another
+by a cross-linker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small network that is always the same: by its time a board tells of its own pace.
+"""A small network that is always the same: its time shows the board's own pace.
 
 build(target, linker, library); INPUT
 """
@@ -16,7 +16,8 @@ from dlas.systems.program.program import ConvLayer, LoweredProgram, Parameter
 ALGORITHM = "direct"
 
 WORKLOAD = ConvWorkload(1, 64, 32, 32, 64, (3, 3), padding=(1, 1, 1, 1))
-"""A layer of the first stage of a ResNet for 32x32 images: 38 million multiply-accumulates, 0.7 MB."""
+"""Workload of a layer in the first stage of a ResNet for 32x32 images: 38 million
+multiply-accumulates, 0.7 MB."""
 
 LAYER = ConvLayer("yardstick", WORKLOAD, ALGORITHM, ALGORITHM)
 
@@ -26,7 +27,7 @@ OPT_LEVEL = 3
 
 
 def build(target: CodeTarget, linker: str | None, library: Path) -> None:
-    """Write its library; UserError where nothing is there to link it for the target."""
+    """Write the library of the yardstick; UserError where nothing is there to link it for the target."""
     from dlas.systems.compilers.tvm.building import build_library
 
     build_library(_program(), {}, target, linker, OPT_LEVEL, library)
