@@ -16,18 +16,18 @@ from dlas.systems.tuners.common.tuning_store import TuningStore
 
 @dataclass(frozen=True)
 class Settings(config.Tuner):
-    """Nothing to say."""
+    """Settings of no tuning: none of its own."""
 
 
 def tune(
     tasks: Sequence[TuningTask], target: Target, settings: Settings, log: Path, store: TuningStore
 ) -> Tuning:
-    """Measures nothing and writes no log."""
+    """Measure nothing and write no log."""
     return Tuning()
 
 
 def best_schedules(
     log: Path, tasks: Sequence[TuningTask], target: CodeTarget, *, foreign: bool = False
 ) -> Schedules:
-    """None for any task."""
+    """No schedule for any task."""
     return Schedules(missing={task.key: NOT_TUNED for task in tasks})

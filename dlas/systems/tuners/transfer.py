@@ -47,5 +47,6 @@ def tune(
 def best_schedules(
     log: Path, tasks: Sequence[TuningTask], target: CodeTarget, *, foreign: bool = False
 ) -> Schedules:
-    """As MetaSchedule's; of a task that the log has nothing of, that it had no relative."""
+    """The fastest schedule of each task in `log`, as MetaSchedule's; a task that the log has nothing of
+    had no relative."""
     return without_relatives(metaschedule.best_schedules(log, tasks, target, foreign=foreign), log, read)

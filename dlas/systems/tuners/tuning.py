@@ -1,4 +1,4 @@
-"""All kernels of a network tuned: schedules by the declared tuner, parameters where a kernel has some.
+"""Tuning of all kernels of a network: schedules by the declared tuner, parameters where a kernel has some.
 
 Tuners search the schedules of kernels in TE. Those in TensorIR are searched by `tuners.parameters` beside
 every tuner that searches, out of the same budget and into the same store, and get the parameters of similar
@@ -26,25 +26,27 @@ from dlas.systems.tuners.common.tuning_store import TuningStore
 from dlas.systems.tuners.parameters import tuner as parameters
 
 SCHEDULES, PARAMETERS = "log.json", "parameters.json"
-"""The logs in a folder: the tuner's own, and that of parameters where the network has kernels with some."""
+"""Names of the logs in a folder: the tuner's own, and that of parameters where the network has
+kernels with some."""
 
 LOGS = (SCHEDULES, PARAMETERS)
 
 
 def _with_lasting_names(values: Values) -> Values:
-    """Version 1 named algorithms by the dotted paths of their modules."""
+    """The values of version 1, which named algorithms by the dotted paths of their modules, with
+    the names of today."""
     layers = [layer | {"task": with_lasting_names(layer["task"])} for layer in values["layers"]]
     return {**values, "layers": layers}
 
 
 SUMMARY = Document("summary of a search", version=2, converters=(_with_lasting_names,))
-"""What is told of a search beside its logs: a `Tuning` without `best`."""
+"""Document of a search's summary, beside its logs: a `Tuning` without `best`."""
 
 
 def tune(
     tasks: Sequence[TuningTask], target: Target, settings: config.Tuner, folder: Path, store: TuningStore
 ) -> Tuning:
-    """Search as `settings` say; what both searches keep of it is in `folder`.
+    """Search as `settings` say; the logs of both searches, and the summary, are written to `folder`.
 
     Each search has its layers' share of the trials. That over parameters comes first: where it needs fewer,
     the other has the rest.
@@ -69,7 +71,7 @@ def tune(
 def best_schedules(
     tuner: str, folder: Path, tasks: Sequence[TuningTask], target: CodeTarget, *, foreign: bool = False
 ) -> Schedules:
-    """The best kernel of each task that `folder`'s logs hold one for; `tuner` is a name of the registry.
+    """The best kernel of each task that has one in the logs in `folder`; `tuner` is a name of the registry.
 
     UserError where they were measured for another target, unless `foreign` ones are asked for.
     """
@@ -90,7 +92,7 @@ def best_schedules(
 
 
 def _split(tasks: Sequence[TuningTask]) -> tuple[list[TuningTask], list[TuningTask]]:
-    """Those whose kernels have parameters, and the others."""
+    """The tasks whose kernels have parameters, and the others."""
     return (
         [task for task in tasks if has_parameters(task.algorithm)],
         [task for task in tasks if not has_parameters(task.algorithm)],

@@ -26,7 +26,7 @@ from dlas.systems.tuners.common.building_processes import Builders
 
 
 class Bench:
-    """What answers the worker."""
+    """Answers the worker's questions: builds candidates here, and times them on the board."""
 
     def __init__(self, target: Target, folder: Path, builders: Builders) -> None:
         self._target = target
@@ -54,7 +54,7 @@ class Bench:
 
 @contextmanager
 def bench(target: Target) -> Iterator[Bench]:
-    """With a process that builds for each core of this machine."""
+    """A bench with a process that builds for each core of this machine."""
     builders = Builders(usable_cores())
     try:
         with tempfile.TemporaryDirectory(prefix="dlas-", ignore_cleanup_errors=True) as folder:
@@ -64,7 +64,7 @@ def bench(target: Target) -> Iterator[Bench]:
 
 
 def build(text: str, target: Target, library: Path) -> None:
-    """Write the library of one candidate, with a function `main`; in a process that builds."""
+    """Write the library of one candidate, with a function `main`; runs in a process that builds."""
     import tvm
 
     module = tvm.IRModule({"main": carry_over(text)})

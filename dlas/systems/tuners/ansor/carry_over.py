@@ -83,7 +83,7 @@ def _only_function(tree: ast.Module) -> ast.FunctionDef:
 
 @dataclass(frozen=True)
 class _Array:
-    """What may be subscripted: `name` in the new text, of `dtype` in `scope`, given or allocated."""
+    """An array that may be subscripted: `name` in the new text, of `dtype` in `scope`, given or allocated."""
 
     name: str
     dtype: str
@@ -222,7 +222,7 @@ class _Rewriter:
         return ast.parse(f"{name} = T.decl_buffer({shape}, '{dtype}', data={array.name}.data)").body
 
     def viewed(self, data: ast.expr) -> _Array:
-        """The array whose data `data` is: a buffer's (`name.data`) or an allocation's (`name`)."""
+        """The array with these data: a buffer's (`name.data`) or an allocation's (`name`)."""
         base = data.value if isinstance(data, ast.Attribute) and data.attr == "data" else data
         array = self.names.get(base.id) if isinstance(base, ast.Name) else None
         if not isinstance(array, _Array):
@@ -323,7 +323,8 @@ class _Rewriter:
         )
 
     def bind(self, name: str, binding: _Binding, node: ast.AST) -> None:
-        """Only a pragma's variable may give its name to another thing: the loop that it came from."""
+        """Bind the name. Only a pragma's variable may give its name to another thing: the loop
+        that it came from."""
         _check_name(name, node)
         if not isinstance(self.names.get(name), _PragmaVariable | None):
             _refuse(node, f"the name {name} bound a second time")
@@ -349,7 +350,7 @@ def _t(name: str) -> ast.Attribute:
 
 
 def _called(node: ast.AST) -> str:
-    """`name` where `node` is a call of `T.name`; else ""."""
+    """Name of the function of `T` that is called; "" for anything else."""
     match node:
         case ast.Call(func=ast.Attribute(value=ast.Name(id="T"), attr=name)):
             return name

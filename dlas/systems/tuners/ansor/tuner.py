@@ -42,19 +42,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Settings(SearchSettings):
-    """Those of every search."""
+    """Settings of Ansor: those of every search."""
 
     @property
     def worker_files(self) -> tuple[Path, ...]:
-        """The worker's code, and what its environment consists of."""
+        """The files of the worker's code, and those that its environment is made from."""
         return worker_files()
 
 
 VERSION = "ansor-0.19"
-"""In the store: of another TVM, Ansor's records may be others."""
+"""Name in the store: Ansor of another TVM may write other records."""
 
 CARRIED_AT_MOST = 4
-"""How far down from the fastest schedule to look for one that can be carried over."""
+"""Schedules to look at, from the fastest on, for one that can be carried over."""
 
 SAMPLED_AT_LEAST = 16
 """Random schedules that an evolutionary search starts from: of fewer, all may turn out to be invalid."""
@@ -66,7 +66,7 @@ REPEAT_MS = 20
 """The least time that one of a candidate's three timings covers, milliseconds."""
 
 SEED = 1
-"""Of the search; what it finds still depends on the times that it measures."""
+"""Seed of the search; what it finds still depends on the times that it measures."""
 
 
 def tune(
@@ -99,7 +99,7 @@ def tune(
 
 
 def _measured(request: dict[str, Any], target: Target) -> Generator[dict[str, Any], None, None]:
-    """What the worker tells of its search, its candidates timed here or on the board elsewhere."""
+    """The worker's answers during a search, its candidates timed here or on the board elsewhere."""
     if target.reach.is_local:
         with board_on_request(target) as reply:
             yield from answers({**request, "elsewhere": False}, reply)
@@ -111,7 +111,7 @@ def _measured(request: dict[str, Any], target: Target) -> Generator[dict[str, An
 
 
 def read(line: str) -> Record:
-    """What a line of Ansor's own log says; an exception where it is none."""
+    """The record in a line of Ansor's own log; an exception where it is none."""
     record = json.loads(line)
     _, workload, algorithm = json.loads(record["i"][0][0])
     costs, error, *_ = record["r"]

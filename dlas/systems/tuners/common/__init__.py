@@ -1,1 +1,1 @@
-"""What tuners share: the search, its store, its tasks, processes of their own."""
+"""Parts that tuners share: the search, its store, its tasks, processes of their own."""

@@ -18,7 +18,8 @@ TAKE, GIVE_BACK = "take", "give back"
 
 @contextmanager
 def board_on_request(target: Target) -> Iterator[Reply]:
-    """What answers such questions; a board that was not given back is free again when the block ends."""
+    """A function that answers such questions; a board that was not given back is free again
+    when the block ends."""
     with ExitStack() as held:
 
         def reply(question: Mapping[str, Any]) -> object:

@@ -18,7 +18,7 @@ BUILD_SECONDS = 60
 
 
 class Builders:
-    """So many processes, which find the modules that this one finds."""
+    """Processes that build, so many at once, which find the modules that this one finds."""
 
     def __init__(self, processes: int) -> None:
         self._threads = ThreadPoolExecutor(processes)
@@ -32,7 +32,7 @@ class Builders:
         return [*self._threads.map(partial(self._built, function), asked)]
 
     def shutdown(self) -> None:
-        """End them."""
+        """End the processes."""
         self._threads.shutdown(wait=False, cancel_futures=True)
         for worker in self._workers:
             worker.kill()

@@ -1,4 +1,4 @@
-"""What each layer gained in a search, as a table for a person."""
+"""The gain of each layer in a search, as a table for a person."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dlas.systems.tuners.common.task import LayerTuning
 
 SHOWN = 10
-"""Layers, those where most time is; all of them are in the bundle's tuning.json."""
+"""Layers in the table: those that take most time; all of them are in the bundle's tuning.json."""
 
 HEADING = f"{'trials':>6} {'first ms':>9} {'best ms':>9} {'gain':>6}  layer"
 

@@ -21,7 +21,7 @@ def with_lasting_names(text: str) -> str:
 
 
 def brought_up_to_date(folder: Path, logs: Iterable[str], copy: Path) -> Path:
-    """The folder with these logs, in today's names: itself, or the new folder `copy`."""
+    """The folder with these logs in today's names: `folder` itself, or the new folder `copy`."""
     found = {name: (folder / name).read_text() for name in logs if (folder / name).exists()}
     renamed = {name: with_lasting_names(text) for name, text in found.items()}
     if renamed == found:

@@ -1,4 +1,4 @@
-"""How near two convolutions are: of how much use a schedule of the one may be to the other."""
+"""Distance between two convolutions: how little use a schedule of the one may be to the other."""
 
 from __future__ import annotations
 
@@ -15,27 +15,30 @@ from dlas.systems.tuners.common.tuning_store import Shelf
 logger = logging.getLogger(__name__)
 
 OTHER_LOOPS = 4.0
-"""Another kernel, stride, dilation or layout, another kind of groups, a border where there is none: the loops
-are others, at best with some inner tiles in common. As far as channels sixteen times as many."""
+"""Distance where the loops are others, at best with some inner tiles in common: for another kernel,
+stride, dilation or layout, another kind of groups, a border where there is none. As far as channels
+sixteen times as many."""
 
 OTHER_EPILOGUE = 0.25
-"""A bias, residual or activation that the other has not: a little more work on each output."""
+"""Distance for a bias, residual or activation that the other has not: a little more work on each output."""
 
 NEXT_FASTEST = 1.0
-"""A layer's second fastest schedule counts as far as the fastest of one with twice the channels."""
+"""Distance from a layer's fastest schedule to its second fastest: as far as that of a layer with
+twice the channels."""
 
 RELATIVES = 6
-"""Workloads whose records are looked at for one layer."""
+"""Workloads whose records are read for one layer."""
 
 SEEDS = 4
-"""Schedules of relatives that a layer's search starts from, at most."""
+"""Largest number of relatives' schedules that a layer's search starts from."""
 
 SPARE = 3
-"""Times as many records of relatives are looked at as are wanted: some do not apply, or give the same."""
+"""Records of relatives to read for each one that is wanted: some do not apply, or give the same."""
 
 
 def distance(one: ConvWorkload, other: ConvWorkload) -> float:
-    """0 for equals, the same both ways, infinite where data types or weight formats differ.
+    """Distance of two workloads: 0 for equals, the same both ways, infinite where data types or
+    weight formats differ.
 
     The sum of |log2| of the ratios of batch, channels, rows and columns, and a constant for each thing that
     makes the loops others.
@@ -91,8 +94,8 @@ def _relatives(
 
 
 def _own_records(task: TuningTask, shelf: Shelf, read: Callable[[str], Record]) -> list[tuple[Record, str]]:
-    """What the file of `task` holds of it. A store that somebody else wrote may have other lines there, whose
-    algorithms nobody asked for: they are left out, and told."""
+    """The records in the file of `task`. A store that somebody else wrote may have other lines there, whose
+    algorithms nobody asked for: they are left out, with a warning."""
     lines = shelf.records(task)
     found = [(known, line) for line in lines if (known := _read(line, read)) and known.task == task.key]
     if len(found) < len(lines):
@@ -112,7 +115,7 @@ def _read(line: str, read: Callable[[str], Record]) -> Record | None:
 
 
 def _apart(one: TuningTask, other: TuningTask) -> float:
-    """Half the weights are as far as half the channels."""
+    """Distance of two tasks: half the weights are as far as half the channels."""
     return distance(one.workload, other.workload) + abs(math.log2(one.density / other.density))
 
 

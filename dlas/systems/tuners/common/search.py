@@ -1,4 +1,4 @@
-"""What searches have in common: the budget, the store of what was measured before, the progress bar.
+"""Search for any tuner: the budget, the store of what was measured before, the progress bar.
 
 The budget is of candidates measured for the whole model, whenever they were measured: records of its layers
 in the store count. Layers that the store has nothing of are searched first, each with its share.
@@ -30,15 +30,15 @@ from dlas.systems.tuners.common.tuning_store import Shelf, TuningStore, whole_li
 logger = logging.getLogger(__name__)
 
 NO_GAIN = 0.01
-"""Of all layers' time: less is within what measurements differ by."""
+"""Smallest gain that counts, as a share of all layers' time: measurements differ by as much."""
 
 NOT_MEASURED = "no candidate of it was measured with success"
-"""Why a task has no schedule, if nothing more is known."""
+"""Reason of a task without a schedule where nothing more is known."""
 
 
 @dataclass(frozen=True)
 class SearchSettings(config.Tuner):
-    """How much to search, and how thoroughly between measurements."""
+    """Settings of a search: how much to measure, and how thoroughly to search between measurements."""
 
     trials: int = 128
     """Candidates to measure for the whole model, spread over its layers; those in the store count."""
@@ -47,7 +47,8 @@ class SearchSettings(config.Tuner):
     generations: int = 2
     """Generations of the evolutionary search before each round of measurements."""
     patience: int = 256
-    """The search ends after so many trials in which the layers' time fell by less than 1 %."""
+    """Trials without a gain after which the search ends: in so many the layers' time fell
+    by less than 1 %."""
 
     def __post_init__(self) -> None:
         for name in ("trials", "population", "generations", "patience"):
@@ -71,19 +72,19 @@ class Searcher:
     """A tuner that searches."""
 
     name: str
-    """As a person knows it."""
+    """Name for people."""
     version: str
     """Its name in the store, with the version of its TVM: other versions' records are not read."""
     read: Callable[[str], Record]
-    """What a line of its log says; ValueError where it is none of its own."""
+    """The record in a line of its log; ValueError where it is none of its own."""
     measure: Callable[[Sequence[TuningTask], int, Path], Generator[Sequence[str], None, None]]
-    """(tasks, trials, known): measures candidates until the records in the file `known` and its own are so
+    """(tasks, trials, known): measures candidates until the file `known` and the new records together hold so
     many of these tasks. It has the board for itself while it times candidates.
 
     It yields lines of records as soon as they are measured, and writes none of them down.
     """
     serves: Callable[[TuningTask], bool] = is_searchable
-    """Whether it can search a task; others are left out."""
+    """Whether it can search a task; tasks that it can't are left out."""
 
 
 def search(
@@ -116,7 +117,7 @@ def measure_new(
     log: Path,
     store: TuningStore,
 ) -> Tuning:
-    """Measure at most so many candidates of each task that `store` has no time of; else see `search`."""
+    """Measure at most `candidates` of each task that `store` has no time of; for the rest see `search`."""
 
     def rounds(kept: _Kept) -> list[_Round]:
         new = [task for key, task in kept.tasks.items() if key not in kept.best]
@@ -134,7 +135,7 @@ def _searched(
     rounds: Callable[[_Kept], list[_Round]],
     patience: float,
 ) -> Tuning:
-    """Measure in the rounds that are left, given what is kept."""
+    """Search in the rounds that are still to do, given the log and the store."""
     if target.reach.is_local and (reasons := misfits(target.code, this_machine())):
         raise UserError(
             f"{searcher.name} measures its candidates on this machine, which does not run them: "
@@ -159,19 +160,19 @@ def _searched(
 
 
 def searchable(tasks: Sequence[TuningTask]) -> list[TuningTask]:
-    """Those whose algorithm is written in TE."""
+    """The tasks whose algorithm is written in TE."""
     return [task for task in tasks if is_searchable(task)]
 
 
 def not_searchable(tasks: Sequence[TuningTask], tuner: str) -> dict[str, str]:
-    """Why the others have no schedule, by task."""
+    """The reason of each task that is not `searchable`, by its key."""
     reason = f"its kernel is written in TensorIR, which {tuner} does not search"
     served = searchable(tasks)
     return {task.key: reason for task in tasks if task not in served}
 
 
 def foreign_log(log: Path, measured_for: str, target: CodeTarget) -> UserError:
-    """What to tell of a log of schedules that were measured for another target."""
+    """The error for a log of schedules that were measured for another target."""
     return UserError(
         f"the tuning log was measured for {printable(measured_for)}, not for {target.cpu} ({target.triple}) "
         f"with {target.cores} cores: what is fast there may be slow or not run here",
@@ -196,7 +197,7 @@ def _record(log: Path, number: int, line: str, name: str, read: Callable[[str], 
 
 
 def _rounds(kept: _Kept, trials: int) -> list[_Round]:
-    """What is left to measure, one round after the other.
+    """The rounds that are still to measure, one after the other.
 
     New layers get their share of the budget even where the store holds more of the others than the whole
     budget; what an interrupted search of these very tasks measured has come out of it already.
@@ -211,7 +212,7 @@ def _rounds(kept: _Kept, trials: int) -> list[_Round]:
 
 
 def _measure(searcher: Searcher, rounds: Sequence[_Round], kept: _Kept, patience: float) -> str:
-    """Why it ended before the rounds did; "" where it did not."""
+    """Measure the rounds; the reason why it ended before they did, "" where it did not."""
     measured = kept.measured.total()
     left = _Patience(patience, measured, len(kept.best), kept.estimate())
     aim = max((measured - kept.of(one.tasks) + one.trials for one in rounds), default=measured)
@@ -232,7 +233,7 @@ def _measure(searcher: Searcher, rounds: Sequence[_Round], kept: _Kept, patience
 
 @dataclass(frozen=True)
 class _Round:
-    """Tasks that are searched together until they have so many records."""
+    """A round: tasks that are searched together until they have `trials` records."""
 
     tasks: Sequence[TuningTask]
     trials: int
@@ -240,19 +241,19 @@ class _Round:
 
 @dataclass
 class _Patience:
-    """How long the search goes on without a gain."""
+    """Trials that the search may still go on without a gain."""
 
     trials: float
     gained_at: int
-    """The trial of the last gain."""
+    """Number of the trial with the last gain."""
     served: int
-    """Layers with a time."""
+    """Number of layers with a time at the last gain."""
     estimate: float
-    """Of their time."""
+    """Seconds of all these layers at the last gain."""
 
     def lasts(self, kept: _Kept) -> bool:
-        """Whether one of the last `trials` gave a layer its first time, or the gain is large enough since the
-        last one that did."""
+        """Whether the search may go on: one of the last `trials` gave a layer its first time, or
+        they gained enough."""
         measured, served, estimate = kept.measured.total(), len(kept.best), kept.estimate()
         if served > self.served or estimate < (1 - NO_GAIN) * self.estimate:
             self.gained_at, self.served, self.estimate = measured, served, estimate
@@ -261,7 +262,7 @@ class _Patience:
 
 @dataclass
 class _Kept:
-    """The log of a search, and what its records say. Each record is in the store too."""
+    """The state of a search: its log, and what the log's records say. Each record is in the store too."""
 
     searcher: Searcher
     tasks: Mapping[str, TuningTask]
@@ -270,26 +271,26 @@ class _Kept:
     resumed: bool
     """Whether an interrupted search had begun the log."""
     lines: int = 0
-    """Records in the log."""
+    """Number of records in the log."""
     times: dict[str, dict[str, float | None]] = field(default_factory=dict)
-    """Seconds of a task's candidates, None where one failed, by its key and the candidate's name."""
+    """Seconds of each candidate, by the task's key and the candidate's name; None where it failed."""
     first: dict[str, float] = field(default_factory=dict)
-    """Seconds of a task's first candidate that ran, by its key."""
+    """Seconds of each task's first candidate that ran, by the task's key."""
 
     @property
     def best(self) -> dict[str, float]:
-        """Seconds of a task's fastest candidate, by its key."""
+        """Seconds of each task's fastest candidate, by the task's key."""
         ran = {key: [one for one in times.values() if one is not None] for key, times in self.times.items()}
         return {key: min(seconds) for key, seconds in ran.items() if seconds}
 
     @property
     def measured(self) -> Counter[str]:
-        """How many candidates, by the key of their task."""
+        """Number of measured candidates, by the task's key."""
         return Counter({key: len(times) for key, times in self.times.items()})
 
     @property
     def failed(self) -> int:
-        """How many of them."""
+        """Number of measured candidates that failed."""
         return sum(one is None for times in self.times.values() for one in times.values())
 
     def take(self, records: Sequence[str]) -> None:
@@ -306,7 +307,7 @@ class _Kept:
         self.count(records)
 
     def count(self, lines: Sequence[str]) -> None:
-        """Take in records that the log holds, and put those into the store that it lacks."""
+        """Count records that the log holds, and put those into the store that it lacks."""
         of_task: dict[str, list[str]] = {}
         for number, line in enumerate(lines, self.lines + 1):
             record = self._record(line, number)
@@ -319,29 +320,29 @@ class _Kept:
         self.lines += len(lines)
 
     def take_from_store(self) -> None:
-        """Take what the store has of these tasks, and the log has not."""
+        """Take the records that the store has of these tasks, and the log has not."""
         present = set(whole_lines(self.log.read_text()))
         stored = [record for task in self.tasks.values() for record in self.shelf.records(task)]
         self.take([record for record in stored if record not in present])
 
     def of(self, tasks: Sequence[TuningTask]) -> int:
-        """Records of these tasks."""
+        """Number of records of these tasks."""
         measured = self.measured
         return sum(measured[task.key] for task in tasks)
 
     def estimate(self) -> float:
-        """Seconds of all layers that have a time."""
+        """Seconds of all layers that have a time, together."""
         return sum(self.tasks[key].count * seconds for key, seconds in self.best.items())
 
     def standing(self) -> str:
-        """For the progress bar."""
+        """The state as a text for the progress bar."""
         timed, all_layers = len(self.best), len(self.tasks)
         if timed < all_layers:
             return f"{timed} of {all_layers} layers have a time"
         return f"convolutions {self.estimate() * 1e3:.3g} ms"
 
     def layers(self) -> tuple[LayerTuning, ...]:
-        """How the search went for each."""
+        """The course of the search for each task."""
         measured, first, best = self.measured, self.first, self.best
         return tuple(
             LayerTuning(key, task.count, measured[key], _ms(first.get(key)), _ms(best.get(key)))
@@ -362,7 +363,8 @@ class _Kept:
 
 @contextmanager
 def _kept(searcher: Searcher, tasks: Sequence[TuningTask], log: Path, shelf: Shelf) -> Iterator[_Kept]:
-    """The log with what the store holds of these tasks. Before and after, a record cut off is removed."""
+    """The state of a search from its log and the store. Before and after, a record that was
+    cut off is removed."""
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         log.touch()

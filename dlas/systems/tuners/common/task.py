@@ -1,4 +1,4 @@
-"""What a tuner is asked and what it answers."""
+"""The input and the output of a tuner: tasks, and their schedules."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 DENSE = 100
 
 DENSITIES_PER_OCTAVE = 2
-"""Steps between a density and the half of it: what is fast at one is not far from the fastest at the next."""
+"""Steps from a density to half of it: the fastest schedule at one step is not far from the
+fastest at the next."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,7 @@ class TuningTask:
 
     workload: ConvWorkload
     algorithm: str
-    """A name of dlas.plugins.registry.ALGORITHMS, or a dotted path."""
+    """Name in dlas.plugins.registry.ALGORITHMS, or a dotted path."""
     count: int = 1
     density: int = DENSE
     """Percent of the weights that a sparse format stores, in the steps of `rounded_density`: the time of such
@@ -43,7 +44,7 @@ class TuningTask:
 
     @staticmethod
     def from_key(key: str) -> TuningTask:
-        """The task of that key, for one layer."""
+        """The task with that key, for one layer."""
         algorithm, _, described = key.partition(":")
         workload, _, density = described.partition("_density")
         return TuningTask(ConvWorkload.from_key(workload), algorithm, density=int(density or DENSE))
@@ -58,8 +59,8 @@ def rounded_density(fraction: float) -> int:
 
 
 def computed(task: TuningTask, target: CodeTarget) -> PrimFunc:
-    """What tells the task's kernel from one that is written anew: its definition or, in TensorIR, the kernel
-    with the smallest of its parameters, whatever its cost rule prefers."""
+    """The function that tells the task's kernel from one that is written anew: its definition or, in
+    TensorIR, the kernel with the smallest of its parameters, whatever its cost rule prefers."""
     algorithm = ALGORITHMS.load(task.algorithm)
     if isinstance(algorithm, TEAlgorithm):
         return definition(task)
@@ -71,7 +72,7 @@ def computed(task: TuningTask, target: CodeTarget) -> PrimFunc:
 
 
 def definition(task: TuningTask) -> PrimFunc:
-    """What the task's kernel computes, unscheduled, as `main`; for algorithms written in TE."""
+    """The task's computation, unscheduled, as `main`; for algorithms written in TE."""
     from tvm import te
 
     algorithm = ALGORITHMS.load(task.algorithm)
@@ -82,26 +83,26 @@ def definition(task: TuningTask) -> PrimFunc:
 
 @dataclass(frozen=True)
 class Record:
-    """What a line of a tuning log says: a candidate that was measured."""
+    """A line of a tuning log: a candidate that was measured."""
 
     task: str
-    """The key of its task."""
+    """Key of the task."""
     seconds: float | None
-    """Its time; None where it did not build, ran too long or crashed."""
+    """Seconds that the candidate took; None where it did not build, ran too long or crashed."""
     candidate: str = ""
-    """Names it where it may be measured again, which is no further trial, and then counts."""
+    """Name of the candidate where it may be measured again: the last time counts, and is no further trial."""
 
 
 @dataclass(frozen=True)
 class LayerTuning:
-    """How a search went for one task. Times are those that the tuner measured, of one call."""
+    """The course of a search for one task. Times are of one call, as the tuner measured it."""
 
     task: str
-    """Its key."""
+    """Key of the task."""
     count: int
     trials: int
     first_ms: float | None = None
-    """Of the first candidate that ran; None where none did."""
+    """Milliseconds of the first candidate that ran; None where none did."""
     best_ms: float | None = None
 
     def total_first(self) -> float:
@@ -109,25 +110,25 @@ class LayerTuning:
         return self.count * (self.first_ms or 0.0)
 
     def total_best(self) -> float:
-        """Likewise by its best."""
+        """Milliseconds of all layers that share the task, by its best candidate."""
         return self.count * (self.best_ms or 0.0)
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """How a search went."""
+    """The course of a search."""
 
     trials: int = 0
-    """Candidates measured for these tasks, those of earlier searches with them."""
+    """Number of candidates measured for these tasks, with those of earlier searches."""
     failed: int = 0
-    """Of these, the ones that did not build, ran too long or crashed."""
+    """Number of these candidates that did not build, ran too long or crashed."""
     seconds: float = 0.0
-    """What this search took, without earlier ones."""
+    """Seconds that this search took, without earlier ones."""
     best: Mapping[str, float] = field(default_factory=dict)
     """Task key -> seconds of its fastest candidate, as the tuner measured it."""
     layers: tuple[LayerTuning, ...] = ()
     stopped: str = ""
-    """Why it ended before its budget did."""
+    """Why the search ended before its budget did; "" where it did not."""
 
 
 @dataclass(frozen=True)

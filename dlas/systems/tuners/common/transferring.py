@@ -1,4 +1,5 @@
-"""Measuring the schedules of similar layers, for every kind of kernel: how many, and where there are none."""
+"""Parts of a transfer of schedules between similar layers, for every kind of kernel: its settings,
+and its reasons."""
 
 from __future__ import annotations
 
@@ -16,7 +17,7 @@ NO_RELATIVE = "the store has no schedule of a similar layer that fits"
 
 @dataclass(frozen=True)
 class TransferSettings(config.Tuner):
-    """How many schedules of its relatives a layer tries."""
+    """Settings of a transfer: how many schedules of its relatives a layer tries."""
 
     candidates: int = 4
 
@@ -28,7 +29,7 @@ class TransferSettings(config.Tuner):
 
 
 def without_relatives(schedules: Schedules, log: Path, read: Callable[[str], Record]) -> Schedules:
-    """The same, with the reason for tasks that the log has nothing of: that they had no relative."""
+    """The schedules with another reason for tasks that the log has nothing of: they had no relative."""
     measured = {read(line).task for line in whole_lines(log.read_text())} if log.exists() else set()
     named = {
         key: NO_RELATIVE if reason == NOT_MEASURED and key not in measured else reason

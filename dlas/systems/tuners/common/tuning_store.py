@@ -1,4 +1,4 @@
-"""Every measured schedule, kept for the next network that has the layer.
+"""The store of every measured schedule, kept for the next network that has the layer.
 
     <root>/store.json                             the version of all this
     <root>/<tuner and its TVM's version>/<target>/<algorithm>-<workload>-<definition>.json
@@ -44,17 +44,18 @@ from dlas.systems.tuners.common.task import TuningTask, computed
 SUFFIX = ".json"
 
 SEPARATOR = "-"
-"""In the name of a file; neither modules nor workloads have it in theirs."""
+"""Separator in the name of a file; neither modules nor workloads have it in their names."""
 
 VERSION = "store.json"
 
 STORE = Document("tuning store", version=3, converters=(dict, dict))
 
 MEMBER = re.compile(r"\w[\w.-]*/[0-9a-f]+/\w[\w.-]*\.json")
-"""Of an exported store: a path as above, which no dots lead out of it."""
+"""Name of a file in an exported store: a path as above, without dots that lead out of it."""
 
 MOST_MEMBERS, MOST_BYTES = 100_000, 1 << 30
-"""Of an exported store, unpacked: a search of 1000 trials leaves a megabyte."""
+"""Largest number of files in an exported store, and of their bytes unpacked: a search of 1000 trials
+leaves a megabyte."""
 
 UNREADABLE = (
     OSError,
@@ -66,15 +67,15 @@ UNREADABLE = (
     zlib.error,
     lzma.LZMAError,
 )
-"""What a damaged zip file raises."""
+"""Exceptions that a damaged zip file raises."""
 
 DIGEST = 12
-"""Hexadecimal digits in a name."""
+"""Hexadecimal digits of a digest in a name."""
 
 
 @dataclass(frozen=True)
 class TuningStore:
-    """What every tuner measured for every target."""
+    """All that every tuner measured for every target."""
 
     root: Path
 
@@ -98,12 +99,12 @@ class Shelf:
     target: Target
 
     def alone(self) -> AbstractContextManager[None]:
-        """One search for these records at a time: the next finds what this one measured. UserError where the
-        store can't be written."""
+        """Keep other searches for these records out of the block: the next one finds what this one measured.
+        UserError where the store can't be written."""
         return lock.held_file(self.folder / "search.lock", "searching", f"schedules for {self.target.name}")
 
     def records(self, task: TuningTask) -> list[str]:
-        """What the store holds for `task`, in the order of the measuring."""
+        """The records of `task`, in the order in which they were measured."""
         return _records(self.file(task))
 
     def add(self, task: TuningTask, records: Sequence[str]) -> None:
@@ -111,13 +112,13 @@ class Shelf:
         _add(self.file(task), records)
 
     def tasks(self, algorithm: str) -> list[TuningTask]:
-        """Those that it has records of by `algorithm`, as the algorithm is now or once was."""
+        """The tasks by `algorithm`, as it is now or once was, that the shelf has records of."""
         files = self.folder.glob(f"{algorithm}{SEPARATOR}*{SUFFIX}")
         keys = {file.name.rpartition(SEPARATOR)[0].replace(SEPARATOR, ":") for file in files}
         return [TuningTask.from_key(key) for key in sorted(keys)]
 
     def file(self, task: TuningTask) -> Path:
-        """Where the records of `task` are."""
+        """The file of the records of `task`."""
         digest = _computed_digest(replace(task, count=1), self.target.code)
         return self.folder / f"{task.key.replace(':', SEPARATOR)}{SEPARATOR}{digest}{SUFFIX}"
 
@@ -174,7 +175,7 @@ def _unpacked(archive: Path) -> dict[str, str]:
 
 
 def _read(packed: zipfile.ZipFile, member: zipfile.ZipInfo) -> bytes:
-    """What the member holds, which may be more than its size says."""
+    """The member's content, which may be longer than its declared size."""
     with packed.open(member) as file:
         content = file.read(member.file_size + 1)
     if len(content) > member.file_size:
@@ -203,7 +204,7 @@ def _bring_up_to_date(root: Path) -> None:
 
 
 def _take_over(old: Path, new: Path) -> None:
-    """The records of the folder `old`, where there is one, into `new`."""
+    """Move the records of the folder `old`, where there is one, to `new`."""
     for file in sorted(old.glob(f"*{SUFFIX}")):
         _add(new / file.name, _records(file))
         file.unlink(missing_ok=True)  # another process may do the same
@@ -221,7 +222,7 @@ def _record_files(root: Path) -> list[Path]:
 
 
 def _up_to_date(name: str, text: str) -> tuple[str, list[str]]:
-    """A file of any version as this one writes it."""
+    """The name and the records of a file of any version, as this version writes them."""
     return with_lasting_names(name), whole_lines(with_lasting_names(text))
 
 
@@ -237,7 +238,7 @@ def _add(file: Path, records: Sequence[str]) -> int:
 
 @contextmanager
 def _writing(folder: Path) -> Iterator[None]:
-    """In a folder that is there; UserError where it can't be written."""
+    """Make the folder, for a block that writes in it; UserError where it can't be written."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield

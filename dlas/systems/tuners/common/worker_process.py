@@ -26,7 +26,7 @@ from dlas.systems.tuners.common.fork_server import Forked, ForkServer, serve
 logger = logging.getLogger(__name__)
 
 Reply = Callable[[Mapping[str, Any]], object]
-"""What a worker's question gets, as plain JSON values."""
+"""Answers a worker's question with plain JSON values."""
 
 
 class WorkerDied(UserError):
@@ -42,11 +42,11 @@ class WorkerDied(UserError):
 
 
 TAIL_LINES = 15
-"""Of what a worker wrote before it died, quoted."""
+"""Last lines of a dead worker's output that are quoted."""
 
 
 def no_questions(question: Mapping[str, Any]) -> object:
-    """The reply of whoever expects none."""
+    """Refuse any question: the reply of an asker that expects none."""
     raise ValueError(f"the worker asked {', '.join(question)}")
 
 

@@ -18,7 +18,7 @@ MODULES = MappingProxyType({"x86_64": "x86", "aarch64": "arm_cpu"})
 
 
 def register(architecture: str) -> None:
-    """Register the intrinsics of an architecture; before anything of MetaSchedule is used."""
+    """Register the intrinsics of an architecture; to be called before anything of MetaSchedule is used."""
     if PACKAGE not in sys.modules:
         package = ModuleType(PACKAGE)
         package.__path__ = [str(Path(tvm.s_tir.__file__).parent / "tensor_intrin")]

@@ -1,4 +1,5 @@
-"""Measuring MetaSchedule's candidates, in the worker: built in parallel, timed one by one, each recorded."""
+"""Measurement of MetaSchedule's candidates, in the worker: built in parallel, timed one by
+one, each recorded."""
 
 from __future__ import annotations
 
@@ -26,21 +27,21 @@ from dlas.systems.tuners.metaschedule.tuner import FAILED_SECONDS
 
 Report = Callable[[dict[str, Any]], None]
 Board = Callable[[], AbstractContextManager[None]]
-"""A block in which this process has the board for itself."""
+"""Makes a block in which this process has the board for itself."""
 
 BUILD_SECONDS = 30
 RUN_SECONDS = 30
-"""With the start of a process in it, where the one before crashed."""
+"""Time limit of a candidate; it covers the start of a process where the candidate before crashed."""
 
 TRACE, SECONDS = 0, 1
-"""Where a record has its trace and its times, as JSON; after them its target, its arguments."""
+"""Places of the trace and of the times in a record as JSON; its target and its arguments follow."""
 
 REPEAT_MS = 20
 """The least time that one of a candidate's three timings covers, milliseconds."""
 
 
 class Layer:
-    """A task, and what was measured of it."""
+    """A task with the measurements of its candidates."""
 
     def __init__(self, task: TuningTask, workload: ms.database.Workload, context: ms.TuneContext) -> None:
         self.task = task
@@ -51,14 +52,14 @@ class Layer:
         self.exhausted = False
 
     def count(self, seconds: float) -> None:
-        """Take in one measurement."""
+        """Count one measurement."""
         self.measured += 1
         if seconds < FAILED_SECONDS:
             self.best = min(self.best, seconds)
 
 
 class Bench:
-    """What builds and times candidates: processes that are started once, and again after a crash."""
+    """Builds and times candidates, in processes that are started once, and again after a crash."""
 
     def __init__(self, target: Target, report: Report, board: Board) -> None:
         self.target = target
@@ -85,7 +86,8 @@ class Bench:
         return measured
 
     def _built(self, candidates: Sequence[Any]) -> list[tuple[str | None, str | None]]:
-        """Per candidate its library, or why it has none; built in parallel, with nothing else being timed."""
+        """The library of each candidate, or the reason why it has none; built in parallel, with nothing
+        else being timed."""
         modules = [(candidate.sch.mod, self.target) for candidate in candidates]
         ended = self.builder.map_with_error_catching(lambda asked: _build(*asked), modules)
         return [
@@ -104,7 +106,7 @@ class Bench:
 
 
 def tasks(request: Mapping[str, Any]) -> list[TuningTask]:
-    """What is asked for."""
+    """The tasks of the request."""
     return [
         TuningTask(ConvWorkload.from_key(task["workload"]), task["algorithm"], task["count"])
         for task in request["tasks"]
@@ -112,14 +114,16 @@ def tasks(request: Mapping[str, Any]) -> list[TuningTask]:
 
 
 def target(request: Mapping[str, Any]) -> Target:
-    """What is measured on; the intrinsics that its schedules may call are there when this returns."""
+    """The target to measure on; the intrinsics that its schedules may call are registered
+    when this returns."""
     asked: Target = TypeAdapter(Target).validate_python(request["target"])
     intrinsics.register(architecture(asked.code.triple))
     return asked
 
 
 def code(request: Mapping[str, Any]) -> CodeTarget:
-    """What is scheduled for; likewise."""
+    """The code target to schedule for; the intrinsics that its schedules may call are registered
+    when this returns."""
     asked: CodeTarget = TypeAdapter(CodeTarget).validate_python(request["code"])
     intrinsics.register(architecture(asked.triple))
     return asked
@@ -127,7 +131,7 @@ def code(request: Mapping[str, Any]) -> CodeTarget:
 
 @cache
 def workload_of(task: TuningTask) -> ms.database.Workload:
-    """What the task computes, as MetaSchedule's databases know it."""
+    """The task's computation, as MetaSchedule's databases know it."""
     return ms.database.Workload(tvm.IRModule({"main": definition(task)}))
 
 
@@ -147,12 +151,12 @@ def seconds(record: Any) -> float:
 
 
 def _prepare(machine: str) -> None:
-    """In a process that builds: the intrinsics that candidates may call."""
+    """Register the intrinsics that candidates may call; runs in a process that builds."""
     intrinsics.register(machine)
 
 
 def _build(module: tvm.IRModule, target: Target) -> str:
-    """The path of the candidate's library; in a process that builds."""
+    """Build a candidate and return its library's path; runs in a process that builds."""
     built = tvm.driver.build(module, target=tvm_target(target.code))
     if not target.reach.is_local:
         return board.exported(built, target)
@@ -162,7 +166,7 @@ def _build(module: tvm.IRModule, target: Target) -> str:
 def _record(
     layer: Layer, candidate: Any, result: ms.runner.RunnerResult, target: Target
 ) -> ms.database.TuningRecord:
-    """As MetaSchedule records it: a candidate that failed took 1e10 seconds."""
+    """MetaSchedule's record of the candidate; one that failed took 1e10 seconds."""
     times = [float(second) for second in result.run_secs or [10 * FAILED_SECONDS]]
     return ms.database.TuningRecord(
         candidate.sch.trace, layer.workload, times, tvm_target(target.code), candidate.args_info

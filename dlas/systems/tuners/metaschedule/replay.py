@@ -18,7 +18,7 @@ from dlas.systems.tuners.metaschedule.measuring import Report, seconds
 from dlas.systems.tuners.metaschedule.tuner import FAILED_SECONDS
 
 TRACE, TARGET = 0, 2
-"""Where a record has them, as JSON."""
+"""Places of the trace and of the target in a record as JSON."""
 
 
 def replay(request: Mapping[str, Any], report: Report) -> None:

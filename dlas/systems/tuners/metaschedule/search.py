@@ -21,7 +21,7 @@ LARGEST_ROUND = 16
 """Candidates of one layer measured together; small budgets get smaller rounds."""
 
 SMALL_ROUND = 4
-"""In smaller rounds evolution takes longer than measuring: only where a layer has no more trials."""
+"""Smallest round, unless a layer has fewer trials: in smaller ones evolution takes longer than measuring."""
 
 ROUNDS_PER_TASK = 2
 """Rounds that the budget allows a layer on average: one to see where it stands, one for where time is."""
@@ -33,11 +33,11 @@ SAMPLED_AT_LEAST = 16
 """Random schedules that a round's evolution starts from; the default, 50, takes longer than to measure."""
 
 SEED = 1
-"""Of the search; what it finds still depends on the times that it measures."""
+"""Seed of the search; what it finds still depends on the times that it measures."""
 
 
 def worth(layer: Layer) -> tuple[bool, float]:
-    """Of searching it next: what was never measured first, by its work, then by the time to gain.
+    """Priority of a layer: what was never measured comes first, by its work; then by the time to gain.
 
     The guess of what is to gain is Ansor's optimistic one: as many trials again bring the time to 0.
     """

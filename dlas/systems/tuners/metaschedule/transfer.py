@@ -26,10 +26,12 @@ from dlas.systems.tuners.metaschedule import measuring
 from dlas.systems.tuners.metaschedule.measuring import Bench, Board, Layer, Report
 
 TILES = "SamplePerfectTile"
-"""The instruction that splits a loop; its attributes are how many parts, and the innermost's largest size."""
+"""Instruction that splits a loop; its attributes are the number of parts, and the innermost
+part's largest size."""
 
 Relatives = Sequence[tuple[str, str]]
-"""A workload's key and a line of a log with a record of it, the most promising first."""
+"""Records to start from, the most promising first: a workload's key and a line of a log
+with a record of it."""
 
 
 class DoesNotApply(Exception):

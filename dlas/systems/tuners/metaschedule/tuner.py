@@ -42,13 +42,14 @@ if TYPE_CHECKING:
 Settings = SearchSettings
 
 VERSION = f"metaschedule-{version('apache-tvm')}"
-"""In the store."""
+"""Name in the store."""
 
 TRIED_AT_MOST = 4
-"""How far down from the fastest schedule to look for one that still applies."""
+"""Schedules to look at, from the fastest on, for one that still applies."""
 
 FAILED_SECONDS = 1e9
-"""MetaSchedule records 1e10 seconds for a candidate that did not run."""
+"""Seconds from which on a record's time means failure: MetaSchedule records 1e10 for a candidate
+that did not run."""
 
 
 def tune(
@@ -74,7 +75,7 @@ def tune(
 
 
 def read(line: str) -> Record:
-    """What a line of a log says; an exception where it is none."""
+    """The record in a line of a log; an exception where it is none."""
     task, (_, seconds, _, _) = json.loads(line)
     mean = sum(seconds) / len(seconds)
     return Record(task, mean if mean < FAILED_SECONDS else None)
@@ -115,7 +116,7 @@ def best_schedules(
 
 
 def request(command: str, tasks: Sequence[TuningTask], log: Path, **more: object) -> dict[str, Any]:
-    """What to ask the worker."""
+    """The worker's request."""
     return {
         "command": command,
         "tasks": [

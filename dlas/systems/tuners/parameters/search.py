@@ -35,17 +35,18 @@ PATIENCE = 18
 """Candidates in a row that are no faster before a layer is done."""
 
 FASTER = 0.99
-"""Of the fastest ratio so far: a smaller gain is noise."""
+"""Share of the fastest time so far, as a ratio, that a faster one may take: a smaller gain is noise."""
 
 FINALISTS = 3
-"""Of a layer, timed again when the search ends: the fastest of many is so by chance, too."""
+"""Candidates of a layer that are timed again when the search ends: the fastest of many is
+so by chance, too."""
 
 FINAL_TURNS = 12
-"""Of each of them, in turn with the cost rule's kernel, in a process of their own."""
+"""Turns of each finalist with the cost rule's kernel, in a process of their own."""
 
 
 class Layer:
-    """A task's search: what can be tried, what was measured."""
+    """The search of a task: its candidates and their measurements."""
 
     def __init__(self, task: TuningTask, target: CodeTarget, measured: Sequence[Measured]) -> None:
         self.task = task
@@ -59,7 +60,7 @@ class Layer:
             self.count(one)
 
     def count(self, one: Measured) -> None:
-        """Take in one measurement."""
+        """Count one measurement."""
         self.known[one.candidate] = one
         self.rule_seconds = one.rule_seconds or self.rule_seconds
         if one.again:
@@ -71,13 +72,13 @@ class Layer:
             self.fastest, self.ratio, self.since_faster = self.offered[one.candidate], one.ratio, 0
 
     def candidates(self, most: int) -> list[Any]:
-        """What to try next."""
+        """The candidates to measure next, at most `most`."""
         left = self.untried(self.offered)
         left.sort(key=lambda other: _differences(other, self.fastest))
         return left[: min(most, ROUND, PATIENCE - self.since_faster)]
 
     def untried(self, described: Iterable[str]) -> list[Any]:
-        """What is offered of these, and was not measured."""
+        """The described candidates that the algorithm offers, and that were not measured."""
         ones = [one for one in dict.fromkeys(described) if one in self.offered and one not in self.known]
         return [self.offered[one] for one in ones]
 
@@ -88,11 +89,12 @@ class Layer:
 
     @property
     def tried(self) -> int:
-        """Candidates that were measured."""
+        """Number of candidates that were measured."""
         return len(self.known)
 
     def finalists(self) -> list[Any]:
-        """What to time again: the fastest that gain anything, unless the very fastest of them was."""
+        """The candidates to time again: the fastest that gain anything, or none where the very fastest was
+        timed again already."""
         gaining = [candidate for candidate, _ in self._gaining()]
         again = [self.known[_described(candidate)].again for candidate in gaining]
         if not gaining or again[0]:
@@ -100,7 +102,8 @@ class Layer:
         return [candidate for candidate, done in zip(gaining, again, strict=True) if not done][:FINALISTS]
 
     def _gaining(self) -> list[tuple[Any, float]]:
-        """What is faster than the cost rule's kernel, with its ratio, the fastest first."""
+        """The candidates that gain anything over the cost rule's kernel, with their ratios,
+        the fastest first."""
         found = [
             (self.offered[described], one.ratio)
             for described, one in self.known.items()
@@ -110,12 +113,14 @@ class Layer:
 
     @property
     def seconds(self) -> float | None:
-        """Of its fastest kernel, for all layers that share it; None where nothing was measured yet."""
+        """Seconds of the fastest kernel, for all layers that share it; None where nothing
+        was measured yet."""
         return None if self.rule_seconds is None else self.task.count * self.rule_seconds * self.ratio
 
     @property
     def worth(self) -> tuple[bool, float]:
-        """Of searching it next: what was never measured first, by its work, then by time per measurement."""
+        """Priority of the layer: what was never measured comes first, by its work; then by time
+        per measurement."""
         if not self.tried:
             return True, self.task.count * self.task.workload.macs
         return False, (self.seconds or 0.0) / self.tried
@@ -145,8 +150,8 @@ def transfer(
     most: int,
     known: Path,
 ) -> Generator[list[str], None, None]:
-    """Measure at most so many parameters of each task's `relatives`, lines of a log, the most promising
-    first; what is left out is what its algorithm does not offer there. Else as `measure`."""
+    """Measure at most `most` parameters of each task's `relatives`, lines of a log, the most promising first.
+    Those that the task's algorithm does not offer are left out. Yields the records of every round."""
     layers = _layers(tasks, target.code, known)
     with _Bench(target) as bench:
         for layer in layers:
@@ -162,7 +167,7 @@ def _layers(tasks: Sequence[TuningTask], target: CodeTarget, known: Path) -> lis
 
 
 class _Bench:
-    """What builds candidates and times them."""
+    """Builds candidates and times them."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
@@ -175,18 +180,19 @@ class _Bench:
         self.builders.shutdown()
 
     def measure(self, layer: Layer, candidates: Sequence[Any]) -> list[str]:
-        """The record of each, timed for the first time."""
+        """The records of the candidates, timed for the first time."""
         return _counted(layer, _round(layer, candidates, self.target, self.builders, TURNS))
 
     def confirm(self, layer: Layer) -> Iterator[list[str]]:
-        """Records of those that seem fastest, timed once more, until the fastest is one that was."""
+        """Time the candidates that seem fastest once more, until the fastest is one that was;
+        yields their records."""
         while finalists := layer.finalists():
             timed = _round(layer, finalists, self.target, self.builders, FINAL_TURNS)
             yield _counted(layer, [replace(one, again=True) for one in timed])
 
 
 def _counted(layer: Layer, measured: Sequence[Measured]) -> list[str]:
-    """The records, which the layer has taken in."""
+    """Count the measurements for the layer; returns their records."""
     for one in measured:
         layer.count(one)
     return [json.dumps(asdict(one)) for one in measured]
@@ -195,7 +201,8 @@ def _counted(layer: Layer, measured: Sequence[Measured]) -> list[str]:
 def _round(
     layer: Layer, candidates: Sequence[Any], target: Target, builders: Builders, turns: int
 ) -> list[Measured]:
-    """The candidates built in parallel with nothing being timed, then checked and timed beside the rule's."""
+    """Build the candidates in parallel, with nothing being timed, then check and time them beside
+    the rule's kernel."""
     task = layer.task
     with tempfile.TemporaryDirectory(prefix="dlas-") as scratch:
         paths = [Path(scratch) / f"{number}.so" for number in range(len(candidates) + 1)]
@@ -217,7 +224,7 @@ def _round(
 
 
 def build(task: TuningTask, target: Target, chosen: Any, path: Path) -> None:
-    """Write the library of one candidate; in a process that builds."""
+    """Write the library of one candidate; runs in a process that builds."""
     function = algorithm_of(task).kernel_with(task.workload, target.code, chosen)
     module = tvm.IRModule({"main": function.with_attr("global_symbol", "main")})
     linking.export(tvm.compile(module, tvm_target(target.code)), target.code, target.linker, path)

@@ -17,12 +17,13 @@ from dlas.systems.tuners.common.task import TuningTask
 NAME = "the search over parameters"
 
 GAIN = 0.98
-"""Of the cost rule's time: what is closer to it is noise, and the rule's own kernel stays."""
+"""Share of the cost rule's time from which on a candidate gains anything: what is closer to 1 is noise, and
+the rule's own kernel stays."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """A line of a log."""
+    """A line of a log: a candidate that was measured."""
 
     task: str
     target: str
@@ -31,23 +32,23 @@ class Measured:
     rule_seconds: float | None
     error: str
     again: bool = False
-    """Whether it was timed before: this time counts."""
+    """Whether the candidate was timed before: this time counts."""
 
     @property
     def candidate(self) -> str:
-        """The same for the same parameters."""
+        """Name of the candidate: the same for the same parameters."""
         return description(self.parameters)
 
     @property
     def ratio(self) -> float | None:
-        """Of its time to that of the cost rule's kernel."""
+        """Ratio of the candidate's time to that of the cost rule's kernel."""
         if self.seconds is None or self.rule_seconds is None:
             return None
         return self.seconds / self.rule_seconds
 
 
 def description(parameters: dict[str, Any]) -> str:
-    """The same text for the same parameters."""
+    """A text that is the same for the same parameters."""
     return json.dumps(parameters, sort_keys=True)
 
 
@@ -59,7 +60,7 @@ def algorithm_of(task: TuningTask) -> TunableAlgorithm:
 
 
 def space(task: TuningTask, target: CodeTarget) -> tuple[Any, ...]:
-    """What may be tried, the cost rule's choice first."""
+    """All parameters that may be tried, the cost rule's choice first."""
     return algorithm_of(task).parameters(task.workload, target)
 
 
@@ -69,12 +70,12 @@ def has_choice(task: TuningTask, target: CodeTarget) -> bool:
 
 
 def offered(task: TuningTask, target: CodeTarget, described: dict[str, Any]) -> Any | None:
-    """The parameters that are so described in a log, or None where the algorithm offers none such."""
+    """The parameters with that description in a log; None where the algorithm offers none such."""
     return next((one for one in space(task, target) if asdict(one) == described), None)
 
 
 def of_tasks(log: Path, tasks: Sequence[TuningTask]) -> dict[str, list[Measured]]:
-    """By task, what the log holds of these: of each candidate its last measurement."""
+    """The measurements of these tasks in the log, by task: the last one of each candidate."""
     measured: dict[str, dict[str, Measured]] = {task.key: {} for task in tasks}
     for number, line in enumerate(log.read_text(errors="replace").splitlines() if log.exists() else (), 1):
         try:

@@ -58,8 +58,8 @@ def tune(tasks: Sequence[TuningTask], target: Target, trials: int, log: Path, st
 def transfer(
     tasks: Sequence[TuningTask], target: Target, candidates: int, log: Path, store: TuningStore
 ) -> Tuning:
-    """Measure the parameters that served similar layers best, at most so many of each layer that `store` has
-    no time of."""
+    """Measure the parameters that served similar layers best, at most `candidates` of each layer that
+    `store` has no time of."""
     shelf = store.shelf(version_in_store(), target)
 
     def measure(tasks: Sequence[TuningTask], trials: int, known: Path) -> Generator[list[str], None, None]:
@@ -75,18 +75,19 @@ def transfer(
 
 
 def version_in_store() -> str:
-    """The shelf's name: what is fast depends on the code that this TVM generates."""
+    """Name of the shelf, with TVM's version: what is fast depends on the code that TVM generates."""
     return f"parameters-{version('apache-tvm')}"
 
 
 def read(line: str) -> Record:
-    """What a line of a log says; an exception where it is none."""
+    """The record in a line of a log; an exception where it is none."""
     measured = Measured(**json.loads(line))
     return Record(measured.task, measured.seconds, measured.candidate)
 
 
 def _read_gain(line: str) -> Record:
-    """As `read`, with the ratio for the time, of what gained anything: what similar layers are asked for."""
+    """The record in a line of a log with the ratio for the time, or with none where nothing was gained:
+    similar layers are to start from gains."""
     measured = Measured(**json.loads(line))
     gained = measured.ratio is not None and measured.ratio <= GAIN
     return Record(measured.task, measured.ratio if gained else None, measured.candidate)
@@ -121,7 +122,7 @@ def best_schedules(
 
 
 def _ranked(measured: Sequence[Measured]) -> list[tuple[float, Measured]]:
-    """Those that ran, with their ratios, the fastest first."""
+    """The measurements that succeeded, with their ratios, the fastest first."""
     ran = [(one.ratio, one) for one in measured if one.ratio is not None]
     return sorted(ran, key=lambda pair: pair[0])
 
@@ -129,8 +130,8 @@ def _ranked(measured: Sequence[Measured]) -> list[tuple[float, Measured]]:
 def _fastest(
     task: TuningTask, target: CodeTarget, ranked: Sequence[Measured]
 ) -> tuple[Any | None, tuple[str, ...]]:
-    """The first parameters that the algorithm still offers, None where these are what its cost rule prefers
-    by now; and what was wrong with those before."""
+    """The first parameters that the algorithm still offers, None where its cost rule prefers the same by now;
+    and what was wrong with those before."""
     gone: list[str] = []
     for one in ranked:
         chosen = offered(task, target, one.parameters)
