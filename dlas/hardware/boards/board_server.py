@@ -1,4 +1,4 @@
-"""A board's side: TVM's RPC server, with which a client sends files and has sessions run on them.
+"""The board's side: TVM's RPC server, with which a client sends files and has sessions run on them.
 
     serve(Settings(listen, port, key, tracker))     until it is stopped
     python -m dlas.hardware.boards.board_server '{"port": 9190, "key": "…", "ready": "<file>"}'
@@ -39,28 +39,28 @@ log = logging.getLogger("dlas.board")
 LOOPBACK = "127.0.0.1"
 
 HANDSHAKE_SECONDS = 5.0
-"""A client that has not said who it is by then is dropped: others wait behind it."""
+"""Seconds after which a client that has not said who it is is dropped: others wait behind it."""
 
 LONGEST_SESSION_SECONDS = 6 * 3600.0
 
 POLL_SECONDS = 0.5
 
 GRACE_SECONDS = 2.0
-"""For a session to end by itself after its client has hung up."""
+"""Seconds that a session has to end by itself after its client has hung up."""
 
 KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
-"""A client whose machine is gone is noticed after a minute."""
+"""Options of TCP by which a client whose machine is gone is noticed after a minute."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """How the board is served."""
+    """Settings of a board's server."""
 
     listen: str = LOOPBACK
     port: int = 9090
     key: str = ""
     tracker: str | None = None
-    """host:port, to register with."""
+    """Tracker to register with, host:port; null for none."""
     announce: str | None = None
     """The address that the tracker gives to clients; null for `listen`."""
     ready: str | None = None
@@ -139,7 +139,8 @@ def _run(text: str) -> str:
 def _serve_client(
     connection: socket.socket, address: object, options: dict[str, float], libraries: None
 ) -> None:
-    """In place of TVM's own, which ends the server with the first session that crashes."""
+    """Serve a client in a process of its own. TVM's own way ends the server with the first
+    session that crashes."""
     from tvm.support import utils
 
     connection.settimeout(None)  # TVM's loop needs a socket that blocks
@@ -188,7 +189,7 @@ def _hung_up(connection: socket.socket) -> bool:
 
 
 def _end(session: ForkProcess) -> None:
-    """The session's process, with what it has started."""
+    """End the session's process, with all that it has started."""
     if not session.is_alive():
         return
     try:

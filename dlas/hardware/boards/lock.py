@@ -15,21 +15,21 @@ from dlas.errors import UserError
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
-"""A waiting process that looks more often would disturb the one that is timing."""
+"""Seconds between two looks of a waiting process; more of them would disturb the one that is timing."""
 
 THIS_MACHINE = "board"
 
 
 @contextmanager
 def held(name: str, what: str, limit: float = -1) -> Iterator[None]:
-    """The lock of the board of that name, which a person knows as `what`: see `held_file`."""
+    """Hold the lock of the board `name`, which a person knows as `what`: see `held_file`."""
     with held_file(lock_file(name), "timing on", what, limit):
         yield
 
 
 @contextmanager
 def held_file(path: Path, doing: str, what: str, limit: float = -1) -> Iterator[None]:
-    """The lock that this file is, waited for if need be; that of a process that dies is free again.
+    """Hold the lock that this file is, waited for if need be; that of a process that dies is free again.
 
     A person is told that another process is `doing` `what`: timing on this machine, say. Raises UserError
     where the lock is not had within `limit` seconds (-1: never), or can't be opened.
@@ -58,8 +58,8 @@ def held_file(path: Path, doing: str, what: str, limit: float = -1) -> Iterator[
 
 
 def lock_file(name: str) -> Path:
-    """Its folder is everybody's: in /tmp itself the kernel keeps users from opening each other's files
-    (fs.protected_regular)."""
+    """The lock's file, in a folder that is everybody's: in /tmp itself the kernel keeps users from opening
+    each other's files (fs.protected_regular)."""
     folder = Path(tempfile.gettempdir()) / "dlas"
     if not folder.exists():
         folder.mkdir(exist_ok=True)

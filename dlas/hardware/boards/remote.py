@@ -31,22 +31,22 @@ from dlas.hardware.targets.machine import Machine
 from dlas.hardware.targets.target import Target
 
 ABOUT, RUN = "dlas.board.about", "dlas.board.run"
-"""What the board's side answers to."""
+"""Names of the functions on the board's side."""
 
 LISTENING_SECONDS = 10.0
-"""A board that is there answers a connection sooner, over any network."""
+"""Seconds within which a board that is there answers a connection, over any network."""
 
 BUSY_SECONDS = 900.0
-"""How long a board may serve others, or another process on it may time, before waiting for it ends."""
+"""Longest wait, in seconds, for a board that serves others or on which another process is timing."""
 
 NOTICE_SECONDS = 3.0
-"""A turn that takes longer to come is told of."""
+"""Seconds of waiting for a turn after which a person is told."""
 
 ANSWER_SECONDS = 120.0
-"""For what takes a board no time to speak of, over a slow network, on a slow board."""
+"""Time limit of calls that take a board no time to speak of, over a slow network, on a slow board."""
 
 UPLOAD_SECONDS = 900.0
-"""For 500 MB over a wireless network."""
+"""Time limit of an upload: 500 MB over a wireless network."""
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +54,8 @@ Result = TypeVar("Result")
 
 
 class Connection:
-    """TVM's session, which ends with the last reference to it: a traceback may hold this, but not that."""
+    """A connection to a board. TVM's session ends with the last reference to it: a traceback may hold this
+    object, but not that one."""
 
     def __init__(self, session: Any) -> None:
         self._session = session
@@ -63,7 +64,7 @@ class Connection:
         self._session = None
 
     def is_board(self) -> bool:
-        """Whether the board's side is that of dlas."""
+        """Whether the other side is a board of dlas."""
         try:
             return self._session.get_function(RUN) is not None
         except Exception:  # TVM has no one type for it
@@ -116,7 +117,7 @@ def session_result(
 
 
 def name_of(target: Target) -> str:
-    """What a person calls the board by."""
+    """Name of the board for people."""
     through = " through the tracker at" if target.reach.is_tracker else " at"
     return f"{target.name}{through} {target.reach.host}:{target.reach.port}"
 
@@ -137,7 +138,8 @@ def _session(target: Target, seconds: float) -> Iterator[Connection]:
 
 
 def _turn(target: Target) -> AbstractContextManager[None]:
-    """A board behind a tracker is lent by the tracker, to one client at a time."""
+    """The turn at a board: one behind a tracker is lent by the tracker, to one client at a time;
+    else by a lock here."""
     if target.reach.is_tracker:
         return nullcontext()
     address = re.sub(r"[^\w.-]", "_", f"{target.reach.host}-{target.reach.port}")
@@ -223,7 +225,8 @@ def _answer(target: Target, seconds: float, call: Callable[[], Result]) -> Resul
 def _within(
     seconds: float, call: Callable[[], Result], target: Target, otherwise: str, notice: float = math.inf
 ) -> Result:
-    """What `call` returns; UserError where it fails or takes longer. After `notice` seconds it is told.
+    """The result of `call`; UserError where it fails or takes longer than `seconds`. After `notice`
+    seconds a person is told.
 
     TVM's connections know no limits of their own: `call` is left behind in its thread.
     """
@@ -253,7 +256,7 @@ def _awaited(
     notice: float,
     tell: Callable[[], None],
 ) -> tuple[Result | None, Exception | None]:
-    """What comes within `seconds`, told of once `notice` have passed; else queue.Empty."""
+    """The first item within `seconds`, else queue.Empty; `tell` is called once `notice` have passed."""
     if notice >= seconds:
         return done.get(timeout=seconds)
     try:

@@ -55,7 +55,7 @@ NOT_ON_A_BOARD = (
 QEMU = "qemu-aarch64-static"
 
 READY_SECONDS = 300.0
-"""For an emulated Python to import TVM on a busy machine."""
+"""Seconds that a board has to get ready: an emulated Python imports TVM on a busy machine."""
 
 STOP_SECONDS = 10.0
 
@@ -163,7 +163,8 @@ def _require_debian() -> None:
 
 
 def _install_debian_packages(folder: Path) -> None:
-    """QEMU for this machine, the rest for arm64; apt keeps its lists and its state below `folder`."""
+    """Unpack QEMU for this machine and the rest for arm64; apt keeps its lists and its
+    state below `folder`."""
     apt, fetched = folder / "apt", folder / "fetched"
     shutil.rmtree(apt, ignore_errors=True)
     for part in ("lists/partial", "cache/archives/partial"):
@@ -192,7 +193,7 @@ def _install_debian_packages(folder: Path) -> None:
 
 
 def _extract_emulator(package: Path, destination: Path) -> None:
-    """One of the sixty in the package."""
+    """Extract one of the sixty emulators in the package."""
     command = ["dpkg-deb", "--fsys-tarfile", str(package)]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as unpacking:
         with tarfile.open(fileobj=unpacking.stdout, mode="r|") as archive:
@@ -277,7 +278,8 @@ def _await(ready: Path, server: subprocess.Popen[bytes], told: Path) -> None:
 
 
 def _write_python(folder: Path, cpu: str) -> None:
-    """The board's Python. A script, so that processes can start it by its path without binfmt_misc."""
+    """Write the board's Python as a script, so that processes can start it by its path
+    without binfmt_misc."""
     python = folder / "python"
     version = _run([str(folder / QEMU), "--version"], folder).split()[2]
     python.write_text(

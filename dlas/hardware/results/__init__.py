@@ -1,1 +1,1 @@
-"""What a timing found: samples, statistics, comparisons, reference outputs."""
+"""Results of a timing: samples, statistics, comparisons, reference outputs."""

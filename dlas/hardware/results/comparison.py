@@ -11,20 +11,22 @@ from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.results.statistics import Interval
 
 SAME_WITHIN = 1.05
-"""A factor of less is no difference: where memory happens to lie can move one session as much."""
+"""Ratio below which two medians count as the same: the place of data in memory can move one
+session as much."""
 
 
 ENOUGH_SESSIONS = 4
-"""On each side: with fewer, no outcome of a rank test has a p-value below 0.05 (2 / C(8, 4) = 0.029)."""
+"""Minimum number of sessions on each side: with fewer, no outcome of a rank test has a p-value below 0.05 (2
+/ C(8, 4) = 0.029)."""
 
 SIGNIFICANCE = 0.05
 
 MACHINE = ("cpu", "cores", "memory_bytes")
-"""Of an environment, what tells machines apart."""
+"""Parts of an environment that tell machines apart."""
 
 
 class Outcome(Enum):
-    """What can be said of the newer measurement."""
+    """Verdict on the newer measurement."""
 
     SAME = "same"
     SLOWER = "slower"
@@ -34,14 +36,16 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Comparison:
-    """`new` against `old`. Sessions are what is compared, by their medians, where both sides have enough."""
+    """The measurement `new` against `old`, by the medians of their sessions, or by their samples where
+    sessions are too few."""
 
     old: Measurement
     new: Measurement
 
     @property
     def enough_sessions(self) -> bool:
-        """Whether a difference can be told from what sessions of one library differ by."""
+        """Whether there are enough sessions on both sides to tell a difference from the spread between
+        sessions of one library."""
         return min(len(self.old.sessions), len(self.new.sessions)) >= ENOUGH_SESSIONS
 
     @property
@@ -56,7 +60,7 @@ class Comparison:
 
     @cached_property
     def p_value(self) -> float | None:
-        """Of the Mann-Whitney test on the medians of the sessions; None where they are too few."""
+        """P-value of the Mann-Whitney test on the medians of the sessions; None where they are too few."""
         return statistics.mann_whitney(*self._compared) if self.enough_sessions else None
 
     @property
@@ -67,37 +71,38 @@ class Comparison:
 
     @cached_property
     def board_interval(self) -> Interval | None:
-        """Of the yardstick's ratio, now over then: the board's own pace. None where it was not timed."""
+        """Confidence interval of the yardstick's ratio, now over then: the board's own pace. None where
+        it was not timed."""
         then, now = self.old.yardstick_medians_ms, self.new.yardstick_medians_ms
         return statistics.ratio_interval(now, then) if then and now else None
 
     @property
     def board_ratio(self) -> float | None:
-        """The yardstick's medians over sessions, now over then."""
+        """Ratio of the yardstick's medians over sessions, now over then; None where it was not timed."""
         then, now = self.old.yardstick_medians_ms, self.new.yardstick_medians_ms
         return statistics.ratio_of_medians(now, then) if then and now else None
 
     @property
     def same_machine(self) -> bool:
-        """Whether both sides tell of the same CPU, cores and memory."""
+        """Whether both sides ran on the same CPU, with as many cores and as much memory."""
         then, now = self.old.environment, self.new.environment
         return all(then.get(part) == now.get(part) for part in MACHINE)
 
     @property
     def comparable(self) -> bool:
-        """Emulated times are compared with no real ones."""
+        """Whether the two may be compared: emulated times are compared with no real ones."""
         return self.old.emulated == self.new.emulated
 
     @property
     def unsteady(self) -> tuple[str, ...]:
-        """The reasons not to trust either side."""
+        """The reasons not to trust one of the two sides."""
         then = (f"then {reason}" for reason in self.old.unsteady)
         now = (f"now {reason}" for reason in self.new.unsteady)
         return (*then, *now)
 
     @property
     def outcome(self) -> Outcome:
-        """Same, slower, faster, or that it can't be told."""
+        """The verdict: same, slower, faster, or that it can't be told."""
         return self._judged[0]
 
     @property
@@ -127,7 +132,7 @@ class Comparison:
         return Outcome.FASTER, f" by a factor of {1 / self.ratio:.2f}"
 
     def _no_difference(self) -> str:
-        """Why a difference can't be laid to the library; nothing where it can."""
+        """Why a difference can't be put down to the library; "" where it can."""
         if self.interval.low <= 1 <= self.interval.high:
             return f"the {'sessions' if self.enough_sessions else 'samples'} scatter too widely"
         if self.p_value is None:
@@ -140,7 +145,8 @@ class Comparison:
         return "; ".join(self.unsteady) or self._change_of_pace()
 
     def _change_of_pace(self) -> str:
-        """On one machine a difference shows in milliseconds, and beside the yardstick too."""
+        """Why a difference may be the board's: on one machine a library's own shows beside the yardstick too.
+        "" where it does."""
         then, now = self.old.paces, self.new.paces
         if not (then and now and self.same_machine):
             return ""

@@ -1,4 +1,4 @@
-"""What one timing found: the protocol and every raw sample, with what follows from them.
+"""A measurement: the protocol and every raw sample, with what follows from them.
 
 measurement.median_ms, .interval_ms, .first_ms, .percentile_ms(90), .outliers, .unsteady
 measurement.batches -> one measurement for each batch size, itself the first
@@ -29,10 +29,10 @@ MOST_RUNS, MOST_SESSIONS, MOST_SIZES, LARGEST_BATCH = 1_000_000, 1000, 100, 6553
 MOST_THREADS = 4096
 MOST_METERS, MOST_JOULES = 100, 1e12
 LONGEST_NS = 86_400 * 10**9
-"""Of a measurement that is read, far beyond what is measured: a session takes an hour at most."""
+"""Longest run that a file may tell of, far beyond what is measured: a session takes an hour at most."""
 
 NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
-"""What MLflow takes in no name of a metric."""
+"""Characters that MLflow allows in no name of a metric."""
 NS_PER_MS = 1_000_000
 MS_PER_S = 1000
 MJ_PER_J = 1000
@@ -43,14 +43,14 @@ class Session:
     """One fresh process that loaded the library, ran it and ended."""
 
     first_ns: int
-    """The first in its process."""
+    """Nanoseconds of the first run in the process."""
     samples_ns: tuple[int, ...]
     before: machine.State
     after: machine.State
     cold_ns: tuple[int, ...] = ()
-    """Runs that each found the caches full of something else."""
+    """Nanoseconds of runs that each found the caches full of something else."""
     joules: Mapping[str, float] = field(default_factory=dict)
-    """What each meter of the board counted during the samples; empty where it has none."""
+    """Joules that each meter of the board counted during the samples; empty where it has none."""
 
     @property
     def median_ms(self) -> float:
@@ -58,7 +58,7 @@ class Session:
 
     @property
     def unsteadiness(self) -> tuple[machine.Unsteadiness, ...]:
-        """What makes this session doubtful."""
+        """The reasons to doubt this session."""
         return machine.unsteadiness(self.before, self.after)
 
 
@@ -69,24 +69,26 @@ class Measurement:
     runs: int
     """Samples kept in each session."""
     warmup: int
-    """Runs after the cold one, and before the first sample, that are not kept."""
+    """Runs after the first and before the samples, which are not kept."""
     threads: int
     sessions: tuple[Session, ...]
     emulated: bool = False
-    """Such times say nothing about a real board, and are compared with none."""
+    """Whether the board was emulated. Such times say nothing about a real one, and are compared with none."""
     environment: Mapping[str, Any] = field(default_factory=dict)
-    """Of the board, as the first session found it (machine.environment)."""
+    """Environment of the board, as the first session found it (machine.environment)."""
     cold: int = 0
     """Samples with cold caches in each session."""
     yardstick: tuple[Session, ...] = ()
-    """Of the network that is always the same: one before each session, or none."""
+    """Sessions of the yardstick, the network that is always the same: one before each session, or none."""
     batch: int = 1
     larger: Mapping[int, tuple[Session, ...]] = field(default_factory=dict)
-    """By batch size, the sessions of the same network built for it, each right after the one above."""
+    """Sessions of the same network built for larger batches, by batch size, each right after the
+    one for one image."""
 
     @property
     def batches(self) -> tuple[Measurement, ...]:
-        """This, and that of every larger batch, by the same protocol and beside the same yardstick."""
+        """This measurement, and one for every larger batch, by the same protocol and beside
+        the same yardstick."""
         return (
             self,
             *(
@@ -97,7 +99,7 @@ class Measurement:
 
     @property
     def images_per_second(self) -> float:
-        """At the median."""
+        """Images per second at the median."""
         return self.batch * MS_PER_S / self.median_ms
 
     @cached_property
@@ -131,14 +133,15 @@ class Measurement:
 
     @cached_property
     def paces(self) -> tuple[float, ...]:
-        """Each session's median over that of the yardstick beside it: what a slower board leaves as it is."""
+        """Ratio of each session's median to that of the yardstick beside it, which a slower board
+        leaves as it is."""
         beside = zip(self.sessions, self.yardstick, strict=True) if self.yardstick else ()
         return tuple(session.median_ms / yardstick.median_ms for session, yardstick in beside)
 
     @cached_property
     def energy_mj(self) -> dict[str, float]:
-        """Millijoules of a run, of the whole batch, by each meter: measured over all samples and the moments
-        between them."""
+        """Millijoules of a run of the whole batch, by each meter: measured over all samples and the
+        moments between them."""
         meters = sorted({meter for session in self.sessions for meter in session.joules})
         joules = {meter: sum(one.joules.get(meter, 0.0) for one in self.sessions) for meter in meters}
         return {meter: MJ_PER_J * total / len(self.samples_ms) for meter, total in joules.items()}
@@ -157,18 +160,18 @@ class Measurement:
 
     @property
     def unsteady(self) -> tuple[str, ...]:
-        """The reasons not to trust this measurement, the worst session's of each kind; none when the board
-        held still."""
+        """The reasons not to trust this measurement, the worst session's of each kind; none when the
+        board held still."""
         return _worst((*self.yardstick, *self.sessions))
 
     @property
     def unsteady_at_any_size(self) -> tuple[str, ...]:
-        """Likewise of all batch sizes together."""
+        """The reasons not to trust this measurement or that of a larger batch."""
         larger = (session for sessions in self.larger.values() for session in sessions)
         return _worst((*self.yardstick, *self.sessions, *larger))
 
     def summary(self) -> dict[str, Any]:
-        """What a reader wants first, in milliseconds."""
+        """The numbers that a reader wants first, in milliseconds."""
         return {
             "median_ms": self.median_ms,
             "ci_low_ms": self.interval_ms.low,
@@ -192,7 +195,7 @@ def _worst(sessions: Iterable[Session]) -> tuple[str, ...]:
 
 
 def write(measurement: Measurement, path: Path) -> None:
-    """As plain JSON; `summary` follows from the rest and is there for other readers."""
+    """Write the measurement as plain JSON; `summary` follows from the rest and is there for other readers."""
     documents.write(DOCUMENT, path, {**asdict(measurement), "summary": measurement.summary()})
 
 
@@ -206,7 +209,7 @@ def read(path: Path) -> Measurement:
 
 
 def _wrong(found: Measurement) -> str:
-    """What no measurement has; "" where there is nothing of it."""
+    """A value that no measurement has, as a text; "" where there is none."""
     if not (1 <= found.runs <= MOST_RUNS and 0 <= found.warmup <= MOST_RUNS and 0 <= found.cold <= MOST_RUNS):
         return f"it has {found.runs} runs, {found.cold} cold ones and {found.warmup} before"
     if not 1 <= len(found.sessions) <= MOST_SESSIONS:
@@ -247,7 +250,8 @@ def of_sessions(
     *,
     emulated: bool,
 ) -> Measurement:
-    """What sessions (dlas.hardware.sessions) wrote of a network, by batch size, and of the yardstick."""
+    """The measurement that sessions (dlas.hardware.sessions) wrote of a network, by batch size, and
+    of the yardstick."""
     sessions = {size: tuple(session(values) for values in one) for size, one in found.items()}
     first = found[1][0]
     return Measurement(

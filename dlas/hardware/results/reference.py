@@ -18,16 +18,17 @@ from dlas.files.documents import Document
 from dlas.printable import printable
 
 TOLERANCE = 1e-3
-"""Float32 sums taken in another order on another CPU differ by about 1e-5 after twenty layers; a wrong kernel
-is off by much more than 1e-3."""
+"""Tolerance of float32: sums taken in another order on another CPU differ by about 1e-5 after twenty layers;
+a wrong kernel is off by much more than 1e-3."""
 
 
 SHARE_OF_LARGEST = {16: 0.01, 8: 0.05}
-"""By bits: PyTorch computes float16 sums and simulates int8 ones in its own way, and values one step apart
-add up over the layers: to 0.3 % and 0.7 % of the largest output on twenty layers."""
+"""Tolerance of other data types, by their bits, as a share of the largest output: PyTorch computes float16
+sums and simulates int8 ones in its own way, and values one step apart add up over the layers, to 0.3 % and
+0.7 % on twenty layers."""
 
 SLACK = 4
-"""Times as large as the largest of the outputs that were kept the largest of all may have been."""
+"""Largest ratio that is believed of the largest of all outputs to the largest that was kept."""
 
 INPUTS, OUTPUTS, TOLERANCES = "inputs.npy", "outputs.npy", "tolerance.json"
 
@@ -43,7 +44,7 @@ class Reference:
     outputs: np.ndarray
     bits: int = 32
     atol: float = TOLERANCE
-    """Where only some of the inputs were kept, that of all."""
+    """Absolute tolerance; where only some of the inputs were kept, that of all."""
 
     @property
     def rtol(self) -> float:
@@ -52,7 +53,7 @@ class Reference:
 
 @dataclass(frozen=True)
 class _Tolerance:
-    """What tolerance.json says."""
+    """The values of tolerance.json."""
 
     bits: int
     rtol: float
@@ -60,7 +61,8 @@ class _Tolerance:
 
 
 def _with_bits(values: dict[str, Any]) -> dict[str, Any]:
-    """Version 1 had no bits: a tolerance that is none of float32 is taken for int8's, the largest."""
+    """The values of version 1 with the bits that it lacked: a tolerance that is none of float32 is taken for
+    int8's, the largest."""
     return {**values, "bits": 32 if values["atol"] <= TOLERANCE else 8}
 
 
@@ -79,12 +81,13 @@ def _atol(outputs: np.ndarray, bits: int) -> float:
 
 
 def first(whole: Reference, count: int) -> Reference:
-    """At most `count` of its inputs, and the tolerance of the whole: what passed there passes here."""
+    """The reference with at most `count` of the inputs, and the tolerance of all: what passed with
+    all passes here."""
     return replace(whole, inputs=whole.inputs[:count], outputs=whole.outputs[:count])
 
 
 def write(reference: Reference, folder: Path) -> None:
-    """As inputs.npy, outputs.npy and tolerance.json."""
+    """Write inputs.npy, outputs.npy and tolerance.json."""
     np.save(folder / INPUTS, reference.inputs, allow_pickle=False)
     np.save(folder / OUTPUTS, reference.outputs, allow_pickle=False)
     tolerance = {"bits": reference.bits, "rtol": reference.rtol, "atol": reference.atol}
@@ -120,12 +123,12 @@ def read(folder: Path) -> Reference:
 
 
 def largest_error(reference: Reference, outputs: np.ndarray) -> float:
-    """The largest absolute difference; NaN where an output is no number."""
+    """The largest absolute difference from the expected outputs; NaN where an output is no number."""
     return float(np.max(np.abs(outputs - reference.outputs)))
 
 
 def require_match(reference: Reference, outputs: np.ndarray, what: str = "the library") -> None:
-    """UserError that tells the largest difference unless every output is within the tolerance."""
+    """UserError, which tells the largest difference, unless every output is within the tolerance."""
     if outputs.shape != reference.outputs.shape:
         raise UserError(f"{what} gives outputs of shape {outputs.shape}, not {reference.outputs.shape}")
     close = np.isclose(outputs, reference.outputs, rtol=reference.rtol, atol=reference.atol)

@@ -1,4 +1,4 @@
-"""What a board's numbers are worth, from deployments of one and the same library (an A/A test).
+"""The worth of a board's numbers, from deployments of one and the same library (an A/A test).
 
     alarms(deployments) -> share of pairs; smallest_difference(deployments) -> factor
 
@@ -18,17 +18,18 @@ from dlas.hardware.results.comparison import Comparison, Outcome
 from dlas.hardware.results.measurement import Measurement, Session
 
 POWER = 0.8
-"""A difference is resolved when so many comparisons see it: Cohen, Statistical Power Analysis (1988)."""
+"""Share of comparisons that must see a difference for it to count as resolved: Cohen, Statistical Power
+Analysis (1988)."""
 
 LARGEST_FACTOR = 4.0
-"""A board that can't tell this slowdown can't tell anything."""
+"""Largest slowdown that is tried: a board that can't tell this one can't tell anything."""
 
 STEPS = 10
-"""Of the bisection between 1 and the largest factor: to 0.3 %."""
+"""Steps of the bisection between 1 and the largest factor: they narrow it to 0.3 %."""
 
 
 def outcomes(deployments: Sequence[Measurement]) -> Counter[Outcome]:
-    """How often each outcome is found, over all pairs; the earlier of a pair is its older side."""
+    """Number of pairs with each outcome, over all pairs; the earlier of a pair is its older side."""
     return Counter(Comparison(old, new).outcome for old, new in combinations(deployments, 2))
 
 
@@ -52,7 +53,8 @@ def smallest_difference(deployments: Sequence[Measurement]) -> float | None:
 
 
 def smallest_factor(seen: Callable[[float], float]) -> float | None:
-    """Where `seen`, which grows with the factor, reaches `POWER`: by bisection, rounded up."""
+    """The factor at which `seen`, which grows with it, reaches `POWER`: by bisection, rounded up. None for
+    one beyond `LARGEST_FACTOR`."""
     low, high = 1.0, LARGEST_FACTOR
     if seen(high) < POWER:
         return None
@@ -63,7 +65,7 @@ def smallest_factor(seen: Callable[[float], float]) -> float | None:
 
 
 def scaled(measured: Measurement, factor: float) -> Measurement:
-    """As if every run had taken `factor` times as long."""
+    """The measurement as if every run had taken `factor` times as long."""
 
     def slowed(session: Session) -> Session:
         samples = tuple(round(sample * factor) for sample in session.samples_ns)

@@ -9,7 +9,8 @@ import numpy as np
 
 CONFIDENCE = 0.95
 RESAMPLES = 10_000
-"""Ten times what Efron and Tibshirani (1993) ask for a percentile interval, so that its ends hold still."""
+"""Number of bootstrap samples: ten times what Efron and Tibshirani (1993) ask for a percentile interval, so
+that its ends hold still."""
 
 AT_ONCE = 1 << 20
 """Numbers held in memory at a time."""
@@ -26,7 +27,7 @@ MEAN_AD_TO_SIGMA = 0.7979
 
 @dataclass(frozen=True)
 class Interval:
-    """From `low` to `high`, both included."""
+    """The values from `low` to `high`, both included."""
 
     low: float
     high: float

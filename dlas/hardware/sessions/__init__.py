@@ -1,1 +1,1 @@
-"""What runs on a board in a fresh process: libraries, kernels, candidates, races."""
+"""Work in a fresh process on a board: running libraries, kernels, candidates and races."""

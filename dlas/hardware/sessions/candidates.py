@@ -17,17 +17,18 @@ from dlas.hardware.sessions import tvm_runtime
 from dlas.hardware.sessions.single_kernels import relative_error, tensors
 
 TURN_NS = 8_000_000
-"""Of one candidate in one round, at least …"""
+"""Minimum run time of a candidate in one round, together with `TURN_RUNS`: 8 ms."""
 
 TURN_RUNS = 3
-"""… and at least so many runs; the one before them, whose caches hold another's data, is not kept."""
+"""Minimum number of runs of a candidate in one round. The run before them, whose caches hold another's
+data, is not kept."""
 
 
 def checked_and_timed(
     libraries: Sequence[Path], arguments: Path, tolerance: float, turns: int, running: Path
 ) -> list[dict[str, Any]]:
-    """Of every candidate its `relative_error`, the largest difference from the first one's output over the
-    largest output, and its `samples_ns`, of which those that are further off than `tolerance` have none.
+    """The `relative_error` of every candidate, its largest difference from the first one's output over the
+    largest output, and its `samples_ns`, which are empty where the error is beyond `tolerance`.
 
     `arguments` is an .npz; its last array is the output. `running` gets the number of the candidate in turn.
     """

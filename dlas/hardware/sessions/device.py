@@ -1,4 +1,5 @@
-"""What a library computes on: the CPU, or a GPU, whose work the host only begins and then waits for.
+"""The device that a library computes on: the CPU, or a GPU, whose work the host only begins
+and then waits for.
 
 device = Device(kind); device.main(loaded(library))(device.put(image)) -> output
 """
@@ -23,14 +24,14 @@ if TYPE_CHECKING:
     Entry = Callable[[Tensor], Tensor]
 
 TVM_RUNTIME = "libtvm_runtime_cuda.so"
-"""TVM loads it by itself only beside its compiler, which a session does without."""
+"""TVM's runtime for CUDA. TVM loads it by itself only beside its compiler, which a session does without."""
 
 GPU_CACHE_BYTES = 128 << 20
-"""No second-level cache of NVIDIA's has more."""
+"""Size of the array that fills a GPU's caches: no second-level cache of NVIDIA's has more."""
 
 
 class Device:
-    """That of a target's `kind`; where CUDA can't use the GPU, the process ends and says so."""
+    """The device of a target's `kind`; where CUDA can't use the GPU, the process ends and says so."""
 
     def __init__(self, kind: str) -> None:
         self._on_gpu = kind == "cuda"
@@ -45,7 +46,8 @@ class Device:
         return tvm_runtime.tensor(array, self._device)
 
     def machine(self, network: Module) -> Module:
-        """What runs the loaded library of a network, whose weights go to the device's memory."""
+        """The virtual machine that runs the loaded library of a network, whose weights go to the
+        device's memory."""
         return tvm_runtime.machine(network, self._device)
 
     def main(self, network: Module) -> Entry:
@@ -62,7 +64,7 @@ class Device:
         return main_and_wait
 
     def wait(self) -> None:
-        """Until the device has done what it was told; a CPU has."""
+        """Wait until the device has done what it was told; a CPU has."""
         if self._on_gpu:
             tvm_runtime.wait_for(self._device)
 
@@ -72,12 +74,12 @@ class Device:
             self.put(np.resize(other, GPU_CACHE_BYTES))
 
     def describe(self) -> dict[str, str]:
-        """What `machine.environment` doesn't tell."""
+        """Facts on the device that `machine.environment` doesn't tell."""
         return {"gpu": str(tvm_runtime.told(self._device, tvm_runtime.NAME))} if self._on_gpu else {}
 
 
 def _prepare_tvm(runtime: Path) -> None:
-    """Have TVM know GPUs, and take the machine code that is in a library."""
+    """Load TVM's runtime for GPUs, and have it take the machine code that is in a library."""
     import tvm_ffi
 
     gpu.load_runtime()

@@ -25,12 +25,12 @@ INA_CHIPS = ("ina209", "ina219", "ina220", "ina226", "ina230", "ina231", "ina238
 
 @dataclass(frozen=True)
 class Counter:
-    """Energy that only grows, until it starts from 0 again."""
+    """A meter of energy, whose count only grows until it starts from 0 again."""
 
     name: str
     path: Path
     wraps_at: float
-    """Joules."""
+    """Joules at which the count starts from 0 again."""
 
     def joules(self) -> float:
         return _number(self.path) * MICRO
@@ -38,7 +38,7 @@ class Counter:
 
 @dataclass(frozen=True)
 class Rail:
-    """The power of a supply rail, in watts, now."""
+    """A supply rail, whose power in watts can be read."""
 
     name: str
     watts: Callable[[], float]
@@ -46,7 +46,7 @@ class Rail:
 
 @dataclass
 class Meters:
-    """Those of this machine that can be read."""
+    """The meters of this machine that can be read."""
 
     sysfs: Path = SYSFS
     _counters: list[Counter] = field(init=False)
@@ -58,7 +58,7 @@ class Meters:
         self._counters, self._rails = _counters(self.sysfs), _rails(self.sysfs)
 
     def start(self) -> None:
-        """From now on."""
+        """Start to measure."""
         self._power.clear()
         self.sample()
         self._before = [counter.joules() for counter in self._counters]
@@ -69,7 +69,7 @@ class Meters:
             self._power.append((time.monotonic(), [rail.watts() for rail in self._rails]))
 
     def joules(self) -> dict[str, float]:
-        """Since `start`, by the meter's name."""
+        """Joules since `start`, by the meter's name."""
         found = {
             counter.name: (counter.joules() - before) % counter.wraps_at
             for counter, before in zip(self._counters, self._before, strict=True)
@@ -78,13 +78,13 @@ class Meters:
         return found | {rail.name: self._integral(index) for index, rail in enumerate(self._rails)}
 
     def _integral(self, rail: int) -> float:
-        """By the trapezoidal rule."""
+        """Joules of a rail: its power integrated by the trapezoidal rule."""
         pairs = zip(self._power, self._power[1:], strict=False)
         return sum((then[1][rail] + now[1][rail]) / 2 * (now[0] - then[0]) for then, now in pairs)
 
 
 def _counters(sysfs: Path) -> list[Counter]:
-    """The packages, not the parts of one, which would count twice."""
+    """The counters of CPU packages; parts of a package have their own, which would count twice."""
     found = []
     for zone in sorted((sysfs / "class" / "powercap").glob("intel-rapl:*")):
         if zone.name.count(":") == 1 and _is_readable(zone / "energy_uj"):
@@ -113,12 +113,13 @@ def _rails(sysfs: Path) -> list[Rail]:
 
 
 def _scaled(power: Path) -> Callable[[], float]:
-    """hwmon tells microwatts."""
+    """A function that reads a rail's watts; hwmon tells microwatts."""
     return lambda: _number(power) * MICRO
 
 
 def _product(voltage: Path, current: Path) -> Callable[[], float]:
-    """hwmon tells millivolts and milliamperes."""
+    """A function that reads a rail's watts from voltage and current; hwmon tells millivolts
+    and milliamperes."""
     return lambda: _number(voltage) * MILLI * _number(current) * MILLI
 
 

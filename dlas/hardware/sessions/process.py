@@ -1,4 +1,4 @@
-"""A session (see `session`) in a fresh process of this machine. A crash there costs nothing here.
+"""Run a session (see `session`) in a fresh process of this machine; a crash there costs nothing here.
 
 Needs no more than a board has: NumPy, psutil, filelock and TVM's runtime.
 """

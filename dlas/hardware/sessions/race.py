@@ -1,4 +1,4 @@
-"""What the fresh process does to time several networks in turn: see dlas.hardware.timing.race."""
+"""Time several networks in turn, in the fresh process: see dlas.hardware.timing.race."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ from dlas.hardware.sessions.device import Device
 from dlas.hardware.sessions.single_kernels import Network
 
 FEWEST_ROUNDS = 15
-"""Each network has as many turns, so that a change of the machine's pace meets them all."""
+"""Minimum number of rounds. Each network has one turn in a round, so that a change of the machine's
+pace meets them all."""
 
 SECONDS = 2.0
-"""For which the rounds go on: a machine that others share keeps its pace for about as long."""
+"""Minimum seconds that all rounds take: a machine that others share keeps its pace for about as long."""
 
 WARM_UP = 1
-"""Runs at the start of a turn that are not kept: the networks share the caches."""
+"""Number of runs at the start of a turn that are not kept: the networks share the caches."""
 
 
 def raced(libraries: Sequence[Path], inputs: np.ndarray, runs: int, device: Device) -> list[dict[str, Any]]:
-    """Per library: `samples_ns` of whole runs, and `calls` with the samples of every kernel call."""
+    """The samples of each library: `samples_ns` of whole runs, and `calls` with the samples of
+    every kernel call."""
     networks = [Network(library, inputs, device) for library in libraries]
     samples: list[list[int]] = [[] for _ in networks]
     calls: list[list[dict[str, Any]]] = [[] for _ in networks]

@@ -42,11 +42,12 @@ from dlas.hardware.sessions.tvm_runtime import array, loaded
 from dlas.hardware.targets import machine
 
 PR_SET_PDEATHSIG = 1
-"""Linux, include/uapi/linux/prctl.h."""
+"""Option of prctl that has a process die with its parent: Linux, include/uapi/linux/prctl.h."""
 
 
 class _NoTorch(MetaPathFinder):
-    """Finds that torch is not installed. (A None in sys.modules would do, but SciPy stumbles over it.)"""
+    """A finder for which torch is not installed. (A None in sys.modules would do, but SciPy
+    stumbles over it.)"""
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> None:
         if name == "torch":
@@ -54,13 +55,14 @@ class _NoTorch(MetaPathFinder):
 
 
 def keep_torch_out() -> None:
-    """TVM's foreign function interface imports torch wherever it is installed: seconds of start, and threads
-    of its own beside what is being timed."""
+    """Have no import of torch succeed: TVM's foreign function interface imports it wherever it is installed,
+    which takes seconds and starts threads of its own beside what is being timed."""
     sys.meta_path.insert(0, _NoTorch())
 
 
 def die_with_parent() -> None:
-    """Without this, a killed parent leaves a timing behind that no lock guards any more (Linux)."""
+    """Have this process die with its parent (Linux): else a killed parent leaves a timing behind
+    that no lock guards."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
@@ -164,7 +166,7 @@ def _nanoseconds(main: Callable[[Any], Any], image: Any) -> int:
 
 
 def _cold_nanoseconds(main: Callable[[Any], Any], image: Any, runs: int, device: Device) -> list[int]:
-    """Of runs that each find the caches full of another array."""
+    """Nanoseconds of runs that each find the caches full of another array."""
     other = np.zeros(machine.largest_cache_bytes(), np.uint8)
     samples = []
     for _ in range(runs):

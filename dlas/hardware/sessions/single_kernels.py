@@ -1,4 +1,4 @@
-"""What the fresh process does with single kernels: see dlas.hardware.timing.single_kernels."""
+"""Time single kernels, in the fresh process: see dlas.hardware.timing.single_kernels."""
 
 from __future__ import annotations
 
@@ -13,20 +13,21 @@ from dlas.hardware.sessions import tvm_runtime
 from dlas.hardware.sessions.device import Device
 
 LEAST_NS = 30_000_000
-"""Each kernel of a pair is run for at least this long, 30 ms …"""
+"""Minimum run time of a kernel, all its runs together: 30 ms."""
 
 LEAST_RUNS = 15
-"""… and this often."""
+"""Minimum number of runs of a kernel."""
 
 PROCEED = 0
 """What an instrument of TVM's virtual machine answers: tvm.runtime.vm.VMInstrumentReturnKind.NO_OP."""
 
 SMALL_INTEGERS = 100
-"""Random integers below this fit every integer type."""
+"""Limit of random integers: those below it fit every integer type."""
 
 
 def compared(library: Path, pairs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Both kernels of each pair on the same arguments, in turn."""
+    """The times of both kernels of each pair on the same arguments, run in turn, and how far
+    their outputs differ."""
     kernels = tvm_runtime.loaded(library)
     return [
         _compared(kernels[pair["first"]], kernels[pair["second"]], tensors(Path(pair["arguments"])))
@@ -41,7 +42,7 @@ def tensors(arguments: Path) -> list[Any]:
 
 
 def relative_error(output: np.ndarray, expected: np.ndarray) -> float:
-    """Their largest difference, over the largest that is expected."""
+    """Largest difference of the two outputs, over the largest value that is expected."""
     scale = float(np.abs(expected).max()) or 1.0
     return float(np.abs(output - expected).max()) / scale
 
@@ -54,7 +55,7 @@ def profiled(library: Path, inputs: np.ndarray, runs: int, device: Device) -> li
 
 
 def timed(library: Path, kernels: Iterable[Mapping[str, Any]]) -> list[list[int]]:
-    """The nanoseconds of each kernel's runs on one random input, its output included."""
+    """Nanoseconds of each kernel's runs on one random input, its output included."""
     module, random = tvm_runtime.loaded(library), np.random.default_rng(0)
     return [
         _samples(
@@ -80,7 +81,7 @@ class Network:
         self._machine["set_instrument"](self._instrument)
 
     def run(self) -> int:
-        """The nanoseconds of one run."""
+        """Run the network once; returns the nanoseconds."""
         start = time.perf_counter_ns()
         self._plain(self._image)
         return time.perf_counter_ns() - start

@@ -1,1 +1,1 @@
-"""What asks a board for times: of a library, of kernels, of candidates, of libraries in turn."""
+"""Timing on a board: of a library, of kernels, of candidates, of several libraries in turn."""

@@ -1,4 +1,5 @@
-"""Candidates for one kernel: against the kernel that they would replace in a fresh process, or one by itself.
+"""Time candidates for one kernel in a fresh process: beside the kernel that they would replace,
+or one by itself.
 
     time_candidates(replaced, candidates, arguments, tolerance, target, turns) -> [Timed | Failed]
     time_alone(library, arguments, target) -> seconds | Failed
@@ -28,19 +29,21 @@ from dlas.hardware.timing.deployment import session_result
 from dlas.hardware.timing.single_kernels import KernelArgument, KernelRun, time_kernels
 
 TURNS = 4
-"""Rounds over the candidates: they take turns, since what else the machine does comes and goes."""
+"""Rounds over the candidates, which take turns: what else the machine does comes and goes."""
 
 TIME_LIMIT_SECONDS = 60.0
-"""For all candidates together, with the start of the process; after it, the one in turn is taken to hang."""
+"""Time limit of all candidates together, with the start of the process; after it, the one in turn
+is taken to hang."""
 
 ALONE_SECONDS = 120.0
-"""For one candidate, with the start of a process on a slow board in it."""
+"""Time limit of one candidate by itself, with the start of a process on a slow board."""
 
 NS_PER_SECOND = 1e9
 MS_PER_SECOND = 1e3
 
 ARGUMENTS, RUNNING = "arguments.npz", "running"
-"""In the folder where the process works: what it is given, and what it tells of the candidate in turn."""
+"""Files in the folder where the process works: the arguments that it is given, and the number of the
+candidate in turn."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ def time_candidates(
     target: Target,
     turns: int = TURNS,
 ) -> list[Timed | Failed]:
-    """How each candidate did in so many `turns`; the caller holds the board where it is this machine.
+    """The times of each candidate in so many `turns`, or its failure; the caller holds the board where it
+    is this machine.
 
     All are libraries with a function `main` of `arguments`, of which the last is the output; that of a
     candidate may be off by `tolerance` of the largest output. UserError where the replaced kernel fails, or a
@@ -106,7 +110,7 @@ def time_alone(library: Path, arguments: Sequence[KernelArgument], target: Targe
 
 @dataclass(frozen=True)
 class _Stopped:
-    """What ended the process."""
+    """The end of a process by one of its libraries."""
 
     library: Path
     reason: str
@@ -137,7 +141,7 @@ def _run(
 def _session(
     folder: Path, libraries: Sequence[Path], order: Mapping[str, object], target: Target
 ) -> list[dict[str, Any]]:
-    """What the process tells of each; UserError where it stops."""
+    """The results of each library in a process; UserError where it stops."""
     order = {**order, "libraries": [os.fspath(path.absolute()) for path in libraries]}
     path = session_result(
         folder, "candidates.json", target, libraries[0], np.zeros(0), order, TIME_LIMIT_SECONDS
@@ -147,7 +151,7 @@ def _session(
 
 
 def _guilty(folder: Path, libraries: Sequence[Path], order: Mapping[str, object], target: Target) -> Path:
-    """Which of these made the process stop, on a board that does not tell: the first that does so again
+    """The library that made the process stop, on a board that does not tell: the first that does so again
     beside the replaced one. UserError where the board is lost."""
     replaced, *candidates = libraries
     for tried in ([replaced], *([replaced, candidate] for candidate in candidates)):

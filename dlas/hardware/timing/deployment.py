@@ -1,4 +1,4 @@
-"""A library in a fresh process of its board: what it answers, how long it takes.
+"""Run a library in a fresh process of its board, for its outputs or for its times.
 
     run(library, inputs (N, C, H, W), target, batch) -> outputs (N, …)
     measure(library, inputs, target, config.Timing, Yardstick | None) -> measurement.Measurement
@@ -29,11 +29,12 @@ from dlas.hardware.targets.fitting import require_fit
 from dlas.hardware.targets.target import Target
 
 TIME_LIMIT_SECONDS = 3600.0
-"""A process that takes longer hangs: the slowest network here, unscheduled, needs minutes for 150 runs."""
+"""Time limit of a process, after which it is taken to hang: the slowest network here, unscheduled, needs
+minutes for 150 runs."""
 
 
 ONLY_ONE: Mapping[int, Path] = MappingProxyType({})
-"""No larger batches."""
+"""Libraries for larger batches: none."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Yardstick:
 
     library: Path
     inputs: np.ndarray
-    """(1, C, H, W)."""
+    """Input of the network: (1, C, H, W)."""
 
 
 def run(
@@ -103,7 +104,8 @@ def measure(
 
 
 def exclusive_board(target: Target | None = None) -> AbstractContextManager[None]:
-    """One timing at a time on this machine, whoever asks; a board elsewhere sees to that itself."""
+    """Keep other timings on this machine out of the block, whoever asks; a board elsewhere
+    sees to that itself."""
     elsewhere = target is not None and not target.reach.is_local
     return nullcontext() if elsewhere else lock.held(lock.THIS_MACHINE, "this machine")
 

@@ -1,4 +1,4 @@
-"""Several libraries of one network against each other, in one fresh process, taking turns.
+"""Time several libraries of one network against each other, in one fresh process, taking turns.
 
 Sessions differ by more than what one of them varies by, so libraries that are to be compared share one.
 """
@@ -20,21 +20,21 @@ from dlas.hardware.timing.deployment import exclusive_board, session_result
 from dlas.hardware.timing.single_kernels import NS_PER_MS, KernelTime
 
 RUNS = 3
-"""Of each library, a turn: few, so that the next ones' turns find the machine's pace the same."""
+"""Runs of each library in a turn: few, so that the next ones' turns find the machine's pace the same."""
 
 
 @dataclass(frozen=True)
 class Contender:
-    """How one library did."""
+    """The times of one library in a race."""
 
     median_ms: float
-    """Of the whole network."""
+    """Milliseconds of the whole network."""
     calls: list[KernelTime]
-    """Of every kernel call, in order."""
+    """Times of every kernel call, in order."""
 
 
 def race(libraries: Sequence[Path], inputs: np.ndarray, target: Target) -> list[Contender]:
-    """Each library on the first of `inputs`; UserError where one of them crashes."""
+    """The times of each library on the first of `inputs`; UserError where one of them crashes."""
     order = {"command": "race", "libraries": [os.fspath(path.absolute()) for path in libraries], "runs": RUNS}
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder, exclusive_board(target):
         result = session_result(Path(folder), "race.json", target, libraries[0], inputs[:1], order)

@@ -1,4 +1,5 @@
-"""Single kernels in a fresh process: two of them against each other, or each as the whole network calls it.
+"""Time single kernels in a fresh process: two of them against each other, or each as the whole
+network calls it.
 
 compare_kernels(library, pairs, target) -> [Comparison]     a plain library of PrimFuncs
 time_kernels(library, kernels, target) -> [milliseconds]     likewise
@@ -54,12 +55,12 @@ class Comparison:
     first_ms: float
     second_ms: float
     relative_error: float
-    """Largest difference over the first kernel's largest output."""
+    """Largest difference of the outputs, over the first kernel's largest output."""
 
 
 @dataclass(frozen=True)
 class KernelTime:
-    """One call of the network, in the order of the calls."""
+    """The time of one kernel call of a network."""
 
     kernel: str
     median_ms: float
@@ -81,7 +82,7 @@ def compare_kernels(library: Path, pairs: Sequence[KernelPair], target: Target) 
 
 
 def _order(pair: KernelPair, folder: Path) -> dict[str, str]:
-    """The pair as the fresh process is told of it, its arguments in a file."""
+    """The pair as the fresh process is told of it, with its arguments in a file."""
     arguments = folder / f"{pair.first}.npz"
     np.savez(arguments, *pair.arguments)
     return {"first": pair.first, "second": pair.second, "arguments": arguments.name}
