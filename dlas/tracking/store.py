@@ -1,4 +1,4 @@
-"""The store of runs. The only module that knows MLflow.
+"""The store of runs: the only module that knows MLflow.
 
 A sweep is a parent run, a point is a run under it: one level, so that MLflow's table stays flat. Runs are
 made through `MlflowClient` rather than `mlflow.start_run`: its exit hook would mark a run that was stopped
@@ -41,7 +41,7 @@ log = logging.getLogger("dlas.tracking")
 
 @dataclass(frozen=True)
 class Store:
-    """One experiment of one MLflow store."""
+    """An experiment of an MLflow store."""
 
     client: MlflowClient
     uri: str
@@ -50,7 +50,7 @@ class Store:
 
 @dataclass(frozen=True)
 class Record:
-    """One run as the store tells it. `status` is RUNNING, FINISHED, FAILED or KILLED."""
+    """A run as the store tells it. `status` is RUNNING, FINISHED, FAILED or KILLED."""
 
     run_id: str
     name: str
@@ -59,7 +59,7 @@ class Record:
     metrics: Mapping[str, float]
     tags: Mapping[str, str]
     ended: float
-    """In seconds since the epoch; infinite for one that goes on."""
+    """Time at which the run ended, in seconds since the epoch; infinite for one that goes on."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class OpenRun:
         metrics: Mapping[str, float] | None = None,
         tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Logs all of it in as few requests as MLflow allows."""
+        """Log parameters, metrics and tags in as few requests as MLflow allows."""
         from mlflow.entities import Metric, Param, RunTag
         from mlflow.utils.time import get_current_time_millis
 
@@ -90,17 +90,17 @@ class OpenRun:
             client.log_batch(run_id, metrics=numbers[batch], params=settings[batch], tags=labels[batch])
 
     def log_bundle(self, folder: Path) -> None:
-        """Copies the folder to `bundle/` on the run's own page."""
+        """Copy the folder to `bundle/` on the run's own page."""
         self.store.client.log_artifacts(self.run_id, str(folder), BUNDLE)
 
 
 def store_uri(artifacts: Path, uri: str | None) -> str:
-    """`tracking.uri`, else MLFLOW_TRACKING_URI, else sqlite in the artifacts folder."""
+    """Address of the store: `tracking.uri`, else MLFLOW_TRACKING_URI, else sqlite in the artifacts folder."""
     return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{artifacts / 'mlflow.db'}"
 
 
 def is_there(uri: str) -> bool:
-    """Whether a store may be at the address: not where it is a database that was never made."""
+    """Whether there may be a store at the address: not where it is a database that was never made."""
     return not uri.startswith(SQLITE) or Path(uri.removeprefix(SQLITE)).exists()
 
 
@@ -141,7 +141,7 @@ def start_sweep(store: Store, name: str, tags: Mapping[str, str]) -> OpenRun:
 
 
 def close(run: OpenRun, status: str) -> None:
-    """Ends a run that is still RUNNING as FINISHED, FAILED or KILLED; one that has ended stays as it is."""
+    """End a run that is still RUNNING as FINISHED, FAILED or KILLED; one that has ended stays as it is."""
     if run.store.client.get_run(run.run_id).info.status == "RUNNING":
         run.store.client.set_terminated(run.run_id, status)
 
@@ -153,7 +153,7 @@ def start_point(store: Store, name: str, tags: Mapping[str, str], parent: str | 
 
 @contextmanager
 def closing(run: OpenRun) -> Iterator[None]:
-    """Ends the run FINISHED, or FAILED (the reason is the tag `dlas.error`), or KILLED after Ctrl-C.
+    """End the run FINISHED, or FAILED (the reason is the tag `dlas.error`), or KILLED after Ctrl-C.
 
     The exception goes on its way.
     """
@@ -180,7 +180,7 @@ def log_redeploy(
     tags: Mapping[str, str],
     files: Path | None,
 ) -> str:
-    """A finished run that points at the original by the tag `dlas.original`; returns its id."""
+    """Log a finished run that points at the original by the tag `dlas.original`; returns its id."""
     parent = fetch(store, original).tags.get(PARENT)
     run = _create(store, name, {**tags, **_under(parent), KIND: "redeploy", ORIGINAL: original})
     with closing(run):
@@ -202,7 +202,7 @@ def fetch(store: Store, run_id: str) -> Record:
 
 
 def fetch_bundle(store: Store, run_id: str, destination: Path) -> Path:
-    """Copies the run's bundle under `destination` and returns its folder; `UserError` where it has none."""
+    """Copy the run's bundle under `destination`, and return its folder; `UserError` where it has none."""
     fetch(store, run_id)
     if not store.client.list_artifacts(run_id, BUNDLE):
         raise UserError(
@@ -213,7 +213,7 @@ def fetch_bundle(store: Store, run_id: str, destination: Path) -> Path:
 
 
 def finished(store: Store, run_id: str) -> tuple[list[Record], list[Record]]:
-    """The runs that an id stands for: itself, or of a sweep the finished points; and the sweep's others.
+    """The finished runs that an id stands for, itself or the points of a sweep; and the sweep's other points.
 
     Raises `UserError` where there is no such run, or a sweep without a finished point.
     """
@@ -236,7 +236,7 @@ def points(store: Store, sweep: str) -> list[Record]:
 
 
 def with_stages(store: Store) -> list[Record]:
-    """The runs of all experiments that tell which stage results they took."""
+    """The runs of all experiments that tell which stage results they used."""
     return _found(store, _experiments(store), f"tags.`{STAGES}` LIKE '%'")
 
 
@@ -250,7 +250,7 @@ def _experiments(store: Store) -> list[str]:
 
 
 def _found(store: Store, experiments: list[str], chosen: str) -> list[Record]:
-    """In the order in which they started."""
+    """The runs that `chosen` selects, in the order in which they started."""
     found: list[Record] = []
     token: str | None = None
     while token is None or token:
@@ -281,7 +281,7 @@ def _connected(uri: str, experiment: str, artifact_location: str | None) -> Stor
 
 
 def _make_database(database: Path) -> None:
-    """Makes the tables elsewhere, then renames: MLflow never mends a database that was left half made."""
+    """Make the tables elsewhere, then rename: MLflow never mends a database that was left half made."""
     _quiet()
     from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
 
@@ -299,7 +299,8 @@ def _make_database(database: Path) -> None:
 
 
 def _quiet() -> None:
-    """Before MLflow is imported: no telemetry, no word on git or migrations, no error logged and raised."""
+    """Silence MLflow, before it is imported: no telemetry, no word on git or migrations, no error
+    logged and raised."""
     os.environ.update(CLIENT_ENVIRONMENT)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)

@@ -42,7 +42,8 @@ def _is_emulated(point: Record) -> bool:
 
 
 def _varied(settings: Sequence[Mapping[str, str]]) -> list[str]:
-    """Model and algorithm always, then every setting that all points have and that is not the same in all."""
+    """Names of the settings in the table: model and algorithm always, then every setting that all points have
+    and that is not the same in all."""
     shared = set.intersection(*(set(params) for params in settings))
     differing = sorted(
         key for key in shared if len({params[key] for params in settings}) > 1 and not key.endswith(IMPLIED)

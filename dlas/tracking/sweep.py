@@ -1,4 +1,5 @@
-"""Around the points of one command: all are checked before the first starts, the table follows the last.
+"""Frame of the points of one command: all are checked before the first starts, and the table
+follows the last.
 
 Hydra 1.3 turns the exceptions of a callback into warnings and does not call `on_multirun_end` when it was
 stopped. So the methods here leave by SystemExit, and `abandon` is there for whoever catches the rest.
@@ -46,24 +47,24 @@ def _stopping(method: Callable[..., None]) -> Callable[..., None]:
 
 
 class SweepCallback(Callback):
-    """Named by `hydra.callbacks.sweep` in conf/config.yaml."""
+    """The callback of Hydra that `hydra.callbacks.sweep` in conf/config.yaml names."""
 
     @_stopping
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        """One point: checks it and its store."""
+        """Check a single point and its store."""
         stack = composing.stack_of(config)
         _check_weights([stack])
         _checked_store([stack])
 
     @_stopping
     def on_run_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
-        """One point: its table."""
+        """Print the table of a single point."""
         store = _checked_store([composing.stack_of(config)])
         _conclude([tracking.fetch(store, job_return.return_value)])
 
     @_stopping
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Checks every point, opens the sweep's run and tells the points its id."""
+        """Check every point, open the sweep's run and tell the points its id."""
         points = composing.sweep_points(config)
         stacks = [composing.stack_of(point) for point in points]
         _check_weights(stacks)
@@ -77,7 +78,7 @@ class SweepCallback(Callback):
 
     @_stopping
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
-        """Closes the sweep's run and prints the table of its points."""
+        """Close the sweep's run and print the table of its points."""
         run = _led.pop()
         records = tracking.points(run.store, run.run_id)
         finished = all(record.status == "FINISHED" for record in records)
@@ -86,12 +87,13 @@ class SweepCallback(Callback):
 
 
 def run_name(overrides: list[str]) -> str:
-    """The choices by which a person tells runs apart: where they are kept is none."""
+    """Name of a run: the choices by which a person tells runs apart, without the places
+    where they are kept."""
     return " ".join(item for item in overrides if not item.startswith(("artifacts=", "tracking.", "hydra.")))
 
 
 def abandon(status: str) -> None:
-    """Ends the sweep that this process still leads, if any, and prints what there is of its table."""
+    """End the sweep that this process still leads, if any, and print what there is of its table."""
     while _led:
         run = _led.pop()
         tracking.close(run, status)
@@ -99,7 +101,8 @@ def abandon(status: str) -> None:
 
 
 def _check_weights(stacks: list[Stack]) -> None:
-    """Given weights, once for all the points that start from them; raises `UserError` before any work."""
+    """Check given weights, once for all the points that start from them; raises `UserError`
+    before any work."""
     checked: list[tuple[Model, Dataset]] = []
     for stack in stacks:
         start = (stack.model, stack.dataset)
@@ -123,7 +126,7 @@ def _checked_store(stacks: list[Stack]) -> tracking.Store:
 
 
 def _conclude(records: list[tracking.Record]) -> None:
-    """Prints the table; leaves with an exit status that says whether every point was finished."""
+    """Print the table, and leave with an exit status that says whether every point was finished."""
     print(summary.table(records))
     if any(record.status != "FINISHED" for record in records):
         sys.exit(FAILURE)
