@@ -1,4 +1,4 @@
-"""`python -m dlas.bundle`."""
+"""The command `python -m dlas.bundle`."""
 
 import sys
 

@@ -27,7 +27,7 @@ from dlas.printable import printable
 
 @dataclass(frozen=True)
 class Signing:
-    """What sign takes."""
+    """Options of sign."""
 
     bundle: str
     key: str
@@ -35,7 +35,7 @@ class Signing:
 
 @dataclass(frozen=True)
 class Verifying:
-    """What verify takes."""
+    """Options of verify."""
 
     bundle: str
     signers: str | None = None

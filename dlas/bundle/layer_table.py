@@ -1,4 +1,4 @@
-"""The per-layer table of a bundle: which kernel served each layer, how it was scheduled, what it took."""
+"""The per-layer table of a bundle: the kernel of each layer, its schedule, its time."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class LayerRow:
     """One kernel call of the network; the fields from `workload` on are empty for what is no convolution."""
 
     layer: str
-    """The layer's name in the PyTorch network, or the kernel's."""
+    """Name of the layer in the PyTorch network, or of the kernel for what is no convolution."""
     time_ms: float
     workload: str = ""
     algorithm: str = ""
@@ -29,22 +29,22 @@ class LayerRow:
     """"tuned" or "untuned"."""
     schedule_reason: str = ""
     untuned_ms: float | None = None
-    """Of a call in the untuned network, as timed beside the tuned one."""
+    """Milliseconds of a call in the untuned network, as timed beside the tuned one."""
     tuned_ms: float | None = None
     macs: int | None = None
     parameters: int | None = None
     sparsity: float | None = None
     """Fraction of the weights that are zero."""
     format: str = ""
-    """Of the weights."""
+    """Format of the weights."""
     weight_bytes: int | None = None
-    """What the kernel reads for weights: values, and the indices of a sparse format."""
+    """Bytes that the kernel reads for weights: values, and the indices of a sparse format."""
 
 
 def layer_rows(
     program: LoweredProgram, choices: Sequence[KernelChoice], profile: Sequence[KernelTime]
 ) -> list[LayerRow]:
-    """One row per kernel call, in their order, which for convolutions is that of `program.layers`."""
+    """One row per kernel call, in the calls' order, which for convolutions is that of `program.layers`."""
     by_kernel = {choice.kernel: choice for choice in choices}
     weights = {p.packed_for: program.arrays[p.array] for p in program.parameters if p.packed_for}
     layers = iter(program.layers)
@@ -60,7 +60,7 @@ def layer_rows(
 
 
 def write_layers(rows: Sequence[LayerRow], path: Path) -> None:
-    """As CSV, one column per field of `LayerRow`."""
+    """Write the rows as CSV, one column per field of `LayerRow`."""
     with path.open("w", newline="") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(LayerRow)])
         writer.writeheader()

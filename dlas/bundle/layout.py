@@ -1,4 +1,4 @@
-"""Where the parts of a bundle lie in its folder."""
+"""The parts of a bundle, by their places in its folder."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from pathlib import Path
 
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.json.sig"
-"""Of the manifest's bytes, where somebody signed them; no part of what is sealed."""
+"""File of the signature of the manifest's bytes, where somebody signed them; it is no part
+of what is sealed."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """Where the parts of a bundle lie."""
+    """The places of a bundle's parts."""
 
     root: Path
 
@@ -31,7 +32,7 @@ class Bundle:
 
     @property
     def overrides(self) -> Path:
-        """What was typed, one override a line."""
+        """File of the overrides as they were typed, one a line."""
         return self.root / "overrides.txt"
 
     @property
@@ -58,7 +59,7 @@ class Bundle:
 
     @property
     def yardstick(self) -> Path:
-        """The library of the network that is always the same, where the timing used it."""
+        """The library of the network that is always the same, if the timing used it."""
         return self.root / "library" / "yardstick.so"
 
     @property
@@ -84,6 +85,6 @@ class Bundle:
         return self.root / "environment.json"
 
     def make_folders(self) -> None:
-        """Every folder that a bundle has."""
+        """Make every folder that a bundle has."""
         for folder in (self.model, self.tuning, self.library.parent, self.reference):
             folder.mkdir(parents=True, exist_ok=True)

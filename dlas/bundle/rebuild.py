@@ -125,7 +125,7 @@ def _tried(
     opt_level: int,
     scratch: Path,
 ) -> tuple[list[Carried], dict[str, PrimFunc]]:
-    """Schedules of another target, as this one's board finds them."""
+    """The choice among schedules of another target, timed on this one's board."""
     from dlas.systems.choices import scheduling
 
     never = {task.key: "it was not tuned" for task in scheduling.kernel_tasks(lowered).values()}

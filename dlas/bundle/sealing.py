@@ -20,20 +20,21 @@ from dlas.files.plain_files import open_plain
 from dlas.printable import printable
 
 MOST_FILES = 10_000
-"""In one bundle, and folders likewise; a point leaves some thirty."""
+"""Largest number of files in a bundle, and of folders; a point leaves some thirty."""
 
 MOST_BYTES = 64 << 30
-"""Of all files of a bundle together: the largest networks here leave 3 GB."""
+"""Largest size of all files of a bundle together: the largest networks here leave 3 GB."""
 
 REMEDY = "Fetch the bundle again; a bundle is never mended by hand."
 
 DOCUMENT = Document("manifest of a bundle", version=2, converters=(dict,))
-"""Version 1 said the same of a bundle whose files name implementations by the paths of their modules."""
+"""The document of a manifest. Version 1 said the same of a bundle whose files name implementations by the
+paths of their modules."""
 
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a file has to be."""
+    """Size and sha256 of a file as it was sealed."""
 
     sha256: str
     bytes: int
@@ -41,17 +42,17 @@ class Fingerprint:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What the manifest says."""
+    """The values of a manifest."""
 
     made_by: Mapping[str, str]
     point: str
     stages: Mapping[str, str]
     files: Mapping[str, Fingerprint]
-    """By their paths from the bundle's folder."""
+    """Fingerprints by the files' paths from the bundle's folder."""
 
 
 def seal(root: Path, *, point: str, stages: Mapping[str, str]) -> Bundle:
-    """Write the manifest of everything that lies in `root`. Until then `root` is no bundle. A signature of an
+    """Write the manifest of everything that lies in `root`, which only then is a bundle. A signature of an
     earlier manifest is removed.
 
     `point` is the identity of the point, `stages` the key of each stage result that went into it.
@@ -96,7 +97,7 @@ def verify(root: Path) -> Bundle:
 
 
 def _manifest(root: Path) -> Manifest:
-    """What the manifest says, its own bytes and the names in it checked."""
+    """The manifest in `root`, its own bytes and the names in it checked."""
     path = root / MANIFEST
     try:
         content = documents.content(DOCUMENT, path)

@@ -23,13 +23,13 @@ from dlas.files.plain_files import read_plain
 from dlas.printable import printable
 
 NAMESPACE = "dlas-bundle"
-"""What the signature is for, so that one made for something else is no good here."""
+"""Purpose that a signature is bound to, so that one made for something else is no good here."""
 
 SIGNERS = "DLAS_SIGNERS"
-"""The environment variable with the file of the signers that are trusted; without it none has to sign."""
+"""Environment variable with the file of the signers that are trusted; without it none has to sign."""
 
 LARGEST_BYTES = 1 << 16
-"""Of a signature: those of RSA keys of 16384 bits have 6 KB."""
+"""Largest size of a signature: those of RSA keys of 16384 bits have 6 KB."""
 
 
 def allowed(signers: str | None) -> Path | None:
@@ -41,8 +41,8 @@ def allowed(signers: str | None) -> Path | None:
 
 
 def trusted(root: Path, signers: str | None) -> Bundle:
-    """The verified bundle in `root`, signed by one of `signers`, a file, or of those of DLAS_SIGNERS; by
-    nobody where neither is given. UserError where it is not."""
+    """The verified bundle in `root`, signed by one of `signers`, a file, or of those of DLAS_SIGNERS; where
+    neither is given, it need not be signed. UserError where it is not what it should be."""
     who = allowed(signers)
     if who is not None:
         signer(Bundle(root), who)
@@ -50,8 +50,8 @@ def trusted(root: Path, signers: str | None) -> Bundle:
 
 
 def sign(bundle: Bundle, key: Path) -> Path:
-    """The signature of the bundle's manifest by the private `key`, written beside it. UserError where the key
-    can't be used. ssh-keygen asks for the key's passphrase on the terminal."""
+    """Write the signature of the bundle's manifest by the private `key`, and return its file. UserError where
+    the key can't be used. ssh-keygen asks for the key's passphrase on the terminal."""
     if not key.is_file():
         raise UserError(
             f"there is no key {printable(key)}", key="key", remedy="a private key of ssh-keygen's"

@@ -1,4 +1,4 @@
-"""What a finished point leaves behind: the files of its bundle, its metrics and its tags."""
+"""The result of a finished point: the files of its bundle, its metrics and its tags."""
 
 from __future__ import annotations
 
@@ -104,9 +104,9 @@ def fill(folder: Path, found: Results) -> None:
 
 
 def metrics(found: Results) -> dict[str, float]:
-    """Accuracies are fractions of 1, latencies milliseconds, MACs per image.
+    """Metrics of a point: accuracies are fractions of 1, latencies milliseconds, MACs per image.
 
-    What remains are the parameters, and the MACs, that are neither gone with their channel nor zero.
+    The remaining parameters, and MACs, are those that were not removed with their channel and are not zero.
     """
     image, bits = found.dataset.image_shape, precision.bits(found.compressed.module)
     dense, compressed = found.dense.module, precision.architecture(found.compressed.module)
@@ -135,7 +135,8 @@ def metrics(found: Results) -> dict[str, float]:
 
 
 def tags(found: Results) -> dict[str, str]:
-    """What a reader of the numbers has to know: fallbacks, untuned layers, an unsteady or emulated board."""
+    """Tags that a reader of the numbers has to know: fallbacks, untuned layers, an unsteady
+    or emulated board."""
     fallbacks = [f"{row.layer}: {row.fallback_reason}" for row in found.layers if row.fallback_reason]
     untuned = [row.layer for row in found.layers if row.workload and row.schedule == "untuned"]
     tuned = any(choice.tuned for choice in found.kernels.choices)
@@ -151,7 +152,8 @@ def tags(found: Results) -> dict[str, str]:
 
 
 def _stage_keys(found: Results) -> dict[str, str]:
-    """By the names of the stages; where one was gone through several times, that of the network as it is."""
+    """Keys of the stages' results by the names of the stages; of several results of one, that of the final
+    network for one image."""
     batches = [kept for batch in found.batches for kept in (batch.lowered, batch.library)]
     first: list[Kept] = [found.dense, found.compressed, found.lowered, found.tuned, found.kernels]
     last = [*([] if found.yardstick is None else [found.yardstick]), found.library, found.deployed]
