@@ -1,5 +1,5 @@
-"""Arrays in files that somebody else may have written: what a header says is compared with the file's size
-before anything of that size is made."""
+"""Arrays in files that somebody else may have written: the size in a header is compared with the file's
+before anything so large is made."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from dlas.files.plain_files import open_plain
 from dlas.printable import printable
 
 NUMBERS = "iuf"
-"""NumPy's kinds that are read: integers and floating point. A pickle would be another."""
+"""NumPy's kinds of arrays that are read: integers and floating point. A pickle would be another."""
 
 LARGEST_BYTES = 1 << 30
-"""Of one .npy file: sixteen images of 1024x1024 have 200 MB."""
+"""Largest size of an .npy file: sixteen images of 1024x1024 have 200 MB."""
 
 
 def read_array(path: Path) -> np.ndarray:

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 SCHEMA = "schema"
 LARGEST_BYTES = 1 << 24
 DEEPEST = 20
-"""Objects and lists within each other, as deep as any document here goes and far from Python's own limit."""
+"""Largest depth of objects and lists within each other: as deep as any document here goes, and far from
+Python's own limit."""
 
 INTEGER_BITS = 63
-"""Of a whole number, beside its sign: more than 64-bit counters and sizes need."""
+"""Largest number of bits of a whole number, without its sign: more than 64-bit counters and sizes need."""
 
 Values = dict[str, Any]
 Checked = TypeVar("Checked")
@@ -45,13 +46,13 @@ class Document:
     """A kind of JSON document."""
 
     name: str
-    """What messages call it, with no article: `manifest of a bundle`."""
+    """Name for messages, with no article: `manifest of a bundle`."""
     version: int = 1
-    """That is written, and that `read` gives."""
+    """Version that is written, and that `read` gives."""
     converters: tuple[Converter, ...] = ()
-    """From version 1 to 2, from 2 to 3, and so on up to `version`."""
+    """Converters from version 1 to 2, from 2 to 3, and so on up to `version`."""
     largest_bytes: int = LARGEST_BYTES
-    """Of its file."""
+    """Largest size of the file."""
     finite: bool = True
     """Whether NaN and the infinities, which are no JSON, are refused."""
 
@@ -63,14 +64,14 @@ class Document:
 
 
 def text(document: Document, values: Mapping[str, Any]) -> str:
-    """What is written: the values, with the document's version first. ValueError for a number that is not
-    finite where those are refused."""
+    """The document as text, with its version first. ValueError for a number that is not finite where
+    such are refused."""
     whole = {SCHEMA: document.version, **values}
     return f"{json.dumps(whole, indent=1, allow_nan=not document.finite)}\n"
 
 
 def write(document: Document, path: Path, values: Mapping[str, Any]) -> None:
-    """Write the file; errors as those of `text`."""
+    """Write the values into the file; errors as those of `text`."""
     path.write_text(text(document, values), encoding="utf-8")
 
 
@@ -89,7 +90,7 @@ def content(document: Document, path: Path) -> bytes:
 
 
 def parse(document: Document, content: bytes, source: str) -> Values:
-    """As `read`, of the content of a file; messages call it `source`."""
+    """The values in the content of a file, as `read` gives them; messages call the file `source`."""
     values = _object(document, content, source)
     version = values.pop(SCHEMA, 1)
     if type(version) is not int or version < 1:

@@ -1,4 +1,4 @@
-"""The artifacts folder: that it can be written, and what a full disk looks like."""
+"""Checks of the artifacts folder: whether it can be written, and whether its disk is full."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RESERVE_BYTES = 1 << 20
 
 
 def require_writable(artifacts: Path) -> None:
-    """Makes the folder and a file in it; raises `UserError` where that fails."""
+    """Make the folder and a file in it; raises `UserError` where that fails."""
     try:
         artifacts.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=artifacts) as probe:
@@ -32,7 +32,8 @@ def require_writable(artifacts: Path) -> None:
 
 @contextmanager
 def scratch_folder(artifacts: Path, name: str) -> Iterator[Path]:
-    """An empty folder on the disk of the artifacts; gone afterwards, with the reserve that it held."""
+    """An empty folder on the disk of the artifacts. It is removed afterwards, with the space
+    that it reserved."""
     folder = artifacts / "unfinished" / name
     (folder / "bundle").mkdir(parents=True)
     try:
@@ -44,7 +45,8 @@ def scratch_folder(artifacts: Path, name: str) -> Iterator[Path]:
 
 @contextmanager
 def disk_troubles(artifacts: Path) -> Iterator[None]:
-    """A full or read-only disk becomes a `UserError` that names the folder; other exceptions pass."""
+    """Turn errors of a full or read-only disk into a `UserError` that names the folder; other
+    exceptions pass."""
     try:
         yield
     except UserError:

@@ -1,4 +1,4 @@
-"""What is too large to stand in a key by its content, and stands there by a digest of it."""
+"""A thing that is too large to stand in a key by its content, and stands there by a digest of it."""
 
 from __future__ import annotations
 

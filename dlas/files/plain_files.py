@@ -46,7 +46,8 @@ def open_plain(path: Path) -> BufferedReader:
 
 
 def read_plain(path: Path, largest: int) -> bytes:
-    """The whole content. UserError, naming the file, as `open_plain`, and for more than `largest` bytes."""
+    """The whole content of the file. UserError, naming it, as `open_plain`, and for more than
+    `largest` bytes."""
     with open_plain(path) as file:
         size = os.fstat(file.fileno()).st_size
         content = file.read(largest + 1) if size <= largest else b""

@@ -1,4 +1,4 @@
-"""Where the weights lie that a model is given: a file of the user's, or one in an installed package."""
+"""The file of weights that a model is given: one of the user's, or one in an installed package."""
 
 from __future__ import annotations
 
