@@ -47,7 +47,7 @@ and come through an ssh tunnel (docs/boards.md)."""
 
 @dataclass(frozen=True)
 class Options:
-    """Of start, stop and list."""
+    """Options of start, stop and list."""
 
     target: str = "aarch64_virtual"
     port: int | None = None
@@ -55,7 +55,7 @@ class Options:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The `dlas-board` command; returns its exit status."""
+    """Run the `dlas-board` command; returns its exit status."""
     logging.basicConfig(format="%(message)s", level=logging.INFO)
     commands = {"start": _start, "stop": _stop, "list": _list, "check": _check, "serve": _serve}
     return command_line.run(__doc__, arguments, command_line.subcommand(commands))
@@ -99,7 +99,7 @@ def _serve(given: list[str]) -> Work:
 
 
 def start(options: Options, declared: config.Target) -> None:
-    """Start a virtual board, installed if need be."""
+    """Start a virtual board, installed if it is not yet."""
     from dlas.hardware.targets.resolving import resolve
 
     board = virtual_board.start(_folder(options), resolve(declared))

@@ -1,4 +1,4 @@
-"""`python -m dlas.board check`: one library deployed often, and how often it is told from itself."""
+"""`python -m dlas.board check`: one library is deployed often, and compared with itself."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ from dlas.hardware.timing import deployment
 from dlas.hardware.timing.deployment import Yardstick
 
 LARGEST_RATE = 0.05
-"""Of false alarms: the level of the test that every comparison makes."""
+"""Largest accepted rate of false alarms: the level of the test that every comparison makes."""
 
 TOO_MANY_ALARMS = 3
 
 
 @dataclass(frozen=True)
 class Options:
-    """What can be asked for."""
+    """Options of check."""
 
     target: str | None = None
-    """Null for the bundle's, or this machine."""
+    """Name of the target to deploy on; null for the bundle's, or this machine."""
     bundle: str | None = None
     signers: str | None = None
     """A file of the signers that are trusted; null for that of DLAS_SIGNERS, or for anybody."""
@@ -48,7 +48,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Subject:
-    """What is deployed, where."""
+    """A library to deploy, and its board."""
 
     library: Path
     inputs: np.ndarray
@@ -57,9 +57,8 @@ class Subject:
 
 
 def check(options: Options, declared: config.Target | None, protocol: config.Timing) -> int:
-    """Deploy by `protocol`, compare every pair, report; the exit status. Without a declared target, on what
-    the bundle's library was made for.
-    """
+    """Deploy by `protocol`, compare every pair and report; returns the exit status. The board is the declared
+    target, or else the one that the bundle's library was made for."""
     remedy = f"one of {ENOUGH_SESSIONS} sessions or more, such as thorough"
     enough = protocol.sessions >= ENOUGH_SESSIONS
     config.require(enough, "timing", f"{options.timing} has too few sessions to tell anything", remedy)
@@ -81,7 +80,7 @@ def check(options: Options, declared: config.Target | None, protocol: config.Tim
 
 
 def report(found: Sequence[Measurement]) -> str:
-    """What a person reads at the end."""
+    """The report for a person."""
     outcomes, smallest = self_test.outcomes(found), self_test.smallest_difference(found)
     counts = ", ".join(f"{outcomes[outcome]} {outcome.value}" for outcome in Outcome)
     medians = [measured.median_ms for measured in found]

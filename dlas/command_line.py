@@ -1,4 +1,4 @@
-"""What the small commands share: their arguments, their help, what they tell of a mistake, their exit status.
+"""Parts that the small commands share: their arguments, their help, their messages, their exit status.
 
 `dlas.run` is Hydra's command and has a way of its own.
 """
@@ -13,19 +13,21 @@ from dlas import config
 from dlas.errors import UserError, require
 
 DONE, FAILED, MISTAKE, STOPPED = 0, 1, 2, 130
-"""Exit statuses: what was asked for is done; it could not be done; a mistake in the arguments; Ctrl-C."""
+"""Exit statuses: the work is done; it could not be done; there is a mistake in the arguments;
+Ctrl-C stopped it."""
 
 HELP = frozenset({"-h", "--help"})
 
 Work = Callable[[], int | None]
-"""What a command does once its arguments are read; its exit status, None for `DONE`."""
+"""The work of a command, once its arguments are read; returns its exit status, None for `DONE`."""
 
 Subcommands = Mapping[str, Callable[[list[str]], Work]]
-"""What each subcommand makes of its arguments. A UserError there is a mistake in them."""
+"""Functions that read the arguments of each subcommand, by its name. A UserError there is a mistake
+in the arguments."""
 
 
 def run(doc: str | None, arguments: Sequence[str] | None, parse: Callable[[list[str]], Work]) -> int:
-    """Do what the arguments say; the exit status.
+    """Do what the arguments say; returns the exit status.
 
     `doc` is the help. `arguments` are those of the process where they are None. A UserError of `parse` is a
     mistake in the arguments; of the work that it returns, or an OSError there, a failure.
@@ -50,7 +52,8 @@ def run(doc: str | None, arguments: Sequence[str] | None, parse: Callable[[list[
 
 
 def subcommand(commands: Subcommands) -> Callable[[list[str]], Work]:
-    """Reads the first argument as the name of one of the commands, and hands it the others."""
+    """A function that reads the first argument as the name of one of the commands, and
+    hands it the others."""
 
     def parse(given: list[str]) -> Work:
         known = f"one of: {', '.join(commands)}; --help tells the rest"

@@ -1,4 +1,4 @@
-"""Commands that open a stranger's folder find no modules in it, though it may be the current one.
+"""Keep modules that lie in the current folder, which may be a stranger's, out of commands.
 
 `python -m dlas.redeploy` has the current folder first on `sys.path`: a numpy.py that lies there would be run
 as NumPy. This module is imported first of all, and imports only what Python has loaded by then. What Python
@@ -10,10 +10,10 @@ import os
 import sys
 
 MODULE_SOUGHT = "-m"
-"""What `sys.argv` begins with while Python looks for the module of `-m`, and imports its packages."""
+"""First element of `sys.argv` while Python looks for the module of `-m`, and imports its packages."""
 
 INSTALLED = "dlas-"
-"""What the files of the installed commands are called first, as pyproject.toml names them."""
+"""Prefix of the installed commands' files, as pyproject.toml names them."""
 
 PATH = "PYTHONPATH"
 
@@ -51,7 +51,7 @@ def python_path(*folders: str, after: str | None) -> str:
 
 
 def _current() -> str:
-    """The current folder; "" where it was removed, and is no entry of `sys.path` then."""
+    """The current folder; "" where it was removed: `sys.path` has no such entry then."""
     try:
         return os.getcwd()  # noqa: PTH109  # pathlib is looked for in that very folder
     except OSError:

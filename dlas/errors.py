@@ -21,11 +21,11 @@ class UserError(Exception):
 
 
 def last_line(error: Exception) -> str:
-    """The last line of what an exception says: TVM names the cause there. Its type where it says nothing."""
+    """The last line of an exception's message, where TVM names the cause; its type where it says nothing."""
     return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
 
 
 def require(fits: bool, key: str, problem: str, remedy: str) -> None:
-    """Raises `UserError` unless the value fits."""
+    """Raise `UserError` unless the value fits."""
     if not fits:
         raise UserError(problem, key=key, remedy=remedy)

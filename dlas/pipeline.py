@@ -42,10 +42,11 @@ from dlas.systems.graph.integer_convolutions import warn_of_wide_weights
 from dlas.systems.tuners.common.tuning_store import TuningStore
 
 PROFILED_RUNS = 30
-"""Of the per-layer table: each layer's time is a median over as many runs."""
+"""Runs that the per-layer table is made from: each layer's time is a median over so many."""
 
 CHECKED_IMAGES = 16
-"""That a library for larger batches is checked on: the network itself was checked on the whole test set."""
+"""Images that a library for larger batches is checked on: the network itself was checked on
+the whole test set."""
 
 
 def run_point(
@@ -143,7 +144,7 @@ def _remember_code(stack: config.Stack, kinds: tuple[Kind, ...]) -> None:
 def dense_network(
     model: config.Model, train: config.Train, seed: int, dataset: ImageDataset, store: StageStore
 ) -> Network:
-    """As its given weights say, else trained."""
+    """The dense network with its given weights, or else trained."""
     built = models.build(model, dataset.classes, seed)
     code, shape = model.implementation.rpartition(".")[0], dataset.image_shape
     if model.weights is not None:
@@ -163,7 +164,8 @@ def _lowered(
     opt_level: int,
     store: StageStore,
 ) -> Lowered:
-    """Where there is a choice of algorithms or formats, each layer gets the fastest on the target."""
+    """The program. With several kinds of kernels to choose from, each layer gets the
+    fastest on the target."""
     if len(kinds) == 1:
         return store.obtain(Lower(network=network, image_shape=dataset.image_shape, kind=kinds[0]))
     return store.obtain(
@@ -174,7 +176,7 @@ def _lowered(
 def _kernels(
     tuner: config.Tuner, lowered: Lowered, tuned: Tuned, board: Target, opt_level: int, store: StageStore
 ) -> Kernels:
-    """Of what was tuned what is faster in the network, where anything was."""
+    """The schedule of each kernel: the tuned one where it is faster in the network, if anything was tuned."""
     if tuner.registered == UNTUNED:
         return store.obtain(KeepUntuned(lowered=lowered))
     return store.obtain(

@@ -6,7 +6,7 @@ Whatever comes from a bundle, a tuning log or a board goes through here before i
 from __future__ import annotations
 
 LONGEST = 500
-"""Characters; what is longer is cut."""
+"""Largest number of characters; what is longer is cut."""
 
 
 def printable(value: object, longest: int = LONGEST) -> str:

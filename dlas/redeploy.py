@@ -57,16 +57,16 @@ SLOWER, UNCLEAR = 3, 4
 
 @dataclass(frozen=True)
 class Options:
-    """What can be asked for."""
+    """Options of the command."""
 
     run: str | None = None
-    """Ids of runs, comma-separated."""
+    """Ids of runs, separated by commas."""
     bundle: str | None = None
     target: str | None = None
     rpc: Address = field(default_factory=Address)
     rebuild: bool = False
     trust: str | None = None
-    """Packages, comma-separated."""
+    """Names of packages, separated by commas."""
     signers: str | None = None
     artifacts: str | None = None
     tracking: config.Tracking = field(default_factory=config.Tracking)
@@ -81,32 +81,32 @@ class Options:
 
     @property
     def runs(self) -> list[str]:
-        """Each once, in their order."""
+        """The ids of runs, each once, in the given order."""
         return _listed(self.run)
 
     def wish(self, target: config.Target | None) -> Wish:
-        """To deploy on the board of that target."""
+        """The request to deploy on the declared target, or on the bundle's own board."""
         return Wish(target, self.rpc, self.rebuild, tuple(_listed(self.trust)))
 
 
 def _listed(names: str | None) -> list[str]:
-    """Each once, in their order."""
+    """The names in the list, each once, in the given order."""
     return list(dict.fromkeys(filter(None, (name.strip() for name in (names or "").split(",")))))
 
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one point."""
+    """The result for one point."""
 
     name: str
     outcome: Outcome | None
-    """None where it could not be redeployed."""
+    """Verdict on the point's times; None where it could not be redeployed."""
     told: str
-    """The verdict, or what was wrong."""
+    """The verdict in words, or what was wrong."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The `dlas-redeploy` command; returns its exit status."""
+    """Run the `dlas-redeploy` command; returns its exit status."""
     keep_torch_out()
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     return command_line.run(__doc__, arguments, _parse)
@@ -123,7 +123,8 @@ def _parse(given: list[str]) -> Work:
 
 
 def redeploy(options: Options, wish: Wish) -> list[Result]:
-    """Every point that is asked for, one after the other; one that fails costs no other."""
+    """Redeploy every point that is asked for, one after the other; one that fails does not
+    stop the others."""
     if options.bundle is not None:
         return [_result(options.bundle, options, wish, None)]
     store = _store(options)
@@ -139,14 +140,15 @@ def redeploy(options: Options, wish: Wish) -> list[Result]:
 
 
 def exit_status(results: Sequence[Result]) -> int:
-    """As a script that watches over speed wants it: the worst of them."""
+    """The exit status of the worst result, for a script that watches over speed."""
     outcomes = {result.outcome for result in results}
     worst = {None: FAILED, Outcome.SLOWER: SLOWER, Outcome.UNCLEAR: UNCLEAR}
     return next((status for outcome, status in worst.items() if outcome in outcomes), DONE)
 
 
 def _points(store: Store, runs: Sequence[str]) -> tuple[list[str], list[Result]]:
-    """The runs, with the finished points of a sweep in its place; and those that can't be had."""
+    """The runs, with the finished points of a sweep in its place; and a failure for each run
+    that can't be had."""
     from dlas import tracking
 
     found: list[str] = []

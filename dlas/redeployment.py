@@ -41,7 +41,7 @@ WORST_FIRST = (Outcome.SLOWER, Outcome.UNCLEAR, Outcome.SAME, Outcome.FASTER)
 
 @dataclass(frozen=True)
 class Wish:
-    """Where to deploy, and what."""
+    """A request to deploy: on which board, and whether with a library that is made again."""
 
     target: config.Target | None = None
     """The reader's board; None for what the library was made for, on this machine or at `rpc`."""
@@ -53,31 +53,31 @@ class Wish:
 
 @dataclass(frozen=True)
 class Redeployed:
-    """What was found."""
+    """The result of a redeployment."""
 
     comparison: Comparison
     larger: tuple[Comparison, ...]
-    """Likewise for every larger batch that was timed."""
+    """Comparisons for every larger batch that was timed."""
     differences: Mapping[str, tuple[Any, Any]]
-    """What differs in the environment: dotted key to (then, now)."""
+    """Differences of the environment: dotted key to (then, now)."""
     rebuilt: Rebuilt | None = None
 
     @property
     def outcome(self) -> Outcome:
-        """The worst of all batch sizes."""
+        """The worst outcome of all batch sizes."""
         outcomes = {one.outcome for one in (self.comparison, *self.larger)}
         return next(one for one in WORST_FIRST if one in outcomes)
 
     @property
     def verdict(self) -> str:
-        """Of each batch size."""
+        """The verdicts on all batch sizes."""
         larger = (f"batch {one.new.batch}: {one.verdict}" for one in self.larger)
         return "; ".join((self.comparison.verdict, *larger))
 
 
 @dataclass(frozen=True)
 class Opened:
-    """What a bundle says, read and within its bounds. Nothing of it has run."""
+    """The content of a bundle, read and within its bounds. Nothing of it has run."""
 
     bundle: Bundle
     made_for: Target
@@ -87,8 +87,8 @@ class Opened:
 
 
 def opened(verified: Bundle) -> Opened:
-    """Everything that is read of a bundle but its libraries and its program; UserError, naming the file, for
-    what is missing or out of bounds."""
+    """Read a bundle but for its libraries and its program; UserError, naming the file, for what is
+    missing or out of bounds."""
     timing = measurement.read(verified.timing)
     libraries = [verified.library_of(size) for size in (1, *timing.larger)]
     for library in (*libraries, *([verified.yardstick] if timing.yardstick else [])):
@@ -101,7 +101,7 @@ def opened(verified: Bundle) -> Opened:
 
 
 def redeployed(verified: Bundle, wish: Wish, scratch: Path) -> Redeployed:
-    """The bundle's own measurement against a new one on the board that is wished for.
+    """Compare the bundle's own measurement with a new one on the requested board.
 
     Raises UserError where the bundle can't be read, where the library doesn't fit the board, doesn't run, or
     gives wrong outputs, and where the board can't be reached: nothing is timed then.
@@ -124,7 +124,7 @@ def redeployed(verified: Bundle, wish: Wish, scratch: Path) -> Redeployed:
 
 
 def report(found: Redeployed) -> str:
-    """What a person reads at the end."""
+    """The report for a person."""
     comparison = found.comparison
     lines = [
         *_carried(found.rebuilt),
@@ -141,8 +141,8 @@ def _bundled(verified: Bundle, batch_sizes: Iterable[int]) -> dict[int, Path]:
 
 
 def _board(made_for: Target, wish: Wish) -> Target:
-    """Where the library runs; and, of one that is made anew, what it is made for: the declared target, or the
-    bundle's own by the reader's linker."""
+    """The board to run on. A library that is made again is made for it: the declared target, or the bundle's
+    own with the reader's linker."""
     if not wish.rebuild:
         return reached.board(made_for, wish.target, wish.rpc)
     if wish.target is not None:
@@ -152,7 +152,7 @@ def _board(made_for: Target, wish: Wish) -> Target:
 
 @contextmanager
 def _rebuilding_offered() -> Iterator[None]:
-    """Where the library does not fit its board."""
+    """Offer a rebuild where the library does not fit its board."""
     try:
         yield
     except DoesNotFit as error:
@@ -162,7 +162,7 @@ def _rebuilding_offered() -> Iterator[None]:
 def _retimed(
     expected: Reference, old: Measurement, libraries: Mapping[int, Path], yardstick: Path, board: Target
 ) -> Measurement:
-    """Checked on every reference input, then timed by the protocol of the first time."""
+    """Check the libraries on every reference input, then time them by the protocol of the first time."""
     for size, library in libraries.items():
         outputs = deployment.run(library, expected.inputs, board, size)
         reference.require_match(expected, outputs, "the library" if size == 1 else library.name)
@@ -200,7 +200,7 @@ def _ratio(comparison: Comparison) -> str:
 
 
 def _compared(comparison: Comparison) -> list[str]:
-    """Of one batch size."""
+    """Lines on one batch size."""
     return [
         f"then       {_latency(comparison.old)}",
         f"now        {_latency(comparison.new)}",
@@ -211,7 +211,7 @@ def _compared(comparison: Comparison) -> list[str]:
 
 
 def _pace(comparison: Comparison) -> list[str]:
-    """The board's own, where it was measured."""
+    """A line on the board's own pace, where it was measured."""
     interval = comparison.board_interval
     if not comparison.comparable or interval is None:
         return []
@@ -220,7 +220,7 @@ def _pace(comparison: Comparison) -> list[str]:
 
 
 def _beside(comparison: Comparison) -> list[str]:
-    """Of cold caches and of energy, where they were measured."""
+    """Lines on cold caches and on energy, where they were measured."""
     lines = []
     cold = comparison.old.cold_ms, comparison.new.cold_ms
     if None not in cold:

@@ -36,7 +36,7 @@ log = logging.getLogger("dlas.run")
 
 
 def main() -> None:
-    """The `dlas-run` command."""
+    """Run the `dlas-run` command."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them its own way
     _stop_on_signals()
     try:
@@ -59,7 +59,7 @@ def main() -> None:
 
 
 def run_job(composed: DictConfig) -> str:
-    """One point as one MLflow run, under its sweep's if there is one; returns the run's id.
+    """Make one point as one MLflow run, under its sweep's if there is one; returns the run's id.
 
     A point that fails is recorded and does not stop the others, so nothing but a stop by the user is raised.
     """
@@ -94,7 +94,7 @@ def run_job(composed: DictConfig) -> str:
 
 
 def _run_point(stack: config.Stack, overrides: list[str], run: tracking.OpenRun) -> None:
-    """Runs the pipeline and logs what it found."""
+    """Run the pipeline and log what it found."""
     from dlas import tracking
     from dlas.files import folders
 
@@ -117,14 +117,14 @@ def _run_point(stack: config.Stack, overrides: list[str], run: tracking.OpenRun)
 
 
 def _abandon(status: str) -> None:
-    """Only a process that got as far as its callback can lead a sweep."""
+    """End the sweep, which only a process that got as far as its callback can lead."""
     sweep = sys.modules.get("dlas.tracking.sweep")
     if sweep is not None:
         sweep.abandon(status)
 
 
 def _stop_on_signals() -> None:
-    """Ctrl-C, SIGTERM and a closed terminal all raise KeyboardInterrupt, once."""
+    """Have Ctrl-C, SIGTERM and a closed terminal all raise KeyboardInterrupt, once."""
     stopped_at = -CLOSING_SECONDS
 
     def stop(number: int, frame: FrameType | None) -> None:

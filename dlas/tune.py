@@ -25,14 +25,14 @@ from dlas.systems.tuners.common import tuning_store
 
 @dataclass(frozen=True)
 class Options:
-    """What can be asked for."""
+    """Options of export and import."""
 
     file: str
     artifacts: str | None = None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command; returns its exit status."""
+    """Run the command; returns its exit status."""
     commands = {"export": _export, "import": _import}
     return command_line.run(__doc__, arguments, command_line.subcommand(commands))
 
@@ -48,7 +48,7 @@ def _import(given: list[str]) -> Work:
 
 
 def _places(given: list[str]) -> tuple[Path, Path]:
-    """The folder of tuning records, and the file that is asked for."""
+    """The folder of tuning records, and the file that is exported or imported."""
     command_line.require_given(given, file="zip file")
     options = config.options(Options, given)
     return command_line.artifacts_folder(options.artifacts) / "tuning", Path(options.file).expanduser()

@@ -22,7 +22,7 @@ HOST = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Options:
-    """What can be asked for."""
+    """Options of the command."""
 
     port: int = 5000
     artifacts: str | None = None
@@ -43,7 +43,7 @@ def _parse(given: list[str]) -> Work:
 
 
 def serve(options: Options) -> None:
-    """Makes this process the UI's server; raises `UserError` where the port is taken or there is no store."""
+    """Make this process the UI's server; raises `UserError` where the port is taken or there is no store."""
     from dlas import tracking
     from dlas.files import folders
 
