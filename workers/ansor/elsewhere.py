@@ -22,11 +22,11 @@ from tvm.auto_scheduler.utils import get_const_tuple
 Ask = Callable[[dict[str, Any]], Any]
 
 FAILED_SECONDS = 1e10
-"""Ansor's time of a candidate that did not run."""
+"""Seconds by which Ansor records a candidate that did not run."""
 
 
 def builder(ask: Ask, processes: int) -> LocalBuilder:
-    """Ansor's builder, with the asker at work in so many processes."""
+    """Ansor's builder, which has the asker build in so many processes."""
 
     def build(inputs: Sequence[MeasureInput], *_: object) -> list[BuildResult]:
         start = time.monotonic()
@@ -41,8 +41,8 @@ def builder(ask: Ask, processes: int) -> LocalBuilder:
 
 
 def runner(ask: Ask, record: Callable[[MeasureInput, MeasureResult], None]) -> LocalRunner:
-    """Ansor's runner, with the asker's board at work; `record` is told each result as soon as it is known,
-    since a board may be lost at any moment."""
+    """Ansor's runner, which has the asker time candidates on its board; `record` is told each result as soon
+    as it is known, since a board may be lost at any moment."""
 
     def run(inputs: Sequence[MeasureInput], built: Sequence[BuildResult], *_: object) -> list[MeasureResult]:
         results = []

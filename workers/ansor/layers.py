@@ -12,7 +12,7 @@ from dlas.algorithms.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS
 
 REQUESTED: set[str] = set()
-"""The algorithms of the request. Processes that build its candidates, and get no other, have none here."""
+"""Algorithms of the request. Processes that build its candidates get no request, and have none here."""
 
 
 @auto_scheduler.register_workload
@@ -25,7 +25,7 @@ def conv2d_layer(workload: str, algorithm: str) -> list[Any]:
 
 
 def allow(algorithms: Iterable[str]) -> None:
-    """Let records name these."""
+    """Allow records to name these algorithms."""
     REQUESTED.update(algorithms)
 
 

@@ -1,4 +1,4 @@
-"""A schedule as the text of the plain loops that it lowers to."""
+"""The text of the plain loops that a schedule lowers to."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import tvm
 from tvm.auto_scheduler import SearchTask
 
 KEEP_LOOPS = ["tir.VectorizeLoop", "tir.UnrollLoop", "tir.StorageRewrite", "tir.CommonSubexprElimTIR"]
-"""Passes that another TVM shall do itself; without them the loops keep their kinds."""
+"""Passes that are left to another TVM; without them the loops keep their kinds."""
 
 
 def lowered(task: SearchTask, state: Any) -> str:

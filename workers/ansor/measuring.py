@@ -1,4 +1,4 @@
-"""How Ansor's candidates are built, timed and recorded: here, or on a board elsewhere."""
+"""Measurement of Ansor's candidates: they are built, timed and recorded here, or on a board elsewhere."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ Report = Callable[[dict[str, Any]], None]
 
 
 class Recording(PythonBasedMeasureCallback):
-    """Writes the records of every batch to the log, and tells them."""
+    """Write the records of every batch to the log, and report them."""
 
     def __init__(self, log: Path, report: Report) -> None:
         super().__init__()
@@ -47,16 +47,16 @@ class Recording(PythonBasedMeasureCallback):
 
 @dataclass(frozen=True)
 class Measuring:
-    """What Ansor's search is given."""
+    """The parts of Ansor's search that measure: builder, runner and recorders."""
 
     builder: ProgramBuilder
     runner: ProgramRunner
     recorders: tuple[Recording, ...] = ()
-    """What writes the log and tells the records, where the runner does not."""
+    """Callbacks that write the log and report the records, where the runner does not."""
 
 
 def measuring(request: Mapping[str, Any], log: Path, report: Report, ask: Ask) -> Measuring:
-    """As the request says. Records go to `log`, and are reported."""
+    """The measuring that the request asks for. Records go to `log`, and are reported."""
     return _elsewhere(request, log, report, ask) if request["elsewhere"] else _here(request, log, report, ask)
 
 

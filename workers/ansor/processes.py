@@ -22,10 +22,10 @@ def keep_processes(cores: int, import_roots: list[str]) -> None:
 
 
 def prepare(import_roots: list[str]) -> None:
-    """In a new process: make the project's modules importable, after this environment's own.
+    """Make the project's modules importable, after this environment's own; runs first in a new process.
 
-    Without TVM's elimination of common subexpressions: the debug information that it gives a vector of
-    indices is refused by LLVM 22, and LLVM finds them itself.
+    TVM's elimination of common subexpressions is left out: LLVM 22 refuses the debug information that it
+    gives a vector of indices, and finds common subexpressions itself.
     """
     sys.path.extend(root for root in import_roots if root not in sys.path)
     importlib.import_module("layers")

@@ -1,4 +1,4 @@
-"""Schedules as text: the best of a log, or random ones, lowered to plain loops."""
+"""Schedules as text: the best ones in a log, or random ones, lowered to plain loops."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from results import last_line, mean_seconds
 from tvm.auto_scheduler import RandomModel, RecordReader, SketchPolicy
 
 SAMPLED_AT_LEAST = 16
-"""Of fewer, Ansor may find that all are invalid."""
+"""Minimum number of random schedules to draw: of fewer, Ansor may find that all are invalid."""
 
 Report = Callable[[dict[str, Any]], None]
 
 
 def replay(request: Mapping[str, Any], report: Report) -> None:
-    """Report the `best` fastest schedules in `log` of each task, fastest first, as text, or why one does not
-    apply.
+    """Report the `best` fastest schedules in `log` of each task, fastest first, as text, or the reason why
+    one does not apply.
 
-    Or, of a log that was measured for another target and is not asked for as `foreign`, that target; of one
-    that Ansor can't read, the problem.
+    Two kinds of logs are not replayed: of one that was measured for another target, and is not asked for as
+    `foreign`, the target is reported; of one that Ansor can't read, the problem.
     """
     tasks = [search_task(task, request["target"]) for task in request["tasks"]]
     measured = defaultdict(list)

@@ -1,4 +1,4 @@
-"""What measurements and errors say."""
+"""The texts of measurements and errors."""
 
 from __future__ import annotations
 

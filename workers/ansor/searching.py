@@ -117,7 +117,8 @@ def first_candidates(
     measured: int,
     report: Report,
 ) -> list[auto_scheduler.MeasureInput]:
-    """What fits the task of its relatives' schedules, within its share of the trials and those left.
+    """Candidates made from the schedules of the task's relatives, within its share of the
+    trials and those left.
 
     Why others do not fit is reported, once for all of a workload.
     """
@@ -157,7 +158,7 @@ class BudgetedScheduler(TaskScheduler):
 
 
 class Progress(PythonBasedMeasureCallback):
-    """What has been measured so far."""
+    """The number and the times of the candidates measured so far."""
 
     def __init__(self, tasks: Sequence[SearchTask], weights: Mapping[str, int]) -> None:
         super().__init__()
@@ -186,12 +187,13 @@ class Progress(PythonBasedMeasureCallback):
                 self.best[key] = min(self.best[key], mean_seconds(result))
 
     def rank(self, task: SearchTask) -> tuple[bool, float]:
-        """Sorts tasks: first those that have no time, by their work, then those where most time is."""
+        """Priority of a task, to sort by: those that have no time come first, by their work; then those
+        where most time is."""
         measured = self.best[task.workload_key]
         cost = task.compute_dag.flop_ct if math.isinf(measured) else measured
         return not math.isinf(measured), -self.weights[task.workload_key] * cost
 
 
 def most_promising(tasks: list[SearchTask], progress: Progress, trials: int) -> list[SearchTask]:
-    """As many tasks as there are trials."""
+    """The most promising tasks, as many as there are trials."""
     return sorted(tasks, key=progress.rank)[:trials] if trials < len(tasks) else tasks

@@ -1,4 +1,4 @@
-"""Schedules of a layer's relatives made to fit the layer: what its search starts from.
+"""Schedules of a layer's relatives made to fit the layer, for its search to start from.
 
 The steps of a relative's record are taken one after the other: on the stage of the same name, and with tiles
 adapted to the loop that they split in the layer. What follows from these sizes, Ansor works out anew.
@@ -21,18 +21,19 @@ from tvm.te import PlaceholderOp
 from dlas.systems.tuners.common.tiles import adapted_tiles
 
 Step = list[Any]
-"""As a record has it: its kind, the stage that it is about, and more."""
+"""A step as a record has it: its kind, the stage that it is about, and more."""
 
 SPLIT, COMPUTE_AT = "SP", "CA"
 ADD_A_STAGE = ("CHW", "RF")
-"""Cache write and rfactor: the new stage takes the place of the one that they are about, which comes next."""
+"""Kinds of steps that add a stage, cache write and rfactor: the new one takes the place of the stage that
+they are about, which comes next."""
 
 LARGEST_INNERMOST = 64
-"""Of a tile, as in the search itself: its parameter max_innermost_split_factor."""
+"""Largest innermost tile, as in the search itself: its parameter max_innermost_split_factor."""
 
 
 class DoesNotFit(Exception):
-    """Why a relative's steps are none for the layer."""
+    """Tells why a relative's steps do not fit the layer."""
 
 
 def seeds(
@@ -100,7 +101,7 @@ def applied(record: dict[str, Any], steps: Sequence[Step], task: SearchTask) -> 
 
 
 def same_stages(workload_key: str, other: str) -> list[int]:
-    """For each stage of a layer its number in another layer; DoesNotFit unless both compute the same ones."""
+    """The number in another layer of each stage of a layer; DoesNotFit unless both compute the same ones."""
     mine, its = stages_of(workload_key), stages_of(other)
     computed, there = ([name for name, given in each if not given] for each in (mine, its))
     if computed != there:
@@ -111,6 +112,6 @@ def same_stages(workload_key: str, other: str) -> list[int]:
 
 @cache
 def stages_of(workload_key: str) -> list[tuple[str, bool]]:
-    """The stages' names, and whether they are given to the kernel."""
+    """The names of the stages, and whether each is given to the kernel."""
     operators = [stage.op for stage in ComputeDAG(workload_key).get_init_state().stages]
     return [(operator.name, isinstance(operator, PlaceholderOp)) for operator in operators]
