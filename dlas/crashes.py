@@ -1,4 +1,4 @@
-"""How a process ended that did not end well, for a person to read."""
+"""The end of a process that a signal ended, in words for a person."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ MEANINGS = MappingProxyType(
 
 
 def crash(returncode: int) -> str:
-    """What to tell of a process that a signal ended; its `returncode` is the signal's number, negative."""
+    """The end of a process in words; its `returncode` is the number of the signal that ended it, negative."""
     ended_by = signal.Signals(-returncode)
     return f"crashed ({ended_by.name}): {MEANINGS.get(ended_by, 'it was stopped')}"

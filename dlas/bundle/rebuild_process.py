@@ -22,13 +22,13 @@ from dlas.hardware.targets.target import Target
 from dlas.printable import printable, printable_lines
 
 CPU_SECONDS = 2 * 60 * 60
-"""Processor time of the process, and of each that it starts: a network of 160 layers takes minutes of it, and
-waiting for a board none."""
+"""Limit of processor time, in seconds, of the process and of each that it starts: a network of 160 layers
+takes minutes of it, and waiting for a board none."""
 
 
 @dataclass(frozen=True)
 class Carried:
-    """A kernel that the bundle's run kept tuned."""
+    """A kernel that the bundle's run kept tuned, and whether it still is."""
 
     name: str
     carried: bool
@@ -38,13 +38,13 @@ class Carried:
 
 @dataclass(frozen=True)
 class Rebuilt:
-    """A library made again."""
+    """The libraries made again, and their kernels."""
 
     library: Path
     larger: Mapping[int, Path]
-    """By batch size, the libraries for larger batches, likewise."""
+    """Libraries for larger batches, by batch size."""
     yardstick: Path
-    """The network that is always the same, likewise."""
+    """Library of the yardstick, the network that is always the same."""
     target: Target
     kernels: tuple[Carried, ...]
 
@@ -57,7 +57,7 @@ def rebuilt_apart(
     trusted: Collection[str] = (),
     cpu_seconds: int = CPU_SECONDS,
 ) -> Rebuilt:
-    """What dlas.bundle.rebuild.rebuilt makes; errors as there.
+    """The result of dlas.bundle.rebuild.rebuilt, called in a process of its own; errors as there.
 
     Raises UserError that names the bundle, too, where the process crashes, has no memory left or uses more
     than `cpu_seconds` of processor time. Warnings are printed as they come, and what the compiler prints once

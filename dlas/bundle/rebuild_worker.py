@@ -31,7 +31,7 @@ from dlas.printable import printable, printable_lines
 TARGET = Document("target of a rebuild")
 
 LIKELIEST = "1000"
-"""Of all processes the one that Linux ends first where there is no memory left."""
+"""Score of a process that Linux ends first where there is no memory left."""
 
 
 def main(folder: Path) -> None:
@@ -44,8 +44,8 @@ def main(folder: Path) -> None:
 
 
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:
-    """What is answered: the libraries that were made, or what keeps the bundle from making any, whatever TVM
-    makes of it."""
+    """The answer: the libraries that were made, or what keeps the bundle from making any, whatever
+    TVM makes of it."""
     from dlas.systems.tuners.common.worker_process import WorkerDied
 
     try:
@@ -87,7 +87,7 @@ def _refusal(error: UserError) -> dict[str, Any]:
 
 
 def _print_to(file: Path) -> None:
-    """Whatever is printed from now on; warnings go where standard error went."""
+    """Write to the file whatever is printed from now on; warnings go where standard error went."""
     terminal = os.fdopen(os.dup(2), "w", buffering=1)
     handler = logging.StreamHandler(terminal)
     handler.setFormatter(_OnItsLine("%(message)s"))
@@ -98,14 +98,15 @@ def _print_to(file: Path) -> None:
 
 
 class _OnItsLine(logging.Formatter):
-    """Messages may quote the bundle."""
+    """Formats messages without characters that do not print, since they may quote the bundle."""
 
     def format(self, record: logging.LogRecord) -> str:
         return printable_lines(super().format(record))
 
 
 def _limit(cpu_seconds: int) -> None:
-    """Of this process and of those that it starts: SIGXCPU ends what uses more."""
+    """Limit the processor time of this process and of those that it starts: SIGXCPU ends what uses more.
+    Where memory runs out, Linux ends this process first."""
     _, most = resource.getrlimit(resource.RLIMIT_CPU)
     within = cpu_seconds if most == resource.RLIM_INFINITY else min(cpu_seconds, most)
     resource.setrlimit(resource.RLIMIT_CPU, (within, most))

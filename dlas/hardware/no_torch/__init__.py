@@ -20,7 +20,8 @@ def without_torch(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def with_modules_of_this_process(environment: Mapping[str, str]) -> dict[str, str]:
-    """Likewise, and for a process that finds the other modules that this one finds, whatever the folder."""
+    """The environment without torch, for a process that finds the other modules that this one finds,
+    whatever its folder."""
     packages = str(Path(dlas.__file__).resolve().parents[1])
     searched = python_path(packages, *filter(None, sys.path), after=None)
     return without_torch({**environment, PATH: searched, "PYTHONSAFEPATH": "1"})

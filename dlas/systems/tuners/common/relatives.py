@@ -56,8 +56,8 @@ def distance(one: ConvWorkload, other: ConvWorkload) -> float:
 def relatives_of(
     tasks: Sequence[TuningTask], shelf: Shelf, read: Callable[[str], Record], candidates: int
 ) -> dict[str, list[tuple[str, str]]]:
-    """For each task that `shelf` has no time of, records of its relatives with their workloads' keys: more
-    than `candidates`, for some may not fit the task."""
+    """Records of relatives, with their workloads' keys, for each task that `shelf` has no time of: more than
+    `candidates`, since some may not fit the task."""
     found = {}
     for task in tasks:
         if all(known.seconds is None for known, _ in _own_records(task, shelf, read)):

@@ -74,7 +74,7 @@ class Searcher:
     name: str
     """Name for people."""
     version: str
-    """Its name in the store, with the version of its TVM: other versions' records are not read."""
+    """Name in the store, with the version of the tuner's TVM: other versions' records are not read."""
     read: Callable[[str], Record]
     """The record in a line of its log; ValueError where it is none of its own."""
     measure: Callable[[Sequence[TuningTask], int, Path], Generator[Sequence[str], None, None]]
@@ -84,7 +84,7 @@ class Searcher:
     It yields lines of records as soon as they are measured, and writes none of them down.
     """
     serves: Callable[[TuningTask], bool] = is_searchable
-    """Whether it can search a task; tasks that it can't are left out."""
+    """Whether the tuner can search a task; tasks that it can't are left out."""
 
 
 def search(

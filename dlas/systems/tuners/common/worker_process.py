@@ -34,9 +34,9 @@ class WorkerDied(UserError):
 
     def __init__(self, how: str, lines: Sequence[str], remedy: str) -> None:
         self.how = how
-        """On one line, without what it wrote."""
+        """The worker's end in one line, without its output."""
         self.lines = lines
-        """The last that it wrote."""
+        """The last lines of the worker's output."""
         tail = "".join(f"\n    {line}" for line in lines)
         super().__init__(f"{how}:{tail}", key="tuner", remedy=remedy)
 

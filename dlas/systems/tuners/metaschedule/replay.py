@@ -46,7 +46,8 @@ def replay(request: Mapping[str, Any], report: Report) -> None:
 
 
 def _target(record: Any) -> str:
-    """What a record, as JSON, was measured for, as TVM writes it; what TVM can't read, as it is there."""
+    """The target of a record (given as JSON), as TVM writes it; as the record has it where TVM
+    can't read that."""
     try:
         return str(tvm.target.Target(record[TARGET]))
     except Exception:  # TVM's errors have no class of their own

@@ -84,7 +84,7 @@ class Layer:
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to try, or too many in a row were no faster."""
+        """Whether the layer's search is done: nothing is left to try, or too many in a row were no faster."""
         return self.offered.keys() <= self.known.keys() or self.since_faster >= PATIENCE
 
     @property
