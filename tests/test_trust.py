@@ -71,6 +71,6 @@ def test_a_trusted_package_serves_its_bundle(stranger: Path, tmp_path: Path) -> 
 
 def test_packages_are_trusted_by_name_and_for_a_rebuild_only() -> None:
     asked = options(redeploy.Options, ["bundle=folder", "rebuild=true", "trust='one, other'"])
-    assert asked.wish.trusted == ("one", "other")
+    assert asked.wish(None).trusted == ("one", "other")
     with pytest.raises(UserError, match="rebuild"):
         options(redeploy.Options, ["bundle=folder", "trust=one"])
