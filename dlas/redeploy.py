@@ -47,7 +47,7 @@ from dlas.hardware.sessions.session import keep_torch_out
 from dlas.hardware.targets import machine
 from dlas.hardware.targets.reach import Address
 from dlas.printable import printable
-from dlas.redeployment import Redeployed, Wish
+from dlas.redeployment import Redeployed, Request
 
 if TYPE_CHECKING:
     from dlas.tracking.store import Store
@@ -84,9 +84,9 @@ class Options:
         """The ids of runs, each once, in the given order."""
         return _listed(self.run)
 
-    def wish(self, target: config.Target | None) -> Wish:
+    def request(self, target: config.Target | None) -> Request:
         """The request to deploy on the declared target, or on the bundle's own board."""
-        return Wish(target, self.rpc, self.rebuild, tuple(_listed(self.trust)))
+        return Request(target, self.rpc, self.rebuild, tuple(_listed(self.trust)))
 
 
 def _listed(names: str | None) -> list[str]:
@@ -117,23 +117,23 @@ def _parse(given: list[str]) -> Work:
     options = config.options(Options, others)
     if options.target is None:
         typed.require_none_of("target")
-        return lambda: exit_status(redeploy(options, options.wish(None)))
-    wish = options.wish(config.declared_target(options.target, typed))
-    return lambda: exit_status(redeploy(options, wish))
+        return lambda: exit_status(redeploy(options, options.request(None)))
+    request = options.request(config.declared_target(options.target, typed))
+    return lambda: exit_status(redeploy(options, request))
 
 
-def redeploy(options: Options, wish: Wish) -> list[Result]:
+def redeploy(options: Options, request: Request) -> list[Result]:
     """Redeploy every point that is asked for, one after the other; one that fails does not
     stop the others."""
     if options.bundle is not None:
-        return [_result(options.bundle, options, wish, None)]
+        return [_result(options.bundle, options, request, None)]
     store = _store(options)
     runs, results = _points(store, options.runs)
     several = len(runs) + len(results) > 1
     for run in runs:
         if several:
             print(f"\n{run}")
-        results.append(_result(run, options, wish, store))
+        results.append(_result(run, options, request, store))
     if several:
         print("", *(printable(f"{result.name}  {result.told}") for result in results), sep="\n")
     return results
@@ -165,14 +165,14 @@ def _points(store: Store, runs: Sequence[str]) -> tuple[list[str], list[Result]]
     return list(dict.fromkeys(found)), failed
 
 
-def _result(name: str, options: Options, wish: Wish, store: Store | None) -> Result:
+def _result(name: str, options: Options, request: Request, store: Store | None) -> Result:
     """Fetch, verify, deploy, check, time, compare, report, log."""
     try:
         with tempfile.TemporaryDirectory(prefix="dlas-") as temporary:
             folder = Path(temporary)
             verified = bundle.trusted(_fetched(name, store, folder), options.signers)
             print(printable(f"verified   {name}: every file is as it was sealed"))
-            found = redeployment.redeployed(verified, wish, folder)
+            found = redeployment.redeployed(verified, request, folder)
             print(redeployment.report(found))
             if store is not None:
                 _log(store, name, found, folder)

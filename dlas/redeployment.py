@@ -1,7 +1,7 @@
 """One bundle on a board again: rebuilt if asked, deployed, checked, timed by its own protocol, compared.
 
     opened(Bundle) -> Opened    what the bundle says
-    redeployed(Bundle, Wish, scratch folder) -> Redeployed; report(Redeployed) -> what a person reads
+    redeployed(Bundle, Request, scratch folder) -> Redeployed; report(Redeployed) -> what a person reads
 
 It needs neither PyTorch nor MLflow.
 """
@@ -40,7 +40,7 @@ WORST_FIRST = (Outcome.SLOWER, Outcome.UNCLEAR, Outcome.SAME, Outcome.FASTER)
 
 
 @dataclass(frozen=True)
-class Wish:
+class Request:
     """A request to deploy: on which board, and whether with a library that is made again."""
 
     target: config.Target | None = None
@@ -100,7 +100,7 @@ def opened(verified: Bundle) -> Opened:
     )
 
 
-def redeployed(verified: Bundle, wish: Wish, scratch: Path) -> Redeployed:
+def redeployed(verified: Bundle, request: Request, scratch: Path) -> Redeployed:
     """Compare the bundle's own measurement with a new one on the requested board.
 
     Raises UserError where the bundle can't be read, where the library doesn't fit the board, doesn't run, or
@@ -108,13 +108,13 @@ def redeployed(verified: Bundle, wish: Wish, scratch: Path) -> Redeployed:
     """
     found = opened(verified)
     with _rebuilding_offered():
-        board = _board(found.made_for, wish)
+        board = _board(found.made_for, request)
         deployment.require_board(board)
     old = found.timing
     made = None
-    if wish.rebuild:
+    if request.rebuild:
         print(f"rebuilding the library for {board.name} from the bundle's program, weights and tuning log")
-        made = rebuilt_apart(verified, board, scratch / "rebuilt", old.larger, wish.trusted)
+        made = rebuilt_apart(verified, board, scratch / "rebuilt", old.larger, request.trusted)
     libraries = _bundled(verified, old.larger) if made is None else {1: made.library, **made.larger}
     yardstick = verified.yardstick if made is None else made.yardstick
     new = _retimed(found.expected, old, libraries, yardstick, board)
@@ -140,14 +140,14 @@ def _bundled(verified: Bundle, batch_sizes: Iterable[int]) -> dict[int, Path]:
     return {size: verified.library_of(size) for size in (1, *batch_sizes)}
 
 
-def _board(made_for: Target, wish: Wish) -> Target:
+def _board(made_for: Target, request: Request) -> Target:
     """The board to run on. A library that is made again is made for it: the declared target, or the bundle's
     own with the reader's linker."""
-    if not wish.rebuild:
-        return reached.board(made_for, wish.target, wish.rpc)
-    if wish.target is not None:
-        return reached.declared_board(wish.target, wish.rpc)
-    return reached.board(made_for, None, wish.rpc)
+    if not request.rebuild:
+        return reached.board(made_for, request.target, request.rpc)
+    if request.target is not None:
+        return reached.declared_board(request.target, request.rpc)
+    return reached.board(made_for, None, request.rpc)
 
 
 @contextmanager

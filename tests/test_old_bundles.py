@@ -20,7 +20,7 @@ from dlas.hardware.targets import target_file
 from dlas.hardware.targets.target import Target
 from dlas.models.batch_norm import fold_batch_norm
 from dlas.plugins.registry import ALGORITHMS, TUNERS
-from dlas.redeployment import Wish, redeployed
+from dlas.redeployment import Request, redeployed
 from dlas.systems.choices import record
 from dlas.systems.choices.lowering import lower
 from dlas.systems.choices.scheduling import kernel_tasks
@@ -55,7 +55,7 @@ def old_store(tmp_path: Path) -> Path:
 def test_an_old_bundle_redeploys(
     name: str, made_for: Target, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = redeployed(verify(SCHEMA1 / name), Wish(), tmp_path)
+    found = redeployed(verify(SCHEMA1 / name), Request(), tmp_path)
     assert found.verdict
     assert found.comparison.new.median_ms > 0
     assert "16 outputs match the reference" in capsys.readouterr().out
@@ -65,7 +65,7 @@ def test_an_old_bundle_redeploys(
 def test_an_old_bundle_is_built_anew_with_its_tuned_kernels(
     name: str, made_for: Target, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = redeployed(verify(SCHEMA1 / name), Wish(rebuild=True), tmp_path)
+    found = redeployed(verify(SCHEMA1 / name), Request(rebuild=True), tmp_path)
     assert found.rebuilt is not None
     assert [kernel.carried for kernel in found.rebuilt.kernels] == [True] * KEPT_TUNED[name]
     assert "16 outputs match the reference" in capsys.readouterr().out

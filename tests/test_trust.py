@@ -12,7 +12,7 @@ from dlas import redeploy
 from dlas.bundle import verify
 from dlas.config import options
 from dlas.errors import UserError
-from dlas.redeployment import Wish, redeployed
+from dlas.redeployment import Request, redeployed
 
 STRANGER = """
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_a_module_of_an_untrusted_package_is_not_imported(
 ) -> None:
     made = bundle_naming(tmp_path / "bundle", algorithm, tuner)
     with pytest.raises(UserError) as refused:
-        redeployed(verify(made.root), Wish(rebuild=True, trusted=("another",)), tmp_path)
+        redeployed(verify(made.root), Request(rebuild=True, trusted=("another",)), tmp_path)
     assert named in refused.value.problem
     assert "trust=stranger_package" in refused.value.remedy
     assert not stranger.exists()
@@ -57,20 +57,20 @@ def test_what_is_no_algorithm_is_refused_whatever_is_trusted(
 ) -> None:
     made = bundle_naming(tmp_path / "bundle", algorithm)
     with pytest.raises(UserError) as refused:
-        redeployed(verify(made.root), Wish(rebuild=True, trusted=("dlas", algorithm)), tmp_path)
+        redeployed(verify(made.root), Request(rebuild=True, trusted=("dlas", algorithm)), tmp_path)
     assert refused.value.key in ("bundle", "trust")
     assert "direct" in refused.value.remedy
 
 
 def test_a_trusted_package_serves_its_bundle(stranger: Path, tmp_path: Path) -> None:
     made = bundle_naming(tmp_path / "bundle", "stranger_package.algorithm")
-    found = redeployed(verify(made.root), Wish(rebuild=True, trusted=("stranger_package",)), tmp_path)
+    found = redeployed(verify(made.root), Request(rebuild=True, trusted=("stranger_package",)), tmp_path)
     assert found.verdict
     assert stranger.exists()
 
 
 def test_packages_are_trusted_by_name_and_for_a_rebuild_only() -> None:
     asked = options(redeploy.Options, ["bundle=folder", "rebuild=true", "trust='one, other'"])
-    assert asked.wish(None).trusted == ("one", "other")
+    assert asked.request(None).trusted == ("one", "other")
     with pytest.raises(UserError, match="rebuild"):
         options(redeploy.Options, ["bundle=folder", "trust=one"])
