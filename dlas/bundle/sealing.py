@@ -19,10 +19,10 @@ from dlas.files.documents import Document
 from dlas.files.plain_files import open_plain
 from dlas.printable import printable
 
-MOST_FILES = 10_000
+MAX_FILES = 10_000
 """Largest number of files in a bundle, and of folders; a point leaves some thirty."""
 
-MOST_BYTES = 64 << 30
+MAX_BYTES = 64 << 30
 """Largest size of all files of a bundle together: the largest networks here leave 3 GB."""
 
 REMEDY = "Fetch the bundle again; a bundle is never mended by hand."
@@ -108,8 +108,8 @@ def _manifest(root: Path) -> Manifest:
         raise _broken(f"{MANIFEST} {error.problem}", error.remedy or REMEDY) from None
     if content != _written(json.loads(content)):
         raise _broken(f"{MANIFEST} is not as it was sealed")
-    if len(said.files) > MOST_FILES:
-        raise _broken(f"{MANIFEST} lists more than {MOST_FILES} files")
+    if len(said.files) > MAX_FILES:
+        raise _broken(f"{MANIFEST} lists more than {MAX_FILES} files")
     for name in said.files:
         if not _stays_inside(name):
             raise _broken(f"{MANIFEST} lists {printable(name)!r}, which leads out of the bundle")
@@ -138,10 +138,10 @@ def _sizes(root: Path) -> dict[str, int]:
                 sizes[name] = status.st_size
             elif not stat.S_ISDIR(status.st_mode):
                 raise _broken(f"{printable(name)} is not a plain file")
-        if max(len(sizes), number) > MOST_FILES:
-            raise _broken(f"there are more than {MOST_FILES} files or folders in it")
-    if sum(sizes.values()) > MOST_BYTES:
-        raise _broken(f"its files have {sum(sizes.values())} bytes, and {MOST_BYTES} are the most")
+        if max(len(sizes), number) > MAX_FILES:
+            raise _broken(f"there are more than {MAX_FILES} files or folders in it")
+    if sum(sizes.values()) > MAX_BYTES:
+        raise _broken(f"its files have {sum(sizes.values())} bytes, and {MAX_BYTES} are the most")
     return sizes
 
 

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 AUTO = "auto"
 VALIDATION_FRACTION = 0.2
-MOST_VALIDATION_IMAGES = 10_000
+MAX_VALIDATION_IMAGES = 10_000
 """Largest number of validation images: with so many, the standard error of an accuracy is half a point at
 most."""
 ROUNDING = 1e-9
@@ -104,7 +104,7 @@ def held_out(dataset: ImageDataset, seed: int, key: str) -> ImageDataset:
     try:
         kept, held = train_test_split(
             np.arange(len(labels)),
-            test_size=min(round(VALIDATION_FRACTION * len(labels)), MOST_VALIDATION_IMAGES),
+            test_size=min(round(VALIDATION_FRACTION * len(labels)), MAX_VALIDATION_IMAGES),
             random_state=seed,
             stratify=labels,
         )

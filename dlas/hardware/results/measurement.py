@@ -25,10 +25,10 @@ from dlas.printable import printable
 
 DOCUMENT = Document("timing", largest_bytes=1 << 26)
 
-MOST_RUNS, MOST_SESSIONS, MOST_SIZES, LARGEST_BATCH = 1_000_000, 1000, 100, 65536
-MOST_THREADS = 4096
-MOST_METERS, MOST_JOULES = 100, 1e12
-LONGEST_NS = 86_400 * 10**9
+MAX_RUNS, MAX_SESSIONS, MAX_SIZES, MAX_BATCH = 1_000_000, 1000, 100, 65536
+MAX_THREADS = 4096
+MAX_METERS, MAX_JOULES = 100, 1e12
+MAX_NS = 86_400 * 10**9
 """Longest run that a file may tell of, far beyond what is measured: a session takes an hour at most."""
 
 NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
@@ -210,18 +210,18 @@ def read(path: Path) -> Measurement:
 
 def _wrong(found: Measurement) -> str:
     """A value that no measurement has, as a text; "" where there is none."""
-    if not (1 <= found.runs <= MOST_RUNS and 0 <= found.warmup <= MOST_RUNS and 0 <= found.cold <= MOST_RUNS):
+    if not (1 <= found.runs <= MAX_RUNS and 0 <= found.warmup <= MAX_RUNS and 0 <= found.cold <= MAX_RUNS):
         return f"it has {found.runs} runs, {found.cold} cold ones and {found.warmup} before"
-    if not 1 <= len(found.sessions) <= MOST_SESSIONS:
+    if not 1 <= len(found.sessions) <= MAX_SESSIONS:
         return f"it has {len(found.sessions)} sessions"
     if len(found.yardstick) not in (0, len(found.sessions)):
         return f"it has {len(found.sessions)} sessions and {len(found.yardstick)} of the yardstick"
-    if not 1 <= found.threads <= MOST_THREADS:
+    if not 1 <= found.threads <= MAX_THREADS:
         return f"it has {found.threads} threads"
-    if found.batch != 1 or len(found.larger) > MOST_SIZES:
+    if found.batch != 1 or len(found.larger) > MAX_SIZES:
         return f"it has batches of {found.batch} and {len(found.larger)} larger ones"
     for size, sessions in found.larger.items():
-        if not 2 <= size <= LARGEST_BATCH or len(sessions) != len(found.sessions):
+        if not 2 <= size <= MAX_BATCH or len(sessions) != len(found.sessions):
             return f"it has {len(sessions)} sessions of batches of {size}"
     network = (*found.sessions, *(one for sessions in found.larger.values() for one in sessions))
     of_each = (*((one, found.cold) for one in network), *((one, 0) for one in found.yardstick))
@@ -234,10 +234,10 @@ def _wrong_session(session: Session, runs: int, cold: int) -> str:
         counts = f"{len(session.samples_ns)} samples and {len(session.cold_ns)} cold ones"
         return f"a session has {counts}, not {runs} and {cold}"
     times = (session.first_ns, *session.samples_ns, *session.cold_ns)
-    if not all(0 < one <= LONGEST_NS for one in times):
+    if not all(0 < one <= MAX_NS for one in times):
         return f"a run took {min(times)} to {max(times)} ns"
-    if len(session.joules) > MOST_METERS or not all(
-        0 <= joules < MOST_JOULES for joules in session.joules.values()
+    if len(session.joules) > MAX_METERS or not all(
+        0 <= joules < MAX_JOULES for joules in session.joules.values()
     ):
         return "a session took an energy that no meter counts"
     return ""

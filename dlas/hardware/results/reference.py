@@ -32,7 +32,7 @@ SLACK = 4
 
 INPUTS, OUTPUTS, TOLERANCES = "inputs.npy", "outputs.npy", "tolerance.json"
 
-MOST_INPUTS = 4096
+MAX_INPUTS = 4096
 
 
 @dataclass(frozen=True)
@@ -103,9 +103,9 @@ def read(folder: Path) -> Reference:
     if inputs.ndim != 4 or outputs.ndim < 1 or len(inputs) != len(outputs):
         shapes = f"its inputs are {inputs.shape}, its outputs {outputs.shape}"
         raise UserError(f"the reference can't be read: {shapes}", key=printable(folder))
-    if not 1 <= len(inputs) <= MOST_INPUTS or not (inputs.size and outputs.size):
+    if not 1 <= len(inputs) <= MAX_INPUTS or not (inputs.size and outputs.size):
         raise UserError(
-            f"the reference can't be read: it has {len(inputs)} inputs, of at most {MOST_INPUTS}",
+            f"the reference can't be read: it has {len(inputs)} inputs, of at most {MAX_INPUTS}",
             key=printable(folder),
         )
     if not (np.isfinite(inputs).all() and np.isfinite(outputs).all()):

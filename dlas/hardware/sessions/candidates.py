@@ -16,10 +16,10 @@ import numpy as np
 from dlas.hardware.sessions import tvm_runtime
 from dlas.hardware.sessions.single_kernels import relative_error, tensors
 
-TURN_NS = 8_000_000
-"""Minimum run time of a candidate in one round, together with `TURN_RUNS`: 8 ms."""
+MIN_TURN_NS = 8_000_000
+"""Minimum run time of a candidate in one round, together with `MIN_TURN_RUNS`: 8 ms."""
 
-TURN_RUNS = 3
+MIN_TURN_RUNS = 3
 """Minimum number of runs of a candidate in one round. The run before them, whose caches hold another's
 data, is not kept."""
 
@@ -54,7 +54,7 @@ def checked_and_timed(
 def _turn(kernel: Callable[..., None], arguments: list[Any]) -> list[int]:
     samples: list[int] = []
     kernel(*arguments)
-    while len(samples) < TURN_RUNS or sum(samples) < TURN_NS:
+    while len(samples) < MIN_TURN_RUNS or sum(samples) < MIN_TURN_NS:
         start = time.perf_counter_ns()
         kernel(*arguments)
         samples.append(time.perf_counter_ns() - start)

@@ -12,11 +12,11 @@ import numpy as np
 from dlas.hardware.sessions.device import Device
 from dlas.hardware.sessions.single_kernels import Network
 
-FEWEST_ROUNDS = 15
+MIN_ROUNDS = 15
 """Minimum number of rounds. Each network has one turn in a round, so that a change of the machine's
 pace meets them all."""
 
-SECONDS = 2.0
+MIN_SECONDS = 2.0
 """Minimum seconds that all rounds take: a machine that others share keeps its pace for about as long."""
 
 WARM_UP = 1
@@ -29,8 +29,8 @@ def raced(libraries: Sequence[Path], inputs: np.ndarray, runs: int, device: Devi
     networks = [Network(library, inputs, device) for library in libraries]
     samples: list[list[int]] = [[] for _ in networks]
     calls: list[list[dict[str, Any]]] = [[] for _ in networks]
-    rounds, end = 0, time.monotonic() + SECONDS
-    while rounds < FEWEST_ROUNDS or time.monotonic() < end:
+    rounds, end = 0, time.monotonic() + MIN_SECONDS
+    while rounds < MIN_ROUNDS or time.monotonic() < end:
         rounds += 1
         for network, whole, profiled in zip(networks, samples, calls, strict=True):
             for _ in range(WARM_UP):

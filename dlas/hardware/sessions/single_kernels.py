@@ -12,10 +12,10 @@ import numpy as np
 from dlas.hardware.sessions import tvm_runtime
 from dlas.hardware.sessions.device import Device
 
-LEAST_NS = 30_000_000
+MIN_TOTAL_NS = 30_000_000
 """Minimum run time of a kernel, all its runs together: 30 ms."""
 
-LEAST_RUNS = 15
+MIN_RUNS = 15
 """Minimum number of runs of a kernel."""
 
 PROCEED = 0
@@ -118,7 +118,7 @@ def _compared(
         kernel(*arguments)
         outputs.append(tvm_runtime.array(arguments[-1]).astype("float64"))
     samples: tuple[list[int], list[int]] = ([], [])
-    while len(samples[0]) < LEAST_RUNS or min(sum(samples[0]), sum(samples[1])) < LEAST_NS:
+    while len(samples[0]) < MIN_RUNS or min(sum(samples[0]), sum(samples[1])) < MIN_TOTAL_NS:
         for kernel, taken in zip((first, second), samples, strict=True):
             start = time.perf_counter_ns()
             kernel(*arguments)
@@ -130,7 +130,7 @@ def _compared(
 def _samples(kernel: Callable[..., None], arguments: list[Any]) -> list[int]:
     samples: list[int] = []
     kernel(*arguments)
-    while len(samples) < LEAST_RUNS or sum(samples) < LEAST_NS:
+    while len(samples) < MIN_RUNS or sum(samples) < MIN_TOTAL_NS:
         start = time.perf_counter_ns()
         kernel(*arguments)
         samples.append(time.perf_counter_ns() - start)

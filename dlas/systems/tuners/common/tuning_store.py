@@ -53,7 +53,7 @@ STORE = Document("tuning store", version=3, converters=(dict, dict))
 MEMBER = re.compile(r"\w[\w.-]*/[0-9a-f]+/\w[\w.-]*\.json")
 """Name of a file in an exported store: a path as above, without dots that lead out of it."""
 
-MOST_MEMBERS, MOST_BYTES = 100_000, 1 << 30
+MAX_MEMBERS, MAX_BYTES = 100_000, 1 << 30
 """Largest number of files in an exported store, and of their bytes unpacked: a search of 1000 trials
 leaves a megabyte."""
 
@@ -164,7 +164,7 @@ def _unpacked(archive: Path) -> dict[str, str]:
         with open_plain(archive) as file, zipfile.ZipFile(file) as packed:
             members = packed.infolist()
             size = sum(member.file_size for member in members)
-            if len(members) > MOST_MEMBERS or size > MOST_BYTES:
+            if len(members) > MAX_MEMBERS or size > MAX_BYTES:
                 raise ValueError(f"it holds {len(members)} files of {size} bytes together")
             return {member.filename: _read(packed, member).decode() for member in members}
     except UserError as error:
