@@ -119,8 +119,8 @@ def measure_new(
 ) -> Tuning:
     """Measure at most `candidates` of each task that `store` has no time of; for the rest see `search`."""
 
-    def rounds(kept: _Kept) -> list[_Round]:
-        new = [task for key, task in kept.tasks.items() if key not in kept.best]
+    def rounds(state: _SearchState) -> list[_Round]:
+        new = [task for key, task in state.tasks.items() if key not in state.best]
         return [_Round(new, candidates * len(new))] if new else []
 
     return _searched(searcher, tasks, target, log, store, rounds, patience=math.inf)
@@ -132,7 +132,7 @@ def _searched(
     target: Target,
     log: Path,
     store: TuningStore,
-    rounds: Callable[[_Kept], list[_Round]],
+    rounds: Callable[[_SearchState], list[_Round]],
     patience: float,
 ) -> Tuning:
     """Search in the rounds that are still to do, given the log and the store."""
@@ -147,16 +147,16 @@ def _searched(
     if not tasks:
         return Tuning()
     seconds, stopped = 0.0, ""
-    with _kept(searcher, tasks, log, store.shelf(searcher.version, target)) as kept:
-        if rounds(kept):
-            with kept.shelf.alone():
+    with _search_state(searcher, tasks, log, store.shelf(searcher.version, target)) as state:
+        if rounds(state):
+            with state.shelf.alone():
                 start = time.monotonic()
-                kept.take_from_store()  # what another process measured meanwhile
-                stopped = _measure(searcher, rounds(kept), kept, patience)
+                state.take_from_store()  # what another process measured meanwhile
+                stopped = _measure(searcher, rounds(state), state, patience)
                 seconds = time.monotonic() - start
-                for line in (*gains.table(kept.layers()).splitlines(), *filter(None, [stopped])):
+                for line in (*gains.table(state.layers()).splitlines(), *filter(None, [stopped])):
                     logger.info(line)
-    return Tuning(kept.measured.total(), kept.failed, seconds, kept.best, kept.layers(), stopped)
+    return Tuning(state.measured.total(), state.failed, seconds, state.best, state.layers(), stopped)
 
 
 def searchable(tasks: Sequence[TuningTask]) -> list[TuningTask]:
@@ -196,34 +196,34 @@ def _record(log: Path, number: int, line: str, name: str, read: Callable[[str], 
         raise UserError(problem, key=str(log)) from None
 
 
-def _rounds(kept: _Kept, trials: int) -> list[_Round]:
+def _rounds(state: _SearchState, trials: int) -> list[_Round]:
     """The rounds that are still to measure, one after the other.
 
     New layers get their share of the budget even where the store holds more of the others than the whole
     budget; what an interrupted search of these very tasks measured has come out of it already.
     """
-    tasks, new = [*kept.tasks.values()], kept.unmeasured()
+    tasks, new = [*state.tasks.values()], state.unmeasured()
     share = math.ceil(trials * len(new) / len(tasks))
-    if kept.resumed:
-        share = min(share, max(trials - kept.measured.total(), len(new)))
+    if state.resumed:
+        share = min(share, max(trials - state.measured.total(), len(new)))
     first = [_Round(new, share)] if 0 < len(new) < len(tasks) else []
-    last = [_Round(tasks, trials)] if kept.measured.total() + (share if first else 0) < trials else []
+    last = [_Round(tasks, trials)] if state.measured.total() + (share if first else 0) < trials else []
     return [*first, *last]
 
 
-def _measure(searcher: Searcher, rounds: Sequence[_Round], kept: _Kept, patience: float) -> str:
+def _measure(searcher: Searcher, rounds: Sequence[_Round], state: _SearchState, patience: float) -> str:
     """Measure the rounds; the reason why it ended before they did, "" where it did not."""
-    measured = kept.measured.total()
-    left = _Patience(patience, measured, len(kept.best), kept.estimate())
-    aim = max((measured - kept.of(one.tasks) + one.trials for one in rounds), default=measured)
+    measured = state.measured.total()
+    left = _Patience(patience, measured, len(state.best), state.estimate())
+    aim = max((measured - state.of(one.tasks) + one.trials for one in rounds), default=measured)
     with _progress_bar(searcher.name, aim, measured) as show:
         for one in rounds:
-            with closing(searcher.measure(one.tasks, one.trials, kept.log)) as batches:
+            with closing(searcher.measure(one.tasks, one.trials, state.log)) as batches:
                 for records in batches:
-                    kept.take(records)
-                    show(kept.measured.total(), kept.standing())
-                    measured = kept.measured.total()
-                    if measured < aim and not left.lasts(kept):
+                    state.take(records)
+                    show(state.measured.total(), state.standing())
+                    measured = state.measured.total()
+                    if measured < aim and not left.lasts(state):
                         return (
                             f"stopped after {measured} of {aim} trials: "
                             f"the last {patience} gained less than {NO_GAIN:.0%} of the layers' time"
@@ -251,17 +251,17 @@ class _Patience:
     estimate: float
     """Seconds of all these layers at the last gain."""
 
-    def lasts(self, kept: _Kept) -> bool:
+    def lasts(self, state: _SearchState) -> bool:
         """Whether the search may go on: one of the last `trials` gave a layer its first time, or
         they gained enough."""
-        measured, served, estimate = kept.measured.total(), len(kept.best), kept.estimate()
+        measured, served, estimate = state.measured.total(), len(state.best), state.estimate()
         if served > self.served or estimate < (1 - NO_GAIN) * self.estimate:
             self.gained_at, self.served, self.estimate = measured, served, estimate
         return measured - self.gained_at < self.trials
 
 
 @dataclass
-class _Kept:
+class _SearchState:
     """The state of a search: its log, and what the log's records say. Each record is in the store too."""
 
     searcher: Searcher
@@ -362,7 +362,9 @@ class _Kept:
 
 
 @contextmanager
-def _kept(searcher: Searcher, tasks: Sequence[TuningTask], log: Path, shelf: Shelf) -> Iterator[_Kept]:
+def _search_state(
+    searcher: Searcher, tasks: Sequence[TuningTask], log: Path, shelf: Shelf
+) -> Iterator[_SearchState]:
     """The state of a search from its log and the store. Before and after, a record that was
     cut off is removed."""
     try:
@@ -371,11 +373,13 @@ def _kept(searcher: Searcher, tasks: Sequence[TuningTask], log: Path, shelf: She
     except OSError as error:
         raise UserError(f"the tuning log can't be written: {error}", key="tuner") from None
     _cut_partial_record(log)
-    kept = _Kept(searcher, {task.key: task for task in tasks}, log, shelf, resumed=log.stat().st_size > 0)
-    kept.count(whole_lines(log.read_text()))
-    kept.take_from_store()
+    state = _SearchState(
+        searcher, {task.key: task for task in tasks}, log, shelf, resumed=log.stat().st_size > 0
+    )
+    state.count(whole_lines(log.read_text()))
+    state.take_from_store()
     try:
-        yield kept
+        yield state
     finally:
         _cut_partial_record(log)
 
