@@ -1,9 +1,9 @@
 """Time single kernels in a fresh process: two of them against each other, or each as the whole
 network calls it.
 
-compare_kernels(library, pairs, target) -> [Comparison]     a plain library of PrimFuncs
-time_kernels(library, kernels, target) -> [milliseconds]     likewise
-profile(library, inputs, target, runs) -> [KernelTime]      a network's library, kernel by kernel
+compare_kernels(library, pairs, target) -> [KernelComparison]    a plain library of PrimFuncs
+time_kernels(library, kernels, target) -> [milliseconds]         a plain library of PrimFuncs
+profile(library, inputs, target, runs) -> [KernelTime]           a network's library, kernel by kernel
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class KernelRun:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class KernelComparison:
     """Medians over runs taken in turn, and how far the outputs are apart."""
 
     first_ms: float
@@ -66,13 +66,13 @@ class KernelTime:
     median_ms: float
 
 
-def compare_kernels(library: Path, pairs: Sequence[KernelPair], target: Target) -> list[Comparison]:
+def compare_kernels(library: Path, pairs: Sequence[KernelPair], target: Target) -> list[KernelComparison]:
     """Run and time both kernels of each pair in turn, on this machine; UserError where one crashes."""
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder, exclusive_board(target):
         order = {"command": "compare", "pairs": [_order(pair, Path(folder)) for pair in pairs]}
         result = session_result(Path(folder), "compared.json", target, library, np.zeros(0), order)
         return [
-            Comparison(
+            KernelComparison(
                 first_ms=statistics.median(found["first_ns"]) / NS_PER_MS,
                 second_ms=statistics.median(found["second_ns"]) / NS_PER_MS,
                 relative_error=found["relative_error"],
