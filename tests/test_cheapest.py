@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlas.systems.choices.cheapest_mix import Changes, Choice, Follower, Option, cheapest
+from dlas.systems.choices.cheapest_mix import Follower, LayerOptions, LayoutCost, Option, cheapest
 
 
 @st.composite
-def networks(draw: st.DrawFn) -> tuple[list[Choice], list[Follower], list[str], dict[str, Changes]]:
+def networks(draw: st.DrawFn) -> tuple[list[LayerOptions], list[Follower], list[str], dict[str, LayoutCost]]:
     """A chain of layers with shortcuts, and perhaps a pooling layer in the middle."""
     milliseconds = st.integers(1, 100).map(float)
     choices, followers, activations = [], [], ["image"]
@@ -25,19 +25,19 @@ def networks(draw: st.DrawFn) -> tuple[list[Choice], list[Follower], list[str], 
             st.lists(st.builds(Option, milliseconds, st.booleans(), st.booleans()), min_size=1, max_size=3)
         )
         shortcut = draw(st.sampled_from([None, *activations]))
-        choices.append(Choice(activations[-1], shortcut, f"layer{index}", tuple(options)))
+        choices.append(LayerOptions(activations[-1], shortcut, f"layer{index}", tuple(options)))
         activations.append(f"layer{index}")
     changing = draw(st.sets(st.sampled_from(activations), min_size=1))
-    changes = {name: Changes(draw(milliseconds), draw(milliseconds)) for name in sorted(changing)}
+    changes = {name: LayoutCost(draw(milliseconds), draw(milliseconds)) for name in sorted(changing)}
     return choices, followers, [activations[-1]], changes
 
 
 def cost(
     picks: tuple[int, ...],
-    choices: list[Choice],
+    choices: list[LayerOptions],
     followers: list[Follower],
     read_plain: list[str],
-    changes: dict[str, Changes],
+    changes: dict[str, LayoutCost],
 ) -> float:
     """Milliseconds, every layout change paid once per activation and direction."""
     chosen = [choice.options[pick] for choice, pick in zip(choices, picks, strict=True)]
@@ -66,7 +66,7 @@ def cost(
 @given(networks())
 @settings(deadline=None, max_examples=200)
 def test_no_other_choice_is_cheaper(
-    network: tuple[list[Choice], list[Follower], list[str], dict[str, Changes]],
+    network: tuple[list[LayerOptions], list[Follower], list[str], dict[str, LayoutCost]],
 ) -> None:
     choices = network[0]
     every = product(*(range(len(choice.options)) for choice in choices))
@@ -78,10 +78,10 @@ def test_the_fastest_kernel_of_each_layer_is_not_always_the_fastest_network() ->
     """Greedy would take the blocked kernel in the middle, and pay for two layout changes."""
     plain, blocked = Option(1.0, reads_blocks=False, writes_blocks=False), Option(0.9, True, True)
     layers = [
-        Choice("image", None, "a", (plain,)),
-        Choice("a", None, "b", (plain, blocked)),
-        Choice("b", None, "c", (plain,)),
+        LayerOptions("image", None, "a", (plain,)),
+        LayerOptions("a", None, "b", (plain, blocked)),
+        LayerOptions("b", None, "c", (plain,)),
     ]
-    changes = {name: Changes(0.2, 0.2) for name in "abc"}
+    changes = {name: LayoutCost(0.2, 0.2) for name in "abc"}
     assert cheapest(layers, [], ["c"], changes) == [0, 0, 0]
-    assert cheapest(layers, [], ["c"], dict.fromkeys("abc", Changes(0.01, 0.01))) == [0, 1, 0]
+    assert cheapest(layers, [], ["c"], dict.fromkeys("abc", LayoutCost(0.01, 0.01))) == [0, 1, 0]

@@ -25,7 +25,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Choice:
+class LayerOptions:
     """A layer: the activations that it reads and writes, by name, and the kernels that can serve it."""
 
     data: str
@@ -45,7 +45,7 @@ class Follower:
 
 
 @dataclass(frozen=True)
-class Changes:
+class LayoutCost:
     """Cost of changing an activation's layout, in milliseconds."""
 
     to_blocks_ms: float
@@ -53,10 +53,10 @@ class Changes:
 
 
 def cheapest(
-    choices: Sequence[Choice],
+    layers: Sequence[LayerOptions],
     followers: Sequence[Follower],
     read_plain: Sequence[str],
-    changes: Mapping[str, Changes],
+    changes: Mapping[str, LayoutCost],
 ) -> list[int]:
     """The index of the best option of every layer; what nothing here computes, such as an image, is in NCHW.
 
@@ -64,7 +64,7 @@ def cheapest(
     in `changes` has one layout only, or changes it for nothing.
     """
     program = _Program()
-    used = [[program.binary(option.time_ms) for option in choice.options] for choice in choices]
+    used = [[program.binary(option.time_ms) for option in layer.options] for layer in layers]
     blocked: dict[str, int] = {}
 
     def is_blocked(activation: str) -> int:
@@ -72,14 +72,14 @@ def cheapest(
             blocked[activation] = program.binary()
         return blocked[activation]
 
-    for choice, variables in zip(choices, used, strict=True):
+    for layer, variables in zip(layers, used, strict=True):
         program.equal(dict.fromkeys(variables, 1), 1)
         written = {
             variable: float(option.writes_blocks)
-            for variable, option in zip(variables, choice.options, strict=True)
+            for variable, option in zip(variables, layer.options, strict=True)
         }
-        if choice.output in changes:
-            program.equal({**written, is_blocked(choice.output): -1}, 0)
+        if layer.output in changes:
+            program.equal({**written, is_blocked(layer.output): -1}, 0)
     for follower in followers:
         inputs = [is_blocked(name) for name in follower.inputs if name in changes]
         if follower.output in changes:
@@ -87,7 +87,7 @@ def cheapest(
             for variable in inputs:
                 program.at_most({variable: 1, output: -1}, 0)
             program.at_most({output: 1, **dict.fromkeys(inputs, -1)}, 0)
-    computed = {choice.output for choice in choices} | {follower.output for follower in followers}
+    computed = {layer.output for layer in layers} | {follower.output for follower in followers}
     for activation, cost in changes.items():
         if activation not in computed:
             program.equal({is_blocked(activation): 1}, 0)
@@ -95,7 +95,7 @@ def cheapest(
         own = is_blocked(activation)
         if activation in read_plain:
             program.at_most({own: 1, to_plain: -1}, 0)
-        for needed in _needs(activation, choices, used, followers, blocked):
+        for needed in _needs(activation, layers, used, followers, blocked):
             program.at_most({**needed, own: -1, to_blocks: -1}, 0)  # needed in blocks, but plain
             negated = {variable: -weight for variable, weight in needed.items()}
             program.at_most({**negated, own: 1, to_plain: -1}, 0)  # needed plain, but in blocks
@@ -105,7 +105,7 @@ def cheapest(
 
 def _needs(
     activation: str,
-    choices: Sequence[Choice],
+    layers: Sequence[LayerOptions],
     used: Sequence[Sequence[int]],
     followers: Sequence[Follower],
     blocked: Mapping[str, int],
@@ -113,11 +113,11 @@ def _needs(
     """A sum of variables for each reader of the activation: 1 where it reads blocks, 0
     where it reads NCHW."""
     needs = []
-    for choice, variables in zip(choices, used, strict=True):
-        pairs = list(zip(variables, choice.options, strict=True))
-        if choice.data == activation:
+    for layer, variables in zip(layers, used, strict=True):
+        pairs = list(zip(variables, layer.options, strict=True))
+        if layer.data == activation:
             needs.append({variable: float(option.reads_blocks) for variable, option in pairs})
-        if choice.residual == activation:
+        if layer.residual == activation:
             needs.append({variable: float(option.writes_blocks) for variable, option in pairs})
     needs += [
         {blocked[follower.output]: 1.0}

@@ -19,7 +19,7 @@ import numpy as np
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.race import race
 from dlas.hardware.timing.single_kernels import KernelTime
-from dlas.systems.choices.cheapest_mix import Choice, Option, cheapest
+from dlas.systems.choices.cheapest_mix import LayerOptions, Option, cheapest
 from dlas.systems.choices.declared import assigned, in_format
 from dlas.systems.choices.kind import Kind
 from dlas.systems.choices.layout_costs import layout_graph
@@ -131,7 +131,7 @@ def _cheapest_mix(
     graph = layout_graph(imported, sites, target, scratch)
     served = [_serving(networks, index) for index in range(len(sites))]
     choices = [
-        Choice(
+        LayerOptions(
             data=graph.names[site.conv.data],
             residual=None if site.conv.residual is None else graph.names[site.conv.residual],
             output=graph.names[site.conv.output],

@@ -14,7 +14,7 @@ from dlas.algorithms.layout import channel_block, physical_shape
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.single_kernels import KernelArgument, KernelRun, time_kernels
-from dlas.systems.choices.cheapest_mix import Changes, Follower
+from dlas.systems.choices.cheapest_mix import Follower, LayoutCost
 from dlas.systems.compilers.tvm import linking
 from dlas.systems.compilers.tvm.fallback_schedule import schedule_plainly
 from dlas.systems.graph.epilogues import variable_uses
@@ -39,7 +39,7 @@ class LayoutGraph:
     names: Mapping[relax.Var, str]
     followers: list[Follower]
     read_plain: list[str]
-    changes: dict[str, Changes]
+    changes: dict[str, LayoutCost]
 
 
 def layout_graph(imported: Imported, sites: Sequence[ConvSite], target: Target, scratch: Path) -> LayoutGraph:
@@ -68,7 +68,7 @@ def _has_two(shape: Shape) -> bool:
     return channel_block(channels) > 1 and (height, width) != (1, 1)
 
 
-def _change_costs(shapes: Sequence[Shape], target: Target, scratch: Path) -> dict[Shape, Changes]:
+def _change_costs(shapes: Sequence[Shape], target: Target, scratch: Path) -> dict[Shape, LayoutCost]:
     functions, runs = {}, []
     for index, shape in enumerate(shapes):
         block = channel_block(shape[1])
@@ -87,4 +87,4 @@ def _change_costs(shapes: Sequence[Shape], target: Target, scratch: Path) -> dic
         tvm.compile(tvm.IRModule(functions), tvm_target(target.code)), target.code, target.linker, library
     )
     times = iter(time_kernels(library, runs, target))
-    return {shape: Changes(next(times), next(times)) for shape in shapes}
+    return {shape: LayoutCost(next(times), next(times)) for shape in shapes}
