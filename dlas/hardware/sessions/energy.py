@@ -24,7 +24,7 @@ INA_CHIPS = ("ina209", "ina219", "ina220", "ina226", "ina230", "ina231", "ina238
 
 
 @dataclass(frozen=True)
-class Counter:
+class EnergyCounter:
     """A meter of energy, whose count only grows until it starts from 0 again."""
 
     name: str
@@ -49,7 +49,7 @@ class Meters:
     """The meters of this machine that can be read."""
 
     sysfs: Path = SYSFS
-    _counters: list[Counter] = field(init=False)
+    _counters: list[EnergyCounter] = field(init=False)
     _rails: list[Rail] = field(init=False)
     _before: list[float] = field(default_factory=list)
     _power: list[tuple[float, list[float]]] = field(default_factory=list)
@@ -83,14 +83,14 @@ class Meters:
         return sum((then[1][rail] + now[1][rail]) / 2 * (now[0] - then[0]) for then, now in pairs)
 
 
-def _counters(sysfs: Path) -> list[Counter]:
+def _counters(sysfs: Path) -> list[EnergyCounter]:
     """The counters of CPU packages; parts of a package have their own, which would count twice."""
     found = []
     for zone in sorted((sysfs / "class" / "powercap").glob("intel-rapl:*")):
         if zone.name.count(":") == 1 and _is_readable(zone / "energy_uj"):
             name = (zone / "name").read_text().strip()
             limit = _number(zone / "max_energy_range_uj") * MICRO
-            found.append(Counter(name, zone / "energy_uj", limit))
+            found.append(EnergyCounter(name, zone / "energy_uj", limit))
     return found
 
 
