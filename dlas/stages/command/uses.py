@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-GOES_ON = math.inf
-"""Time at which a run that still goes on was stopped: later than any other."""
 
 
 @dataclass(frozen=True)
@@ -17,8 +13,8 @@ class Use:
     run_id: str
     status: str
     stopped: float | None
-    """Time at which the run, or its sweep, was stopped or failed, in seconds since the epoch; `GOES_ON`
-    before that, None where both finished."""
+    """Time at which the run, or its sweep, was stopped or failed, in seconds since the epoch; infinite before
+    that, None where both finished."""
 
 
 Uses = Mapping[str, Sequence[Use]]
