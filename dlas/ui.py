@@ -72,7 +72,9 @@ def _require_free(port: int) -> None:
             probe.bind((HOST, port))
         except OSError as error:
             remedy = f"another one: python -m dlas.ui port={port + 1}"
-            raise UserError(f"{port} cannot be had: {error.strerror}", key="port", remedy=remedy) from None
+            raise UserError(
+                f"cannot listen at port {port}: {error.strerror}", key="port", remedy=remedy
+            ) from None
 
 
 if __name__ == "__main__":

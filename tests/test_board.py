@@ -312,7 +312,7 @@ def test_a_mistake_is_told(arguments: list[str], said: str) -> None:
 def test_a_port_in_use_is_told(board: Target) -> None:
     ended = dlas("board", "serve", f"port={board.reach.port}")
     assert ended.returncode == 1
-    assert f"{board.reach.port} cannot be had" in ended.stderr
+    assert f"cannot listen at 127.0.0.1:{board.reach.port}" in ended.stderr
 
 
 def test_a_run_without_its_board_ends_before_anything_is_trained(tmp_path: Path) -> None:

@@ -158,7 +158,7 @@ def test_weights_of_another_architecture_are_refused(
 def test_another_number_of_classes_is_told_with_both_numbers(digits: ImageDataset, tmp_path: Path) -> None:
     torch.save(resnet20(1000).state_dict(), tmp_path / "imagenet.pth")
     message = refused(tmp_path / "imagenet.pth", digits)
-    assert "the weights tell 1000 classes apart, and 'digits' has 10" in message
+    assert "the weights are for 1000 classes, and 'digits' has 10" in message
 
 
 def test_values_that_are_not_finite_are_refused(
@@ -266,9 +266,7 @@ def test_weights_that_do_not_fit_stop_a_sweep_before_it_starts(suffix: str, tmp_
     given = ("model=resnet20", f"model.weights={path}", "compression=none", "tuner=none")
     result = dlas("run", "-m", *given, "dataset=cifar100,digits", f"artifacts={tmp_path / 'a'}")
     assert result.returncode == 2
-    assert result.stderr.startswith(
-        "model.weights: the weights tell 100 classes apart, and 'digits' has 10\n"
-    )
+    assert result.stderr.startswith("model.weights: the weights are for 100 classes, and 'digits' has 10\n")
     assert not (tmp_path / "a").exists()
 
 
@@ -278,7 +276,7 @@ def test_class_folders_are_counted_before_an_image_is_read(tmp_path: Path) -> No
     torch.save(resnet20(4).state_dict(), tmp_path / "four.pth")
     given = ("model=resnet20", f"model.weights={tmp_path}/four.pth", "dataset=folder")
     stack = parsed(*given, f"dataset.root={tmp_path}/mine")
-    with pytest.raises(UserError, match="4 classes apart, and 'folder' has 3"):
+    with pytest.raises(UserError, match="4 classes, and 'folder' has 3"):
         weights.check(stack.model, stack.dataset)
     (tmp_path / "mine" / "mouse").mkdir()
     weights.check(stack.model, stack.dataset)

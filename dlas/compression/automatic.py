@@ -80,7 +80,13 @@ def highest(
     def costs_too_much(fraction: float) -> bool:
         drop = reference - accuracy(fraction)
         too_much = drop > max_drop + ROUNDING
-        log.info("%s: %.2f costs %.4f of it: %s", key, fraction, drop, "too much" if too_much else "allowed")
+        log.info(
+            "%s: %.2f loses %.4f of that top-1: %s",
+            key,
+            fraction,
+            drop,
+            "too much" if too_much else "allowed",
+        )
         return too_much
 
     allowed = bisect.bisect_left(candidates, True, key=costs_too_much)

@@ -63,5 +63,5 @@ def compress(
         )
     if undivided:
         names = ", ".join(undivided)
-        log.warning("%s: dense, since blocks of %s do not divide them: %s", settings.key, shape, names)
+        log.warning("%s: kept dense, since blocks of %s do not divide them: %s", settings.key, shape, names)
     return magnitude_pruning.compress(model, dataset, settings, (rows, columns), train, seed, folder)

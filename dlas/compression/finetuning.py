@@ -29,7 +29,7 @@ class Finetune:
         """UserError where a value is out of range; `key` is where these settings stand."""
         config.require(self.epochs >= 0, f"{key}.epochs", f"{self.epochs} is negative", "0 or more")
         rate = self.learning_rate
-        config.require(0 < rate < math.inf, f"{key}.learning_rate", f"{rate} is no step", "more than 0")
+        config.require(0 < rate < math.inf, f"{key}.learning_rate", f"{rate} is out of range", "more than 0")
         size = self.batch_size
         config.require(size >= 1, f"{key}.batch_size", f"{size} is too small", "1 or more")
 

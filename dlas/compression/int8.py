@@ -40,7 +40,9 @@ class Settings(config.Compression):
         unknown = f"'{self.observer}' is no observer"
         config.require(known, f"{self.key}.observer", unknown, f"one of: {', '.join(OBSERVERS)}")
         bits = self.weight_bits
-        config.require(bits in (7, 8), f"{self.key}.weight_bits", f"{bits} is not made", "8 or 7")
+        config.require(
+            bits in (7, 8), f"{self.key}.weight_bits", f"weights of {bits} bits are not supported", "8 or 7"
+        )
 
     @property
     def data_type(self) -> str:

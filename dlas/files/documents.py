@@ -94,7 +94,9 @@ def parse(document: Document, content: bytes, source: str) -> Values:
     values = _object(document, content, source)
     version = values.pop(SCHEMA, 1)
     if type(version) is not int or version < 1:
-        raise _none(document, source, f"its version, {printable(version)}, is none")
+        raise _none(
+            document, source, f"its version is {printable(repr(version))}, not a whole number from 1 on"
+        )
     if version > document.version:
         raise UserError(
             f"is version {version} of a {document.name}, and this dlas reads up to {document.version}",

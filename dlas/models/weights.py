@@ -97,7 +97,7 @@ def _require_same_shapes(expected: StateDict, found: StateDict, dataset: str, cl
     given, wanted = found[name].shape, expected[name].shape
     if all(name.rpartition(".")[0] == classifier for name in different) and given[1:] == wanted[1:]:
         raise UserError(
-            f"the weights tell {given[0]} classes apart, and '{dataset}' has {classes}",
+            f"the weights are for {given[0]} classes, and '{dataset}' has {classes}",
             key=KEY,
             remedy=f"weights for {classes} classes, or a dataset= of {given[0]}",
         )

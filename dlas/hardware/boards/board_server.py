@@ -96,7 +96,7 @@ def _listening(settings: Settings) -> socket.socket:
         return socket.create_server((settings.listen, settings.port))
     except OSError as error:
         raise UserError(
-            f"{settings.listen}:{settings.port} cannot be had: {error.strerror}",
+            f"cannot listen at {settings.listen}:{settings.port}: {error.strerror}",
             key="port",
             remedy="another one: port=<number>",
         ) from None

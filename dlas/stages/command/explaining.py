@@ -88,7 +88,9 @@ def _told(root: Path, here: Path, there: Path, found: list[Difference]) -> list[
 def _folder(root: Path, name: str) -> Path:
     found = [each.path for each in contents.results(root) if each.name.startswith(name) and "/" in name]
     if len(found) != 1:
-        problem = f"{len(found)} results start so" if found else f"no result of that name is in {root}"
+        problem = (
+            f"the names of {len(found)} results start so" if found else f"no result of that name is in {root}"
+        )
         raise UserError(problem, key=name, remedy="<stage>/<key> as `list` shows them, or the id of a run")
     return found[0]
 

@@ -14,12 +14,12 @@ WRITTEN = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<unit>[A-Za-z]+)")
 
 def seconds(text: str, key: str) -> float:
     """Seconds of a duration such as 30d; UserError (`key`) for another text."""
-    return _value(text, SECONDS, key, "such as 30d, 12h or 90m")
+    return _value(text, SECONDS, key, "duration", "such as 30d, 12h or 90m")
 
 
 def size(text: str, key: str) -> int:
     """Bytes of a size such as 20GB; UserError (`key`) for another text."""
-    return round(_value(text, BYTES, key, "such as 20GB or 500MB"))
+    return round(_value(text, BYTES, key, "size", "such as 20GB or 500MB"))
 
 
 def age_text(age: float) -> str:
@@ -34,8 +34,8 @@ def size_text(count: int) -> str:
     return f"{count / BYTES[unit]:.{0 if unit == 'B' else 1}f} {unit}"
 
 
-def _value(text: str, units: MappingProxyType[str, int], key: str, remedy: str) -> float:
+def _value(text: str, units: MappingProxyType[str, int], key: str, kind: str, remedy: str) -> float:
     found = WRITTEN.fullmatch(text)
     if found is None or found["unit"] not in units:
-        raise UserError(f"'{text}' is none", key=key, remedy=remedy)
+        raise UserError(f"'{text}' is no {kind}", key=key, remedy=remedy)
     return float(found["number"]) * units[found["unit"]]

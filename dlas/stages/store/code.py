@@ -147,7 +147,7 @@ class _Closure:
     def add_root(self, module: str) -> None:
         if not module or _located(module) is None:
             raise UserError(
-                f"there is no module '{module}', and the work of a stage is done by it",
+                f"there is no module '{module}', which a stage needs",
                 key=module or "module",
                 remedy="a dotted path that Python can import; PYTHONPATH=<folder> adds modules of your own",
             )
@@ -267,8 +267,8 @@ def _require_found(imports: Iterable[_Import], path: Path) -> None:
 def _warn_of_unseen(path: Path, line: int) -> None:
     """Warn, once in a process, of an import that can't be followed."""
     log.warning(
-        "%s, line %d, imports a module whose name is no text there: when that module changes, stored results "
-        "are taken for those of the changed one. Write its name there, or import it, for its code to count",
+        "%s, line %d, imports a module whose name is not written there: a change of that module goes "
+        "unnoticed, and results stored before it are used. Write the name there, or use an import statement",
         path,
         line,
     )

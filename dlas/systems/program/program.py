@@ -136,7 +136,7 @@ def load_layers(folder: Path) -> tuple[tuple[ConvLayer, ...], tuple[Parameter, .
             for layer in described.layers
         ]
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise UserError(f"a workload in it is none: {printable(error)}", key=source) from None
+        raise UserError(f"holds a workload that can't be read: {printable(error)}", key=source) from None
     return tuple(layers), described.parameters
 
 

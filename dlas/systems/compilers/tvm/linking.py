@@ -47,7 +47,7 @@ def link_command(target: CodeTarget, linker: str | None) -> list[str]:
         return _of_this_machine()
     if system(target.triple) != "linux":
         raise UserError(
-            f"no linker for {target.triple} is looked for: only Linux is linked for from elsewhere",
+            f"there is no default linker for {target.triple}: only Linux has one here",
             key="target.linker",
             remedy="target.linker=<a command that takes -shared -o library objects>",
         )
