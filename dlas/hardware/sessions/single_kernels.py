@@ -19,7 +19,8 @@ MIN_RUNS = 15
 """Minimum number of runs of a kernel."""
 
 PROCEED = 0
-"""What an instrument of TVM's virtual machine answers: tvm.runtime.vm.VMInstrumentReturnKind.NO_OP."""
+"""Answer of an instrument that lets TVM's virtual machine proceed:
+tvm.runtime.vm.VMInstrumentReturnKind.NO_OP."""
 
 SMALL_INTEGERS = 100
 """Limit of random integers: those below it fit every integer type."""

@@ -22,14 +22,15 @@ if TYPE_CHECKING:
     from tvm_ffi import Device, Module, Tensor
 
 CPU, POOLED_ALLOCATOR = 1, 2
-"""DLPack's number of the CPU (dlpack.h, kDLCPU), and the virtual machine's of what gives out its memory."""
+"""DLPack's number of the CPU (dlpack.h, kDLCPU), and the virtual machine's number of its pooled
+memory allocator."""
 
 EXISTS, NAME = 0, 5
-"""What is asked of a device: tvm/include/tvm/runtime/device_api.h, DeviceAttrKind."""
+"""Attributes of a device: tvm/include/tvm/runtime/device_api.h, DeviceAttrKind."""
 
 
 def folder() -> Path:
-    """Where TVM's libraries are."""
+    """The folder of TVM's libraries."""
     found = find_spec("tvm")
     if found is None or found.origin is None:
         raise ModuleNotFoundError("no module named 'tvm'", name="tvm")
@@ -37,7 +38,7 @@ def folder() -> Path:
 
 
 def loaded(library: Path) -> Module:
-    """The library in this process."""
+    """The library, loaded into this process."""
     import tvm_ffi
 
     _load_runtime()
@@ -45,7 +46,7 @@ def loaded(library: Path) -> Module:
 
 
 def device(kind: str) -> Device:
-    """The first of its kind."""
+    """The first device of its kind."""
     import tvm_ffi
 
     _load_runtime()
@@ -53,12 +54,12 @@ def device(kind: str) -> Device:
 
 
 def told(device: Device, what: int) -> Any:
-    """What TVM knows of the device, such as EXISTS."""
+    """An attribute of the device that TVM tells, such as EXISTS."""
     return _call("GetDeviceAttr", device.dlpack_device_type(), device.index, what)
 
 
 def wait_for(device: Device) -> None:
-    """Until it has done what it was told."""
+    """Wait until the device has done what it was told."""
     _call("Device_StreamSync", device, 0)
 
 
@@ -74,7 +75,7 @@ def tensor(array: np.ndarray, on: Device | None = None) -> Tensor:
 
 
 def array(tensor: Tensor) -> np.ndarray:
-    """A copy of the tensor."""
+    """A copy of the tensor as an array in the host's memory."""
     found = np.empty(tuple(tensor.shape), str(tensor.dtype))
     _call("TVMTensorCopyToBytes", tensor, _address(found), found.nbytes)
     return found

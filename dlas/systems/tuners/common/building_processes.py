@@ -54,7 +54,7 @@ class Builders:
 
 
 class _Worker(PopenWorker):
-    """A process without torch."""
+    """A worker whose process has no torch."""
 
     def _start(self) -> None:
         fork_server.started().start(self)

@@ -25,25 +25,26 @@ from typing import Any, NoReturn
 
 FORK = b"fork"
 NUMBER = 8
-"""Bytes of a process's id, and of the status that it ended with."""
+"""Bytes of a process's id in a message, and of the status that it ended with."""
 
 MOST_DESCRIPTORS = 3
 
 
 class ForkServer:
-    """The asker's end of one; several threads may ask."""
+    """The asker's end of a fork server; several threads may use it."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._alone = threading.Lock()
 
     def fork(self, descriptors: Sequence[int]) -> Forked:
-        """A process whose work is given copies of these file descriptors; OSError where the server ended."""
+        """Fork a process whose work is given copies of these file descriptors; OSError where
+        the server ended."""
         with self._alone:
             return Forked(self, self._asked(FORK, descriptors))
 
     def start(self, worker: Any) -> None:
-        """Give a PopenWorker that has no process one."""
+        """Give a process to a PopenWorker that has none."""
         if worker._proc is not None:
             return
         here, its_writer = os.pipe()
@@ -56,7 +57,7 @@ class ForkServer:
         worker._reader, worker._writer = os.fdopen(here, "rb"), os.fdopen(there, "wb")
 
     def wait_for(self, pid: int) -> int:
-        """The status that a process which it forked ended with."""
+        """Wait for a process that the server forked; returns the status that it ended with."""
         with self._alone:
             return self._asked(pid.to_bytes(NUMBER, "big"))
 
@@ -74,7 +75,7 @@ class ForkServer:
 
 
 class Forked:
-    """A forked process: what is used of subprocess.Popen."""
+    """A forked process, with those of subprocess.Popen's methods that are used."""
 
     def __init__(self, server: ForkServer, pid: int) -> None:
         self.pid = pid
@@ -86,7 +87,8 @@ class Forked:
             os.kill(self.pid, signal.SIGKILL)
 
     def wait(self, timeout: float | None = None) -> int:
-        """The exit code of one that ends by itself or was killed; the timeout is for others."""
+        """The exit code of a process that ends by itself or was killed. The timeout is not heeded:
+        subprocess.Popen takes one."""
         if self.returncode is None:
             self.returncode = os.waitstatus_to_exitcode(self._server.wait_for(self.pid))
         return self.returncode
@@ -130,7 +132,7 @@ def serve_pools(popen_pool: Any) -> None:
 
 @cache
 def started() -> ForkServer:
-    """In a process of its own without torch, the same one for as long as this process runs."""
+    """A fork server in a process of its own without torch, the same one for as long as this process runs."""
     from dlas.hardware.no_torch import with_modules_of_this_process
 
     ours, theirs = socket.socketpair()
@@ -146,7 +148,7 @@ def started() -> ForkServer:
 
 
 def _work_for_a_pool(reader: int, writer: int) -> None:
-    """What a process of TVM's pools does."""
+    """Do the work of a process of TVM's pools."""
     from tvm.exec import popen_worker
 
     sys.argv = ["", str(reader), str(writer)]

@@ -1,4 +1,4 @@
-"""A tuner's process of its own: forked for one request, ended with its answers or its asker.
+"""A process of a tuner's own: forked for one request, ended with its answers or its asker.
 
 What forks it is kept, since its imports take seconds: `serve` is what a tuner's worker calls with what it
 does for a request; `ask` is what its asker calls.
@@ -96,8 +96,9 @@ def records_of(answers: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
 
 
 def serve_requests(work: Callable[[dict[str, Any]], None]) -> NoReturn:
-    """In what `command` of `ask` starts, its imports done: call `work` with each request, in a process whose
-    standard input and output are those of that request, and which leads a process group."""
+    """Serve requests in the process that `command` of `ask` starts, once its imports are done: call `work`
+    with each request, in a process whose standard input and output are those of that request, and which leads
+    a process group."""
 
     def work_apart(*descriptors: int) -> None:
         os.setpgid(0, 0)
@@ -117,13 +118,13 @@ def serve_requests(work: Callable[[dict[str, Any]], None]) -> NoReturn:
 class _Worker:
     process: Forked
     questions: IO[str]
-    """What it reads."""
+    """Pipe to the worker's standard input."""
     answers: IO[str]
 
 
 @dataclass(frozen=True)
 class _Kept:
-    """What forks workers."""
+    """A fork server of workers, kept from one request to the next."""
 
     process: subprocess.Popen[bytes]
     server: ForkServer
@@ -131,11 +132,11 @@ class _Kept:
 
 
 _KEPT: dict[tuple[str, ...], _Kept] = {}
-"""By the command, and the PYTHONPATH, that they were started with."""
+"""Fork servers by the command, and the PYTHONPATH, that they were started with."""
 
 
 def _start(name: str, command: Sequence[str | Path], environment: Mapping[str, str], log: Path) -> _Worker:
-    """A worker whose errors go to `log`, and which builds candidates beside it."""
+    """Fork a worker whose errors go to `log`, and which builds candidates in the log's folder."""
     key = (*map(str, command), environment["PYTHONPATH"])
     if key not in _KEPT or _KEPT[key].process.poll() is not None:
         _KEPT[key] = _keep(command, environment)
@@ -193,7 +194,7 @@ def _end(worker: _Worker) -> None:
 
 
 def _death(name: str, code: int, log: bytes) -> WorkerDied:
-    """What to tell of a worker that ended with `code`; its log is kept in a file."""
+    """The error for a worker that ended with `code`; its log is kept in a file."""
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
     lines = log.decode(errors="replace").splitlines()[-TAIL_LINES:]
     with tempfile.NamedTemporaryFile(prefix="tuner-worker-", suffix=".txt", delete=False) as kept:
