@@ -27,7 +27,7 @@ FORK = b"fork"
 NUMBER = 8
 """Bytes of a process's id in a message, and of the status that it ended with."""
 
-MOST_DESCRIPTORS = 3
+MAX_DESCRIPTORS = 3
 
 
 class ForkServer:
@@ -99,7 +99,7 @@ def serve(channel: socket.socket, work: Callable[..., None]) -> NoReturn:
     descriptors that it is given."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the asker, which then goes
     while True:
-        asked, descriptors, *_ = socket.recv_fds(channel, NUMBER, MOST_DESCRIPTORS)
+        asked, descriptors, *_ = socket.recv_fds(channel, NUMBER, MAX_DESCRIPTORS)
         if not asked:
             os._exit(0)
         if descriptors:

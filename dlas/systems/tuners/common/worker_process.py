@@ -123,7 +123,7 @@ class _Worker:
 
 
 @dataclass(frozen=True)
-class _Kept:
+class _WorkerServer:
     """A fork server of workers, kept from one request to the next."""
 
     process: subprocess.Popen[bytes]
@@ -131,23 +131,23 @@ class _Kept:
     log: IO[bytes]
 
 
-_KEPT: dict[tuple[str, ...], _Kept] = {}
+_SERVERS: dict[tuple[str, ...], _WorkerServer] = {}
 """Fork servers by the command, and the PYTHONPATH, that they were started with."""
 
 
 def _start(name: str, command: Sequence[str | Path], environment: Mapping[str, str], log: Path) -> _Worker:
     """Fork a worker whose errors go to `log`, and which builds candidates in the log's folder."""
     key = (*map(str, command), environment["PYTHONPATH"])
-    if key not in _KEPT or _KEPT[key].process.poll() is not None:
-        _KEPT[key] = _keep(command, environment)
-    kept = _KEPT[key]
+    if key not in _SERVERS or _SERVERS[key].process.poll() is not None:
+        _SERVERS[key] = _keep(command, environment)
+    kept = _SERVERS[key]
     with log.open("wb") as errors:
         its_input, questions = os.pipe()
         answers, its_output = os.pipe()
         try:
             process = kept.server.fork([its_input, its_output, errors.fileno()])
         except BaseException as error:
-            del _KEPT[key]
+            del _SERVERS[key]
             os.close(questions)
             os.close(answers)
             if not isinstance(error, OSError):
@@ -160,7 +160,7 @@ def _start(name: str, command: Sequence[str | Path], environment: Mapping[str, s
     return _Worker(process, os.fdopen(questions, "w"), os.fdopen(answers))
 
 
-def _keep(command: Sequence[str | Path], environment: Mapping[str, str]) -> _Kept:
+def _keep(command: Sequence[str | Path], environment: Mapping[str, str]) -> _WorkerServer:
     ours, theirs = socket.socketpair()
     log = tempfile.TemporaryFile()  # noqa: SIM115  # as long as the process
     process = subprocess.Popen(
@@ -173,7 +173,7 @@ def _keep(command: Sequence[str | Path], environment: Mapping[str, str]) -> _Kep
         start_new_session=True,
     )
     theirs.close()
-    return _Kept(process, ForkServer(ours), log)
+    return _WorkerServer(process, ForkServer(ours), log)
 
 
 def _write(worker: _Worker, document: object) -> None:
