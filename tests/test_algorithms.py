@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from types import ModuleType
 
-import numpy as np
 import pytest
 import torch
 import tvm
@@ -13,14 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlas import config
-from dlas.algorithms.layout import physical_shape
 from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.targets.code_target import CodeTarget
-from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.resolving import resolve
 from dlas.plugins import registry
-from dlas.systems.program import kernels
-from dlas.systems.program.program import ConvLayer
+from dlas.testing import check_algorithm
+from dlas.testing.algorithm import compiled, error_of
 
 ALGORITHMS = [registry.ALGORITHMS.load(name) for name in ("direct", "gemm", "spatial_pack")]
 
@@ -84,81 +80,14 @@ def tiled_for(registers: str) -> CodeTarget:
     return CodeTarget(**values)
 
 
-def laid_out(algorithm: ModuleType, workload: ConvWorkload) -> ConvWorkload:
-    """The workload with its activations in the layouts that the algorithm asks for."""
-    input_block, output_block = algorithm.layouts(workload)
-    return replace(workload, input_block=input_block, output_block=output_block)
-
-
-def physical(array: np.ndarray, block: int) -> np.ndarray:
-    """An NCHW array as it lies in memory in blocks of `block` channels."""
-    batch, channels, height, width = array.shape
-    blocked = array.reshape(batch, channels // block, block, height, width).transpose(0, 1, 3, 4, 2)
-    return array if block == 1 else np.ascontiguousarray(blocked)
-
-
-def logical(array: np.ndarray) -> np.ndarray:
-    """`physical`'s array as NCHW again."""
-    if array.ndim == 4:
-        return array
-    batch, _, height, width, _ = array.shape
-    return array.transpose(0, 1, 4, 2, 3).reshape(batch, -1, height, width)
-
-
-def compiled(
-    algorithm: ModuleType, workloads: list[ConvWorkload], target: CodeTarget
-) -> tvm.runtime.Executable:
-    """The kernels of `workloads`, by key."""
-    functions = {}
-    for workload in workloads:
-        layer = ConvLayer("", laid_out(algorithm, workload), algorithm.__name__, algorithm.__name__)
-        functions[workload.key] = kernels.untuned(layer, target).with_attr("global_symbol", workload.key)
-    return tvm.compile(tvm.IRModule(functions), tvm_target(target))
-
-
 def largest_error(built: tvm.runtime.Executable, algorithm: ModuleType, workload: ConvWorkload) -> float:
     """Of the kernel against PyTorch, relative to the largest output."""
-    random = np.random.default_rng(0)
-    data, weight, bias, residual = (
-        random.standard_normal(shape).astype(workload.dtype)
-        for shape in (
-            workload.input_shape,
-            workload.weight_shape,
-            workload.out_channels,
-            workload.output_shape,
-        )
-    )
-    top, left, bottom, right = workload.padding
-    expected = torch.nn.functional.conv2d(
-        torch.nn.functional.pad(torch.from_numpy(data), (left, right, top, bottom)),
-        torch.from_numpy(weight),
-        torch.from_numpy(bias) if workload.bias else None,
-        stride=workload.stride,
-        dilation=workload.dilation,
-        groups=workload.groups,
-    )
-    expected = expected + torch.from_numpy(residual) if workload.residual else expected
-    expected = ACTIVATIONS[workload.activation](expected)
-    placed = laid_out(algorithm, workload)
-    inputs = [
-        physical(data, placed.input_block),
-        *algorithm.pack_weight(placed, weight),
-        *[bias] * workload.bias,
-        *[physical(residual, placed.output_block)] * workload.residual,
-    ]
-    shape = physical_shape(workload.output_shape, placed.output_block)
-    output = tvm.runtime.tensor(np.full(shape, np.nan, workload.dtype))
-    built[workload.key](*[tvm.runtime.tensor(array) for array in inputs], output)
-    error = np.abs(logical(output.numpy()) - expected.numpy()).max()
-    return float(error / max(expected.abs().max().item(), 1e-6))
+    return error_of(built[workload.key], algorithm, workload)
 
 
 def assert_equal_to_pytorch(algorithm: ModuleType, workloads: list[ConvWorkload], target: CodeTarget) -> None:
-    served = [workload for workload in workloads if not algorithm.unsupported(workload)]
-    built = compiled(algorithm, served, target)
-    errors = {workload.key: largest_error(built, algorithm, workload) for workload in served}
+    served = check_algorithm(algorithm, workloads, target)
     assert len(served) >= 0.9 * len(workloads)
-    assert {key: error for key, error in errors.items() if not error < 1e-5} == {}
 
 
 by_name = pytest.mark.parametrize(

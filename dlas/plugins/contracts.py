@@ -56,7 +56,9 @@ def of_factory(factory: str) -> list[str]:
 def require_none(problems: Iterable[str], key: str, name: str, kind: str, interface: type) -> None:
     """Raises `UserError` (`key`) with all the problems of the `kind` of that name, where there are any."""
     told = "; ".join(problems)
-    remedy = f"{interface.__module__}.{interface.__name__} says what each is"
+    offered = [*inspect.get_annotations(interface), *methods(interface)]
+    where = f"{interface.__module__}.{interface.__name__}"
+    remedy = f"{', '.join(offered)}: {where} says what each is" if offered else f"{where} says what it is"
     require(not told, key, f"'{name}' is no {kind}: {told}", remedy)
 
 

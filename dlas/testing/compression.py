@@ -1,0 +1,52 @@
+"""Whether a module is a step of compression."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlas import config
+from dlas.interfaces.compression import Compression
+from dlas.plugins import contracts
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from dlas.datasets.dataset import ImageDataset
+
+SEED = 0
+
+
+def check_compression(
+    module: Compression,
+    settings: config.Compression,
+    model: nn.Module,
+    dataset: ImageDataset,
+    train: config.Train,
+    folder: Path,
+) -> None:
+    """Compress the model twice, and restore what was made from a file in `folder`. AssertionError where it is
+    not the same, or where the model that was given is changed."""
+    import torch
+
+    from dlas.models import checkpoint
+
+    lacking = contracts.of_module(module, Compression)
+    assert not lacking, "; ".join(lacking)
+    assert isinstance(settings, module.Settings), "settings are its own Settings"
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    images = torch.from_numpy(dataset.normalized(dataset.test_images[:2]))
+    tries = [folder / "first", folder / "second"]
+    for each in tries:
+        each.mkdir()
+    made, again = (module.compress(model, dataset, settings, train, SEED, each) for each in tries)
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items()), (
+        "it changes the network that it is given"
+    )
+    checkpoint.save(made, folder / "weights.safetensors")
+    restored = module.restore(model, folder / "weights.safetensors")
+    with torch.no_grad():
+        answer, second, third = (each.eval()(images) for each in (made, again, restored))
+    assert answer.shape == (len(images), dataset.classes), "it gives a number for each class"
+    assert torch.equal(answer, second), "it makes another network by the same seed"
+    assert torch.equal(answer, third), "what it restores is not what it made"
