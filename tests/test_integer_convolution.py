@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 import tvm
-from test_algorithms import ACTIVATIONS, by_name, compiled, grid, laid_out, logical, physical
+from test_algorithms import ACTIVATIONS, by_name, grid
 
 from dlas import config
 from dlas.algorithms.layout import physical_shape
@@ -18,6 +18,7 @@ from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.targets.resolving import resolve
 from dlas.systems.graph.integer_convolutions import warn_of_wide_weights
 from dlas.systems.program.program import ConvLayer
+from dlas.testing.algorithm import compiled, laid_out, logical, physical
 
 ZEROS = [(0, 0, 0), (128, 3, 128), (7, 255, None)]
 

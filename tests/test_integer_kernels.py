@@ -11,7 +11,7 @@ import pytest
 import tvm
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_algorithms import compiled, laid_out, physical, workloads
+from test_algorithms import workloads
 from test_integer_convolution import by_numpy, integer_grid, random_operands
 
 from dlas import config
@@ -22,6 +22,7 @@ from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.machine import this_machine
 from dlas.hardware.targets.resolving import resolve
 from dlas.plugins import registry
+from dlas.testing.algorithm import compiled, laid_out, physical
 
 ALGORITHMS = [registry.ALGORITHMS.load(f"{name}_int8") for name in ("direct", "gemm", "spatial_pack")]
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_algorithms import REGISTERS, compiled, grid, largest_error, third_of_the_grid, tiled_for, workloads
+from test_algorithms import REGISTERS, grid, largest_error, third_of_the_grid, tiled_for, workloads
 
 from dlas import config
 from dlas.algorithms.activation import RELU6_LIMIT
@@ -18,6 +18,7 @@ from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.resolving import resolve
 from dlas.plugins.registry import ALGORITHMS
+from dlas.testing.algorithm import compiled
 
 LARGEST_ERROR = {"winograd_f2": 1e-5, "winograd_f4": 1e-4}
 """In float32, of the largest output."""

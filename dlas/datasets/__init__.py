@@ -1,8 +1,4 @@
-"""Layer 1: datasets. One module each, light to import, with
-
-Settings          a frozen dataclass that extends config.Dataset
-load(settings)    the images as datasets.dataset.ImageDataset
-"""
+"""Layer 1: datasets. A module each: see `dlas.interfaces.dataset`."""
 
 from __future__ import annotations
 
