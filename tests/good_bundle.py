@@ -35,7 +35,7 @@ def make(root: Path) -> Bundle:
     target_file.write(host, found.target)
     lowered = lowering.lower(model, (1, 3, 8, 8), "dlas.algorithms.direct")
     program.save(lowered, found.model)
-    building.build_library(lowered, {}, host, 3, found.library)
+    building.build_library(lowered, {}, host.code, None, 3, found.library)
     choices = {"tuner": "dlas.systems.tuners.none", "opt_level": 3, "kernels": []}
     (found.tuning / "choices.json").write_text(json.dumps(choices))
     images = np.random.default_rng(0).standard_normal((2, 3, 8, 8), np.float32)

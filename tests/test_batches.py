@@ -65,7 +65,7 @@ def test_every_layer_keeps_its_kernel_and_the_outputs_are_those_of_pytorch(
     several = lowering.enlarged(one, network, (BATCH, 3, *shape))
     assert [layer.algorithm for layer in several.layers] == [layer.algorithm for layer in one.layers]
     assert {layer.workload.batch for layer in several.layers} == {BATCH}
-    build_library(several, {}, host, 3, tmp_path / "model.so")
+    build_library(several, {}, host.code, None, 3, tmp_path / "model.so")
     images = np.random.default_rng(0).standard_normal((4, 3, *shape), np.float32)
     with torch.inference_mode():
         expected = network(torch.from_numpy(images)).numpy()

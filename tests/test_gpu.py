@@ -69,17 +69,17 @@ def assert_equal_to_pytorch(
     """On this machine's CPU, by the loops of the GPU's schedules."""
     loops = {
         name: gpu_threads.one_after_another(kernel)
-        for name, kernel in gpu_threads.kernels(building.scheduled(program, {}, orin)).items()
+        for name, kernel in gpu_threads.kernels(building.scheduled(program, {}, orin.code)).items()
     }
     host = resolving.resolve(config.Target("host"))
-    building.build_library(program, loops, host, 3, library)
+    building.build_library(program, loops, host.code, None, 3, library)
     images = np.random.default_rng(0).standard_normal((2, *shape[1:])).astype("float32")
     found = deployment.run(library, images, host)
     np.testing.assert_allclose(found, answered(network, images), rtol=1e-4, atol=1e-5)
 
 
 def test_every_kernel_of_a_gpu_is_bound_to_its_threads(residual: LoweredProgram, orin: Target) -> None:
-    for name, kernel in gpu_threads.kernels(building.scheduled(residual, {}, orin)).items():
+    for name, kernel in gpu_threads.kernels(building.scheduled(residual, {}, orin.code)).items():
         assert "threadIdx.x" in kernel.script(), name
 
 
@@ -133,12 +133,12 @@ def test_a_missing_compiler_is_named(orin: Target, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(gpu, "PIP_FOLDER", "nvidia.nowhere")
     monkeypatch.setattr(cuda_compiler.shutil, "which", lambda name: None)
     with pytest.raises(UserError, match="no compiler for GPUs") as caught:
-        cuda_compiler.require(orin)
+        cuda_compiler.require(orin.code)
     assert "dlas[cuda]" in caught.value.remedy
 
 
 def test_a_library_fits_a_gpu_of_its_own_compute_capability(orin: Target) -> None:
-    board = Machine("aarch64", "linux", orin.instruction_sets)
+    board = Machine("aarch64", "linux", orin.code.instruction_sets)
     assert fitting.misfits(orin.code, replace(board, gpu="sm_87")) == ()
     (reason,) = fitting.misfits(orin.code, replace(board, gpu="sm_86"))
     assert "sm_87" in reason
@@ -186,7 +186,7 @@ def test_a_run_without_a_gpu_ends_before_any_work(arguments: list[str], said: st
 def test_a_layer_without_a_schedule_for_a_gpu_is_named(orin: Target) -> None:
     program = lower(nn.Sequential(nn.Conv2d(16, 16, 3)).eval(), (1, 16, 8, 8), "spatial_pack")
     with pytest.raises(UserError, match="spatial_pack") as caught:
-        building.scheduled(program, {}, orin)
+        building.scheduled(program, {}, orin.code)
     assert "algo=direct" in caught.value.remedy
 
 

@@ -242,6 +242,7 @@ RED = "\x1b[31mred\x1b[0m\nbundle: all is well"
         (described("placement", affinity=[0, 0]), "affinity"),
         (described("placement", affinity=[1 << 30]), "cores"),
         (described("code", vector_bytes=1 << 20), "vector registers"),
+        (described("code", l2_bytes=0), "target.l2_bytes"),
         (described(name="../../.."), "its name"),
         (described(name=RED), r"\x1b[31mred\x1b[0m\nbundle"),
         (described("code", cpu="generic -mattr=+x"), "its cpu"),

@@ -212,7 +212,7 @@ def test_a_run_is_fetched_and_the_result_points_at_it(original: Path, tmp_path: 
 
 def test_the_stored_protocol_is_repeated_with_its_yardstick_and_cold_runs(copy: Path) -> None:
     made, host = Bundle(copy), target_file.read(copy / "library" / "target.json")
-    yardstick.build(host, made.yardstick)
+    yardstick.build(host.code, None, made.yardstick)
     protocol = config.Timing(name="test", runs=10, warmup=1, sessions=2, cold=2, yardstick=True)
     beside = Yardstick(made.yardstick, yardstick.INPUT)
     found = deployment.measure(made.library, tiny_library.images(1), host, protocol, beside)

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import subprocess
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import tiny_library
 
 from dlas import config
 from dlas.errors import UserError
-from dlas.hardware.targets import fitting, instruction_sets, llvm, machine, resolving, target_file
+from dlas.hardware.targets import caches, fitting, instruction_sets, llvm, machine, resolving, target_file
 from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.machine import Machine
 from dlas.hardware.targets.placement import Placement
@@ -67,6 +68,7 @@ def test_vector_registers_are_those_of_the_named_cpu(
 ) -> None:
     resolved = resolve(triple=triple, cpu=cpu, cores=2).code
     assert (resolved.vector_bytes, resolved.vector_registers) == (vector_bytes, vector_registers)
+    assert resolved.lanes == vector_bytes // 4
     made = llvm.tvm_target(resolved)
     assert (made.attrs["mtriple"], made.attrs["mcpu"], made.attrs["num-cores"]) == (triple, cpu, 2)
 
@@ -219,6 +221,8 @@ def test_a_linker_that_is_not_there_is_refused() -> None:
         ({"features": ["dotprod"]}, "target.features"),
         ({"affinity": [1, 1]}, "target.affinity"),
         ({"affinity": [1], "cores": 2}, "target.affinity"),
+        ({"l2_bytes": 0}, "target.l2_bytes"),
+        ({"l2_bytes": 1 << 40}, "target.l2_bytes"),
     ],
 )
 def test_a_board_that_cannot_be_meant_is_refused(declared: dict, key: str) -> None:
@@ -292,3 +296,54 @@ def test_a_target_in_a_file_has_neither_linker_nor_address(tmp_path: Path) -> No
         (tmp_path / "target.json").write_text(json.dumps(values))
         with pytest.raises(UserError, match=f"it has {name}"):
             target_file.read(tmp_path / "target.json")
+
+
+def cached(folder: Path, cpu: int, level: int, size: str, shared_by: str) -> None:
+    """As Linux tells of a cache."""
+    index = folder / f"cpu{cpu}" / "cache" / f"index{level}"
+    index.mkdir(parents=True)
+    for name, text in (("level", str(level)), ("size", size), ("shared_cpu_list", shared_by)):
+        (index / name).write_text(f"{text}\n")
+
+
+@pytest.fixture
+def cpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where this machine's CPUs are told of: nowhere yet."""
+    monkeypatch.setattr(machine, "CPU_FOLDERS", tmp_path)
+    return tmp_path
+
+
+def test_the_second_level_cache_is_a_core_s_share_of_what_the_system_tells(cpus: Path) -> None:
+    cached(cpus, 0, 1, "32K", "0")
+    cached(cpus, 0, 2, "1M", "0-1,4-5")
+    for number, siblings in ((0, "0,4"), (1, "1,5"), (4, "0,4"), (5, "1,5")):
+        (cpus / f"cpu{number}" / "topology").mkdir(parents=True)
+        (cpus / f"cpu{number}" / "topology" / "thread_siblings_list").write_text(siblings)
+    assert caches.l2_bytes(0) == 512 << 10, "two threads of two cores"
+    cached(cpus, 6, 2, "512K", "6")
+    assert caches.l2_bytes(6) == 512 << 10
+
+
+@pytest.mark.parametrize("told", [None, "0K", "2K", "9999M", "lots", ""])
+def test_a_cache_that_is_not_told_or_cannot_be_is_taken_for_512_kib(told: str | None, cpus: Path) -> None:
+    for number in machine.usable():
+        if told is not None:
+            cached(cpus, number, 2, told, str(number))
+    assert resolve().code.l2_bytes == 512 << 10
+
+
+def test_the_cache_is_that_of_the_cores_that_code_runs_on(cpus: Path) -> None:
+    first = min(machine.usable())
+    cached(cpus, first, 2, "1024K", str(first))
+    assert resolve().code.l2_bytes == 1 << 20
+    assert resolve(l2_bytes=128 << 10).code.l2_bytes == 128 << 10, "what is declared counts"
+    board = resolve(triple="aarch64-linux-gnu", cpu="cortex-a72", cores=4, reach="rpc")
+    assert board.code.l2_bytes == 512 << 10, "of a board this machine's says nothing"
+    assert resolving.resolve(config.declared_target("raspberrypi4")).code.l2_bytes == 256 << 10
+
+
+def test_this_machine_has_the_cache_that_libc_tells() -> None:
+    told = subprocess.run(["getconf", "LEVEL2_CACHE_SIZE"], capture_output=True, text=True).stdout.strip()
+    if told in ("", "0", "undefined") or caches.l2_bytes(min(machine.usable())) is None:
+        pytest.skip("the system tells none")
+    assert int(told) % resolve().code.l2_bytes == 0

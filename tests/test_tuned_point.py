@@ -101,7 +101,7 @@ def test_the_log_alone_gives_the_same_kernels(bundle: Bundle, artifacts: Path, t
     kernels = tvm.ir.load_json(kept.read_text())
     tasks = kernel_tasks(program.load(bundle.model))
     log = shutil.copy(bundle.tuning / "log.json", tmp_path)
-    schedules = ansor.best_schedules(Path(log), [*tasks.values()], target_file.read(bundle.target))
+    schedules = ansor.best_schedules(Path(log), [*tasks.values()], target_file.read(bundle.target).code)
     for variable, kernel in kernels.functions_items():
         name = variable.name_hint
         assert tvm.ir.save_json(schedules.found[tasks[name].key]) == tvm.ir.save_json(kernel)

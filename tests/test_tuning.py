@@ -73,7 +73,7 @@ def test_each_kernel_is_searched_in_its_own_way(
         for layer, task in zip(program.layers, tasks, strict=True)
         if task.key in schedules.found
     }
-    build_library(program, forced, host, 3, tmp_path / "model.so")
+    build_library(program, forced, host.code, None, 3, tmp_path / "model.so")
     with torch.inference_mode():
         expected = network(torch.from_numpy(image)).numpy()
     np.testing.assert_allclose(run(tmp_path / "model.so", image, host), expected, rtol=1e-4, atol=1e-5)

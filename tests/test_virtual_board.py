@@ -148,7 +148,7 @@ def test_a_point_is_redeployed_there_and_never_compared_with_real_times(
     nowhere = dlas("redeploy", f"run={run}", f"artifacts={artifacts}")
     assert nowhere.returncode == 1
     assert "target=<name>" in nowhere.stderr
-    there = ("target=aarch64_virtual", f"rpc.port={board.rpc.port}")
+    there = ("target=aarch64_virtual", f"rpc.port={board.reach.port}")
     ended = dlas("redeploy", f"run={run}", f"artifacts={artifacts}", *there)
     assert ended.returncode in (0, 4), ended.stderr
     assert "16 outputs match the reference" in ended.stdout

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 
     from dlas.hardware.targets.code_target import CodeTarget
 
-CHUNK_BYTES = 512 << 10
-"""Of transformed inputs, and half as much of products: they should stay in a core's second-level cache."""
+MOST_CHUNK_BYTES = 512 << 10
+"""Of transformed inputs, and half as much of products: they should stay in a core's second-level cache, of
+which no more is filled where it is larger."""
 
 STREAM_COST = 4
 """Of loading a vector of weights from far memory, once for each chunk, in multiply-adds."""
@@ -54,6 +55,7 @@ def tiling(transform: Transform, workload: ConvWorkload, target: CodeTarget) -> 
     grid, all_blocks = tile_grid(transform, workload), output_blocks(workload)
     vectors = vectors_of(output_lanes(workload), target)
     tile_bytes = transform.points**2 * BYTES_PER_VALUE
+    chunk_bytes = min(target.l2_bytes, MOST_CHUNK_BYTES)
 
     def cost(tiling: Tiling) -> float:
         loads = 1 / (tiling.images * tiling.tiles) + 1 / (tiling.blocks * vectors)
@@ -68,7 +70,7 @@ def tiling(transform: Transform, workload: ConvWorkload, target: CodeTarget) -> 
         chunk = tiling.images * tiling.runs * grid.run * tile_bytes
         products = chunk * tiling.blocks * output_lanes(workload)
         inputs = 0 if tiling.shared else chunk * workload.in_channels
-        cached = products <= CHUNK_BYTES // 2 and inputs <= CHUNK_BYTES
+        cached = products <= chunk_bytes // 2 and inputs <= chunk_bytes
         return registers <= target.vector_registers and (cached or (tiling.images, tiling.runs) == (1, 1))
 
     candidates = [

@@ -9,6 +9,9 @@ from dlas.errors import require
 
 REACHES = ("local", "rpc", "tracker")
 KINDS = ("cpu", "cuda")
+LEAST_L2_BYTES, MOST_L2_BYTES = 64 << 10, 16 << 20
+"""No core's share of a second-level cache lies outside of these."""
+
 GPU_ARCH = re.compile(r"sm_\d{2,3}")
 
 
@@ -55,6 +58,8 @@ class Target:
     """cpu, or cuda: an NVIDIA GPU beside it computes."""
     arch: str | None = None
     """Of the GPU, its compute capability, such as sm_87; null for that of the GPU in this machine."""
+    l2_bytes: int | None = None
+    """Of the second-level cache, a core's own or its share; null for this machine's, or 512 KiB elsewhere."""
 
     def __post_init__(self) -> None:
         enough = self.cores is None or self.cores >= 1
@@ -62,6 +67,9 @@ class Target:
         known = self.reach in REACHES
         require(known, "target.reach", f"'{self.reach}' is not built", f"one of: {', '.join(REACHES)}")
         self._require_gpu()
+        fits = self.l2_bytes is None or LEAST_L2_BYTES <= self.l2_bytes <= MOST_L2_BYTES
+        remedy = f"a core's share in bytes, {LEAST_L2_BYTES} to {MOST_L2_BYTES}, or null"
+        require(fits, "target.l2_bytes", f"{self.l2_bytes} is no second-level cache", remedy)
         for name in ("triple", "cpu", "cores"):
             told = self.reach == "local" or getattr(self, name) is not None
             remedy = "what the board has, as conf/target/raspberrypi4.yaml tells"

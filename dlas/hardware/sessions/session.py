@@ -39,7 +39,7 @@ import numpy as np
 from dlas.hardware.sessions import candidates, energy, race, single_kernels
 from dlas.hardware.sessions.device import Device
 from dlas.hardware.sessions.tvm_runtime import array, loaded
-from dlas.hardware.targets import machine
+from dlas.hardware.targets import caches, machine
 
 PR_SET_PDEATHSIG = 1
 """Option of prctl that has a process die with its parent: Linux, include/uapi/linux/prctl.h."""
@@ -167,7 +167,7 @@ def _nanoseconds(main: Callable[[Any], Any], image: Any) -> int:
 
 def _cold_nanoseconds(main: Callable[[Any], Any], image: Any, runs: int, device: Device) -> list[int]:
     """Nanoseconds of runs that each find the caches full of another array."""
-    other = np.zeros(machine.largest_cache_bytes(), np.uint8)
+    other = np.zeros(caches.largest_bytes(), np.uint8)
     samples = []
     for _ in range(runs):
         other += 1

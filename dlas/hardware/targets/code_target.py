@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+VALUE_BYTES = 4
+"""Of a float32 or an int32."""
+
+L2_BYTES_UNTOLD = 512 << 10
+"""Where neither a declared target nor the operating system tells: what the schedules were made with when all
+machines were taken for alike, as were those of older bundles."""
+
 
 @dataclass(frozen=True)
 class CodeTarget:
@@ -24,3 +31,10 @@ class CodeTarget:
     """What computes: the CPU, or with cuda a GPU beside it."""
     arch: str = ""
     """The compute capability of that GPU, such as sm_87."""
+    l2_bytes: int = L2_BYTES_UNTOLD
+    """Of the second-level cache, what a core has for itself, or its share."""
+
+    @property
+    def lanes(self) -> int:
+        """Values of 32 bits in a vector register."""
+        return self.vector_bytes // VALUE_BYTES

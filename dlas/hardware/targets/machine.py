@@ -52,10 +52,6 @@ BUSY_CORES = 0.1
 FREQUENCY_DRIFT = 0.05
 """The change of clock that a latency would follow visibly."""
 
-CACHE_UNITS = MappingProxyType({"K": 1 << 10, "M": 1 << 20})
-
-LARGEST_CACHE_BYTES = 64 << 20
-
 CLOCK_TICKS = 2
 """Ticks by which a difference of two kernel counters may be off, on each core."""
 
@@ -204,13 +200,6 @@ def worst(found: Iterable[Unsteadiness]) -> tuple[str, ...]:
         if one.kind not in of_kind or one.amount > of_kind[one.kind].amount:
             of_kind[one.kind] = one
     return tuple(one.reason for one in of_kind.values())
-
-
-def largest_cache_bytes() -> int:
-    """Of the largest cache of the first core; what most machines have at most where it is not told."""
-    sizes = [_text(path) or "" for path in CPU_FOLDERS.glob("cpu0/cache/index*/size")]
-    known = [int(size[:-1]) * CACHE_UNITS[size[-1]] for size in sizes if size[-1:] in CACHE_UNITS]
-    return min(max(known, default=LARGEST_CACHE_BYTES), int(psutil.virtual_memory().available) // 4)
 
 
 def environment() -> dict[str, Any]:

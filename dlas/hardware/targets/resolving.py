@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dlas import config
+from dlas.config.layers.target import LEAST_L2_BYTES, MOST_L2_BYTES
 from dlas.errors import UserError
-from dlas.hardware.targets import gpu, instruction_sets, machine
-from dlas.hardware.targets.code_target import CodeTarget
+from dlas.hardware.targets import caches, gpu, instruction_sets, machine
+from dlas.hardware.targets.code_target import L2_BYTES_UNTOLD, CodeTarget
 from dlas.hardware.targets.instruction_sets import architecture
 from dlas.hardware.targets.llvm import require_known
 from dlas.hardware.targets.placement import Placement
@@ -51,6 +52,7 @@ def _code_target(declared: config.Target, triple: str, cores: int) -> CodeTarget
         instruction_sets=extensions,
         kind=declared.kind,
         arch=_arch(declared) if declared.kind == "cuda" else "",
+        l2_bytes=declared.l2_bytes or _l2_bytes(declared, triple),
     )
 
 
@@ -90,6 +92,13 @@ def _cores(declared: config.Target) -> int:
 def _usable(declared: config.Target) -> int:
     cores = declared.affinity or machine.usable()
     return len(cores if declared.smt else machine.first_threads(cores))
+
+
+def _l2_bytes(declared: config.Target, triple: str) -> int:
+    """That of this machine's cores, where the code runs here and the system tells one that can be."""
+    here = declared.reach == "local" and of_this_machine(triple)
+    told = caches.l2_bytes(min(declared.affinity or machine.usable())) if here else None
+    return told if told is not None and LEAST_L2_BYTES <= told <= MOST_L2_BYTES else L2_BYTES_UNTOLD
 
 
 def _arch(declared: config.Target) -> str:

@@ -104,6 +104,7 @@ def _out_of_bounds(found: _Written) -> str:
             features=list(code.features),
             kind=code.kind,
             arch=code.arch or None,
+            l2_bytes=code.l2_bytes,
         )
     except UserError as error:
         return f"{error.key}, {error.problem}"

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from dlas.hardware.targets.code_target import CodeTarget
 
-CACHE_BYTES = 1 << 17
-"""Half of the second-level cache of the smallest cores at hand."""
+L2_SHARE, MOST_INPUT_BYTES = 1 / 2, 1 << 17
+"""Of a task's input: half of the core's second-level cache, which is 128 KiB on the smallest cores that this
+was measured on, and no more on larger ones."""
 
 TASKS_PER_CORE = 4
 """So that no core waits long for another's last task."""
@@ -81,7 +82,7 @@ def _rows_in_cache(workload: ConvWorkload, target: CodeTarget, sums: Sums, tile:
     channels = workload.batch * workload.in_channels // sums.planes
     row = (workload.width + left + right) * channels * BYTES_PER_VALUE * workload.stride[0] * tile.rows
     row_tiles = sums.rows // tile.rows
-    cached = max(1, CACHE_BYTES // row)
+    cached = max(1, min(int(target.l2_bytes * L2_SHARE), MOST_INPUT_BYTES) // row)
     shared = max(1, sums.planes * row_tiles // (TASKS_PER_CORE * target.cores))
     return largest_divisor(row_tiles, min(cached, shared))
 

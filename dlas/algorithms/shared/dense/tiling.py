@@ -74,7 +74,7 @@ def register_tile(sums: Sums, target: CodeTarget) -> Tile:
 
 def vectors_of(lanes: int, target: CodeTarget) -> int:
     """The vector registers that `lanes` float32 values take."""
-    return -(-lanes * BYTES_PER_VALUE // target.vector_bytes)
+    return -(-lanes // target.lanes)
 
 
 def _cost(sums: Sums, tile: Tile, target: CodeTarget) -> float:

@@ -120,7 +120,7 @@ def column_product(target: CodeTarget) -> ColumnProduct:
             add=partial(_add_bytes, dot),
         )
     return ColumnProduct(
-        lanes=target.vector_bytes // BYTES,
+        lanes=target.lanes,
         rows=1,
         dtype="float32",
         signed=False,

@@ -15,8 +15,6 @@ from dlas.algorithms.shared.sparse.views import RUN_VECTORS, Views
 if TYPE_CHECKING:
     from dlas.hardware.targets.code_target import CodeTarget
 
-BYTES_PER_VALUE = 4
-
 LONGEST_RUN = RUN_VECTORS
 """Vectors. A longer run spends fewer instructions on anything but multiply-adds, but less of its input fits
 the first-level cache."""
@@ -135,7 +133,7 @@ def _changes(chosen: Tiling, other: Tiling) -> tuple[bool, ...]:
 
 
 def _widest(views: Views, target: CodeTarget) -> int:
-    return min(target.vector_bytes // BYTES_PER_VALUE, 1 << (views.pixels.bit_length() - 1))
+    return min(target.lanes, 1 << (views.pixels.bit_length() - 1))
 
 
 def _widths(views: Views, target: CodeTarget) -> list[int]:

@@ -54,7 +54,8 @@ OFFSETS = 1 << 16
 """Floats that an offset of two bytes reaches."""
 
 CACHE_BYTES = 32 * 1024
-"""Of input that a kernel comes back to: the first-level cache of common CPUs."""
+"""Of input that a kernel comes back to: the first-level cache of common CPUs. No target's own, since weights
+are packed by it before there is a target, and a bundle's program serves them all."""
 
 
 @dataclass(frozen=True)
