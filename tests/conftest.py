@@ -44,7 +44,6 @@ LONGEST = (
     "test_compressed_points",
     "test_batches",
     "test_emulated_gpu",
-    "test_default_recipes",
     "test_carry_over",
 )
 """What takes the longest, in the order of its start."""
