@@ -21,7 +21,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from dlas import config
+from dlas import config, users_code
 from dlas.errors import UserError
 
 if TYPE_CHECKING:
@@ -88,8 +88,13 @@ def run_job(composed: DictConfig) -> str:
         log.info("%sfinished in %.0f s", position, time.monotonic() - started)
     except UserError as error:
         log.error("%sfailed: %s", position, error)
-    except Exception:
-        log.exception("%sfailed, and not by your mistake; please report:", position)
+    except Exception as error:
+        mistake = users_code.own_mistake(error)
+        if mistake is None:
+            log.exception("%sfailed, and not by your mistake; please report:", position)
+        else:
+            log.error("%sfailed: %s", position, mistake)
+            log.debug("the way there:", exc_info=error)
     return run.run_id
 
 

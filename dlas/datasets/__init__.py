@@ -31,11 +31,15 @@ def normalized_for(model: config.Model, dataset: ImageDataset) -> ImageDataset:
     """The same images, normalized by the model's mean and std where it has its own."""
     if model.mean is None or model.std is None:
         return dataset
-    channels = dataset.image_shape[0]
-    if len(model.mean) != channels:
+    require_normalizing(model, dataset.image_shape[0])
+    return dataclasses.replace(dataset, mean=tuple(model.mean), std=tuple(model.std))
+
+
+def require_normalizing(model: config.Model, channels: int) -> None:
+    """UserError where the model's own mean and std are not for images of so many channels."""
+    if model.mean is not None and len(model.mean) != channels:
         raise UserError(
             f"{len(model.mean)} numbers for images of {channels} channels",
             key="model.mean",
             remedy=f"give {channels} numbers, and as many for model.std",
         )
-    return dataclasses.replace(dataset, mean=tuple(model.mean), std=tuple(model.std))

@@ -29,8 +29,8 @@ class Settings(config.Dataset):
     downloaded."""
 
     @property
-    def image_size(self) -> int:
-        return SIZE
+    def image_shape(self) -> tuple[int, int, int]:
+        return SHAPE
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,8 @@ class Settings(config.Dataset):
     """Settings of the digits: none of their own."""
 
     @property
-    def image_size(self) -> int:
-        return SIZE
+    def image_shape(self) -> tuple[int, int, int]:
+        return (3, SIZE, SIZE)
 
     @property
     def classes(self) -> int:

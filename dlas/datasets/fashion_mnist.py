@@ -44,8 +44,8 @@ class Settings(config.Dataset):
     """Number of training images to use, each class with its share; null for all."""
 
     @property
-    def image_size(self) -> int:
-        return SIZE
+    def image_shape(self) -> tuple[int, int, int]:
+        return (3, SIZE, SIZE)
 
     @property
     def classes(self) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from dlas import config
 from dlas.datasets.dataset import ImageDataset, from_arrays
 from dlas.datasets.image_files import ClassFolders, Framing, class_count, class_folders, read_images
+from dlas.datasets.memory import require_memory
 from dlas.errors import UserError
 
 PARTS = {"train", "val", "valid", "validation", "test"}
@@ -27,8 +28,8 @@ class Settings(config.Dataset):
     """Whether an image and its mirror image are of the same class: not so for letters or traffic signs."""
 
     @property
-    def image_size(self) -> int:
-        return self.size
+    def image_shape(self) -> tuple[int, int, int]:
+        return (3, self.size, self.size)
 
     @property
     def classes(self) -> int | None:
@@ -57,13 +58,15 @@ def load(settings: Settings) -> ImageDataset:
         )
     found = class_folders(Path(settings.root).expanduser())
     _require_splittable(found, settings)
+    framing = Framing(settings.size, settings.size)
+    require_memory(len(found.files), framing.shape, 2, "fewer images, or a smaller dataset.size")
     train, test = train_test_split(
         np.arange(len(found.labels)),
         test_size=settings.test_fraction,
         random_state=settings.split_seed,
         stratify=found.labels,
     )
-    images = read_images(found.files, Framing(settings.size, settings.size))
+    images = read_images(found.files, framing)
     return from_arrays(
         settings.name,
         len(found.classes),

@@ -32,6 +32,11 @@ class Framing:
     shorter_side: int
     crop: int
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Of the array of one image: channels, height, width."""
+        return 3, self.crop, self.crop
+
     def apply(self, image: Image) -> Image:
         """The framed image, bilinear with antialiasing; sizes and offsets are rounded as torchvision's Resize
         and CenterCrop round them."""
@@ -110,14 +115,15 @@ def read_images(files: Sequence[Path], framing: Framing, key: str = "dataset.roo
             reason = str(error).replace(str(files[index]), "it")
             broken.append(f"{files[index]} ({reason})")
 
-    with ThreadPoolExecutor() as threads, tqdm(total=len(files), desc="images", unit="image") as progress:
+    shown = tqdm(total=len(files), desc="images", unit="image", disable=not files)
+    with ThreadPoolExecutor() as threads, shown as progress:
         for _ in threads.map(read, range(len(files))):
             progress.update()
     if broken:
-        shown = sorted(broken)[:SHOWN_FILES]
-        more = f" and {len(broken) - len(shown)} more" if len(broken) > len(shown) else ""
+        named = sorted(broken)[:SHOWN_FILES]
+        more = f" and {len(broken) - len(named)} more" if len(broken) > len(named) else ""
         raise UserError(
-            f"{len(broken)} of {len(files)} images cannot be read: {', '.join(shown)}{more}",
+            f"{len(broken)} of {len(files)} images cannot be read: {', '.join(named)}{more}",
             key=key,
             remedy="mend or remove them; none is skipped, since every accuracy depends on which there are",
         )

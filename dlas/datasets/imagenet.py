@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from dlas import config
 from dlas.datasets.dataset import ImageDataset, Images, Labels, from_arrays
 from dlas.datasets.image_files import ClassFolders, Framing, class_count, class_folders, read_images
+from dlas.datasets.memory import require_memory
 from dlas.datasets.sampling import stratified
 from dlas.errors import UserError
 
@@ -35,8 +37,8 @@ class Settings(config.Dataset):
     test_limit: int | None = 1000
 
     @property
-    def image_size(self) -> int:
-        return FRAMING.crop
+    def image_shape(self) -> tuple[int, int, int]:
+        return FRAMING.shape
 
     @property
     def classes(self) -> int | None:
@@ -60,23 +62,25 @@ def load(settings: Settings) -> ImageDataset:
         )
     root = Path(settings.root).expanduser()
     test_files = class_folders(root / "val")
-    train = _nothing()
+    test_chosen = _chosen(test_files, settings.test_limit)
+    train_files, train_chosen = test_files, test_chosen[:0]
     if (root / "train").exists():
         train_files = class_folders(root / "train")
         _require_same_classes(train_files, test_files)
-        train = _read(train_files, settings.train_limit)
-    test = _read(test_files, settings.test_limit)
+        train_chosen = _chosen(train_files, settings.train_limit)
+    remedy = "a smaller dataset.train_limit or dataset.test_limit"
+    require_memory(len(train_chosen) + len(test_chosen), FRAMING.shape, 1, remedy)
+    train, test = _read(train_files, train_chosen), _read(test_files, test_chosen)
     classes = len(test_files.classes)
     return from_arrays(settings.name, classes, train, test, mirrorable=True, statistics=STATISTICS)
 
 
-def _nothing() -> tuple[Images, Labels]:
-    return np.empty((0, 3, FRAMING.crop, FRAMING.crop), np.uint8), np.empty(0, np.int64)
+def _chosen(found: ClassFolders, limit: int | None) -> npt.NDArray[np.int64]:
+    """The places of those that are read."""
+    return stratified(found.labels, len(found.files) if limit is None else limit, CHOICE_SEED)
 
 
-def _read(found: ClassFolders, limit: int | None) -> tuple[Images, Labels]:
-    count = len(found.files) if limit is None else limit
-    chosen = stratified(found.labels, count, CHOICE_SEED)
+def _read(found: ClassFolders, chosen: npt.NDArray[np.int64]) -> tuple[Images, Labels]:
     return read_images([found.files[index] for index in chosen], FRAMING), found.labels[chosen]
 
 

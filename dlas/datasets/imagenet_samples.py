@@ -36,8 +36,8 @@ class Settings(config.Dataset):
     """A folder of images to calibrate quantization with; null for pieces of scikit-learn's photographs."""
 
     @property
-    def image_size(self) -> int:
-        return FRAMING.crop
+    def image_shape(self) -> tuple[int, int, int]:
+        return FRAMING.shape
 
     @property
     def classes(self) -> int:

@@ -54,7 +54,7 @@ def train(
     layout = memory_layout(model, device)
     model.to(device).train()
     nn.utils.convert_conv2d_weight_memory_format(model, layout)
-    steps_per_epoch = math.ceil(len(dataset.train_labels) / settings.batch_size)
+    steps_per_epoch = batches(len(dataset.train_labels), settings.batch_size)
     steps = settings.epochs * steps_per_epoch
     optimizer = torch.optim.SGD(
         model.parameters(),
@@ -104,6 +104,16 @@ def train(
                 progress.update()
     nn.utils.convert_conv2d_weight_memory_format(model, torch.contiguous_format)
     return model.to("cpu").eval()
+
+
+def batches(images: int, batch_size: int) -> int:
+    """Into how many batches of nearly the same size an epoch goes.
+
+    None is of a single image, unless all are: after pooling, batch norm can't train on one. So of an odd
+    number by twos the last joins the two before it.
+    """
+    most = images if batch_size == 1 else max(images // 2, 1)
+    return min(math.ceil(images / batch_size), most)
 
 
 def memory_layout(model: nn.Module, device: torch.device) -> torch.memory_format:

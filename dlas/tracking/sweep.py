@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from dlas.config import Dataset, Model, Stack, composing
+from dlas.config import Stack, composing
 from dlas.errors import UserError
 from dlas.files import folders
 from dlas.tracking import store as tracking
@@ -47,19 +47,26 @@ def _stopping(method: Callable[..., None]) -> Callable[..., None]:
 
 
 class SweepCallback(Callback):
-    """The callback of Hydra that `hydra.callbacks.sweep` in conf/config.yaml names."""
+    """The callback of Hydra that `hydra.callbacks.sweep` in conf/config.yaml names.
+
+    `check` is given the stacks of all points before the first one starts.
+    """
+
+    def __init__(self, check: Callable[[Sequence[Stack]], None]) -> None:
+        self._check = check
 
     @_stopping
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Check a single point and its store."""
         stack = composing.stack_of(config)
-        _check_weights([stack])
-        _checked_store([stack])
+        _require_one_store([stack])
+        self._check([stack])
+        _store_of(stack)
 
     @_stopping
     def on_run_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
         """Print the table of a single point."""
-        store = _checked_store([composing.stack_of(config)])
+        store = _store_of(composing.stack_of(config))
         _conclude([tracking.fetch(store, job_return.return_value)])
 
     @_stopping
@@ -67,8 +74,9 @@ class SweepCallback(Callback):
         """Check every point, open the sweep's run and tell the points its id."""
         points = composing.sweep_points(config)
         stacks = [composing.stack_of(point) for point in points]
-        _check_weights(stacks)
-        store = _checked_store(stacks)
+        _require_one_store(stacks)
+        self._check(stacks)
+        store = _store_of(stacks[0])
         overrides = composing.overridden(config)
         tags = {"dlas.overrides": " ".join(overrides)}
         run = tracking.start_sweep(store, f"sweep {run_name(overrides)}".strip(), tags)
@@ -100,29 +108,19 @@ def abandon(status: str) -> None:
         print(summary.table(tracking.points(run.store, run.run_id)))
 
 
-def _check_weights(stacks: list[Stack]) -> None:
-    """Check given weights, once for all the points that start from them; raises `UserError`
-    before any work."""
-    checked: list[tuple[Model, Dataset]] = []
-    for stack in stacks:
-        start = (stack.model, stack.dataset)
-        if stack.model.weights is not None and start not in checked:
-            from dlas.models import weights  # imports torch
-
-            weights.check(*start)
-            checked.append(start)
-
-
-def _checked_store(stacks: list[Stack]) -> tracking.Store:
-    """The one store of all the points; raises `UserError` before any work."""
+def _require_one_store(stacks: list[Stack]) -> None:
+    """UserError where the points have several stores, or a folder that cannot be written to."""
     first = stacks[0]
     if any((stack.artifacts, stack.tracking) != (first.artifacts, first.tracking) for stack in stacks):
         remedy = "leave artifacts and tracking out of the sweep"
         raise UserError("the points of one sweep share one store", key="artifacts", remedy=remedy)
-    artifacts = Path(first.artifacts)
-    folders.require_writable(artifacts)
+    folders.require_writable(Path(first.artifacts))
+
+
+def _store_of(stack: Stack) -> tracking.Store:
+    artifacts = Path(stack.artifacts)
     with folders.disk_troubles(artifacts):
-        return tracking.open_store(artifacts, first.tracking.uri, first.tracking.experiment)
+        return tracking.open_store(artifacts, stack.tracking.uri, stack.tracking.experiment)
 
 
 def _conclude(records: list[tracking.Record]) -> None:

@@ -22,9 +22,15 @@ class Dataset:
         return DATASETS.path(self.name if self.module is None else self.module)
 
     @property
-    def image_size(self) -> int | None:
-        """Height and width of every image; None where only the files tell."""
+    def image_shape(self) -> tuple[int, int, int] | None:
+        """Channels, height and width of every image; None where only reading them tells."""
         return None
+
+    @property
+    def image_size(self) -> int | None:
+        """Height and width of every image; None where they differ, and where only the files tell."""
+        _, height, width = self.image_shape or (0, 0, 1)
+        return height if height == width else None
 
     @property
     def classes(self) -> int | None:
