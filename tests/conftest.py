@@ -38,6 +38,9 @@ APART = frozenset(
 )
 """Files whose tests share nothing that is costly: each goes to the process that is free."""
 
+FIRST = ("test_upstream_contracts",)
+"""What tells in seconds which package an upgrade broke, and explains what else fails then."""
+
 LONGEST = (
     "test_virtual_board",
     "test_board_tuning",
@@ -70,7 +73,8 @@ class Groups(LoadScopeScheduling):
 
 def _place(item: pytest.Item) -> tuple[int, str]:
     name = item.path.stem
-    place = LONGEST.index(name) if name in LONGEST else len(LONGEST) + (name in APART)
+    early = (*FIRST, *LONGEST)
+    place = early.index(name) if name in early else len(early) + (name in APART)
     return place, name
 
 
