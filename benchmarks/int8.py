@@ -19,9 +19,9 @@ from threads import use_threads
 from turns import in_turn
 
 from dlas import config
-from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.resolving import resolve
+from dlas.interfaces.workload import ConvWorkload
 
 FLOAT32 = ("direct", "gemm", "spatial_pack")
 INT8 = ("direct_int8", "gemm_int8", "spatial_pack_int8")

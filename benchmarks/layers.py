@@ -28,10 +28,10 @@ from torch import nn
 from turns import in_turn
 
 from dlas import config, models
-from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.resolving import resolve
+from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins import registry
 from dlas.systems.program import kernels
 from dlas.systems.program.program import ConvLayer

@@ -30,10 +30,10 @@ from threads import use_threads
 from dlas import config
 from dlas.algorithms.layout import physical_shape
 from dlas.algorithms.shared.sparse.formats import random_weight
-from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.resolving import resolve
+from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS
 from dlas.systems.program import kernels
 from dlas.systems.program.program import ConvLayer

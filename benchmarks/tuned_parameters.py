@@ -24,12 +24,12 @@ import tvm
 from layers import NETWORKS, RANDOM, layers_of, short
 
 from dlas import config
-from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.resolving import resolve
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.candidates import Timed, time_candidates
 from dlas.hardware.timing.deployment import exclusive_board
+from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS
 from dlas.systems.compilers.tvm import linking
 from dlas.systems.program.operands import arguments, representative_weight, tolerance

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from tvm import te
 
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 try:
     from tvm import tirx

@@ -10,8 +10,8 @@ import numpy as np
 import tvm
 from tvm import te, tirx
 
-from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.targets.code_target import CodeTarget
+from dlas.interfaces.workload import ConvWorkload
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ import torch
 import tvm
 from tvm.tirx import PrimFunc
 
-from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.llvm import tvm_target
+from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS
 from dlas.systems.tuners.ansor.tuner import target_text
 from dlas.systems.tuners.ansor.worker import answers

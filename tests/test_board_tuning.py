@@ -15,9 +15,9 @@ import pytest
 from sampled_schedules import compiled, largest_error
 from test_parameters import FAILING, INTEGER
 
-from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
 from dlas.hardware.targets.target import Target
+from dlas.interfaces.workload import ConvWorkload
 from dlas.systems.tuners import transfer
 from dlas.systems.tuners.ansor import tuner as ansor
 from dlas.systems.tuners.common.search import SearchSettings

@@ -12,7 +12,6 @@ import pytest
 from small_networks import Residual
 
 from dlas import config, models
-from dlas.algorithms.workload import ConvWorkload
 from dlas.compression.finetuning import Finetune
 from dlas.datasets.dataset import ImageDataset
 from dlas.hardware.targets.resolving import resolve
@@ -20,6 +19,7 @@ from dlas.interfaces.compiler import Compiler
 from dlas.interfaces.compression import Compression
 from dlas.interfaces.dataset import Dataset
 from dlas.interfaces.tuner import Tuner
+from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins import contracts
 from dlas.plugins.registry import ALGORITHMS, COMPRESSIONS, DATASETS, FACTORIES, TUNERS, variants
 from dlas.systems.compilers.tvm import building

@@ -14,8 +14,8 @@ from test_algorithms import ACTIVATIONS, by_name, grid
 from dlas import config
 from dlas.algorithms.layout import physical_shape
 from dlas.algorithms.shared.integer import requantization
-from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.targets.resolving import resolve
+from dlas.interfaces.workload import ConvWorkload
 from dlas.systems.graph.integer_convolutions import warn_of_wide_weights
 from dlas.systems.program.program import ConvLayer
 from dlas.testing.algorithm import compiled, laid_out, logical, physical

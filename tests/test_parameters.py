@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import candidates
+from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS
 from dlas.systems.tuners import transfer
 from dlas.systems.tuners import tuning as systems_tuning

@@ -25,9 +25,9 @@ from dlas.algorithms.shared.sparse.formats import (
     segment_count,
 )
 from dlas.algorithms.shared.sparse.views import Views, im2col, row_copies
-from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.llvm import tvm_target
+from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins import registry
 
 ALGORITHMS = [registry.ALGORITHMS.load(f"{name}_sparse") for name in ("direct", "gemm", "spatial_pack")]

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from test_config import parsed
 
-from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
 from dlas.hardware.targets.code_target import CodeTarget
+from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS, variants
 from dlas.systems.choices.declared import kernel_algorithm, serving_modules, unsupported
 from dlas.systems.choices.kind import Kind

@@ -26,13 +26,13 @@ from test_target import elf_machine
 from user_models import residual
 
 from dlas import config, datasets
-from dlas.algorithms.workload import ConvWorkload
 from dlas.bundle import Bundle
 from dlas.errors import UserError
 from dlas.hardware.targets import llvm, resolving
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import deployment
 from dlas.hardware.timing.single_kernels import KernelPair, compare_kernels
+from dlas.interfaces.workload import ConvWorkload
 from dlas.systems.program.operands import arguments
 from dlas.systems.tuners.ansor import tuner as ansor
 from dlas.systems.tuners.common.task import TuningTask, definition

@@ -6,7 +6,7 @@ from typing import Any
 
 from tvm import te
 
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 RELU6_LIMIT = 6
 

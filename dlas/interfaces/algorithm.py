@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from tvm.s_tir import Schedule
     from tvm.tirx import PrimFunc
 
-    from dlas.algorithms.workload import ConvWorkload
     from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.workload import ConvWorkload
 
 
 @runtime_checkable

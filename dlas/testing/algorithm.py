@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dlas.algorithms.layout import physical_shape
-from dlas.algorithms.workload import ConvWorkload
 from dlas.interfaces.algorithm import Algorithm, TEAlgorithm, TensorIRAlgorithm, TunableAlgorithm
+from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins import contracts
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 from tvm import auto_scheduler
 from tvm.target import Target
 
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS
 
 REQUESTED: set[str] = set()

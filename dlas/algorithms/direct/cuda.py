@@ -10,7 +10,7 @@ import tvm
 from dlas.algorithms.shared.dense.border import has_padded_stage
 from dlas.algorithms.shared.dense.packing import channel_block
 from dlas.algorithms.shared.dense.tiling import largest_divisor
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
     from dlas.hardware.targets.code_target import CodeTarget

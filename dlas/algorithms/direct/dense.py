@@ -18,7 +18,7 @@ from dlas.algorithms.shared.dense.packing import (
 )
 from dlas.algorithms.shared.dense.register_tiles import compute_at, share_out, sum_in_registers, tile_output
 from dlas.algorithms.shared.dense.tiling import register_tile
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule

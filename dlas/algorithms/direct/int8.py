@@ -8,7 +8,7 @@ import numpy as np
 
 from dlas.algorithms.shared.integer import direct as integer_direct
 from dlas.algorithms.shared.integer import packing as integer_packing
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
     from dlas.hardware.targets.code_target import CodeTarget

@@ -29,7 +29,7 @@ from dlas.algorithms.shared.dense.register_tiles import (
     tile_output,
 )
 from dlas.algorithms.shared.dense.tiling import register_tile
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule

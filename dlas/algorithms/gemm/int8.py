@@ -18,7 +18,7 @@ from dlas.algorithms.shared.integer.tile import Tile, tiles
 from dlas.algorithms.shared.integer.words import Words, words_of
 from dlas.algorithms.shared.tir_arrays import each_vector, load, store, tasks
 from dlas.algorithms.spatial_pack import int8 as spatial_pack
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
     from dlas.hardware.targets.code_target import CodeTarget

@@ -11,7 +11,7 @@ from dlas.algorithms.shared.sparse import rows
 from dlas.algorithms.shared.sparse.formats import pack, unsupported_weights
 from dlas.algorithms.shared.sparse.tiling import Tiling, tiling, tilings
 from dlas.algorithms.shared.sparse.views import im2col
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
     import tvm

@@ -20,7 +20,7 @@ from dlas.algorithms.shared.dense import packing
 from dlas.algorithms.shared.dense.border import input_placeholder, with_epilogue, zero_padded
 from dlas.algorithms.shared.dense.register_tiles import compute_at, share_out, sum_in_registers, tile_output
 from dlas.algorithms.shared.dense.tiling import Sums, register_tile
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule

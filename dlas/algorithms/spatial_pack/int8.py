@@ -10,7 +10,7 @@ from dlas.algorithms.layout import channel_block
 from dlas.algorithms.shared.integer import direct as integer_direct
 from dlas.algorithms.shared.integer import packing as integer_packing
 from dlas.algorithms.shared.integer.dot_products import BYTES
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
     from dlas.hardware.targets.code_target import CodeTarget

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dlas.algorithms.direct import sparse as direct
 from dlas.algorithms.shared.sparse.formats import unsupported_weights
 from dlas.algorithms.spatial_pack import dense
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 
 def unsupported(workload: ConvWorkload) -> str:

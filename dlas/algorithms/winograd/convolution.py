@@ -21,7 +21,7 @@ from dlas.algorithms.layout import channel_block, element
 from dlas.algorithms.shared.dense import packing
 from dlas.algorithms.shared.dense.border import input_placeholder, with_epilogue
 from dlas.algorithms.shared.dense.tiling import largest_divisor
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 KERNEL = 3
 

@@ -9,7 +9,7 @@ from tvm import te
 
 from dlas.algorithms.winograd import convolution, scheduling
 from dlas.algorithms.winograd.convolution import Transform, layouts, unsupported
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule

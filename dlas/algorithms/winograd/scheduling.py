@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dlas.algorithms.shared.dense.tiling import BYTES_PER_VALUE, divisors, vectors_of
 from dlas.algorithms.winograd.convolution import LOAD_COST, Transform, output_blocks, output_lanes, tile_grid
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS, variants
 from dlas.systems.choices.kind import Kind
 from dlas.systems.graph.sites import ConvSite

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from tvm import relax
 
 from dlas.algorithms.activation import RELU6_LIMIT
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 
 @dataclass(frozen=True)

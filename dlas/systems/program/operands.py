@@ -9,7 +9,7 @@ import numpy as np
 
 from dlas.algorithms.layout import physical_shape
 from dlas.algorithms.shared.sparse.formats import random_weight
-from dlas.algorithms.workload import UINT8_MAX, ConvWorkload
+from dlas.interfaces.workload import UINT8_MAX, ConvWorkload
 from dlas.plugins.registry import ALGORITHMS
 
 SEED = 0

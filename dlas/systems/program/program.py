@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from safetensors.numpy import load_file, save_file
 
-from dlas.algorithms.workload import ConvWorkload
 from dlas.errors import UserError
 from dlas.files import documents
 from dlas.files.documents import Document, Values
+from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS
 from dlas.printable import printable
 from dlas.systems.program import saved_module

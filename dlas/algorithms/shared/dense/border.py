@@ -11,7 +11,7 @@ from tvm import te
 from dlas.algorithms.activation import activated
 from dlas.algorithms.layout import element, logical_index, physical_shape
 from dlas.algorithms.shared.dense.tiling import WORTH_A_THREAD
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dlas.algorithms.shared.dense.tiling import Sums, largest_divisor
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 WIDEST_BLOCK = 16
 """One AVX-512, two AVX2 or four NEON registers of float32."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dlas.algorithms.shared.dense.border import has_padded_stage, schedule_padding
 from dlas.algorithms.shared.dense.tiling import BYTES_PER_VALUE, Sums, Tile, largest_divisor
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule

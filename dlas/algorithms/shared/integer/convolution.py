@@ -19,7 +19,7 @@ from dlas.algorithms.shared.integer.packing import LANES, group_blocks, group_wo
 from dlas.algorithms.shared.integer.tile import Tile
 from dlas.algorithms.shared.integer.words import Words
 from dlas.algorithms.shared.tir_arrays import load, store, tasks
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 END = -1
 """After the last offset."""

@@ -16,7 +16,7 @@ from dlas.algorithms.shared.integer.dot_products import ColumnProduct, column_pr
 from dlas.algorithms.shared.integer.kernel import Arguments, integer_kernel
 from dlas.algorithms.shared.integer.packing import LANES, column_words
 from dlas.algorithms.shared.tir_arrays import each_vector, flat, load, store, tasks
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
     from dlas.hardware.targets.code_target import CodeTarget

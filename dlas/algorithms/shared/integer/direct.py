@@ -11,7 +11,7 @@ from dlas.algorithms.shared.integer.kernel import integer_kernel
 from dlas.algorithms.shared.integer.packing import group_words, is_depthwise
 from dlas.algorithms.shared.integer.tile import Tile, tiles
 from dlas.algorithms.shared.integer.words import words_of
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
     from dlas.hardware.targets.code_target import CodeTarget

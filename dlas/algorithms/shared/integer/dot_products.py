@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from tvm.script.ir_builder import tirx as T
 
-from dlas.algorithms.workload import INT8_MAX, UINT8_MAX
 from dlas.hardware.targets.instruction_sets import architecture
+from dlas.interfaces.workload import INT8_MAX, UINT8_MAX
 
 if TYPE_CHECKING:
     from dlas.hardware.targets.code_target import CodeTarget

@@ -15,7 +15,7 @@ from dlas.algorithms.layout import physical_shape
 from dlas.algorithms.shared.integer.output import Output
 from dlas.algorithms.shared.integer.packing import offsets_shape, packed_shape
 from dlas.algorithms.shared.tir_arrays import flat
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from tvm.script.ir_builder import tirx as T
 
 from dlas.algorithms.activation import activated
 from dlas.algorithms.shared.integer.requantization import FRACTION_BITS
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 
 @dataclass(frozen=True)

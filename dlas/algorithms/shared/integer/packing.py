@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from dlas.algorithms.shared.integer.dot_products import BYTES, SIGN_OFFSET
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 LANES = 16
 """Output channels in a block: one AVX-512, two AVX2 or four NEON registers of int32."""

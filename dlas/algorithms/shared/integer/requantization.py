@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlas.algorithms.workload import UINT8_MAX
+from dlas.interfaces.workload import UINT8_MAX
 
 FRACTION_BITS = 8
 """Kept until the final rounding; leaves 23 bits for the value, which needs 9."""

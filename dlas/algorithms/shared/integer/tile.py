@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dlas.algorithms.shared.integer.dot_products import BYTES, DotProduct
 from dlas.algorithms.shared.integer.packing import packed_shape, steps
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
     from dlas.hardware.targets.code_target import CodeTarget

@@ -11,7 +11,7 @@ from tvm.script.ir_builder import tirx as T
 from dlas.algorithms.shared.integer.dot_products import BYTES, DotProduct, everywhere, four_bytes
 from dlas.algorithms.shared.integer.packing import group_words
 from dlas.algorithms.shared.tir_arrays import each_vector, flat, load, store, tasks
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 
 @dataclass(frozen=True)

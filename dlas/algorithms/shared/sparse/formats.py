@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dlas.algorithms.shared.sparse.views import OFFSETS, Views
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 CSR_BLOCK = (1, 1)
 """Rows and columns of what CSR stores: single weights."""

@@ -20,7 +20,7 @@ import tvm
 from tvm.script.ir_builder import tirx as T
 
 from dlas.algorithms.shared.tir_arrays import tasks
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 
 WIDEST_VECTOR = 16
 """Floats."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dlas.algorithms.workload import ConvWorkload
 from dlas.hardware.targets.code_target import CodeTarget
+from dlas.interfaces.workload import ConvWorkload
 from dlas.systems.program.program import ConvLayer, LoweredProgram, Parameter
 
 ALGORITHM = "direct"

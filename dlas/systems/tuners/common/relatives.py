@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
-from dlas.algorithms.workload import ConvWorkload
+from dlas.interfaces.workload import ConvWorkload
 from dlas.printable import printable
 from dlas.systems.tuners.common.task import Record, TuningTask
 from dlas.systems.tuners.common.tuning_store import Shelf

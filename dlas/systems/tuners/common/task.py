@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import astuple, dataclass, field
 from typing import TYPE_CHECKING
 
-from dlas.algorithms.workload import ConvWorkload
 from dlas.interfaces.algorithm import TEAlgorithm, TensorIRAlgorithm, TunableAlgorithm
+from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS
 
 if TYPE_CHECKING:
