@@ -37,7 +37,7 @@ def test_each_option_of_the_package_is_named_as_its_implementation(group: str) -
         ("dlas.algorithms.direct_csr", "direct_sparse"),
         ("gemm_channel_index", "gemm_sparse"),
         ("my_package.direct", "my_package.direct"),
-        ("dlas.algorithms.workload", "dlas.algorithms.workload"),
+        ("dlas.algorithms.layout", "dlas.algorithms.layout"),
     ],
 )
 def test_what_was_written_before_has_a_name_now(written: str, name: str) -> None:
@@ -45,7 +45,7 @@ def test_what_was_written_before_has_a_name_now(written: str, name: str) -> None
 
 
 def test_a_module_of_the_package_that_is_no_implementation_is_none() -> None:
-    assert not ALGORITHMS.exists("dlas.algorithms.workload")
+    assert not ALGORITHMS.exists("dlas.algorithms.layout")
     assert not TUNERS.exists("dlas.systems.tuners.common.search")
     assert not FACTORIES.exists("dlas.models.training.train")
     assert ALGORITHMS.exists("json.decoder"), "what a user's own offers is seen when it is used"
