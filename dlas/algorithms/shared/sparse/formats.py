@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -168,12 +166,10 @@ def segment_count(views: Views, stored: int) -> int:
     return math.ceil(workload.group_in_channels / channels)
 
 
-def segment_channels(
-    workload: ConvWorkload, segments: Any, divide: Callable[[Any, Any], Any] = operator.floordiv
-) -> Any:
+def segment_channels(workload: ConvWorkload, segments: Any) -> Any:
     """A group's input channels of each of so many segments, the last one maybe less; no block lies in two of
-    them. `divide` is an integer division of positive numbers."""
+    them."""
     columns = block_of(workload)[1]
     whole = columns // math.gcd(columns, math.prod(workload.kernel))
-    each = divide(workload.group_in_channels + segments - 1, segments)
-    return divide(each + (whole - 1), whole) * whole
+    each = -(-workload.group_in_channels // segments)
+    return -(-each // whole) * whole

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -130,8 +130,8 @@ class _Product:
                         sums = self._zeros()
                         with T.If(segment > 0), T.Then():
                             self._set_each(sums, lambda at: kept[place + at])
-                        first_run = self.weights.first_input(block) * views.channel_size
-                        start = T.bind(first_run + tiles.run_start(run))
+                        start = self.weights.first_input(block) * views.channel_size + tiles.run_start(run)
+                        start = start if views.workload.groups == 1 else T.bind(start)
                         self._add_steps(sums, segment, block, viewed, start)
                         with T.If(segment < self.weights.segments - 1):
                             with T.Then():
@@ -179,7 +179,7 @@ class _Product:
                     with T.vectorized(self.tiles.lanes) as v:
                         vector[v] = vector[v] + addend[v]
 
-    def _add(self, sums: Sums, terms: Sequence[Term], viewed: Any) -> None:
+    def _add(self, sums: Sums, terms: Iterable[Term], viewed: Any) -> None:
         for first, values in terms:
             for row, value in zip(sums, values, strict=True):
                 for place, vector in zip(self.tiles.vector_starts, row, strict=True):

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -215,9 +216,9 @@ def fill(views: Views, planes: Any, plane: Any, first: Any, viewed: Any, target:
     top, left, _, _ = workload.padding
     down, across = workload.stride
     start_rows, start_columns = (list(dict.fromkeys(places)) for places in zip(*views.starts, strict=True))
-    for (index, start_column), rows in itertools.product(enumerate(start_columns), _in_loops(start_rows)):
+    for rows, (index, start_column) in itertools.product(_in_loops(start_rows), enumerate(start_columns)):
         left_end, right_end = _inside(views.columns, start_column - left, across, workload.width)
-        with T.serial(len(rows)) as turn, T.serial(views.rows) as row:
+        with _each(rows) as turn, T.serial(views.rows) as row:
             view = (start_rows.index(rows[0]) + turn) * len(start_columns) + index
             y = T.bind((first + row) * down + turn * rows.step + (rows[0] - top))
             to = T.bind(target + view * views.view_size + row * views.columns)
@@ -239,6 +240,16 @@ def _in_loops(start_rows: Sequence[int]) -> list[range]:
         if list(whole) == list(start_rows):
             return [whole]
     return [range(row, row + 1) for row in start_rows]
+
+
+@contextmanager
+def _each(rows: range) -> Iterator[Any]:
+    """A loop over the rows by their number; none where there is one."""
+    if len(rows) == 1:
+        yield 0
+        return
+    with T.serial(len(rows)) as turn:
+        yield turn
 
 
 def _clear(count: int, viewed: Any, target: Any) -> None:

@@ -48,9 +48,10 @@ class Weights(Protocol):
     def each_input(self, segment: Any) -> AbstractContextManager[tuple[Any, Any]]:
         """A loop over the input channels that a segment reads: (place among them, channel)."""
 
-    def steps(self, segment: Any, block: Any) -> tuple[Any, Callable[[Any, Any], Sequence[Term]]]:
+    def steps(self, segment: Any, block: Any) -> tuple[Any, Callable[[Any, Any], Iterator[Term]]]:
         """How many steps the sums of a block take in a segment, and the terms of each step: those of
-        (step, where the run of the block's first input starts)."""
+        (step, where the run of the block's first input starts). Where a run starts is bound as its term
+        is taken."""
 
     def first_input(self, block: Any) -> Any:
         """Of those that a segment reads, the one from which the runs of a block's terms are counted."""
@@ -69,8 +70,6 @@ class BlockSparseRows:
     offsets: Any
     pointers: Any
     segments: Any
-    channels: Any
-    """Input channels of a segment, of each group."""
 
     @property
     def blocks(self) -> int:
@@ -88,15 +87,16 @@ class BlockSparseRows:
     @contextmanager
     def each_input(self, segment: Any) -> Iterator[tuple[Any, Any]]:
         groups, most = self.views.workload.groups, self.views.workload.group_in_channels
-        first = segment * self.channels
+        channels = T.bind(segment_channels(self.views.workload, self.segments))
+        first = segment * channels
         if groups == 1:
-            with T.serial(T.min(self.channels, most - first)) as place:
+            with T.serial(T.bind(T.min(channels, most - first))) as place:
                 yield place, first + place
             return
-        with T.serial(groups) as group, T.serial(self.channels) as index:
-            yield group * self.channels + index, group * most + T.min(first + index, most - 1)
+        with T.serial(groups) as group, T.serial(channels) as index:
+            yield group * channels + index, group * most + T.min(first + index, most - 1)
 
-    def steps(self, segment: Any, block: Any) -> tuple[Any, Callable[[Any, Any], Sequence[Term]]]:
+    def steps(self, segment: Any, block: Any) -> tuple[Any, Callable[[Any, Any], Iterator[Term]]]:
         pointer = segment * self.blocks + block
         first = T.bind(self.pointers[pointer])
         count = T.bind(self.pointers[pointer + 1] - first)
@@ -107,19 +107,16 @@ class BlockSparseRows:
         if workload.groups == 1:
             return 0
         group = block * self.rows // workload.group_out_channels
-        return group * self.channels
+        return group * segment_channels(workload, self.segments)
 
-    def _terms(self, stored: Any, start: Any) -> Sequence[Term]:
+    def _terms(self, stored: Any, start: Any) -> Iterator[Term]:
         block = block_of(self.views.workload)
         if block == CSR_BLOCK:
-            return [(T.bind(T.int32(self.offsets[stored]) + start), [self.values[stored]])]
-        return [
-            (
-                T.bind(T.int32(self.offsets[stored, column]) + start),
-                [self.values[stored, column, row] for row in range(self.rows)],
-            )
-            for column in range(block[1])
-        ]
+            yield T.bind(T.int32(self.offsets[stored]) + start), [self.values[stored]]
+            return
+        for column in range(block[1]):
+            first = T.bind(T.int32(self.offsets[stored, column]) + start)
+            yield first, [self.values[stored, column, row] for row in range(self.rows)]
 
     def channel(self, block: Any, row: int) -> Any:
         return block * self.rows + row
@@ -158,7 +155,7 @@ class KeptChannels:
         with T.serial(count) as place:
             yield place, self.inputs[first + place]
 
-    def steps(self, segment: Any, block: Any) -> tuple[Any, Callable[[Any, Any], Sequence[Term]]]:
+    def steps(self, segment: Any, block: Any) -> tuple[Any, Callable[[Any, Any], Iterator[Term]]]:
         first, count = self._inputs_of(segment)
         kept = T.bind(T.Select(block < self.kept_blocks, count * self.columns, 0))
         return kept, lambda step, start: self._terms(block, first, step, start)
@@ -171,20 +168,13 @@ class KeptChannels:
         first = segment * self.most_inputs
         return first, T.min(self.most_inputs, self.kept_inputs - first)
 
-    def _terms(self, block: Any, first: Any, step: Any, start: Any) -> Sequence[Term]:
+    def _terms(self, block: Any, first: Any, step: Any, start: Any) -> Iterator[Term]:
         columns = self.columns
         place, column = step // columns, step % columns
         run = T.bind(start + place * self.views.channel_size + column * self.views.view_size)
-        return [
-            (
-                run + offset,
-                [
-                    self.values[block, first + place, index * columns + column, row]
-                    for row in range(self.rows)
-                ],
-            )
-            for index, offset in enumerate(self.views.position_offsets[::columns])
-        ]
+        for index, offset in enumerate(self.views.position_offsets[::columns]):
+            position = index * columns + column
+            yield run + offset, [self.values[block, first + place, position, row] for row in range(self.rows)]
 
     def channel(self, block: Any, row: int) -> Any:
         return self.outputs[block * self.rows + row]
@@ -204,9 +194,8 @@ def _block_sparse_rows(views: Views) -> BlockSparseRows:
         offsets=((stored,) if block == CSR_BLOCK else (stored, columns), "uint16"),
         pointers=((pointers,), "int32"),
     )
-    segments = T.bind(T.truncdiv(pointers - 1, views.workload.out_channels // rows))
-    channels = T.bind(segment_channels(views.workload, segments, T.truncdiv))
-    return BlockSparseRows(views, rows, values, offsets, bounds, segments, channels)
+    segments = T.truncdiv(pointers - 1, views.workload.out_channels // rows)
+    return BlockSparseRows(views, rows, values, offsets, bounds, segments)
 
 
 def _kept_channels(views: Views, vectors: int) -> KeptChannels:
