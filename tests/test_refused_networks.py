@@ -44,9 +44,12 @@ def line(code: str) -> str:
 @pytest.mark.parametrize(
     ("network", "told"),
     [
-        ("without_classes", ["TypeError", "0 positional arguments", "(classes: int) -> torch.nn.Module"]),
-        ("nothing", ["returns nothing"]),
-        ("weights_alone", ["returns a OrderedDict"]),
+        (
+            "without_classes",
+            ["cannot be called with the number of classes", "(classes: int) -> torch.nn.Module"],
+        ),
+        ("nothing", ["gives a NoneType"]),
+        ("weights_alone", ["gives a OrderedDict"]),
         ("lost_file", ["FileNotFoundError", "/nowhere/weights.pth", line("Path(")]),
         ("lazy", ["lazy layer", "1.weight", "torch.zeros(1, 3, 32, 32)"]),
         ("uncopied", ["cannot be copied", "deepcopy"]),
@@ -80,7 +83,8 @@ def test_a_network_that_cannot_be_right_is_refused_by_what_is_wrong(network: str
     with pytest.raises(UserError) as caught:
         run(network)
     message = str(caught.value)
-    assert message.startswith(f"model.factory: unsound_networks.{network} ")
+    assert message.startswith("model.factory: ")
+    assert f"unsound_networks.{network}" in message
     assert len(message.splitlines()) == 2
     assert caught.value.remedy
     for part in told:
@@ -206,7 +210,7 @@ def test_the_command_refuses_a_sweep_for_one_of_its_networks(tmp_path: Path) -> 
     assert result.stderr.startswith("model.factory: unsound_networks.unflattened answers")
     assert len(result.stderr.strip().splitlines()) == 2
     assert result.stdout == ""
-    assert not list((tmp_path / "artifacts").iterdir())
+    assert not (tmp_path / "artifacts").exists()
 
 
 def test_an_error_of_a_users_own_code_is_told_by_its_place_and_any_other_is_ours() -> None:

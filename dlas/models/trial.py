@@ -79,18 +79,13 @@ def run(trial: Trial) -> None:
 
 def _built(trial: Trial) -> nn.Module:
     try:
-        network: object = models.build(trial.model, trial.classes)
+        network = models.build(trial.model, trial.classes)
     except UserError:
         raise
     except Exception as error:  # a user's own code may raise anything
         raise trial.refusal(
             f"does not build: {told(error)}", f"mend it there; it has to be {MODULE}"
         ) from error
-    if not isinstance(network, nn.Module):
-        what = "nothing" if network is None else f"a {type(network).__name__}"
-        raise trial.refusal(
-            f"returns {what} instead of a torch.nn.Module", f"let it return the network: {MODULE}"
-        )
     lazy = next((name for name, each in network.named_parameters() if is_lazy(each)), None)
     if lazy is not None:
         shape = ", ".join(map(str, trial.image_shape))

@@ -109,16 +109,17 @@ def abandon(status: str) -> None:
 
 
 def _require_one_store(stacks: list[Stack]) -> None:
-    """UserError where the points have several stores, or a folder that cannot be written to."""
+    """UserError where the points have several."""
     first = stacks[0]
     if any((stack.artifacts, stack.tracking) != (first.artifacts, first.tracking) for stack in stacks):
         remedy = "leave artifacts and tracking out of the sweep"
         raise UserError("the points of one sweep share one store", key="artifacts", remedy=remedy)
-    folders.require_writable(Path(first.artifacts))
 
 
 def _store_of(stack: Stack) -> tracking.Store:
+    """The store of a point; raises `UserError` before any work."""
     artifacts = Path(stack.artifacts)
+    folders.require_writable(artifacts)
     with folders.disk_troubles(artifacts):
         return tracking.open_store(artifacts, stack.tracking.uri, stack.tracking.experiment)
 
