@@ -407,6 +407,16 @@ def test_torch_dispatches_every_operation_through_a_mode() -> None:
     assert "aten.add.Tensor" in [name for name, _ in names]
 
 
+@upstream("torch", "dlas/models/passage.py")
+def test_torch_finds_the_tensors_in_what_a_layer_is_given() -> None:
+    from torch.utils._pytree import tree_leaves
+
+    one, other = torch.ones(1), torch.zeros(2)
+    assert [leaf is one or leaf is other for leaf in tree_leaves(((one, 3), {"mask": [other]}))].count(
+        True
+    ) == 2
+
+
 class Small(nn.Module):
     """A convolution with a residual, and a classifier."""
 
