@@ -29,7 +29,6 @@ from dlas.systems.tuners import tuning
 from dlas.systems.tuners.ansor import tuner as ansor
 from dlas.systems.tuners.ansor import worker as ansor_worker
 from dlas.systems.tuners.common import tuning_store
-from dlas.systems.tuners.common.search import is_searchable
 from dlas.systems.tuners.common.tuning_store import TuningStore
 
 SCHEMA1 = Path(__file__).parent / "fixtures" / "schema1"
@@ -114,16 +113,11 @@ def test_a_network_finds_its_records_in_an_old_store(
 
 
 def test_an_old_store_is_brought_up_to_date_with_every_record(made_for: Target, old_store: Path) -> None:
-    """Records of kernels whose code has changed since are kept, and are no longer those of a task."""
     store = TuningStore(old_store)
     for tuner, count in STORED.items():
         shelf = store.shelf(tuner, made_for)
-        files = [file for file in shelf.folder.iterdir() if file.suffix == ".json"]
-        assert sum(len(file.read_text().splitlines()) for file in files) == count
         tasks = [task for algorithm in ALGORITHMS.names() for task in shelf.tasks(algorithm)]
-        assert len(tasks) == len(files)
-        found = sum(len(shelf.records(task)) for task in tasks)
-        assert found == count or not all(map(is_searchable, tasks))
+        assert sum(len(shelf.records(task)) for task in tasks) == count
     assert not any("dlas." in file.read_text() for file in old_store.rglob("*.json"))
 
 
