@@ -2,6 +2,6 @@
 weights, sparse ones, int8), which its `variants` names (see `dlas.interfaces.variants`). What such a module
 offers is in `dlas.interfaces.algorithm`: kernels are written in TE or in TensorIR.
 
-What a layer is, is in `dlas.interfaces.workload`. What families share is in `shared`: `dense`, `sparse`, `integer`,
-`gpu`; how activations lie is in `layout`, and what follows a layer's sums in `activation`.
+What a layer is, is in `dlas.interfaces.workload`. What families share is in `shared`: `dense`, `sparse`,
+`integer`, `gpu`; how activations lie is in `layout`, and what follows a layer's sums in `activation`.
 """
