@@ -52,8 +52,12 @@ LONGEST = (
 """What takes the longest, in the order of its start."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sorts the tests in the order of their start."""
+    """Sorts the tests in the order of their start. Exhaustive ones are slow ones, whatever -m asks for."""
+    for item in items:
+        if item.get_closest_marker("exhaustive") is not None:
+            item.add_marker("slow")
     items.sort(key=_place)
 
 
