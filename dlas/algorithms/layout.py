@@ -1,4 +1,4 @@
-"""How an activation lies in memory: NCHW, or NCHWc with a block of channels innermost."""
+"""Layouts of an activation in memory: NCHW, or NCHWc with a block of channels innermost."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def channel_block(channels: int) -> int:
 
 
 def physical_shape(shape: tuple[int, int, int, int], block: int) -> tuple[int, ...]:
-    """Of an activation of NCHW `shape` as it lies in memory."""
+    """Shape in memory of an activation whose NCHW shape is `shape`."""
     batch, channels, height, width = shape
     return shape if block == 1 else (batch, channels // block, height, width, block)
 

@@ -22,7 +22,8 @@ memory."""
 THREADS_PER_BLOCK = 128
 
 AXES = ("blockIdx.y", "blockIdx.x", "threadIdx.y", "threadIdx.x")
-"""Of blocks of channels, stretches of pixels, parts of a block of channels, and pixels."""
+"""Thread axes that the loops are bound to: over blocks of channels, stretches of pixels, parts of a block of
+channels, and pixels."""
 
 LARGEST_TILES = ((8, 4), (8, 2), (4, 2), (4, 1), (2, 1))
 """Channels by pixels of a thread, the best use of what is loaded first; none has more than 32 sums."""
@@ -30,10 +31,10 @@ LARGEST_TILES = ((8, 4), (8, 2), (4, 2), (4, 1), (2, 1))
 
 @dataclass(frozen=True)
 class ThreadTile:
-    """What one thread sums."""
+    """Sums of one thread: channels by columns of the output."""
 
     channels: int
-    """Of a block of output channels."""
+    """Channels of a thread, from one block of output channels."""
     columns: int
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def unsupported(workload: ConvWorkload) -> str:
-    """What the format does not hold."""
+    """Say what the format cannot hold; "" where it holds the weights."""
     return unsupported_weights(workload)
 
 
@@ -34,12 +34,12 @@ def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray,
 
 
 def kernel(workload: ConvWorkload, target: CodeTarget) -> tvm.tirx.PrimFunc:
-    """Of (data, *packed weight, bias?, residual?, output)."""
+    """Kernel of (data, *packed weight, bias?, residual?, output)."""
     return kernel_with(workload, target, tiling(row_copies(workload), target))
 
 
 def parameters(workload: ConvWorkload, target: CodeTarget) -> tuple[Tiling, ...]:
-    """What a tuner may try, the kernel's own choice first."""
+    """Tilings that a tuner may try, the kernel's own choice first."""
     return tilings(row_copies(workload), target)
 
 

@@ -46,7 +46,7 @@ def kernel(workload: ConvWorkload, target: CodeTarget) -> Any:
 
 
 def parameters(workload: ConvWorkload, target: CodeTarget) -> tuple[Tile, ...]:
-    """What a tuner may try, the kernel's own choice first."""
+    """Tiles that a tuner may try, the kernel's own choice first."""
     pixels = workload.out_height * workload.out_width
     words = workload.groups * group_words(workload) * prod(workload.kernel) * pixels
     return tiles(workload, (pixels, 1), words, dot_product(target, workload.weight_limit), target)

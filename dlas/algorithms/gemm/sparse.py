@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def unsupported(workload: ConvWorkload) -> str:
-    """What dense GEMM does not serve, and what the format does not hold."""
+    """Say what dense GEMM does not serve, or what the format cannot hold; "" where neither."""
     return dense.unsupported(workload) or unsupported_weights(workload)
 
 
@@ -35,12 +35,12 @@ def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray,
 
 
 def kernel(workload: ConvWorkload, target: CodeTarget) -> tvm.tirx.PrimFunc:
-    """Of (data, *packed weight, bias?, residual?, output)."""
+    """Kernel of (data, *packed weight, bias?, residual?, output)."""
     return kernel_with(workload, target, tiling(im2col(workload), target))
 
 
 def parameters(workload: ConvWorkload, target: CodeTarget) -> tuple[Tiling, ...]:
-    """What a tuner may try, the kernel's own choice first."""
+    """Tilings that a tuner may try, the kernel's own choice first."""
     return tilings(im2col(workload), target)
 
 

@@ -1,1 +1,1 @@
-"""What several families of algorithms share."""
+"""Parts that several families of algorithms share."""

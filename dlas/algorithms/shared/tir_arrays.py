@@ -33,7 +33,8 @@ def store(buffer: Any, first: Any, value: Any, lanes: int) -> None:
 
 
 def vectors(extent: int, lanes: int) -> tuple[int, int]:
-    """How many vectors of how many lanes cover `extent` elements; the last may overlap with its neighbour.
+    """Number of vectors that cover `extent` elements, and their lanes; the last may overlap with its
+    neighbour.
 
     The lanes are a power of two, at most `lanes`.
     """

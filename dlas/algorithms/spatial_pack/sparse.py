@@ -9,7 +9,7 @@ from dlas.interfaces.workload import ConvWorkload
 
 
 def unsupported(workload: ConvWorkload) -> str:
-    """What dense spatial pack does not serve, and what the format does not hold."""
+    """Say what dense spatial pack does not serve, or what the format cannot hold; "" where neither."""
     return dense.unsupported(workload) or unsupported_weights(workload)
 
 

@@ -32,11 +32,12 @@ TILES_IN_REGISTERS = (6, 14)
 in 32 registers."""
 
 LOAD_COST = 0.5
-"""Of loading an operand of a multiply-add, in multiply-adds."""
+"""Cost of loading an operand of a multiply-add, in multiply-adds."""
 
 RUNS_IN_CHUNK = 4
 INDIVISIBLE_COST = 0.1
-"""Of more runs than `RUNS_IN_CHUNK` that no small number divides: they can't be cut into equal chunks."""
+"""Cost of more runs than `RUNS_IN_CHUNK` that no small number divides: they can't be cut into equal
+chunks."""
 
 Matrix = tuple[tuple[float, ...], ...]
 

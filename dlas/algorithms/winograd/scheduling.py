@@ -17,14 +17,14 @@ if TYPE_CHECKING:
     from dlas.hardware.targets.code_target import CodeTarget
 
 MOST_CHUNK_BYTES = 512 << 10
-"""Of transformed inputs, and half as much of products: they should stay in a core's second-level cache, of
-which no more is filled where it is larger."""
+"""Largest size of the transformed inputs of a chunk, and twice that of its products: they should stay in a
+core's second-level cache, of which no more is filled where it is larger."""
 
 STREAM_COST = 4
-"""Of loading a vector of weights from far memory, once for each chunk, in multiply-adds."""
+"""Cost of loading a vector of weights from far memory, once for each chunk, in multiply-adds."""
 
 SHARING_COST = 1.1
-"""Of reading inputs that other cores transformed, and of waiting for them."""
+"""Factor on the cost for reading inputs that other cores transformed, and waiting for them."""
 
 ODD_LINES = (32, 16)
 """Factor and offset, in values, of the distance between two points of the transformed inputs: an odd number
@@ -33,20 +33,20 @@ of 64-byte cache lines, so that the points of a tile fall in different sets of t
 
 @dataclass(frozen=True)
 class Tiling:
-    """How the work is cut.
+    """Division of the work into chunks of tiles and blocks of output channels.
 
     A chunk of tiles is one task that transforms its inputs itself; or, where `shared`, all inputs are
     transformed first, and a task is a chunk of tiles with some blocks of output channels.
     """
 
     images: int
-    """In one chunk."""
+    """Images in one chunk."""
     runs: int
-    """Of tiles of each image in one chunk."""
+    """Runs of tiles of each image in one chunk."""
     tiles: int
-    """Of each image whose sums are in registers together; a divisor of a run."""
+    """Tiles of each image whose sums are in registers together; a divisor of a run."""
     blocks: int
-    """Of output channels whose sums are in registers together."""
+    """Blocks of output channels whose sums are in registers together."""
     shared: bool
 
 

@@ -1,1 +1,1 @@
-"""What the dense algorithms share: borders, epilogues, packed weights, tiles in registers."""
+"""Parts that the dense algorithms share: borders, epilogues, packed weights, tiles in registers."""

@@ -1,4 +1,4 @@
-"""What surrounds every convolution: the zero border of its input and the epilogue of its output, in TE."""
+"""Border and epilogue of every convolution, in TE: zeros around its input, and what follows its sums."""
 
 from __future__ import annotations
 

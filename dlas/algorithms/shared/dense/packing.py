@@ -41,7 +41,7 @@ def pack_output_channels(workload: ConvWorkload, weight: np.ndarray) -> np.ndarr
 
 
 def packed_sums(workload: ConvWorkload) -> Sums:
-    """What there is to sum, in such blocks."""
+    """Sums of the workload, in blocks of output channels."""
     return Sums(
         planes=workload.batch * workload.groups,
         blocks=group_blocks(workload),
@@ -53,5 +53,5 @@ def packed_sums(workload: ConvWorkload) -> Sums:
 
 
 def block_and_lane(workload: ConvWorkload, channel: Any) -> tuple[Any, Any]:
-    """Where output channel `channel` (a TE expression) lies: its block and its lane in that block."""
+    """Position of output channel `channel` (a TE expression): its block and its lane in that block."""
     return channel // channel_block(workload), channel % channel_block(workload)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from dlas.hardware.targets.code_target import CodeTarget
 
 L2_SHARE, MOST_INPUT_BYTES = 1 / 2, 1 << 17
-"""Of a task's input: half of the core's second-level cache, which is 128 KiB on the smallest cores that this
-was measured on, and no more on larger ones."""
+"""Limits of a task's input: half of the core's second-level cache, and at most 128 KiB. That is half of the
+smallest caches that this was measured on; larger ones are not filled further."""
 
 TASKS_PER_CORE = 4
 """So that no core waits long for another's last task."""

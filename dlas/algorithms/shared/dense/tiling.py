@@ -33,12 +33,12 @@ TILE_COST, STEP_COST = 20, 1
 
 @dataclass(frozen=True)
 class Sums:
-    """What there is to sum: planes of pixels by blocks of output channels."""
+    """Sums of one convolution: planes of pixels by blocks of output channels."""
 
     planes: int
-    """Of input: one for each image and group."""
+    """Planes of input: one for each image and group."""
     blocks: int
-    """Of output channels, for each of them."""
+    """Blocks of output channels, for each plane."""
     rows: int
     columns: int
     lanes: int
@@ -78,7 +78,7 @@ def vectors_of(lanes: int, target: CodeTarget) -> int:
 
 
 def _cost(sums: Sums, tile: Tile, target: CodeTarget) -> float:
-    """Of all the sums, in the time of one vector's multiply-add.
+    """Cost of all the sums, as the number of multiply-adds with one vector that take the same time.
 
     A step of a tile takes a multiply-add per sum, a load per pixel and one per vector of weights, and no less
     than what `SUMS_IN_FLIGHT` sums do. Where tasks don't come out even, cores wait for the last.
@@ -98,7 +98,7 @@ def _cost(sums: Sums, tile: Tile, target: CodeTarget) -> float:
 
 
 def divisors(extent: int) -> list[int]:
-    """Of `extent`, ascending."""
+    """Divisors of `extent`, ascending."""
     return [divisor for divisor in range(1, extent + 1) if extent % divisor == 0]
 
 

@@ -1,1 +1,1 @@
-"""What the schedules for GPUs share."""
+"""Parts that the schedules for GPUs share."""

@@ -6,7 +6,7 @@ import tvm
 from tvm.s_tir.dlight import gpu
 
 RULES = (gpu.Matmul(), gpu.GEMV(), gpu.Reduction(), gpu.GeneralReduction(), gpu.Fallback())
-"""In the order of TVM's own pipeline for CUDA; the last one fits everything."""
+"""Rules in the order of TVM's own pipeline for CUDA; the last one fits everything."""
 
 
 def schedule_by_rules(function: tvm.tirx.PrimFunc, arch: str) -> tvm.tirx.PrimFunc:

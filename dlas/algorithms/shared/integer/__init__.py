@@ -1,1 +1,1 @@
-"""What integer convolutions share: dot products of each CPU, words of four channels, requantization."""
+"""Parts that integer convolutions share: dot products of each CPU, words of four channels, requantization."""

@@ -22,12 +22,12 @@ from dlas.algorithms.shared.tir_arrays import load, store, tasks
 from dlas.interfaces.workload import ConvWorkload
 
 END = -1
-"""After the last offset."""
+"""Mark behind the last offset."""
 
 
 @dataclass(frozen=True)
 class Plane:
-    """What tiles are cut from: the output's pixels, and the words that lie behind them."""
+    """Plane that tiles are cut from: the output's pixels, and the words of data behind them."""
 
     rows: int
     columns: int
@@ -35,7 +35,7 @@ class Plane:
     """Pixels of words from one output pixel to the next."""
     words: Words
     offset: Callable[[Any, Any, Any], Any]
-    """Where word `word` of kernel element (r, s) lies, counted from the words' first pixel."""
+    """(word, r, s) -> index of that word for kernel element (r, s), counted from the words' first pixel."""
 
 
 @dataclass(frozen=True)
@@ -69,10 +69,10 @@ class Convolution:
                 self.arguments.output.store(*self._finished(place, registers))
 
     def _offsets(self) -> Any:
-        """Where the word of each step lies, counted from a tile's first pixel: (groups, steps + 1), flat.
+        """Index of the word of each step, counted from a tile's first pixel: (groups, steps + 1), flat.
 
-        That they are read, and end with `END`, also keeps LLVM from unrolling the steps: it would mix them,
-        and run out of registers.
+        The kernel reads them from memory up to `END`, which also keeps LLVM from unrolling the steps: it
+        would mix them, and run out of registers.
         """
         per_group, count = group_words(self.workload), steps(self.workload)
         height, width = self.workload.kernel
@@ -142,5 +142,5 @@ class Convolution:
 
 
 def _first(index: Any, size: int, extent: int) -> Any:
-    """Where tile `index` begins: the last one lies within `extent` even if it overlaps."""
+    """Start of tile `index`: the last tile lies within `extent` even if it overlaps with its neighbour."""
     return T.min(index * size, extent - size) if extent % size else index * size

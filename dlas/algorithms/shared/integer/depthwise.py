@@ -26,12 +26,12 @@ TILE = 8
 for the weights."""
 
 MOST_REGISTERS = 16
-"""Of sums, of those that are tried."""
+"""Largest number of registers of sums that a tuner tries."""
 
 
 @dataclass(frozen=True)
 class RowTile:
-    """What is summed at once: so many vectors of an output row."""
+    """Sums that are computed at once: so many vectors of an output row."""
 
     vectors: int
 
@@ -49,7 +49,7 @@ class _Plane:
 
     @property
     def columns(self) -> int:
-        """Of pixels; a row of a plane is long enough for each of its phases."""
+        """Columns of pixels; a row of a plane is long enough for each of its phases."""
         _, left, _, right = self.workload.padding
         return self.phases * -(-(left + self.workload.width + right) // self.phases)
 
@@ -81,7 +81,7 @@ class _Plane:
 
     @property
     def lanes(self) -> int:
-        """Of a vector of sums."""
+        """Lanes of a vector of sums."""
         if self.block > 1:
             return min(self.block, self.product.lanes)
         return _power_of_two(min(self.workload.out_width, self.product.lanes))
@@ -99,7 +99,8 @@ class _Plane:
 
 
 def row_tiles(workload: ConvWorkload, target: CodeTarget) -> tuple[RowTile, ...]:
-    """What a tuner may try, the cost rule's choice first: tiles of equal size, those next to `TILE` first."""
+    """Tiles that a tuner may try, the cost rule's choice first: tiles of equal size, those next to `TILE`
+    first."""
     vectors = _Plane(workload, column_product(target)).row_vectors
     limits = sorted(range(1, MOST_REGISTERS + 1), key=lambda limit: abs(limit - TILE))
     return tuple(dict.fromkeys(RowTile(-(-vectors // -(-vectors // limit))) for limit in limits))
@@ -194,7 +195,7 @@ def _write_output(plane: _Plane, arguments: Arguments, task: Any, words: Any, ti
 
 
 def _first_pixel(plane: _Plane, vector: Any, lanes: int) -> Any:
-    """Where vector `vector` of an output row begins; a plane's last may overlap with its neighbour."""
+    """First pixel of vector `vector` of an output row; a plane's last may overlap with its neighbour."""
     if plane.block > 1:
         return vector
     return T.min(vector * lanes, plane.workload.out_width - lanes)

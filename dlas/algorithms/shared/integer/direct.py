@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def parameters(workload: ConvWorkload, target: CodeTarget) -> tuple[Tile, ...] | tuple[RowTile, ...]:
-    """What a tuner may try, the cost rule's choice first."""
+    """Tiles that a tuner may try, the cost rule's choice first."""
     if is_depthwise(workload):
         return row_tiles(workload, target)
     top, left, bottom, right = workload.padding

@@ -34,7 +34,7 @@ SIGN_BITS = -0x7F7F7F80
 """0x80808080 as an int32."""
 
 SIGN_OFFSET = 128
-"""What unsigned data loses where the instructions take signed data."""
+"""Offset by which unsigned data is stored as signed, where the instructions take signed data."""
 
 PMADDWD = MappingProxyType(
     {64: "llvm.x86.avx512.pmaddw.d.512", 32: "llvm.x86.avx2.pmadd.wd", 16: "llvm.x86.sse2.pmadd.wd"}
@@ -52,10 +52,11 @@ PMADDUBSW = MappingProxyType(
 
 @dataclass(frozen=True)
 class DotProduct:
-    """How one instruction set adds four products to the sum of each output channel in a register."""
+    """Instructions of one CPU extension that add four products to the sum of each output channel in a
+    register."""
 
     instruction: str
-    """What the assembly of such a kernel contains."""
+    """Name of an instruction that the assembly of such a kernel contains."""
     lanes: int
     """Output channels in a register of sums."""
     addends: int
@@ -83,14 +84,14 @@ class DotProduct:
 
 @dataclass(frozen=True)
 class ColumnProduct:
-    """How one instruction set multiplies inputs that lie below one another by a column of a kernel."""
+    """Instructions of one CPU extension that multiply inputs below one another by a column of a kernel."""
 
     lanes: int
     """Sums in a register."""
     rows: int
     """Kernel rows that a word holds."""
     dtype: str
-    """Of a word and of a sum."""
+    """Data type of a word and of a sum."""
     signed: bool
     """Data is stored less `SIGN_OFFSET`."""
     word: Callable[[list[Any], int], Any]
@@ -245,7 +246,7 @@ def _byte_pairs(target: CodeTarget) -> DotProduct:
 
 
 def _vector_bytes(target: CodeTarget) -> int:
-    """Of a register of integers: AVX and AVX-512F have instructions for wider floats than integers."""
+    """Bytes of a register of integers: AVX and AVX-512F have instructions for wider floats than integers."""
     has = set(target.instruction_sets).__contains__
     if target.vector_bytes == 64 and has("avx512bw"):
         return 64

@@ -1,4 +1,4 @@
-"""What becomes of a tile of finished integer sums: requantized, and written where it belongs."""
+"""Epilogue of a tile of finished integer sums: requantized, and written where it belongs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dlas.interfaces.workload import ConvWorkload
 
 @dataclass(frozen=True)
 class Place:
-    """Where a tile lies in the output."""
+    """Position of a tile in the output."""
 
     n: Any
     group: Any
@@ -55,7 +55,7 @@ class Output:
     residual_multiplier: Any
     buffer: Any
     columns: int
-    """Of the plane that tiles are cut from: the output's, or all its pixels in one row."""
+    """Columns of the plane that tiles are cut from: the output's, or all its pixels in one row."""
 
     def store(self, place: Place, sums: list[list[Any]]) -> None:
         """Write the tile of `sums`: an array for each vector of each pixel."""
@@ -96,7 +96,8 @@ class Output:
         self._each_run(place, block, write)
 
     def _store_planes(self, place: Place, sums: list[list[Any]]) -> None:
-        """Through arrays of a pixel's channels: these are computed together, and each is stored by itself."""
+        """Write a tile to planes of channels. Arrays of a pixel's channels come between: these are computed
+        together, and each channel is stored by itself."""
         values = [T.alloc_buffer((place.held,), self.workload.output_dtype) for _ in place.pixels]
         addends = None
         if self.residual is not None:
@@ -146,5 +147,5 @@ class Output:
 
 
 def _rounded(value: Any) -> Any:
-    """To the nearest int32, ties to even: one instruction, where `nearbyint` and a cast are two."""
+    """Round to the nearest int32, ties to even: one instruction, where `nearbyint` and a cast are two."""
     return T.call_llvm_pure_intrin("int32", "llvm.lrint.i32.f32", value)

@@ -41,7 +41,8 @@ def column_words(workload: ConvWorkload) -> int:
 
 
 def packed_shape(workload: ConvWorkload) -> tuple[int, ...]:
-    """Of the weights: (groups, blocks, words, H, W, LANES, 4), or depthwise (blocks, words, W, LANES, 4)."""
+    """Shape of the weights: (groups, blocks, words, H, W, LANES, 4), or depthwise (blocks, words, W, LANES,
+    4)."""
     if is_depthwise(workload):
         blocks = -(-workload.out_channels // LANES)
         return (blocks, column_words(workload), workload.kernel[1], LANES, BYTES)
@@ -50,7 +51,7 @@ def packed_shape(workload: ConvWorkload) -> tuple[int, ...]:
 
 
 def offsets_shape(workload: ConvWorkload) -> tuple[int]:
-    """Of the sums' offsets, one for every lane of every block."""
+    """Shape of the sums' offsets, one for every lane of every block."""
     shape = packed_shape(workload)
     return (shape[0] * LANES if is_depthwise(workload) else shape[0] * shape[1] * LANES,)
 

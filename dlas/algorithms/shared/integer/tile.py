@@ -1,4 +1,5 @@
-"""Which tile of sums an integer convolution keeps in registers: the cost rule, and what a tuner may try."""
+"""Tiles of sums that an integer convolution keeps in registers: the cost rule, and those that a tuner may
+try."""
 
 from __future__ import annotations
 
@@ -23,7 +24,7 @@ STEP_COST, STORE_COST = 5, 10
 
 @dataclass(frozen=True)
 class Tile:
-    """What a core keeps in registers at once: the sums of some pixels by some vectors of channels."""
+    """Sums that a core keeps in registers at once: some pixels by some vectors of channels."""
 
     rows: int
     columns: int
@@ -39,8 +40,8 @@ class Tile:
 def tiles(
     workload: ConvWorkload, plane: tuple[int, int], words: int, dot: DotProduct, target: CodeTarget
 ) -> tuple[Tile, ...]:
-    """Those that fit the registers, by the instructions that they take over a plane of (rows, columns) with
-    so many `words` of data behind it: the fewest first. Of weights and data, the larger stays with a core.
+    """Tiles that fit the registers, those of the fewest instructions first, over a plane of (rows, columns)
+    with so many `words` of data behind it. Of weights and data, the larger stays with a core.
 
     A step of a tile broadcasts a word per pixel, loads a register of weights per vector, and multiplies every
     pair of them. Tiles at the border of the plane overlap with their neighbours, so that all have one shape:

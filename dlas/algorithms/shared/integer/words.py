@@ -16,7 +16,7 @@ from dlas.interfaces.workload import ConvWorkload
 
 @dataclass(frozen=True)
 class Words:
-    """Where the words lie: (batch, outer, rows, columns, inner), flat."""
+    """Words of four channels in memory: (batch, outer, rows, columns, inner), flat."""
 
     buffer: Any
     outer: int
@@ -28,7 +28,7 @@ class Words:
 
     @property
     def size(self) -> int:
-        """Of one image."""
+        """Number of words of one image."""
         return self.outer * self.rows * self.columns * self.inner
 
     def row(self, n: Any, outer: Any, y: Any) -> Any:
@@ -36,11 +36,11 @@ class Words:
         return ((n * self.outer + outer) * self.rows + y) * self.columns * self.inner
 
     def index(self, n: Any, word: Any, y: Any, x: Any) -> Any:
-        """Of word `word` of pixel (y, x)."""
+        """Index of word `word` of pixel (y, x) of image `n`."""
         return self.row(n, word // self.inner, 0) + self.pixel(y, x) + word % self.inner
 
     def pixel(self, y: Any, x: Any) -> Any:
-        """How far pixel (y, x) of a plane is from its first."""
+        """Distance, in words, of pixel (y, x) of a plane from its first pixel."""
         return (y * self.columns + x) * self.inner
 
 

@@ -1,1 +1,1 @@
-"""What the kernels for sparse weights share: formats, views of the input, rows times runs of pixels."""
+"""Parts that the kernels for sparse weights share: formats, views of the input, rows times runs of pixels."""

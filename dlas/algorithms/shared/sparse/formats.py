@@ -21,7 +21,8 @@ MOST_IN_STEP = 400
 about a hundred would be slower for its loop."""
 
 FEWEST_BLOCKS = 8
-"""Per row and segment, on average: with fewer, taking up a row's sums again costs more than it gains."""
+"""Smallest number of blocks per row and segment, on average: with fewer, taking up a row's sums again costs
+more than it gains."""
 
 
 def block_of(workload: ConvWorkload) -> tuple[int, int]:
@@ -33,7 +34,7 @@ def block_of(workload: ConvWorkload) -> tuple[int, int]:
 
 
 def summed_together(workload: ConvWorkload) -> tuple[int, int]:
-    """How many output channels share the runs that they read, and how often there are so many."""
+    """Number of output channels that share the runs that they read, and number of such groups of channels."""
     rows = KEPT_ROWS if workload.format == "channel_index" else block_of(workload)[0]
     return rows, math.ceil(workload.out_channels / rows)
 
@@ -48,7 +49,8 @@ def terms_of_step(workload: ConvWorkload, sums: int) -> int:
 
 
 def stored_fraction(workload: ConvWorkload, weight: np.ndarray) -> float:
-    """Of an OIHW weight, what its format stores; blocks with a weight that is not zero are stored whole."""
+    """Fraction of an OIHW weight that its format stores; blocks with a weight that is not zero are stored
+    whole."""
     if workload.format == "channel_index":
         kept = (np.any(weight != 0, axis=axes).mean() for axes in ((1, 2, 3), (0, 2, 3)))
         return float(math.prod(kept))
@@ -74,7 +76,7 @@ def _blocks(workload: ConvWorkload, weight: np.ndarray) -> np.ndarray:
 
 
 def unsupported_weights(workload: ConvWorkload) -> str:
-    """Why the workload's format cannot hold its weights, or ""."""
+    """Say why the workload's format cannot hold its weights; "" where it can."""
     if workload.dtype != "float32":
         return f"sparse formats hold float32 weights, not {workload.dtype}"
     if workload.format == "channel_index":
@@ -155,8 +157,9 @@ def pack_kept_channels(
 
 
 def segment_count(views: Views, stored: int) -> int:
-    """Into how many segments a group's input channels fall, for a weight of `stored` blocks: those of one fit
-    the cache, and more where a row's sums share what they read; offsets reach all of them."""
+    """Number of segments that a group's input channels fall into, for a weight of `stored` blocks. A
+    segment's channels fit the cache, more of them where a row's sums share what they read; offsets reach all
+    of them."""
     workload = views.workload
     rows, _ = block_of(workload)
     fitting = math.ceil(workload.group_in_channels / (views.channels_in_cache * rows))

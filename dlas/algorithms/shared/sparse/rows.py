@@ -72,7 +72,7 @@ class _Output:
                 self._store_rows(vector, n, o, top, T.bind(first + start))
 
     def _store_rows(self, vector: Any, n: Any, o: Any, top: Any, first: Any) -> None:
-        """Of a vector that starts at the band's pixel `first`, the pixels that the output has."""
+        """Store the pixels of a vector that the output has; the vector starts at the band's pixel `first`."""
         columns, width, lanes = self.views.columns, self.views.workload.out_width, self.tiles.lanes
         row = T.bind(top + first // columns)
         for column in range(0, width, lanes):
@@ -204,7 +204,8 @@ def _flat(buffer: Any) -> Any:
 
 
 def _buffer(size: int) -> Any:
-    """In TVM's workspace; below 1024 bytes on the stack, from where LLVM takes vectors into registers."""
+    """Allocate a buffer in TVM's workspace; below 1024 bytes on the stack, from where LLVM takes vectors into
+    registers."""
     return T.buffer_proxy(T.alloc_buffer((size,), "float32", layout=None))
 
 

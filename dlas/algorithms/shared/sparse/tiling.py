@@ -1,4 +1,5 @@
-"""How a sparse kernel cuts its work: the cost rule of its untuned schedule, and what a tuner may try."""
+"""Tilings of a sparse kernel's work: the cost rule of its untuned schedule, and those that a tuner may
+try."""
 
 from __future__ import annotations
 
@@ -47,13 +48,13 @@ LAST_TO_FIRST = ("lanes", "vectors", "parts", "shares", "unroll")
 
 @dataclass(frozen=True)
 class Tiling:
-    """How the pixels of a band of output rows fall into runs, and the work into tasks."""
+    """Division of the pixels of a band of output rows into runs, and of the work into tasks."""
 
     pixels: int
-    """Of a band as the views have it, row after row."""
+    """Pixels of a band as the views have it, row after row."""
     lanes: int
     vectors: int
-    """Of one run."""
+    """Vectors of one run."""
     parts: int
     """Sums of one output that are kept apart, for enough multiply-adds in flight."""
     unroll: int
@@ -68,12 +69,12 @@ class Tiling:
 
     @property
     def runs(self) -> int:
-        """In a band."""
+        """Runs in a band."""
         return math.ceil(self.pixels / self.run)
 
     @property
     def vector_starts(self) -> list[int]:
-        """Of each vector in a run: where a band is less than a run, the last ones overlap."""
+        """First pixel of each vector in a run: where a band is less than a run, the last ones overlap."""
         return [min(index * self.lanes, self.pixels - self.lanes) for index in range(self.vectors)]
 
     def run_start(self, run: Any) -> Any:
@@ -105,13 +106,14 @@ def tiling(views: Views, target: CodeTarget) -> Tiling:
 
 
 def _most_vectors(rows: int, target: CodeTarget) -> int:
-    """Of a run whose sums fit the registers: beside them a weight, and the run where several rows read it."""
+    """Largest number of vectors of a run whose sums fit the registers, beside a weight and, where several
+    rows read it, the run."""
     return max(1, target.vector_registers - 2 if rows == 1 else (target.vector_registers - 1) // (rows + 1))
 
 
 def tilings(views: Views, target: CodeTarget) -> tuple[Tiling, ...]:
-    """What a tuner may try: the cost rule's choice, then every other whose sums fit the registers; those
-    that differ in what has been seen to gain the most first."""
+    """Tilings that a tuner may try: the cost rule's choice, then every other whose sums fit the registers.
+    Those that differ in what has been seen to gain the most come first."""
     rows, blocks = summed_together(views.workload)
     chosen = tiling(views, target)
     found = {chosen}
@@ -128,7 +130,7 @@ def tilings(views: Views, target: CodeTarget) -> tuple[Tiling, ...]:
 
 
 def _changes(chosen: Tiling, other: Tiling) -> tuple[bool, ...]:
-    """Which parameters differ: from those that are the last to try to the first."""
+    """Parameters that differ, as a sort key: from those that are the last to try to the first."""
     return tuple(getattr(chosen, name) != getattr(other, name) for name in LAST_TO_FIRST)
 
 
@@ -142,7 +144,8 @@ def _widths(views: Views, target: CodeTarget) -> list[int]:
 
 
 def _shares(views: Views, target: CodeTarget, blocks: int) -> int:
-    """Those that leave the least to do for the core that does the most; each copies its band anew."""
+    """Number of tasks that share a band and leave the least to do for the busiest core; each copies its band
+    anew."""
     workload = views.workload
 
     def most_work(shares: int) -> float:

@@ -1,4 +1,4 @@
-"""How a sparse kernel sees its input: planes from which every weight reads one contiguous run of pixels.
+"""Views of the input of a sparse kernel: planes from which every weight reads one contiguous run of pixels.
 
 A view of a channel is every stride-th row and column of its zero-bordered plane, from one row and column on,
 as wide as the output. The inputs that one weight meets for a run of output pixels, from row to row, are then
@@ -30,17 +30,18 @@ ALIGNMENT = 8
 """Floats: half a cache line, since CPUs take wide vectors in halves or cross lines at their ends alone."""
 
 UNALIGNED_COST = 0.45
-"""Of a multiply-add with an unaligned run, over one with an aligned run: one CPU, in 512 and in 256 bits."""
+"""Cost that an unaligned run adds to a multiply-add, as a fraction of one with an aligned run: one CPU, in
+512 and in 256 bits."""
 
 COPY_COST = 4
-"""Of a vector into a view, in multiply-adds with a vector in the first-level cache."""
+"""Cost of copying a vector into a view, in multiply-adds with a vector in the first-level cache."""
 
 STEP_COST = 2
-"""Of a stored weight and its offset loaded for a run, in multiply-adds."""
+"""Cost of loading a stored weight and its offset for a run, in multiply-adds."""
 
 PASS_COST = 40
-"""Of the sums of one run taken up, in multiply-adds: they are loaded and stored, and the end of the loop over
-the stored weights is guessed wrong."""
+"""Cost of taking up the sums of one run, in multiply-adds: they are loaded and stored, and the end of the
+loop over the stored weights is guessed wrong."""
 
 RUN_VECTORS = 8
 """Vectors that are summed together, where the cost of a band is estimated."""
@@ -55,8 +56,8 @@ OFFSETS = 1 << 16
 """Floats that an offset of two bytes reaches."""
 
 CACHE_BYTES = 32 * 1024
-"""Of input that a kernel comes back to: the first-level cache of common CPUs. No target's own, since weights
-are packed by it before there is a target, and a bundle's program serves them all."""
+"""Bytes of input that a kernel comes back to: the first-level cache of common CPUs. It is no target's own,
+since weights are packed by it before there is a target, and a bundle's program serves them all."""
 
 
 @dataclass(frozen=True)
@@ -67,23 +68,24 @@ class Views:
     band: int
     """Output rows that the views serve."""
     starts: tuple[tuple[int, int], ...]
-    """Of each view: the first row and column in the zero-bordered plane, for the band at output row 0. Every
-    row is there with every column."""
+    """First row and column of each view in the zero-bordered plane, for the band at output row 0. Every row
+    is there with every column."""
     rows: int
-    """Of each view."""
+    """Rows of each view."""
     columns: int
-    """Of each view: those of the output, and maybe some that are summed in vain so that rows stay aligned."""
+    """Columns of each view: those of the output, and maybe some that are summed in vain so that rows stay
+    aligned."""
     positions: tuple[tuple[int, int], ...]
-    """Of each kernel position (r, s) in order: its view, and where in it output pixel (0, 0) reads."""
+    """(view, offset in it) that output pixel (0, 0) reads at, for each kernel position (r, s) in order."""
 
     @property
     def pixels(self) -> int:
-        """To sum for one output channel of a band."""
+        """Pixels to sum for one output channel of a band."""
         return self.band * self.columns
 
     @property
     def bands(self) -> int:
-        """In a plane."""
+        """Bands in a plane."""
         return math.ceil(self.workload.out_height / self.band)
 
     def band_start(self, band: Any) -> Any:
@@ -111,24 +113,24 @@ class Views:
 
     @property
     def channels_in_cache(self) -> int:
-        """At least one."""
+        """Channels whose views fit `CACHE_BYTES`; at least one."""
         return max(1, CACHE_BYTES // (self.channel_size * np.float32().nbytes))
 
     @property
     def position_offsets(self) -> list[int]:
-        """Of each kernel position, from the start of its channel."""
+        """Offset of each kernel position from the start of its channel."""
         return [view * self.view_size + displacement for view, displacement in self.positions]
 
     @property
     def copies_cost(self) -> float:
-        """Of filling the views of a band, in multiply-adds with a vector."""
+        """Cost of filling the views of a band, in multiply-adds with a vector."""
         vectors = len(self.starts) * math.ceil(self.rows * self.columns / WIDEST_VECTOR)
         return self.workload.in_channels * vectors * COPY_COST
 
     @property
     def sums_cost(self) -> float:
-        """Of an output channel of a band, in multiply-adds with a vector: the sums, and taking them up again
-        for every share of the input channels that the cache holds."""
+        """Cost of an output channel of a band, in multiply-adds with a vector: the sums, and taking them up
+        again for every share of the input channels that the cache holds."""
         vectors = math.ceil(self.pixels / WIDEST_VECTOR)
         runs = math.ceil(vectors / RUN_VECTORS)
         steps = math.prod(self.workload.weight_shape[1:]) * KEPT_WEIGHTS
@@ -137,7 +139,7 @@ class Views:
 
     @property
     def cost(self) -> float:
-        """Of the whole layer, in multiply-adds with a vector."""
+        """Cost of the whole layer, in multiply-adds with a vector."""
         workload = self.workload
         return workload.batch * self.bands * (self.sums_cost * workload.out_channels + self.copies_cost)
 
@@ -173,7 +175,7 @@ def _aligned_columns(width: int, rows: Sequence[int]) -> int:
 
 
 def _places(workload: ConvWorkload, axis: int) -> tuple[int, ...]:
-    """Where in the bordered plane each kernel row or column reads for output row or column 0."""
+    """Row or column of the bordered plane that each kernel row or column reads for output row or column 0."""
     return tuple(index * workload.dilation[axis] for index in range(workload.kernel[axis]))
 
 

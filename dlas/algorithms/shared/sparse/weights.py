@@ -1,4 +1,5 @@
-"""What a sparse kernel reads of each format's arrays: which runs of the input its sums are made of."""
+"""Sparse weights as a kernel reads them from each format's arrays: which runs of the input its sums are made
+of."""
 
 from __future__ import annotations
 
@@ -20,7 +21,7 @@ from dlas.algorithms.shared.sparse.formats import (
 from dlas.algorithms.shared.sparse.views import Views
 
 Term = tuple[Any, Sequence[Any]]
-"""Where a run of the input starts, and the weight that each row multiplies it with."""
+"""Start of a run of the input, and the weight that each row multiplies it with."""
 
 
 class Weights(Protocol):
@@ -32,7 +33,7 @@ class Weights(Protocol):
 
     @property
     def blocks(self) -> int:
-        """How many times `rows` output channels there are."""
+        """Number of blocks of `rows` output channels."""
 
     def member(self, share: Any, index: Any, shares: int) -> Any:
         """The block that is number `index` of its share of the work."""
@@ -49,12 +50,12 @@ class Weights(Protocol):
         """A loop over the input channels that a segment reads: (place among them, channel)."""
 
     def steps(self, segment: Any, block: Any) -> tuple[Any, Callable[[Any, Any], Iterator[Term]]]:
-        """How many steps the sums of a block take in a segment, and the terms of each step: those of
-        (step, where the run of the block's first input starts). Where a run starts is bound as its term
-        is taken."""
+        """Number of steps that the sums of a block take in a segment, and a function (step, where the run of
+        the block's first input starts) -> terms of that step. The start of a run is bound as its term is
+        taken."""
 
     def first_input(self, block: Any) -> Any:
-        """Of those that a segment reads, the one from which the runs of a block's terms are counted."""
+        """Input, of those that a segment reads, from which the runs of a block's terms are counted."""
 
     def channel(self, block: Any, row: int) -> Any:
         """The output channel of a row of a block."""
@@ -134,7 +135,7 @@ class KeptChannels:
     kept_blocks: Any
     segments: Any
     columns: int
-    """Of the kernel, that are steps of their own: one where a step takes the whole kernel."""
+    """Columns of the kernel that are steps of their own: one where a step takes the whole kernel."""
     rows: int = KEPT_ROWS
 
     @property
@@ -212,7 +213,7 @@ def _kept_channels(views: Views, vectors: int) -> KeptChannels:
 
 
 def _most_kept_inputs(views: Views) -> int:
-    """Of a segment."""
+    """Largest number of kept inputs of a segment."""
     return views.channels_in_cache * KEPT_ROWS
 
 
