@@ -1,1 +1,1 @@
-"""What code is made for, and the machine as it is found."""
+"""Code targets, placements and ways to a board, and the machine as it is found."""

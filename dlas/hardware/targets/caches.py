@@ -12,17 +12,17 @@ from dlas.hardware.targets import machine
 UNITS = MappingProxyType({"K": 1 << 10, "M": 1 << 20})
 
 LARGEST_BYTES = 64 << 20
-"""Of the largest cache, where it is not told: most machines have at most that."""
+"""Bytes assumed of the largest cache where the system tells none: most machines have at most that."""
 
 
 def largest_bytes() -> int:
-    """Of the largest cache of the first core; what most machines have at most where it is not told."""
+    """Bytes of the largest cache of the first core; where it is not told, what most machines have at most."""
     known = [size for folder in _folders(0) if (size := _size(folder)) is not None]
     return min(max(known, default=LARGEST_BYTES), int(psutil.virtual_memory().available) // 4)
 
 
 def l2_bytes(cpu: int) -> int | None:
-    """Of the second-level cache that a logical CPU reads through, the share of its core; None where the
+    """Bytes of the second-level cache that a logical CPU reads through, the share of its core; None where the
     system tells none. In a virtual machine it may be one that can't be."""
     for folder in _folders(cpu):
         size = _size(folder)
@@ -42,7 +42,7 @@ def _size(folder: Path) -> int | None:
 
 
 def _numbers(ranges: str) -> list[int]:
-    """Those of a list as the kernel writes it: `0-3,8`."""
+    """Numbers of a list as the kernel writes it: `0-3,8`."""
     found: list[int] = []
     for part in ranges.split(","):
         first, _, last = part.partition("-")

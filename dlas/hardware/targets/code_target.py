@@ -1,15 +1,15 @@
-"""What code is made for: a CPU, its vector registers, the GPU beside it."""
+"""Code target: a CPU, its vector registers, the GPU beside it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 VALUE_BYTES = 4
-"""Of a float32 or an int32."""
+"""Bytes of a float32 or an int32."""
 
 L2_BYTES_UNTOLD = 512 << 10
-"""Where neither a declared target nor the operating system tells: what the schedules were made with when all
-machines were taken for alike, as were those of older bundles."""
+"""Bytes of the second-level cache where neither a declared target nor the operating system tells: the size
+that the schedules were made with when all machines were taken for alike, as were those of older bundles."""
 
 
 @dataclass(frozen=True)
@@ -18,9 +18,9 @@ class CodeTarget:
 
     triple: str
     cpu: str
-    """As LLVM calls it."""
+    """LLVM's name of the CPU."""
     cores: int
-    """How many the schedules share the work among. How many threads run it is the placement's."""
+    """Cores that the schedules share the work among. The placement says how many threads run it."""
     vector_bytes: int
     vector_registers: int
     features: tuple[str, ...] = ()
@@ -28,11 +28,11 @@ class CodeTarget:
     instruction_sets: tuple[str, ...] = ()
     """The extensions that the generated code may use: a machine without one of them can't run it."""
     kind: str = "cpu"
-    """What computes: the CPU, or with cuda a GPU beside it."""
+    """Processor that computes: cpu, or cuda for a GPU beside the CPU."""
     arch: str = ""
     """The compute capability of that GPU, such as sm_87."""
     l2_bytes: int = L2_BYTES_UNTOLD
-    """Of the second-level cache, what a core has for itself, or its share."""
+    """Bytes of the second-level cache that a core has for itself, or its share of one."""
 
     @property
     def lanes(self) -> int:

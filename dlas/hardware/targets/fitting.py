@@ -1,4 +1,4 @@
-"""Whether a machine can run what is made for a code target."""
+"""Check that a machine can run code that is made for a code target."""
 
 from __future__ import annotations
 

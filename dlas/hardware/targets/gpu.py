@@ -15,10 +15,10 @@ DRIVER = "libcuda.so.1"
 """Comes with NVIDIA's driver."""
 
 RUNTIME = "libcudart.so.13"
-"""What TVM's own CUDA runtime is linked with."""
+"""Library that TVM's own CUDA runtime is linked with."""
 
 PIP_FOLDER = "nvidia.cu13"
-"""Where NVIDIA's packages for Python unpack CUDA 13."""
+"""Package into which NVIDIA's packages for Python unpack CUDA 13."""
 
 MAJOR, MINOR = 75, 76
 """CUDA's driver API, CUdevice_attribute: CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR."""
@@ -54,7 +54,7 @@ def load_runtime() -> bool:
 
 
 def pip_folder() -> Path | None:
-    """What NVIDIA's packages have unpacked, where any is installed."""
+    """Folder that NVIDIA's packages have unpacked CUDA into; None where none is installed."""
     try:
         spec = find_spec(PIP_FOLDER)
     except ModuleNotFoundError:
@@ -69,7 +69,7 @@ def with_machine_code(source: str, code: bytes) -> str:
 
 
 def machine_code(source: str) -> bytes:
-    """What the CUDA C++ holds; RuntimeError where it holds none."""
+    """Machine code that the CUDA C++ holds; RuntimeError where it holds none."""
     _, found, code = source.rpartition(MACHINE_CODE)
     if not found:
         raise RuntimeError("the library holds no machine code for a GPU")

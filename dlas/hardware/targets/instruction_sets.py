@@ -58,7 +58,7 @@ KERNEL_NAMES = MappingProxyType(
         },
     }
 )
-"""Per architecture: LLVM's name of an extension to the Linux kernel's.
+"""Names of extensions: for each architecture, LLVM's name to the Linux kernel's.
 
 Only what a compiler uses of its own accord for arithmetic: cryptography, random numbers, system features and
 LLVM's tuning hints say nothing about whether a library runs. Sources: LLVM's X86.td and AArch64Features.td;
@@ -102,7 +102,7 @@ def architecture(triple_or_machine: str) -> str:
 
 
 def of_llvm_cpu(triple: str, cpu: str, features: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """What LLVM may use for this CPU, with single features added (`+name`) or taken away (`-name`)."""
+    """Extensions that LLVM may use for this CPU, with single ones added (`+name`) or taken away (`-name`)."""
     from tvm.target import Target, codegen
 
     target = Target({"kind": "llvm", "mtriple": triple, "mcpu": cpu, "mattr": list(features)})
@@ -111,8 +111,8 @@ def of_llvm_cpu(triple: str, cpu: str, features: tuple[str, ...] = ()) -> tuple[
 
 
 def of_this_machine() -> tuple[str, ...]:
-    """What this machine really has: the kernel's word on Linux, where a hypervisor may hide what the CPU
-    model is known for; LLVM's word on the CPU elsewhere."""
+    """Extensions that this machine really has: the kernel's word on Linux, where a hypervisor may hide what
+    the CPU model is known for; LLVM's word on the CPU elsewhere."""
     if not CPUINFO.exists():
         from tvm.target import codegen
 

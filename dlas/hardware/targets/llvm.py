@@ -1,4 +1,4 @@
-"""What TVM's LLVM knows of CPUs and their features, and a code target as TVM's compiler takes it."""
+"""CPUs and features that TVM's LLVM knows, and a code target as TVM's compiler takes it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     import tvm
 
 ABI = MappingProxyType({"riscv64": {"mabi": "lp64d"}})
-"""Where LLVM has to be told that floating-point arguments go in registers, as every Linux has it there."""
+"""Options of TVM's LLVM for an ABI, by architecture: on riscv64 it has to be told that floating-point
+arguments go in registers, as every Linux has it there."""
 
 
 def tvm_target(target: CodeTarget) -> tvm.target.Target:
@@ -24,7 +25,7 @@ def tvm_target(target: CodeTarget) -> tvm.target.Target:
 
 
 def compiler_options(target: CodeTarget) -> dict[str, Any]:
-    """What TVM's compiler is told of the target, as plain JSON."""
+    """Options that TVM's compiler takes for the target, as plain JSON."""
     cpu = {
         "kind": "llvm",
         "mtriple": target.triple,

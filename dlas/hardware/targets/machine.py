@@ -39,10 +39,10 @@ PACKAGES = (
     "mlflow",
 )
 ENVIRONMENT = Document("environment")
-"""What `environment` tells, in a bundle."""
+"""Document of an `environment` in a bundle."""
 
 PLAIN, MOST_PARTS = (str, int, float, bool), 100
-"""What an environment has, and how many; each package counts."""
+"""Types of an environment's values, and its largest number of parts; each package counts."""
 
 CPU_FOLDERS = Path("/sys/devices/system/cpu")
 
@@ -58,7 +58,7 @@ CLOCK_TICKS = 2
 
 @dataclass(frozen=True)
 class Machine:
-    """What a machine can run."""
+    """Architecture, system and extensions of a machine: all that decides which code it can run."""
 
     architecture: str
     system: str
@@ -69,7 +69,8 @@ class Machine:
 
 @dataclass(frozen=True)
 class State:
-    """What changes from minute to minute; `*_seconds` and `throttled` count up from an unknown start."""
+    """State of a machine, which changes from minute to minute; `*_seconds` and `throttled` count up from an
+    unknown start."""
 
     at: str
     """UTC, ISO 8601."""
@@ -88,7 +89,7 @@ class State:
     own_seconds: float
     """CPU time of this process."""
     throttled: int | None
-    """How often the cores were slowed down for their heat."""
+    """Number of times that the cores were slowed down for their heat."""
 
 
 def this_machine(kind: str = "cpu") -> Machine:
@@ -117,12 +118,12 @@ def usable() -> tuple[int, ...]:
 
 
 def usable_cores() -> int:
-    """How many logical CPUs this process may run on."""
+    """Number of logical CPUs that this process may run on."""
     return len(usable())
 
 
 def first_threads(cores: Iterable[int]) -> tuple[int, ...]:
-    """Of these logical CPUs, the first that each core has of them."""
+    """First of each core's logical CPUs, among the given ones."""
     found: dict[str, int] = {}
     for number in sorted(cores):
         siblings = _text(CPU_FOLDERS / f"cpu{number}" / "topology" / "thread_siblings_list")
@@ -165,7 +166,7 @@ class Unsteadiness:
 
 
 def unsteadiness(before: State, after: State) -> tuple[Unsteadiness, ...]:
-    """What makes a timing between the two readings doubtful; nothing when the board held still."""
+    """Reasons to doubt a timing between the two readings; none when the board held still."""
     elapsed = max(after.uptime_seconds - before.uptime_seconds, 1e-9)
     error = CLOCK_TICKS * after.cores / os.sysconf("SC_CLK_TCK")
     own = after.own_seconds - before.own_seconds
@@ -203,9 +204,10 @@ def worst(found: Iterable[Unsteadiness]) -> tuple[str, ...]:
 
 
 def environment() -> dict[str, Any]:
-    """What stays while the machine runs: versions, CPU, cores, memory, kernel, governor.
+    """Environment of a run, which stays while the machine runs: versions, CPU, cores, memory, kernel,
+    governor.
 
-    None of the packages is imported. An emulated board has its emulator for a CPU.
+    None of the packages is imported. The CPU of an emulated board is its emulator.
     """
     return {
         "python": platform.python_version(),
@@ -220,7 +222,7 @@ def environment() -> dict[str, Any]:
 
 
 def strange(found: Mapping[str, Any]) -> str:
-    """Why what somebody else's file says is no `environment`; "" where it is one."""
+    """Say why a value from somebody else's file is no `environment`; "" where it is one."""
     for name, value in found.items():
         inner = value if isinstance(value, Mapping) else {name: value}
         if len(inner) > MOST_PARTS or not all(one is None or type(one) in PLAIN for one in inner.values()):
@@ -229,7 +231,7 @@ def strange(found: Mapping[str, Any]) -> str:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """What differs between two environments: dotted key to (old, new), None where one has no such key."""
+    """Differences between two environments: dotted key to (old, new), None where one has no such key."""
     flat_old, flat_new = _flat(old), _flat(new)
     keys = sorted(flat_old.keys() | flat_new.keys())
     pairs = {key: (flat_old.get(key), flat_new.get(key)) for key in keys}
@@ -245,7 +247,7 @@ def package_version(name: str) -> str | None:
 
 
 def emulator() -> str | None:
-    """What emulates this board; None on a real one."""
+    """Name of the emulator that runs this board; None on a real one."""
     return os.environ.get(EMULATOR) or None
 
 

@@ -1,4 +1,4 @@
-"""Where on a machine code runs."""
+"""Placement of code on a machine: its threads and cores."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Placement:
-    """What decides how fast a machine runs the code that is made for it, and nothing else."""
+    """Settings that decide how fast a machine runs the code that is made for it, and nothing else."""
 
     threads: int
-    """That compute at once, at most."""
+    """Largest number of threads that compute at once."""
     affinity: tuple[int, ...] = ()
     """The logical CPUs to run on, by number; none leaves them to the system."""
     smt: bool = True

@@ -9,7 +9,7 @@ from dlas.errors import UserError
 
 @dataclass(frozen=True)
 class Address:
-    """Where a board is now; a null is what its target says."""
+    """Present address of a board; a null stands for what its target says."""
 
     host: str | None = None
     port: int | None = None
@@ -18,7 +18,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Reach:
-    """This machine has no address: there the rest is as it is by default."""
+    """Way to a board. For this machine, which has no address, all but `way` keep their defaults."""
 
     way: str = "local"
     """local: this machine; rpc: a board that listens at the address; tracker: any board of `key` there."""
@@ -28,7 +28,7 @@ class Reach:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is this machine."""
+        """Whether the board is this machine."""
         return self.way == "local"
 
     @property

@@ -1,4 +1,4 @@
-"""From a declared target to a target: what its nulls stand for, asked of LLVM and the operating system."""
+"""Targets made from declared ones: LLVM and the operating system are asked what nulls stand for."""
 
 from __future__ import annotations
 
@@ -95,7 +95,8 @@ def _usable(declared: config.Target) -> int:
 
 
 def _l2_bytes(declared: config.Target, triple: str) -> int:
-    """That of this machine's cores, where the code runs here and the system tells one that can be."""
+    """Bytes of the second-level cache of this machine's cores, where the code runs here and the system tells
+    a size that can be; else `L2_BYTES_UNTOLD`."""
     here = declared.reach == "local" and of_this_machine(triple)
     told = caches.l2_bytes(min(declared.affinity or machine.usable())) if here else None
     return told if told is not None and LEAST_L2_BYTES <= told <= MOST_L2_BYTES else L2_BYTES_UNTOLD

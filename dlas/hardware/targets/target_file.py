@@ -28,7 +28,7 @@ MOST_EXTENSIONS, MOST_CORES = 500, 4096
 
 @dataclass(frozen=True)
 class _Written:
-    """What is in the file."""
+    """Fields of the file."""
 
     name: str
     code: CodeTarget
@@ -53,7 +53,8 @@ DOCUMENT = Document("target", version=3, converters=(_without_reader, _in_parts)
 
 
 def write(target: Target, path: Path) -> None:
-    """As plain JSON. Of the way to its board the kind alone is told: who reads the file has their own."""
+    """Write the target as plain JSON. Of the way to its board only the kind is written: who reads the file
+    has an address of their own."""
     written = _Written(target.name, target.code, target.placement, target.reach.way)
     documents.write(DOCUMENT, path, asdict(written))
 
@@ -72,13 +73,13 @@ def read(path: Path) -> Target:
 
 
 def _keys(values: dict[str, Any]) -> set[str]:
-    """Of the document and of its parts."""
+    """Keys of the document and of its parts."""
     parts = [(name, part) for name, part in values.items() if isinstance(part, dict)]
     return {*values, *(f"{name}.{inner}" for name, part in parts for inner in part)}
 
 
 def _out_of_bounds(found: _Written) -> str:
-    """What is wrong with a target that somebody else described; "" where nothing is."""
+    """Say what is wrong with a target that somebody else described; "" where nothing is."""
     code, placement = found.code, found.placement
     for what, word in (("name", found.name), ("triple", code.triple), ("cpu", code.cpu)):
         if not WORD.fullmatch(word):

@@ -1,4 +1,4 @@
-"""What a triple such as `aarch64-linux-gnu` says of a machine, and whether it says it of this one."""
+"""Parts of a triple such as `aarch64-linux-gnu`: the machine that it names, and whether that is this one."""
 
 from __future__ import annotations
 

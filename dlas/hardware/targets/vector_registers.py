@@ -11,7 +11,8 @@ VECTOR_REGISTERS = MappingProxyType(
         "riscv64": (("v", 16, 32), ("d", 8, 32)),
     }
 )
-"""Per architecture, widest first: the extension that brings them, bytes of one register, their number.
+"""Vector registers by architecture, widest first: the extension that brings them, bytes of one register,
+their number.
 
 RISC-V's vectors have 16 bytes at least; without them its registers for doubles are what there is.
 """
