@@ -67,7 +67,7 @@ def sweep_points(master: DictConfig) -> list[DictConfig]:
 
 
 def refusal(error: Exception) -> UserError | None:
-    """What a person did wrong, where Hydra or OmegaConf says so; None for any other exception."""
+    """Sentence on a person's mistake that Hydra or OmegaConf raised; None for any other exception."""
     if isinstance(error, UserError):
         return error
     if isinstance(error, MissingConfigException):
@@ -101,7 +101,7 @@ def _unknown_option(error: MissingConfigException) -> UserError:
 
 
 def _options(group: str) -> list[str]:
-    """Those of the package."""
+    """Options that the package has in the group."""
     return [path.stem for path in (config.config_folder() / group).glob("*.yaml")] if group else []
 
 

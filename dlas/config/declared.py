@@ -29,12 +29,12 @@ SEARCH_PATH = "hydra.searchpath"
 
 @dataclass(frozen=True)
 class LayerArguments:
-    """What was typed of layers, beside the choice of an option."""
+    """Arguments about layers, beside the choice of an option."""
 
     settings: tuple[str, ...] = ()
-    """Such as `target.cores=2`."""
+    """Settings such as `target.cores=2`."""
     folders: tuple[str, ...] = ()
-    """Where options lie beside the package's own."""
+    """Folders with options beside the package's own."""
 
     def require_none_of(self, layer: str) -> None:
         """UserError for a setting of a layer of which no option was chosen."""
@@ -49,7 +49,7 @@ NOTHING = LayerArguments()
 
 
 def layer_arguments(arguments: Sequence[str], *layers: str) -> tuple[LayerArguments, list[str]]:
-    """What these arguments say of the layers' settings and of where options lie, and the other arguments.
+    """Split arguments into those that set the layers' keys or name folders of options, and all others.
 
     UserError for a folder that is not there.
     """
@@ -75,7 +75,7 @@ def declared_target(name: str, arguments: LayerArguments = NOTHING) -> Target:
 
 
 def declared_timing(name: str, arguments: LayerArguments = NOTHING) -> Timing:
-    """Likewise."""
+    """The timing option of that name; UserError where there is none, or a setting is wrong."""
     return _declared("timing", name, Timing, arguments)
 
 

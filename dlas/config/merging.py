@@ -78,7 +78,7 @@ def _require_list(declared: ListConfig, value: Any, key: str) -> None:
 
 
 def _typed(value: Any) -> str:
-    """As it would be typed on the command line."""
+    """Write the value as it would be typed on the command line."""
     if isinstance(value, list):
         return f"[{','.join(map(_typed, value))}]"
     return "null" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""From composed YAML to a `Stack`."""
+"""Make a `Stack` from composed YAML."""
 
 from __future__ import annotations
 

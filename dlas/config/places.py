@@ -1,4 +1,4 @@
-"""Where the options lie, and the artifacts."""
+"""Places of the options and of the artifacts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def home() -> Path:
 
 
 def default_artifacts() -> Path:
-    """What `artifacts` is where nothing else was asked for."""
+    """Default of `artifacts`."""
     return home() / "artifacts"
 
 

@@ -1,4 +1,4 @@
-"""What is recorded of a stack: its YAML, its settings by their keys, its identity."""
+"""Records of a stack: its YAML, its settings by their keys, its identity."""
 
 from __future__ import annotations
 

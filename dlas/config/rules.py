@@ -16,7 +16,8 @@ UNTUNED = "none"
 
 
 def check(stack: Stack) -> None:
-    """What no single layer can see: that every implementation is there, and that the layers go together."""
+    """Check what no single layer can see: that every implementation is there, and that the layers go
+    together."""
     _require_factory(stack.model)
     _require_algorithms(stack)
     _require_data_type_last(stack)
@@ -29,7 +30,7 @@ def check(stack: Stack) -> None:
 
 
 def _require_factory(model: Model) -> None:
-    """Of a user's own, what the source of its module tells."""
+    """Check the model's factory; one of a user's own by the source of its module."""
     factory = model.name if model.factory is None else model.factory
     own = FACTORIES.name(factory) in FACTORIES.names()
     key = "model.name" if model.factory is None else "model.factory"

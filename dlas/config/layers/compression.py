@@ -17,7 +17,7 @@ class Compression:
 
     @property
     def key(self) -> str:
-        """Where these settings stand."""
+        """Key of these settings in the config."""
         return f"compression.{self.name}"
 
     @property
@@ -27,10 +27,10 @@ class Compression:
 
     @property
     def leaves_zeros(self) -> bool:
-        """Whether weights are zero after it that a sparse format need not store."""
+        """Whether the step leaves weights of zero that a sparse format need not store."""
         return False
 
     @property
     def data_type(self) -> str:
-        """Of the weights after it."""
+        """Data type of the weights after the step."""
         return "float32"

@@ -34,5 +34,5 @@ class Dataset:
 
     @property
     def classes(self) -> int | None:
-        """How many classes the images are of; None where only reading them tells."""
+        """Number of classes of the images; None where only reading them tells."""
         return None

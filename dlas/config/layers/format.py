@@ -32,7 +32,7 @@ class Format:
 
     @property
     def formats(self) -> list[str]:
-        """As a workload names them: one for every layer, or those that a layer may choose from."""
+        """Formats as a workload names them: one for every layer, or those that a layer may choose from."""
         names = self.candidates if self.name == "auto" else [self.name]
         rows, columns = self.block
         return [f"bsr{rows}x{columns}" if name == "bsr" else name for name in names]

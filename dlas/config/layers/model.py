@@ -24,7 +24,8 @@ class Model:
     weights: str | None = None
     """A .pth, .pt or .safetensors file, or `package:<name>`: the one in that installed package."""
     mean: list[float] | None = None
-    """Per channel, of pixels scaled to 0..1: what the weights were trained with, instead of the dataset's."""
+    """Mean of each channel, of pixels scaled to 0..1, that the weights were trained with; null for the
+    dataset's."""
     std: list[float] | None = None
 
     @property

@@ -17,12 +17,12 @@ GPU_ARCH = re.compile(r"sm_\d{2,3}")
 
 @dataclass(frozen=True)
 class Rpc:
-    """Where a board listens, or the tracker that it is registered with."""
+    """Address at which a board listens, or that of the tracker that it is registered with."""
 
     host: str = "127.0.0.1"
     port: int = 9090
     key: str = ""
-    """What the board was started with; through a tracker, the kind of board that is asked for."""
+    """Key that the board was started with; through a tracker, the kind of board that is asked for."""
 
     def __post_init__(self) -> None:
         require(bool(self.host.strip()), "target.rpc.host", "is empty", "a name or an address")
@@ -46,7 +46,7 @@ class Target:
     linker: str | None = None
     """A command that takes `-shared -o library objects`; null looks for one."""
     features: list[str] = field(default_factory=list)
-    """Of LLVM, beside the CPU's own: `+name` to use one, `-name` to do without it."""
+    """LLVM features beside the CPU's own: `+name` to use one, `-name` to do without it."""
     emulated: bool = False
     """Times of an emulated board say nothing about a real one, and are marked so."""
     reach: str = "local"
@@ -57,9 +57,10 @@ class Target:
     kind: str = "cpu"
     """cpu, or cuda: an NVIDIA GPU beside it computes."""
     arch: str | None = None
-    """Of the GPU, its compute capability, such as sm_87; null for that of the GPU in this machine."""
+    """Compute capability of the GPU, such as sm_87; null for that of the GPU in this machine."""
     l2_bytes: int | None = None
-    """Of the second-level cache, a core's own or its share; null for this machine's, or 512 KiB elsewhere."""
+    """Bytes of the second-level cache, a core's own or its share; null for this machine's, or 512 KiB
+    elsewhere."""
 
     def __post_init__(self) -> None:
         enough = self.cores is None or self.cores >= 1

@@ -19,7 +19,8 @@ class Timing:
     cold: int = 0
     """Further runs of each session, each after the caches were filled with something else."""
     yardstick: bool = False
-    """Before each session one of a small network that is always the same, which tells of the board's pace."""
+    """Whether each session is preceded by one of a small network that is always the same, which tells the
+    board's pace."""
     batch_sizes: list[int] = field(default_factory=lambda: [1])
     """Images of a run: 1, then further sizes, which the network is built and timed for too."""
 

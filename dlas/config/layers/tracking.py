@@ -1,4 +1,4 @@
-"""Where runs are kept."""
+"""Tracking: where MLflow keeps the runs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dlas.errors import require
 
 @dataclass(frozen=True)
 class Tracking:
-    """Where MLflow keeps the runs; a null `uri` is MLFLOW_TRACKING_URI or `<artifacts>/mlflow.db`."""
+    """Place of the runs in MLflow; a null `uri` is MLFLOW_TRACKING_URI or `<artifacts>/mlflow.db`."""
 
     uri: str | None = None
     experiment: str = "dlas"

@@ -13,7 +13,7 @@ DEVICE = re.compile(r"cpu|mps|cuda(:\d+)?")
 
 @dataclass(frozen=True)
 class Train:
-    """How the dense model is trained (SGD with momentum, OneCycle)."""
+    """Training of the dense model (SGD with momentum, OneCycle)."""
 
     epochs: int = 2
     batch_size: int = 32

@@ -18,7 +18,7 @@ class Tuner:
 
     @property
     def registered(self) -> str:
-        """What a bundle calls it: its name in the registry, or the dotted path of a user's own."""
+        """Name of the tuner in a bundle: its name in the registry, or the dotted path of a user's own."""
         return TUNERS.name(self.name if self.module is None else self.module)
 
     @property
