@@ -1,4 +1,5 @@
-"""What an implementation lacks of its interface (`dlas.interfaces`): told by name, before any work."""
+"""Contracts of implementations: what one lacks of its interface (`dlas.interfaces`) is told by name, before
+any work."""
 
 from __future__ import annotations
 
@@ -13,16 +14,16 @@ from dlas.plugins import sources
 from dlas.plugins.sources import Definition
 
 Find = Callable[[str], Definition]
-"""What stands behind a name of the implementation."""
+"""Look-up from a name of the implementation to its definition."""
 
 
 def of_module(module: object, interface: type) -> list[str]:
-    """What the imported module lacks of the interface, for a person to read."""
+    """Sentences on what the imported module lacks of the interface; none where it lacks nothing."""
     return _problems(lambda name: _imported(module, name), interface)
 
 
 def of_algorithm(module: str) -> list[str]:
-    """What the module (a dotted path) lacks of an algorithm, by its source."""
+    """Sentences on what the module (a dotted path) lacks of an algorithm, by its source."""
 
     def find(name: str) -> Definition:
         return sources.definition(module, name)
@@ -43,12 +44,13 @@ def of_algorithm(module: str) -> list[str]:
 
 
 def of_gpu_schedule(module: str) -> list[str]:
-    """What the module (a dotted path) lacks of a schedule for GPUs, by its source."""
+    """Sentences on what the module (a dotted path) lacks of a schedule for GPUs, by its source."""
     return _problems(lambda name: sources.definition(module, name), GPUSchedule)
 
 
 def of_factory(factory: str) -> list[str]:
-    """What the factory (a dotted path) lacks of one, by the source of its module."""
+    """Sentences on what the function (a dotted path) lacks of a network factory, by the source of its
+    module."""
     module, _, name = factory.rpartition(".")
     return _compared(name, sources.definition(module, name), signature_of(NetworkFactory, "__call__"))
 
@@ -63,7 +65,7 @@ def require_none(problems: Iterable[str], key: str, name: str, kind: str, interf
 
 
 def signature_of(interface: type, name: str) -> Signature:
-    """What the interface's method takes, without `self`."""
+    """Signature of the interface's method, without `self`."""
     return _without_first(inspect.signature(getattr(interface, name)))
 
 
@@ -89,7 +91,8 @@ def _compared(name: str, found: Definition, wanted: Signature) -> list[str]:
 
 
 def _fits(found: Signature, wanted: Signature) -> bool:
-    """Whether it can be called as it will be, and has no parameters in another order."""
+    """Whether a function of the signature `found` can be called as `wanted` says, its parameters in the same
+    order."""
     positional = [each.name for each in wanted.parameters.values() if each.kind != Parameter.KEYWORD_ONLY]
     named = [each.name for each in wanted.parameters.values() if each.kind == Parameter.KEYWORD_ONLY]
     try:

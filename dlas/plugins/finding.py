@@ -1,4 +1,4 @@
-"""Where the module of a dotted path lies, without importing anything on the way to it."""
+"""Find the module of a dotted path without importing anything on the way to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ def module_exists(dotted: str) -> bool:
 
 
 def module_spec(dotted: str) -> ModuleSpec | None:
-    """What `import dotted` would find; None for nothing.
+    """Spec of the module that `import dotted` would find; None where there is none.
 
     `importlib.util.find_spec("a.b")` imports `a`; where that imports torch, a config check would be slow.
     """

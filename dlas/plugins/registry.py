@@ -39,7 +39,7 @@ PACKAGE = "dlas"
 
 
 Interface = TypeVar("Interface")
-"""What an implementation of the kind offers."""
+"""Interface that an implementation of the kind offers."""
 
 
 @dataclass(frozen=True)
@@ -47,16 +47,16 @@ class Registry(Generic[Interface]):
     """The implementations of one kind, by name."""
 
     kind: str
-    """As a person calls one."""
+    """Word for one of the kind in messages."""
     room: str
     """The package with those of dlas's own."""
     find: Callable[[], Mapping[str, str]]
-    """Their dotted paths by their names."""
+    """Look-up of dlas's own: their dotted paths by their names."""
     renamed: Mapping[str, str] = field(default_factory=dict)
-    """What was written before, as a name or below the room: the name that it has now."""
+    """Names that were written before, or paths below the room, to the names of now."""
 
     def names(self) -> list[str]:
-        """Of dlas's own."""
+        """Names of dlas's own."""
         return sorted(self.find())
 
     def name(self, given: str) -> str:
@@ -71,12 +71,12 @@ class Registry(Generic[Interface]):
         return self.find().get(self.name(name), name)
 
     def exists(self, name: str) -> bool:
-        """Whether there is one of that name, of dlas's own or of a user's."""
+        """Whether there is an implementation of that name, of dlas's own or of a user's."""
         own = self.name(name) in self.find()
         return own or (not _of_this_package(name) and bool(name) and module_exists(name))
 
     def load(self, name: str) -> Interface:
-        """Its module."""
+        """Import the module of the implementation."""
         return cast(Interface, import_module(self.path(name)))
 
     def require(self, key: str, name: str) -> None:
@@ -101,7 +101,7 @@ class Registry(Generic[Interface]):
         )
 
     def remedy(self) -> str:
-        """What may stand where one is named."""
+        """Sentence on the names that are allowed, for a message."""
         return (
             f"one of: {', '.join(self.names())}; or a dotted path that Python can import; "
             "PYTHONPATH=<folder> adds modules of your own"
@@ -122,7 +122,8 @@ def variants(algorithm: str) -> Variants:
 
 
 def kernel_names(algorithm: str) -> list[str]:
-    """What layers that the algorithm serves may be said to be by: its own name, and those of its variants."""
+    """Names that a record may give for the kernel of a layer that the algorithm serves: its own, and those of
+    its variants."""
     made = variants(algorithm)
     return [ALGORITHMS.name(module) for module in (made.dense, made.sparse, made.int8) if module is not None]
 
@@ -185,7 +186,7 @@ def _folder(room: str) -> Path:
 
 
 def _defined(file: Path) -> set[str]:
-    """What `from module import name` would find, by its source."""
+    """Names that `from module import name` would find, by the module's source."""
     names: set[str] = set()
     for statement in ast.parse(file.read_bytes()).body:
         if isinstance(statement, ast.FunctionDef | ast.ClassDef):

@@ -1,4 +1,4 @@
-"""What a module defines, by its source: nothing is imported."""
+"""Definitions of a module, read from its source: nothing is imported."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from typing import Literal
 from dlas.plugins.finding import module_spec
 
 VALUES = (ast.Constant, ast.JoinedStr, ast.List, ast.Tuple, ast.Dict, ast.Set)
-"""What is written like this is called by nobody."""
+"""Expressions whose values cannot be called."""
 
 
 @dataclass(frozen=True)
 class Definition:
-    """What stands behind a name of a module. What only running its source would tell is unknown."""
+    """Definition behind a name of a module. It is unknown where only running the source would tell."""
 
     kind: Literal["missing", "value", "function", "unknown"]
     signature: Signature | None = None
-    """Of a function."""
+    """Signature of a function; None for all others, and where it is not known."""
 
 
 MISSING, VALUE, UNKNOWN = Definition("missing"), Definition("value"), Definition("unknown")
 
 
 def definition(module: str, name: str) -> Definition:
-    """What `from module import name` would give. Names that the module imports are followed."""
+    """Definition that `from module import name` would give. Names that the module imports are followed."""
     return _definition(module, name, frozenset())
 
 
@@ -79,7 +79,7 @@ def _parsed(path: Path) -> ast.Module | None:
 
 
 def _statements(path: Path) -> Iterator[ast.stmt]:
-    """Those that run when the module is imported, under conditions too; none where it can't be read."""
+    """Statements that run when the module is imported, under conditions too; none where it can't be read."""
     tree = _parsed(path)
     waiting: list[ast.stmt] = [] if tree is None else list(tree.body)
     while waiting:
@@ -114,7 +114,7 @@ def _value(module: str, value: ast.expr, asked: frozenset[tuple[str, str]]) -> D
 
 
 def _constructor(statement: ast.ClassDef) -> Definition:
-    """What calling the class takes; unknown where another class may tell it."""
+    """Definition of calling the class, by its `__init__`; unknown where another class may have that."""
     for inner in statement.body:
         if isinstance(inner, ast.FunctionDef) and inner.name == "__init__" and not inner.decorator_list:
             parameters = list(_signature(inner.args).parameters.values())
