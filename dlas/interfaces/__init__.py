@@ -1,4 +1,4 @@
-"""What an implementation of a layer offers: read first. One noun a file.
+"""Interfaces that the implementations of layers fulfil: read first. One noun a file.
 
 Each interface is a Protocol, and mostly a module fulfils it: its functions are the Protocol's methods. They
 are called with their parameters by position, those behind `*` by name, so other names for the parameters do

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Algorithm(Protocol):
-    """What is asked of a module with kernels, whichever way they are written.
+    """Module with kernels of convolution, whichever way they are written.
 
     A `workload` has the blocks of channels that `layouts` answered, except where it is asked of `unsupported`
     and of `layouts`. Every function gives the same for the same arguments.

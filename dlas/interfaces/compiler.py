@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Compiler(Protocol):
-    """What makes a library of a network. TVM is the one that there is:
+    """Compiler that makes a library of a network. TVM is the one that there is:
     `dlas.systems.compilers.tvm.building`."""
 
     def require_tools(self, target: CodeTarget, linker: str | None, /) -> None:

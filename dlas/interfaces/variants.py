@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Variants:
-    """Where the kernels of one algorithm are: dotted paths of modules, None where it has no such kernels.
+    """Modules with the kernels of one algorithm: dotted paths, None where it has no such kernels.
 
     A family of algorithms is a package, and its module `variants` has the table:
 
@@ -19,10 +19,10 @@ class Variants:
     """
 
     dense: str
-    """For weights as they are, in floating point."""
+    """Module for weights as they are, in floating point."""
     sparse: str | None = None
-    """For weights of which a sparse format leaves out zeros."""
+    """Module for weights of which a sparse format leaves out zeros."""
     int8: str | None = None
-    """For int8 weights and activations."""
+    """Module for int8 weights and activations."""
     cuda: str | None = None
     """The schedule for GPUs of what `dense` computes."""

@@ -59,21 +59,21 @@ class ConvWorkload:
     """Channels innermost in memory; 1 for NCHW."""
     output_block: int = 1
     format: str = "dense"
-    """Of the weights: "dense", "csr", "bsr<rows>x<columns>" or "channel_index"."""
+    """Format of the weights: "dense", "csr", "bsr<rows>x<columns>" or "channel_index"."""
 
     @property
     def data_dtype(self) -> str:
-        """Of the input and the residual."""
+        """Data type of the input and the residual."""
         return "uint8" if self.dtype == "int8" else self.dtype
 
     @property
     def sum_dtype(self) -> str:
-        """Of the sums over input channels and kernel."""
+        """Data type of the sums over input channels and kernel."""
         return "int32" if self.dtype == "int8" else "float32"
 
     @property
     def output_dtype(self) -> str:
-        """Of the output."""
+        """Data type of the output."""
         if self.dtype != "int8":
             return self.dtype
         return "float32" if self.output_zero is None else "uint8"
