@@ -1,4 +1,4 @@
-"""Whether a module is an algorithm of convolution."""
+"""Conformance suite of algorithms of convolution."""
 
 from __future__ import annotations
 
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from dlas.hardware.targets.code_target import CodeTarget
 
 LARGEST_ERROR = 1e-5
-"""Of a float32 kernel, relative to its largest output: sums in another order differ by about 1e-6."""
+"""Largest error of a float32 kernel, relative to its largest output: sums in another order differ by about
+1e-6."""
 
 
 def check_algorithm(
@@ -81,7 +82,7 @@ def check_parameters(algorithm: TunableAlgorithm, workload: ConvWorkload, target
 
 
 def this_machine() -> CodeTarget:
-    """Its code target."""
+    """Code target of this machine."""
     from dlas import config
     from dlas.hardware.targets.resolving import resolve
 
@@ -111,7 +112,7 @@ def compiled(algorithm: Algorithm, workloads: Sequence[ConvWorkload], target: Co
 
 
 def error_of(kernel: Any, algorithm: Algorithm, workload: ConvWorkload) -> float:
-    """Of the kernel against PyTorch, for floating-point workloads: relative to the largest output."""
+    """Error of the kernel against PyTorch, for floating-point workloads: relative to the largest output."""
     import torch
     import tvm
     from torch.nn import functional

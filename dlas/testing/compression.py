@@ -1,4 +1,4 @@
-"""Whether a module is a step of compression."""
+"""Conformance suite of steps of compression."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a module is a dataset."""
+"""Conformance suite of datasets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a function makes networks."""
+"""Conformance suite of network factories."""
 
 from __future__ import annotations
 

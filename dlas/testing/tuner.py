@@ -1,4 +1,4 @@
-"""Whether a module is a tuner."""
+"""Conformance suite of tuners."""
 
 from __future__ import annotations
 
