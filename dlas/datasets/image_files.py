@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Framing:
-    """How an image is framed, in pixels: its shorter side becomes `shorter_side`, then its middle `crop` x
+    """Framing of an image, in pixels: its shorter side becomes `shorter_side`, then its middle `crop` x
     `crop` is taken."""
 
     shorter_side: int
@@ -34,7 +34,7 @@ class Framing:
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Of the array of one image: channels, height, width."""
+        """Shape of the array of one image: channels, height, width."""
         return 3, self.crop, self.crop
 
     def apply(self, image: Image) -> Image:

@@ -1,4 +1,4 @@
-"""Whether a data set fits into memory, asked before it is read."""
+"""Check that a data set fits into memory, before it is read."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def build(model: config.Model, classes: int, seed: int = 0) -> nn.Module:
 
 
 def _takes_one(factory: object) -> bool:
-    """Whether it can be called with one argument, as far as Python can tell."""
+    """Whether the factory can be called with one argument, as far as Python can tell."""
     if not callable(factory):
         return False
     try:

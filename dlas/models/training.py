@@ -107,7 +107,7 @@ def train(
 
 
 def batches(images: int, batch_size: int) -> int:
-    """Into how many batches of nearly the same size an epoch goes.
+    """Number of batches of nearly the same size that an epoch goes into.
 
     None is of a single image, unless all are: after pooling, batch norm can't train on one. So of an odd
     number by twos the last joins the two before it.

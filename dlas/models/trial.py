@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from dlas import config
 
 PIXEL_MEAN, PIXEL_STD = 0.2, 0.8
-"""What images are normalized by where only reading them tells: to -0.25 to 1, values of nearly any set."""
+"""Mean and standard deviation for images of which only reading them tells: they normalize pixels to -0.25 to
+1, values of nearly any set."""
 
 SAME = 1e-3
 """Answers that differ by less than this part of the largest one are the same: rounding differs by less."""
@@ -35,7 +36,7 @@ MODULE = "a function (classes: int) -> torch.nn.Module"
 
 @dataclass(frozen=True)
 class Trial:
-    """What a network is asked for."""
+    """Trial of a network: the network, its images and its classes."""
 
     model: config.Model
     image_shape: tuple[int, int, int]
@@ -46,7 +47,7 @@ class Trial:
 
     @property
     def key(self) -> str:
-        """Where the network was declared."""
+        """Config key that declared the network."""
         return "model.name" if self.model.factory is None else "model.factory"
 
     @property
@@ -55,11 +56,11 @@ class Trial:
         return self.model.name if self.model.factory is None else self.model.factory
 
     def refusal(self, problem: str, remedy: str) -> UserError:
-        """What to tell of the network."""
+        """UserError about the network."""
         return UserError(f"{self.factory} {problem}", key=self.key, remedy=remedy)
 
     def told_images(self, count: int) -> str:
-        """For a message."""
+        """Number and shape of images, for a message."""
         shape = "x".join(map(str, self.image_shape))
         return f"{count} image{'s' if count > 1 else ''} of {shape}"
 
@@ -127,7 +128,7 @@ def _images(trial: Trial) -> torch.Tensor:
 
 
 def _answers(trial: Trial, network: nn.Module, images: torch.Tensor) -> torch.Tensor:
-    """What the network gives for the images, once it is (N, classes)."""
+    """Answers of the network for the images, checked to be (N, classes)."""
     _require_one_input(trial, network)
     given = images.clone()
     with passage.watched(network) as way:
@@ -241,7 +242,7 @@ def _finite(tensor: torch.Tensor) -> bool:
 
 
 def _differ(one: torch.Tensor, other: torch.Tensor) -> bool:
-    """By more than rounding; of the longer one the first part is looked at."""
+    """Whether two answers differ by more than rounding; of the longer one the first part is looked at."""
     if one.dim() and other.dim():
         shorter = min(len(one), len(other))
         one, other = one[:shorter], other[:shorter]
