@@ -12,7 +12,7 @@ from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
-from dlas.algorithms.shared.integer.dot_products import BYTES, DotProduct, everywhere
+from dlas.algorithms.shared.integer.dot_products import BYTES, DotProduct, broadcast
 from dlas.algorithms.shared.integer.kernel import Arguments
 from dlas.algorithms.shared.integer.output import Place
 from dlas.algorithms.shared.integer.packing import LANES, group_blocks, group_words, steps
@@ -89,7 +89,7 @@ class Convolution:
         dot, starts = self.dot, []
         for vector in range(place.vectors):
             first = place.group * group_blocks(self.workload) * LANES + place.channel + vector * dot.lanes
-            zero = everywhere(T.int32(0), dot.sum_lanes)
+            zero = broadcast(T.int32(0), dot.sum_lanes)
             starts.append(T.bind(load(self.arguments.offsets, first, dot.lanes)) if dot.signed else zero)
         registers = [[T.alloc_buffer((dot.sum_lanes,), "int32") for _ in starts] for _ in place.pixels]
         for vectors in registers:
@@ -115,7 +115,7 @@ class Convolution:
                 weights.append(T.bind(dot.weights(load(self.arguments.weight, at, dot.lanes))))
             for vectors, (row, column) in zip(registers, place.pixels, strict=True):
                 index = word + words.pixel(row * plane.stride[0], column * plane.stride[1])
-                data = T.bind(everywhere(words.buffer[index], dot.lanes))
+                data = T.bind(broadcast(words.buffer[index], dot.lanes))
                 for register, weight in zip(vectors, weights, strict=True):
                     sums = load(register, 0, dot.sum_lanes)
                     store(register, 0, dot.add(sums, data, weight), dot.sum_lanes)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tvm.script.ir_builder import tirx as T
 
-from dlas.algorithms.shared.integer.dot_products import ColumnProduct, column_product, everywhere
+from dlas.algorithms.shared.integer.dot_products import ColumnProduct, broadcast, column_product
 from dlas.algorithms.shared.integer.kernel import Arguments, integer_kernel
 from dlas.algorithms.shared.integer.packing import LANES, column_words
 from dlas.algorithms.shared.tir_arrays import each_vector, flat, load, store, tasks
@@ -135,7 +135,7 @@ def _write_border(plane: _Plane, arguments: Arguments, task: Any, image: Any) ->
     def fill(y: Any, first: int, pixels: int) -> None:
         if pixels > 0:
             with each_vector(pixels * block, chunk) as (start, lanes):
-                zero = everywhere(T.uint8(workload.input_zero), lanes)
+                zero = broadcast(T.uint8(workload.input_zero), lanes)
                 store(image, y * plane.row_size + first * block + start, zero, lanes)
 
     with T.serial(plane.byte_rows) as y, T.If(T.And(y >= top, y < top + height)):
@@ -229,7 +229,7 @@ def _weights(plane: _Plane, arguments: Arguments, channel: Any, lanes: int) -> A
 
     def weight(word: int, s: int) -> Any:
         value = load(arrays[word, s], 0, width)
-        return value if width == lanes else everywhere(value, lanes)
+        return value if width == lanes else broadcast(value, lanes)
 
     return weight
 

@@ -103,7 +103,7 @@ class ColumnProduct:
 
     def zero(self, lanes: int) -> Any:
         """A register of sums to begin with."""
-        return everywhere(T.float32(0) if self.dtype == "float32" else T.int32(0), lanes)
+        return broadcast(T.float32(0) if self.dtype == "float32" else T.int32(0), lanes)
 
 
 def column_product(target: CodeTarget) -> ColumnProduct:
@@ -136,7 +136,7 @@ def four_bytes(inputs: list[Any], lanes: int) -> Any:
     found = None
     for byte, values in enumerate(inputs):
         widened = T.cast(values, _vector("int32", lanes))
-        shifted = widened << everywhere(T.int32(byte * BYTE_BITS), lanes) if byte else widened
+        shifted = widened << broadcast(T.int32(byte * BYTE_BITS), lanes) if byte else widened
         found = shifted if found is None else found | shifted
     return found
 
@@ -148,15 +148,15 @@ def _add_bytes(dot: DotProduct, sums: Any, data: Any, weights: Any, lanes: int) 
         return dot.add(sums, data, weights)
     for byte in range(BYTES):
         value = _one_byte(data, byte, lanes)
-        unsigned = value if dot.signed else value & everywhere(T.int32(UINT8_MAX), lanes)
+        unsigned = value if dot.signed else value & broadcast(T.int32(UINT8_MAX), lanes)
         sums = sums + unsigned * _one_byte(weights, byte, lanes)
     return sums
 
 
 def _one_byte(words: Any, byte: int, lanes: int) -> Any:
     """One of the four int8 of each word."""
-    left = words << everywhere(T.int32((BYTES - 1 - byte) * BYTE_BITS), lanes)
-    return left >> everywhere(T.int32((BYTES - 1) * BYTE_BITS), lanes)
+    left = words << broadcast(T.int32((BYTES - 1 - byte) * BYTE_BITS), lanes)
+    return left >> broadcast(T.int32((BYTES - 1) * BYTE_BITS), lanes)
 
 
 def _vector(dtype: str, lanes: int) -> str:
@@ -254,7 +254,7 @@ def _vector_bytes(target: CodeTarget) -> int:
 
 
 def _made_signed(words: Any, count: int) -> Any:
-    return words ^ everywhere(T.int32(SIGN_BITS), count)
+    return words ^ broadcast(T.int32(SIGN_BITS), count)
 
 
 def _widened(words: Any, count: int) -> Any:
@@ -264,7 +264,7 @@ def _widened(words: Any, count: int) -> Any:
     return T.reinterpret(f"int64x{count}", values)
 
 
-def everywhere(value: Any, lanes: int) -> Any:
+def broadcast(value: Any, lanes: int) -> Any:
     """`value` in every lane of a vector."""
     return T.Broadcast(value, lanes) if lanes > 1 else value
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
-from dlas.algorithms.shared.integer.dot_products import BYTES, DotProduct, everywhere, four_bytes
+from dlas.algorithms.shared.integer.dot_products import BYTES, DotProduct, broadcast, four_bytes
 from dlas.algorithms.shared.integer.packing import group_words
 from dlas.algorithms.shared.tir_arrays import each_vector, flat, load, store, tasks
 from dlas.interfaces.workload import ConvWorkload
@@ -73,7 +73,7 @@ def _write(workload: ConvWorkload, dot: DotProduct, data: Any, words: Words) -> 
         def fill(first: int, pixels: int) -> None:
             if pixels:
                 with each_vector(pixels * words.inner, dot.sum_lanes) as (start, lanes):
-                    zero = dot.stored(everywhere(T.int32(_zero_word(workload)), lanes), lanes)
+                    zero = dot.stored(broadcast(T.int32(_zero_word(workload)), lanes), lanes)
                     store(words.buffer, begin + first * words.inner + start, zero, lanes)
 
         def copy() -> None:
