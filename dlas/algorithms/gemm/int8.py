@@ -14,7 +14,7 @@ from dlas.algorithms.shared.integer.convolution import Convolution, Plane
 from dlas.algorithms.shared.integer.dot_products import DotProduct, dot_product
 from dlas.algorithms.shared.integer.kernel import integer_kernel
 from dlas.algorithms.shared.integer.packing import group_words
-from dlas.algorithms.shared.integer.tile import Tile, tiles
+from dlas.algorithms.shared.integer.tile import IntegerTile, tiles
 from dlas.algorithms.shared.integer.words import Words, words_of
 from dlas.algorithms.shared.tir_arrays import each_vector, load, store, tasks
 from dlas.algorithms.spatial_pack import int8 as spatial_pack
@@ -45,14 +45,14 @@ def kernel(workload: ConvWorkload, target: CodeTarget) -> Any:
     return kernel_with(workload, target, parameters(workload, target)[0])
 
 
-def parameters(workload: ConvWorkload, target: CodeTarget) -> tuple[Tile, ...]:
+def parameters(workload: ConvWorkload, target: CodeTarget) -> tuple[IntegerTile, ...]:
     """Tiles that a tuner may try, the kernel's own choice first."""
     pixels = workload.out_height * workload.out_width
     words = workload.groups * group_words(workload) * prod(workload.kernel) * pixels
     return tiles(workload, (pixels, 1), words, dot_product(target, workload.weight_limit), target)
 
 
-def kernel_with(workload: ConvWorkload, target: CodeTarget, chosen: Tile) -> Any:
+def kernel_with(workload: ConvWorkload, target: CodeTarget, chosen: IntegerTile) -> Any:
     """The kernel in TensorIR with one of its `parameters`."""
     dot = dot_product(target, workload.weight_limit)
     height, width = workload.kernel

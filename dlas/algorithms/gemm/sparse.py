@@ -9,7 +9,7 @@ import numpy as np
 from dlas.algorithms.gemm import dense
 from dlas.algorithms.shared.sparse import rows
 from dlas.algorithms.shared.sparse.formats import pack, unsupported_weights
-from dlas.algorithms.shared.sparse.tiling import Tiling, tiling, tilings
+from dlas.algorithms.shared.sparse.tiling import SparseTiling, tiling, tilings
 from dlas.algorithms.shared.sparse.views import im2col
 from dlas.interfaces.workload import ConvWorkload
 
@@ -39,11 +39,11 @@ def kernel(workload: ConvWorkload, target: CodeTarget) -> tvm.tirx.PrimFunc:
     return kernel_with(workload, target, tiling(im2col(workload), target))
 
 
-def parameters(workload: ConvWorkload, target: CodeTarget) -> tuple[Tiling, ...]:
+def parameters(workload: ConvWorkload, target: CodeTarget) -> tuple[SparseTiling, ...]:
     """Tilings that a tuner may try, the kernel's own choice first."""
     return tilings(im2col(workload), target)
 
 
-def kernel_with(workload: ConvWorkload, target: CodeTarget, chosen: Tiling) -> tvm.tirx.PrimFunc:
+def kernel_with(workload: ConvWorkload, target: CodeTarget, chosen: SparseTiling) -> tvm.tirx.PrimFunc:
     """The kernel with one of its `parameters`."""
     return rows.kernel(im2col(workload), chosen)

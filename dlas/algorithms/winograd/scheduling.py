@@ -32,7 +32,7 @@ of 64-byte cache lines, so that the points of a tile fall in different sets of t
 
 
 @dataclass(frozen=True)
-class Tiling:
+class WinogradTiling:
     """Division of the work into chunks of tiles and blocks of output channels.
 
     A chunk of tiles is one task that transforms its inputs itself; or, where `shared`, all inputs are
@@ -50,14 +50,14 @@ class Tiling:
     shared: bool
 
 
-def tiling(transform: Transform, workload: ConvWorkload, target: CodeTarget) -> Tiling:
+def tiling(transform: Transform, workload: ConvWorkload, target: CodeTarget) -> WinogradTiling:
     """The tiling of least estimated time per multiply-add: idle cores, operands loaded, weights streamed."""
     grid, all_blocks = tile_grid(transform, workload), output_blocks(workload)
     vectors = vectors_of(output_lanes(workload), target)
     tile_bytes = transform.points**2 * BYTES_PER_VALUE
     chunk_bytes = min(target.l2_bytes, MOST_CHUNK_BYTES)
 
-    def cost(tiling: Tiling) -> float:
+    def cost(tiling: WinogradTiling) -> float:
         loads = 1 / (tiling.images * tiling.tiles) + 1 / (tiling.blocks * vectors)
         chunks = workload.batch // tiling.images * grid.runs // tiling.runs
         tasks = chunks * (all_blocks // tiling.blocks if tiling.shared else 1)
@@ -65,7 +65,7 @@ def tiling(transform: Transform, workload: ConvWorkload, target: CodeTarget) -> 
         streamed = STREAM_COST / (tiling.images * tiling.runs * grid.run)
         return idle * (1 + LOAD_COST * loads) * (1 + streamed) * (SHARING_COST if tiling.shared else 1)
 
-    def fits(tiling: Tiling) -> bool:
+    def fits(tiling: WinogradTiling) -> bool:
         registers = (tiling.images * tiling.tiles + 1) * tiling.blocks * vectors + 1
         chunk = tiling.images * tiling.runs * grid.run * tile_bytes
         products = chunk * tiling.blocks * output_lanes(workload)
@@ -74,7 +74,7 @@ def tiling(transform: Transform, workload: ConvWorkload, target: CodeTarget) -> 
         return registers <= target.vector_registers and (cached or (tiling.images, tiling.runs) == (1, 1))
 
     candidates = [
-        Tiling(images, runs, tiles, blocks, shared)
+        WinogradTiling(images, runs, tiles, blocks, shared)
         for images, runs, tiles, blocks, shared in product(
             divisors(workload.batch),
             divisors(grid.runs),
@@ -83,7 +83,7 @@ def tiling(transform: Transform, workload: ConvWorkload, target: CodeTarget) -> 
             (False, True),
         )
     ]
-    least = Tiling(1, 1, 1, 1, shared=False)
+    least = WinogradTiling(1, 1, 1, 1, shared=False)
     return min((candidate for candidate in candidates if fits(candidate)), key=cost, default=least)
 
 
@@ -93,7 +93,9 @@ def schedule(transform: Transform, sch: Schedule, workload: ConvWorkload, target
     schedule_tiled(transform, sch, workload, tiling(transform, workload, target))
 
 
-def schedule_tiled(transform: Transform, sch: Schedule, workload: ConvWorkload, tiling: Tiling) -> None:
+def schedule_tiled(
+    transform: Transform, sch: Schedule, workload: ConvWorkload, tiling: WinogradTiling
+) -> None:
     """The schedule for a given tiling."""
     transformed, matmul = sch.get_sblock("transformed"), sch.get_sblock("matmul")
     chunk, block_group, tile = _tile_output(transform, sch, workload, tiling)
@@ -111,7 +113,7 @@ def schedule_tiled(transform: Transform, sch: Schedule, workload: ConvWorkload, 
 
 
 def _tile_output(
-    transform: Transform, sch: Schedule, workload: ConvWorkload, tiling: Tiling
+    transform: Transform, sch: Schedule, workload: ConvWorkload, tiling: WinogradTiling
 ) -> tuple[LoopRV, LoopRV, LoopRV]:
     """The output's loops over chunks, groups of blocks, and tiles."""
     output = sch.get_sblock("output")
@@ -138,7 +140,7 @@ def _tile_output(
     return chunk, block_group, tile
 
 
-def _transform_inputs(sch: Schedule, workload: ConvWorkload, tiling: Tiling) -> None:
+def _transform_inputs(sch: Schedule, workload: ConvWorkload, tiling: WinogradTiling) -> None:
     transformed = sch.get_sblock("transformed")
     *_, point, block, n, run, tile, lane = sch.get_loops(transformed)
     sch.reorder(block, n, run, tile, point, lane)
@@ -172,7 +174,7 @@ def _gather(sch: Schedule, input_tile: SBlockRV, loop: LoopRV) -> None:
     sch.reorder(lane, row, column)
 
 
-def _sum_in_registers(sch: Schedule, matmul: SBlockRV, tiling: Tiling) -> None:
+def _sum_in_registers(sch: Schedule, matmul: SBlockRV, tiling: WinogradTiling) -> None:
     store = sch.cache_write(matmul, 0, "local")
     *_, block, n, run, tile, point, lane = sch.get_loops(store)
     tile_group, tile = sch.split(tile, [None, tiling.tiles])

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dlas.algorithms.shared.dense.border import has_padded_stage, schedule_padding
-from dlas.algorithms.shared.dense.tiling import BYTES_PER_VALUE, Sums, Tile, largest_divisor
+from dlas.algorithms.shared.dense.tiling import BYTES_PER_VALUE, DenseTile, Sums, largest_divisor
 from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ TASKS_PER_CORE = 4
 """So that no core waits long for another's last task."""
 
 
-def tile_output(sch: Schedule, workload: ConvWorkload, lanes: int, tile: Tile) -> list[LoopRV]:
+def tile_output(sch: Schedule, workload: ConvWorkload, lanes: int, tile: DenseTile) -> list[LoopRV]:
     """Split the output into tiles, each stored a vector at a time; returns the loops over tiles: images,
     groups, blocks, rows, columns."""
     loops = sch.get_loops(sch.get_sblock("output"))
@@ -58,7 +58,12 @@ def compute_at(sch: Schedule, block: str, loop: LoopRV) -> None:
 
 
 def share_out(
-    sch: Schedule, workload: ConvWorkload, target: CodeTarget, sums: Sums, tile: Tile, tiles: list[LoopRV]
+    sch: Schedule,
+    workload: ConvWorkload,
+    target: CodeTarget,
+    sums: Sums,
+    tile: DenseTile,
+    tiles: list[LoopRV],
 ) -> None:
     """Parallelize the loops over the tiles, and the border; where no two tasks read the same channels, the
     border is filled within the tasks, some rows at a time."""
@@ -76,7 +81,7 @@ def share_out(
         parallelize(sch, workload, tile, tiles)
 
 
-def _rows_in_cache(workload: ConvWorkload, target: CodeTarget, sums: Sums, tile: Tile) -> int:
+def _rows_in_cache(workload: ConvWorkload, target: CodeTarget, sums: Sums, tile: DenseTile) -> int:
     """Rows of tiles whose input stays in a core's cache; fewer where the cores would wait for each other."""
     _, left, _, right = workload.padding
     channels = workload.batch * workload.in_channels // sums.planes
@@ -87,7 +92,7 @@ def _rows_in_cache(workload: ConvWorkload, target: CodeTarget, sums: Sums, tile:
     return largest_divisor(row_tiles, min(cached, shared))
 
 
-def parallelize(sch: Schedule, workload: ConvWorkload, tile: Tile, tiles: list[LoopRV]) -> None:
+def parallelize(sch: Schedule, workload: ConvWorkload, tile: DenseTile, tiles: list[LoopRV]) -> None:
     """Share out all tiles among the cores; where the last of a row is narrower, it gets code of its own."""
     if workload.out_width % tile.columns == 0:
         sch.parallel(sch.fuse(*tiles))

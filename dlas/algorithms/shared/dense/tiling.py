@@ -48,7 +48,7 @@ class Sums:
 
 
 @dataclass(frozen=True)
-class Tile:
+class DenseTile:
     """The part of it that is in registers at once."""
 
     blocks: int
@@ -57,19 +57,19 @@ class Tile:
     """The last tile of a row may have fewer."""
 
 
-def register_tile(sums: Sums, target: CodeTarget) -> Tile:
+def register_tile(sums: Sums, target: CodeTarget) -> DenseTile:
     """The tile of the least cost."""
     vectors = vectors_of(sums.lanes, target)
     sums_at_most = STACK_BYTES // (sums.lanes * BYTES_PER_VALUE)
     candidates = [
-        Tile(blocks, rows, columns)
+        DenseTile(blocks, rows, columns)
         for blocks, rows in product(divisors(sums.blocks), divisors(sums.rows))
         for columns in even_parts(sums.columns)
         if blocks * vectors * (rows * columns + 1) + 1 <= target.vector_registers
         and blocks * rows * columns <= sums_at_most
         and blocks <= WEIGHT_STREAMS
     ]
-    return min(candidates, key=lambda tile: _cost(sums, tile, target), default=Tile(1, 1, 1))
+    return min(candidates, key=lambda tile: _cost(sums, tile, target), default=DenseTile(1, 1, 1))
 
 
 def vectors_of(lanes: int, target: CodeTarget) -> int:
@@ -77,7 +77,7 @@ def vectors_of(lanes: int, target: CodeTarget) -> int:
     return -(-lanes // target.lanes)
 
 
-def _cost(sums: Sums, tile: Tile, target: CodeTarget) -> float:
+def _cost(sums: Sums, tile: DenseTile, target: CodeTarget) -> float:
     """Cost of all the sums, as the number of multiply-adds with one vector that take the same time.
 
     A step of a tile takes a multiply-add per sum, a load per pixel and one per vector of weights, and no less

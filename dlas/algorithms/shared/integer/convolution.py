@@ -16,7 +16,7 @@ from dlas.algorithms.shared.integer.dot_products import BYTES, DotProduct, broad
 from dlas.algorithms.shared.integer.kernel import Arguments
 from dlas.algorithms.shared.integer.output import Place
 from dlas.algorithms.shared.integer.packing import LANES, group_blocks, group_words, steps
-from dlas.algorithms.shared.integer.tile import Tile
+from dlas.algorithms.shared.integer.tile import IntegerTile
 from dlas.algorithms.shared.integer.words import Words
 from dlas.algorithms.shared.tir_arrays import load, store, tasks
 from dlas.interfaces.workload import ConvWorkload
@@ -47,7 +47,7 @@ class Convolution:
     dot: DotProduct
     arguments: Arguments
 
-    def write(self, tile: Tile) -> None:
+    def write(self, tile: IntegerTile) -> None:
         """Bands of tiles in parallel."""
         workload, plane, dot = self.workload, self.plane, self.dot
         vectors = -(-workload.group_out_channels // dot.lanes)

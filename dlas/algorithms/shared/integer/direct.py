@@ -9,7 +9,7 @@ from dlas.algorithms.shared.integer.depthwise import RowTile, depthwise, row_til
 from dlas.algorithms.shared.integer.dot_products import dot_product
 from dlas.algorithms.shared.integer.kernel import integer_kernel
 from dlas.algorithms.shared.integer.packing import group_words, is_depthwise
-from dlas.algorithms.shared.integer.tile import Tile, tiles
+from dlas.algorithms.shared.integer.tile import IntegerTile, tiles
 from dlas.algorithms.shared.integer.words import words_of
 from dlas.interfaces.workload import ConvWorkload
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dlas.hardware.targets.code_target import CodeTarget
 
 
-def parameters(workload: ConvWorkload, target: CodeTarget) -> tuple[Tile, ...] | tuple[RowTile, ...]:
+def parameters(workload: ConvWorkload, target: CodeTarget) -> tuple[IntegerTile, ...] | tuple[RowTile, ...]:
     """Tiles that a tuner may try, the cost rule's choice first."""
     if is_depthwise(workload):
         return row_tiles(workload, target)

@@ -23,7 +23,7 @@ STEP_COST, STORE_COST = 5, 10
 
 
 @dataclass(frozen=True)
-class Tile:
+class IntegerTile:
     """Sums that a core keeps in registers at once: some pixels by some vectors of channels."""
 
     rows: int
@@ -39,7 +39,7 @@ class Tile:
 
 def tiles(
     workload: ConvWorkload, plane: tuple[int, int], words: int, dot: DotProduct, target: CodeTarget
-) -> tuple[Tile, ...]:
+) -> tuple[IntegerTile, ...]:
     """Tiles that fit the registers, those of the fewest instructions first, over a plane of (rows, columns)
     with so many `words` of data behind it. Of weights and data, the larger stays with a core.
 
@@ -49,11 +49,11 @@ def tiles(
     """
     vectors = -(-workload.group_out_channels // dot.lanes)
 
-    def fits(tile: Tile) -> bool:
+    def fits(tile: IntegerTile) -> bool:
         used = tile.pixels * tile.vectors + tile.vectors + 1 + dot.temporaries
         return used <= target.vector_registers
 
-    def cost(tile: Tile) -> tuple[float, int]:
+    def cost(tile: IntegerTile) -> tuple[float, int]:
         registers = tile.pixels * tile.vectors
         step = max(registers * dot.cost + tile.pixels + tile.vectors + STEP_COST, SHORTEST_STEP)
         bands = workload.batch * workload.groups * -(-plane[0] // tile.rows) * -(-vectors // tile.vectors)
@@ -63,7 +63,7 @@ def tiles(
     extents = (min(extent, target.vector_registers) for extent in (*plane, vectors))
     weights_stay = prod(packed_shape(workload)) // BYTES > words
     sizes = product(*(range(1, extent + 1) for extent in extents))
-    every = [Tile(rows, columns, vectors, weights_stay) for rows, columns, vectors in sizes]
+    every = [IntegerTile(rows, columns, vectors, weights_stay) for rows, columns, vectors in sizes]
     return tuple(
         replace(tile, weights_stay=stay)
         for tile in sorted(filter(fits, every), key=cost)

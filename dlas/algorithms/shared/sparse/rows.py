@@ -24,7 +24,7 @@ from tvm.script.ir_builder import tirx as T
 
 from dlas.algorithms.activation import activated
 from dlas.algorithms.layout import physical_shape
-from dlas.algorithms.shared.sparse.tiling import Tiling
+from dlas.algorithms.shared.sparse.tiling import SparseTiling
 from dlas.algorithms.shared.sparse.views import WIDEST_VECTOR, Views, fill, in_planes
 from dlas.algorithms.shared.sparse.weights import Term, Weights, declare
 from dlas.algorithms.shared.tir_arrays import tasks, vectors
@@ -33,7 +33,7 @@ Sums = list[list[Any]]
 """Vectors in registers: of each row, one after the other."""
 
 
-def kernel(views: Views, tiles: Tiling) -> tvm.tirx.PrimFunc:
+def kernel(views: Views, tiles: SparseTiling) -> tvm.tirx.PrimFunc:
     """(data, *weights, bias?, residual?, output), with the arrays of the weights' format."""
     workload = views.workload
     with IRBuilder() as builder:
@@ -56,7 +56,7 @@ class _Output:
     """Emits the epilogue of sums: bias, residual, activation, and the store to memory."""
 
     views: Views
-    tiles: Tiling
+    tiles: SparseTiling
     bias: Any
     residual: Any
     output: Any
@@ -106,7 +106,7 @@ class _Product:
     """Emits the sums: bands by shares of the output channels, in parallel."""
 
     views: Views
-    tiles: Tiling
+    tiles: SparseTiling
     weights: Weights
     planes: Any
     output: _Output

@@ -47,7 +47,7 @@ LAST_TO_FIRST = ("lanes", "vectors", "parts", "shares", "unroll")
 
 
 @dataclass(frozen=True)
-class Tiling:
+class SparseTiling:
     """Division of the pixels of a band of output rows into runs, and of the work into tasks."""
 
     pixels: int
@@ -85,7 +85,7 @@ class Tiling:
         )
 
 
-def tiling(views: Views, target: CodeTarget) -> Tiling:
+def tiling(views: Views, target: CodeTarget) -> SparseTiling:
     """The fewest vectors that cover a band, in the longest runs; as many tasks as keep every core busy."""
     rows, blocks = summed_together(views.workload)
     lanes = _widest(views, target)
@@ -95,7 +95,7 @@ def tiling(views: Views, target: CodeTarget) -> Tiling:
         range(math.ceil(most / 2), most + 1), key=lambda count: (math.ceil(whole / count) * count, -count)
     )
     sums = rows * vectors
-    return Tiling(
+    return SparseTiling(
         pixels=views.pixels,
         lanes=lanes,
         vectors=vectors,
@@ -111,7 +111,7 @@ def _most_vectors(rows: int, target: CodeTarget) -> int:
     return max(1, target.vector_registers - 2 if rows == 1 else (target.vector_registers - 1) // (rows + 1))
 
 
-def tilings(views: Views, target: CodeTarget) -> tuple[Tiling, ...]:
+def tilings(views: Views, target: CodeTarget) -> tuple[SparseTiling, ...]:
     """Tilings that a tuner may try: the cost rule's choice, then every other whose sums fit the registers.
     Those that differ in what has been seen to gain the most come first."""
     rows, blocks = summed_together(views.workload)
@@ -125,11 +125,11 @@ def tilings(views: Views, target: CodeTarget) -> tuple[Tiling, ...]:
             if sums + BESIDE_SUMS > target.vector_registers or written_out > MOST_WRITTEN_OUT:
                 continue
             for shares in {min(blocks, chosen.shares * times) for times in SHARES}:
-                found.add(Tiling(views.pixels, lanes, vectors, parts, unroll, shares))
+                found.add(SparseTiling(views.pixels, lanes, vectors, parts, unroll, shares))
     return tuple(sorted(found, key=lambda tiles: (_changes(chosen, tiles), astuple(tiles))))
 
 
-def _changes(chosen: Tiling, other: Tiling) -> tuple[bool, ...]:
+def _changes(chosen: SparseTiling, other: SparseTiling) -> tuple[bool, ...]:
     """Parameters that differ, as a sort key: from those that are the last to try to the first."""
     return tuple(getattr(chosen, name) != getattr(other, name) for name in LAST_TO_FIRST)
 
