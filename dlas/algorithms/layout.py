@@ -11,7 +11,7 @@ NARROWEST = 4
 """Fewer channels than a NEON register holds are not worth a layout of their own."""
 
 
-def channel_block(channels: int) -> int:
+def activation_block(channels: int) -> int:
     """The block of NCHWc for so many channels: the largest power of two that divides them; 1, NCHW, below
     `NARROWEST`."""
     return next(block for block in (WIDEST, 8, NARROWEST, 1) if channels % block == 0)

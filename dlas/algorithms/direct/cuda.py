@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import tvm
 
 from dlas.algorithms.shared.dense.border import has_padded_stage
-from dlas.algorithms.shared.dense.packing import channel_block
+from dlas.algorithms.shared.dense.packing import weight_block
 from dlas.algorithms.shared.dense.tiling import largest_divisor
 from dlas.interfaces.workload import ConvWorkload
 
@@ -43,7 +43,7 @@ def schedule(function: tvm.tirx.PrimFunc, workload: ConvWorkload, target: CodeTa
     sch = tvm.s_tir.Schedule(tvm.IRModule({"main": function}))
     if has_padded_stage(workload):
         sch.compute_inline(sch.get_sblock("padded"))
-    tile, lanes = thread_tile(workload), channel_block(workload)
+    tile, lanes = thread_tile(workload), weight_block(workload)
     parts = lanes // tile.channels
     pixels = workload.out_height * (workload.out_width // tile.columns)
     output, sums = sch.get_sblock("output"), sch.get_sblock("conv2d")
@@ -70,7 +70,7 @@ def schedule(function: tvm.tirx.PrimFunc, workload: ConvWorkload, target: CodeTa
 
 def thread_tile(workload: ConvWorkload) -> ThreadTile:
     """The largest tile of which there are enough; the smallest where there never are."""
-    lanes = channel_block(workload)
+    lanes = weight_block(workload)
     outputs = workload.batch * workload.out_channels * workload.out_height * workload.out_width
     tiles = [
         ThreadTile(largest_divisor(lanes, channels), largest_divisor(workload.out_width, columns))

@@ -11,10 +11,10 @@ from dlas.algorithms.shared.dense.border import input_placeholder, with_epilogue
 from dlas.algorithms.shared.dense.packing import (
     block_and_lane,
     blocks,
-    channel_block,
     group_blocks,
     pack_output_channels,
     packed_sums,
+    weight_block,
 )
 from dlas.algorithms.shared.dense.register_tiles import compute_at, share_out, sum_in_registers, tile_output
 from dlas.algorithms.shared.dense.tiling import register_tile
@@ -37,14 +37,14 @@ def layouts(workload: ConvWorkload) -> tuple[int, int]:
 
 
 def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray, ...]:
-    """OIHW weights as (blocks, I, H, W, channel_block)."""
+    """OIHW weights as (blocks, I, H, W, weight_block)."""
     return (pack_output_channels(workload, weight),)
 
 
 def compute(workload: ConvWorkload) -> list[te.Tensor]:
-    """[input NCHW, weight (blocks, I, H, W, channel_block), bias?, residual?, output NCHW]."""
+    """[input NCHW, weight (blocks, I, H, W, weight_block), bias?, residual?, output NCHW]."""
     height, width = workload.kernel
-    channels, lanes = workload.group_in_channels, channel_block(workload)
+    channels, lanes = workload.group_in_channels, weight_block(workload)
     data = input_placeholder(workload)
     weight = te.placeholder((blocks(workload), channels, height, width, lanes), workload.dtype, name="weight")
     padded = zero_padded(workload, data)
@@ -77,7 +77,7 @@ def schedule(sch: Schedule, workload: ConvWorkload, target: CodeTarget) -> None:
     """Sum a tile of pixels by blocks of channels in registers, then store it; tiles run in parallel."""
     sums = packed_sums(workload)
     tile = register_tile(sums, target)
-    tiles = tile_output(sch, workload, channel_block(workload), tile)
+    tiles = tile_output(sch, workload, weight_block(workload), tile)
     compute_at(sch, "conv2d", tiles[-1])
     share_out(sch, workload, target, sums, tile, tiles)
     sum_in_registers(sch, "conv2d")

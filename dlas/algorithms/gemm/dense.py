@@ -16,10 +16,10 @@ from dlas.algorithms.shared.dense.border import (
 from dlas.algorithms.shared.dense.packing import (
     block_and_lane,
     blocks,
-    channel_block,
     group_blocks,
     pack_output_channels,
     packed_sums,
+    weight_block,
 )
 from dlas.algorithms.shared.dense.register_tiles import (
     compute_at,
@@ -53,14 +53,14 @@ def layouts(workload: ConvWorkload) -> tuple[int, int]:
 
 
 def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray, ...]:
-    """OIHW weights as (blocks, I * H * W, channel_block)."""
-    return (pack_output_channels(workload, weight).reshape(blocks(workload), -1, channel_block(workload)),)
+    """OIHW weights as (blocks, I * H * W, weight_block)."""
+    return (pack_output_channels(workload, weight).reshape(blocks(workload), -1, weight_block(workload)),)
 
 
 def compute(workload: ConvWorkload) -> list[te.Tensor]:
-    """[input NCHW, weight (blocks, I * H * W, channel_block), bias?, residual?, output NCHW]."""
+    """[input NCHW, weight (blocks, I * H * W, weight_block), bias?, residual?, output NCHW]."""
     height, width = workload.kernel
-    channels, lanes = workload.group_in_channels, channel_block(workload)
+    channels, lanes = workload.group_in_channels, weight_block(workload)
     depth = channels * height * width
     data = input_placeholder(workload)
     weight = te.placeholder((blocks(workload), depth, lanes), workload.dtype, name="weight")
@@ -101,7 +101,7 @@ def schedule(sch: Schedule, workload: ConvWorkload, target: CodeTarget) -> None:
     """
     tile = register_tile(packed_sums(workload), target)
     schedule_padding(sch, workload)
-    image, group, blocks, rows, columns = tile_output(sch, workload, channel_block(workload), tile)
+    image, group, blocks, rows, columns = tile_output(sch, workload, weight_block(workload), tile)
     compute_at(sch, "matmul", columns)
     if workload.batch * (workload.out_height // tile.rows) >= ROWS_PER_CORE * target.cores:
         sch.reorder(image, rows, group, blocks, columns)

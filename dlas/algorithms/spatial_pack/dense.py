@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from tvm import te
 
-from dlas.algorithms.layout import channel_block, element
+from dlas.algorithms.layout import activation_block, element
 from dlas.algorithms.shared.dense import packing
 from dlas.algorithms.shared.dense.border import input_placeholder, with_epilogue, zero_padded
 from dlas.algorithms.shared.dense.register_tiles import compute_at, share_out, sum_in_registers, tile_output
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 def unsupported(workload: ConvWorkload) -> str:
     """A block of output channels must not end inside a group."""
-    apart = workload.groups > 1 and channel_block(workload.out_channels) == 1
+    apart = workload.groups > 1 and activation_block(workload.out_channels) == 1
     return "spatial_pack serves groups only where output channels come in fours" if apart else ""
 
 
 def layouts(workload: ConvWorkload) -> tuple[int, int]:
     """NCHWc, or NCHW where the channels come in no block."""
-    return channel_block(workload.in_channels), channel_block(workload.out_channels)
+    return activation_block(workload.in_channels), activation_block(workload.out_channels)
 
 
 def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -144,7 +144,7 @@ def _input_pixel(workload: ConvWorkload, y: Any, x: Any, r: Any, s: Any) -> tupl
 
 
 def _lanes(workload: ConvWorkload) -> int:
-    return workload.output_block if workload.output_block > 1 else packing.channel_block(workload)
+    return workload.output_block if workload.output_block > 1 else packing.weight_block(workload)
 
 
 def _blocks(workload: ConvWorkload) -> int:

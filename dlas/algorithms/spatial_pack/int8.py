@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlas.algorithms.layout import channel_block
+from dlas.algorithms.layout import activation_block
 from dlas.algorithms.shared.integer import direct as integer_direct
 from dlas.algorithms.shared.integer import packing as integer_packing
 from dlas.algorithms.shared.integer.dot_products import BYTES
@@ -24,7 +24,9 @@ def unsupported(workload: ConvWorkload) -> str:
 def layouts(workload: ConvWorkload) -> tuple[int, int]:
     """Blocks of channels, but for an input whose groups do not begin at a word of four channels."""
     whole_words = workload.group_in_channels % BYTES == 0 or integer_packing.is_depthwise(workload)
-    return channel_block(workload.in_channels) if whole_words else 1, channel_block(workload.out_channels)
+    return activation_block(workload.in_channels) if whole_words else 1, activation_block(
+        workload.out_channels
+    )
 
 
 def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray, ...]:

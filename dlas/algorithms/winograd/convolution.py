@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from tvm import te
 
-from dlas.algorithms.layout import channel_block, element
+from dlas.algorithms.layout import activation_block, element
 from dlas.algorithms.shared.dense import packing
 from dlas.algorithms.shared.dense.border import input_placeholder, with_epilogue
 from dlas.algorithms.shared.dense.tiling import largest_divisor
@@ -96,7 +96,7 @@ def unsupported(workload: ConvWorkload) -> str:
 
 def layouts(workload: ConvWorkload) -> tuple[int, int]:
     """NCHWc in and out, where the channels divide into blocks."""
-    return channel_block(workload.in_channels), channel_block(workload.out_channels)
+    return activation_block(workload.in_channels), activation_block(workload.out_channels)
 
 
 def pack_weight(transform: Transform, workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -256,7 +256,7 @@ def input_lanes(workload: ConvWorkload) -> int:
 
 def output_lanes(workload: ConvWorkload) -> int:
     """Output channels summed together: a block of NCHWc, or of NCHW what one vector holds."""
-    return workload.output_block if workload.output_block > 1 else packing.channel_block(workload)
+    return workload.output_block if workload.output_block > 1 else packing.weight_block(workload)
 
 
 def output_blocks(workload: ConvWorkload) -> int:

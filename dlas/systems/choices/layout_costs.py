@@ -10,7 +10,7 @@ from pathlib import Path
 import tvm
 from tvm import relax, te
 
-from dlas.algorithms.layout import channel_block, physical_shape
+from dlas.algorithms.layout import activation_block, physical_shape
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.single_kernels import KernelArgument, KernelRun, time_kernels
@@ -65,13 +65,13 @@ def layout_graph(imported: Imported, sites: Sequence[ConvSite], target: Target, 
 def _has_two(shape: Shape) -> bool:
     """Whether changing an activation of this shape between NCHW and NCHWc costs time."""
     _, channels, height, width = shape
-    return channel_block(channels) > 1 and (height, width) != (1, 1)
+    return activation_block(channels) > 1 and (height, width) != (1, 1)
 
 
 def _change_costs(shapes: Sequence[Shape], target: Target, scratch: Path) -> dict[Shape, LayoutCost]:
     functions, runs = {}, []
     for index, shape in enumerate(shapes):
-        block = channel_block(shape[1])
+        block = activation_block(shape[1])
         for source, destination in ((1, block), (block, 1)):
             name = f"change_{index}_{source}_to_{destination}"
             activation = te.placeholder(physical_shape(shape, source), "float32", name="activation")

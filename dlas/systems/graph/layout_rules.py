@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tvm import relax
 
-from dlas.algorithms.layout import channel_block
+from dlas.algorithms.layout import activation_block
 
 ELEMENT_WISE = frozenset(
     f"relax.{name}"
@@ -39,12 +39,12 @@ def keeps_blocks(value: relax.Expr) -> bool:
     """Whether `value` is an activation that can be computed in blocks from operands in as many channels."""
     shape = shape_of(value)
     name = operator_name(value)
-    if shape is None or channel_block(shape[1]) == 1:
+    if shape is None or activation_block(shape[1]) == 1:
         return False
     if name == "relax.concat":
         parts = value.args[0]
         shapes = [shape_of(part) for part in parts.fields] if isinstance(parts, relax.Tuple) else [None]
-        divides = all(part is not None and part[1] % channel_block(shape[1]) == 0 for part in shapes)
+        divides = all(part is not None and part[1] % activation_block(shape[1]) == 0 for part in shapes)
         return int(value.attrs.axis) in (1, -3) and divides
     if name == "relax.mean":
         return is_over_planes(value)

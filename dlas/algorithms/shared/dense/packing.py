@@ -13,7 +13,7 @@ WIDEST_BLOCK = 16
 """One AVX-512, two AVX2 or four NEON registers of float32."""
 
 
-def channel_block(workload: ConvWorkload) -> int:
+def weight_block(workload: ConvWorkload) -> int:
     """Output channels in one block, up to `WIDEST_BLOCK`: the least power of two that holds them all, or else
     the widest; with groups the most that divide a group's, so that no block ends inside a group."""
     if workload.groups > 1:
@@ -23,7 +23,7 @@ def channel_block(workload: ConvWorkload) -> int:
 
 def group_blocks(workload: ConvWorkload) -> int:
     """Blocks of output channels in one group; the last may be part empty."""
-    return -(-workload.group_out_channels // channel_block(workload))
+    return -(-workload.group_out_channels // weight_block(workload))
 
 
 def blocks(workload: ConvWorkload) -> int:
@@ -32,8 +32,8 @@ def blocks(workload: ConvWorkload) -> int:
 
 
 def pack_output_channels(workload: ConvWorkload, weight: np.ndarray) -> np.ndarray:
-    """OIHW weights as (blocks, I, H, W, channel_block); lanes without a channel are zero."""
-    block = channel_block(workload)
+    """OIHW weights as (blocks, I, H, W, weight_block); lanes without a channel are zero."""
+    block = weight_block(workload)
     channels, *inner = weight.shape
     lanes = np.zeros((blocks(workload) * block, *inner), weight.dtype)
     lanes[:channels] = weight
@@ -47,11 +47,11 @@ def packed_sums(workload: ConvWorkload) -> Sums:
         blocks=group_blocks(workload),
         rows=workload.out_height,
         columns=workload.out_width,
-        lanes=channel_block(workload),
+        lanes=weight_block(workload),
         steps=workload.group_in_channels * workload.kernel[0] * workload.kernel[1],
     )
 
 
 def block_and_lane(workload: ConvWorkload, channel: Any) -> tuple[Any, Any]:
     """Position of output channel `channel` (a TE expression): its block and its lane in that block."""
-    return channel // channel_block(workload), channel % channel_block(workload)
+    return channel // weight_block(workload), channel % weight_block(workload)
