@@ -56,7 +56,7 @@ EVERY_TIME = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 
-MOST_CPU_SECONDS, MOST_BYTES = 100, 8 << 30
+MAX_CPU_SECONDS, MAX_BYTES = 100, 8 << 30
 """Of a rebuild."""
 
 TEXTS = st.text(max_size=20) | st.sampled_from(["\x1b[2J", "a\nb", "../..", "x" * 5000, "\ud800", "1", ""])
@@ -254,8 +254,8 @@ def in_a_fork(work: Callable[[], object]) -> int:
     if child:
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     try:
-        resource.setrlimit(resource.RLIMIT_CPU, (MOST_CPU_SECONDS, MOST_CPU_SECONDS))
-        resource.setrlimit(resource.RLIMIT_DATA, (MOST_BYTES, MOST_BYTES))
+        resource.setrlimit(resource.RLIMIT_CPU, (MAX_CPU_SECONDS, MAX_CPU_SECONDS))
+        resource.setrlimit(resource.RLIMIT_DATA, (MAX_BYTES, MAX_BYTES))
         faulthandler.disable()
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         work()

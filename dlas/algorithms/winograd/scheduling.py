@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from dlas.hardware.targets.code_target import CodeTarget
 
-MOST_CHUNK_BYTES = 512 << 10
+MAX_CHUNK_BYTES = 512 << 10
 """Largest size of the transformed inputs of a chunk, and twice that of its products: they should stay in a
 core's second-level cache, of which no more is filled where it is larger."""
 
@@ -55,7 +55,7 @@ def tiling(transform: Transform, workload: ConvWorkload, target: CodeTarget) -> 
     grid, all_blocks = tile_grid(transform, workload), output_blocks(workload)
     vectors = vectors_of(output_lanes(workload), target)
     tile_bytes = transform.points**2 * BYTES_PER_VALUE
-    chunk_bytes = min(target.l2_bytes, MOST_CHUNK_BYTES)
+    chunk_bytes = min(target.l2_bytes, MAX_CHUNK_BYTES)
 
     def cost(tiling: WinogradTiling) -> float:
         loads = 1 / (tiling.images * tiling.tiles) + 1 / (tiling.blocks * vectors)

@@ -9,7 +9,7 @@ from dlas.errors import require
 
 REACHES = ("local", "rpc", "tracker")
 KINDS = ("cpu", "cuda")
-LEAST_L2_BYTES, MOST_L2_BYTES = 64 << 10, 16 << 20
+MIN_L2_BYTES, MAX_L2_BYTES = 64 << 10, 16 << 20
 """No core's share of a second-level cache lies outside of these."""
 
 GPU_ARCH = re.compile(r"sm_\d{2,3}")
@@ -68,8 +68,8 @@ class Target:
         known = self.reach in REACHES
         require(known, "target.reach", f"'{self.reach}' is not built", f"one of: {', '.join(REACHES)}")
         self._require_gpu()
-        fits = self.l2_bytes is None or LEAST_L2_BYTES <= self.l2_bytes <= MOST_L2_BYTES
-        remedy = f"a core's share in bytes, {LEAST_L2_BYTES} to {MOST_L2_BYTES}, or null"
+        fits = self.l2_bytes is None or MIN_L2_BYTES <= self.l2_bytes <= MAX_L2_BYTES
+        remedy = f"a core's share in bytes, {MIN_L2_BYTES} to {MAX_L2_BYTES}, or null"
         require(fits, "target.l2_bytes", f"{self.l2_bytes} is no second-level cache", remedy)
         for name in ("triple", "cpu", "cores"):
             told = self.reach == "local" or getattr(self, name) is not None

@@ -41,7 +41,7 @@ PACKAGES = (
 ENVIRONMENT = Document("environment")
 """Document of an `environment` in a bundle."""
 
-PLAIN, MOST_PARTS = (str, int, float, bool), 100
+PLAIN, MAX_PARTS = (str, int, float, bool), 100
 """Types of an environment's values, and its largest number of parts; each package counts."""
 
 CPU_FOLDERS = Path("/sys/devices/system/cpu")
@@ -225,9 +225,9 @@ def strange(found: Mapping[str, Any]) -> str:
     """Say why a value from somebody else's file is no `environment`; "" where it is one."""
     for name, value in found.items():
         inner = value if isinstance(value, Mapping) else {name: value}
-        if len(inner) > MOST_PARTS or not all(one is None or type(one) in PLAIN for one in inner.values()):
+        if len(inner) > MAX_PARTS or not all(one is None or type(one) in PLAIN for one in inner.values()):
             return f"its environment has {name} of another form"
-    return f"its environment has {len(found)} parts" if len(found) > MOST_PARTS else ""
+    return f"its environment has {len(found)} parts" if len(found) > MAX_PARTS else ""
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:

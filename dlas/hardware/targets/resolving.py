@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dlas import config
-from dlas.config.layers.target import LEAST_L2_BYTES, MOST_L2_BYTES
+from dlas.config.layers.target import MAX_L2_BYTES, MIN_L2_BYTES
 from dlas.errors import UserError
 from dlas.hardware.targets import caches, gpu, instruction_sets, machine
 from dlas.hardware.targets.code_target import L2_BYTES_UNTOLD, CodeTarget
@@ -99,7 +99,7 @@ def _l2_bytes(declared: config.Target, triple: str) -> int:
     a size that can be; else `L2_BYTES_UNTOLD`."""
     here = declared.reach == "local" and of_this_machine(triple)
     told = caches.l2_bytes(min(declared.affinity or machine.usable())) if here else None
-    return told if told is not None and LEAST_L2_BYTES <= told <= MOST_L2_BYTES else L2_BYTES_UNTOLD
+    return told if told is not None and MIN_L2_BYTES <= told <= MAX_L2_BYTES else L2_BYTES_UNTOLD
 
 
 def _arch(declared: config.Target) -> str:

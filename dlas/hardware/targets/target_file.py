@@ -23,7 +23,7 @@ WORD = re.compile(r"\w[\w.+-]{0,99}")
 """A name: no path that leads elsewhere, and no further words of a command line."""
 
 EXTENSION = re.compile(r"[+-]?[\w.-]{1,100}")
-MOST_EXTENSIONS, MOST_CORES = 500, 4096
+MAX_EXTENSIONS, MAX_CORES = 500, 4096
 
 
 @dataclass(frozen=True)
@@ -85,12 +85,12 @@ def _out_of_bounds(found: _Written) -> str:
         if not WORD.fullmatch(word):
             return f"its {what} is {word!r}"
     for what, extensions in (("features", code.features), ("instruction_sets", code.instruction_sets)):
-        if len(extensions) > MOST_EXTENSIONS or not all(map(EXTENSION.fullmatch, extensions)):
+        if len(extensions) > MAX_EXTENSIONS or not all(map(EXTENSION.fullmatch, extensions)):
             return f"its {what} are {list(extensions)}"
-    if not (1 <= code.cores <= MOST_CORES and 1 <= placement.threads <= MOST_CORES):
-        return f"it has {code.cores} cores and {placement.threads} threads, of at most {MOST_CORES}"
-    if max(placement.affinity, default=0) >= MOST_CORES:
-        return f"its affinity is {list(placement.affinity)}, of at most {MOST_CORES} cores"
+    if not (1 <= code.cores <= MAX_CORES and 1 <= placement.threads <= MAX_CORES):
+        return f"it has {code.cores} cores and {placement.threads} threads, of at most {MAX_CORES}"
+    if max(placement.affinity, default=0) >= MAX_CORES:
+        return f"its affinity is {list(placement.affinity)}, of at most {MAX_CORES} cores"
     registers = VECTOR_REGISTERS.get(architecture(code.triple), ())
     if (code.vector_bytes, code.vector_registers) not in {known[1:] for known in registers}:
         vectors = f"{code.vector_registers} vector registers of {code.vector_bytes} bytes"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from dlas.hardware.targets.code_target import CodeTarget
 
-L2_SHARE, MOST_INPUT_BYTES = 1 / 2, 1 << 17
+L2_SHARE, MAX_INPUT_BYTES = 1 / 2, 1 << 17
 """Limits of a task's input: half of the core's second-level cache, and at most 128 KiB. That is half of the
 smallest caches that this was measured on; larger ones are not filled further."""
 
@@ -87,7 +87,7 @@ def _rows_in_cache(workload: ConvWorkload, target: CodeTarget, sums: Sums, tile:
     channels = workload.batch * workload.in_channels // sums.planes
     row = (workload.width + left + right) * channels * BYTES_PER_VALUE * workload.stride[0] * tile.rows
     row_tiles = sums.rows // tile.rows
-    cached = max(1, min(int(target.l2_bytes * L2_SHARE), MOST_INPUT_BYTES) // row)
+    cached = max(1, min(int(target.l2_bytes * L2_SHARE), MAX_INPUT_BYTES) // row)
     shared = max(1, sums.planes * row_tiles // (TASKS_PER_CORE * target.cores))
     return largest_divisor(row_tiles, min(cached, shared))
 

@@ -25,7 +25,7 @@ TILE = 8
 """Registers of sums in a tile of a row: enough to hide the latency of one multiply-add, and to leave others
 for the weights."""
 
-MOST_REGISTERS = 16
+MAX_REGISTERS = 16
 """Largest number of registers of sums that a tuner tries."""
 
 
@@ -102,7 +102,7 @@ def row_tiles(workload: ConvWorkload, target: CodeTarget) -> tuple[RowTile, ...]
     """Tiles that a tuner may try, the cost rule's choice first: tiles of equal size, those next to `TILE`
     first."""
     vectors = _Plane(workload, column_product(target)).row_vectors
-    limits = sorted(range(1, MOST_REGISTERS + 1), key=lambda limit: abs(limit - TILE))
+    limits = sorted(range(1, MAX_REGISTERS + 1), key=lambda limit: abs(limit - TILE))
     return tuple(dict.fromkeys(RowTile(-(-vectors // -(-vectors // limit))) for limit in limits))
 
 

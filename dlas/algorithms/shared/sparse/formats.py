@@ -16,11 +16,11 @@ CSR_BLOCK = (1, 1)
 KEPT_ROWS = 8
 """Output channels that channel_index stores together: each run of the input serves so many sums."""
 
-MOST_IN_STEP = 400
+MAX_IN_STEP = 400
 """Multiply-adds of a step of channel_index: with more, compiling takes many seconds. A step of fewer than
 about a hundred would be slower for its loop."""
 
-FEWEST_BLOCKS = 8
+MIN_BLOCKS = 8
 """Smallest number of blocks per row and segment, on average: with fewer, taking up a row's sums again costs
 more than it gains."""
 
@@ -45,7 +45,7 @@ def terms_of_step(workload: ConvWorkload, sums: int) -> int:
     if workload.format != "channel_index":
         return block_of(workload)[1]
     positions = math.prod(workload.kernel)
-    return positions if positions * sums <= MOST_IN_STEP else workload.kernel[0]
+    return positions if positions * sums <= MAX_IN_STEP else workload.kernel[0]
 
 
 def stored_fraction(workload: ConvWorkload, weight: np.ndarray) -> float:
@@ -163,7 +163,7 @@ def segment_count(views: Views, stored: int) -> int:
     workload = views.workload
     rows, _ = block_of(workload)
     fitting = math.ceil(workload.group_in_channels / (views.channels_in_cache * rows))
-    filled = stored * rows // (workload.out_channels * FEWEST_BLOCKS)
+    filled = stored * rows // (workload.out_channels * MIN_BLOCKS)
     reached = math.ceil(workload.group_in_channels / (OFFSETS // views.channel_size))
     channels: int = segment_channels(workload, max(1, reached, min(fitting, filled)))
     return math.ceil(workload.group_in_channels / channels)

@@ -29,7 +29,7 @@ NARROWEST = 4
 BESIDE_SUMS = 2
 """Registers for a weight and a vector of the input."""
 
-MOST_WRITTEN_OUT = 256
+MAX_WRITTEN_OUT = 256
 """Multiply-adds in one turn of the loop over what is stored: with more, compiling takes seconds."""
 
 WRITTEN_OUT, UNROLL = range(4, 9), 4
@@ -122,7 +122,7 @@ def tilings(views: Views, target: CodeTarget) -> tuple[SparseTiling, ...]:
         for vectors in {min(whole, count) for count in (*RUNS, chosen.vectors)}:
             sums = rows * vectors * parts
             written_out = sums * unroll * terms_of_step(views.workload, sums)
-            if sums + BESIDE_SUMS > target.vector_registers or written_out > MOST_WRITTEN_OUT:
+            if sums + BESIDE_SUMS > target.vector_registers or written_out > MAX_WRITTEN_OUT:
                 continue
             for shares in {min(blocks, chosen.shares * times) for times in SHARES}:
                 found.add(SparseTiling(views.pixels, lanes, vectors, parts, unroll, shares))

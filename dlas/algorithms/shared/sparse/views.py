@@ -49,7 +49,7 @@ RUN_VECTORS = 8
 KEPT_WEIGHTS = 0.2
 """The share of weights that is assumed to be left where it counts before it is known."""
 
-MOST_COPIES = 5
+MAX_COPIES = 5
 """Start rows of views whose copies are written out: with more, compiling takes seconds."""
 
 OFFSETS = 1 << 16
@@ -236,7 +236,7 @@ def fill(views: Views, planes: Any, plane: Any, first: Any, viewed: Any, target:
 
 def _in_loops(start_rows: Sequence[int]) -> list[range]:
     """The rows in order: all in one loop where they are many and evenly spaced, else each by itself."""
-    if len(start_rows) > MOST_COPIES:
+    if len(start_rows) > MAX_COPIES:
         first, step = start_rows[0], start_rows[1] - start_rows[0]
         whole = range(first, first + step * len(start_rows), step)
         if list(whole) == list(start_rows):
