@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 WIDEST = 16
-"""One AVX-512, two AVX2 or four NEON registers of float32."""
+"""Channels of the largest block: one AVX-512, two AVX2 or four NEON registers of float32."""
 
 NARROWEST = 4
-"""Fewer channels than a NEON register holds are not worth a layout of their own."""
+"""Channels of the smallest block: fewer than a NEON register holds are not worth a layout of their own."""
 
 
 def activation_block(channels: int) -> int:

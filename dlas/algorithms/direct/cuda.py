@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from dlas.hardware.targets.code_target import CodeTarget
 
 ENOUGH_THREADS = 8192
-"""Eight blocks of threads for each of the eight multiprocessors of a small GPU: fewer leave it waiting for
-memory."""
+"""Threads that keep a small GPU busy: eight blocks of them for each of its eight multiprocessors; fewer leave
+it waiting for memory."""
 
 THREADS_PER_BLOCK = 128
 
@@ -39,7 +39,8 @@ class ThreadTile:
 
 
 def schedule(function: tvm.tirx.PrimFunc, workload: ConvWorkload, target: CodeTarget) -> tvm.tirx.PrimFunc:
-    """Threads that lie side by side take pixels that lie side by side, and read the same weights."""
+    """Schedule for a GPU: threads that lie side by side take pixels that lie side by side, and read the same
+    weights."""
     sch = tvm.s_tir.Schedule(tvm.IRModule({"main": function}))
     if has_padded_stage(workload):
         sch.compute_inline(sch.get_sblock("padded"))
@@ -69,7 +70,7 @@ def schedule(function: tvm.tirx.PrimFunc, workload: ConvWorkload, target: CodeTa
 
 
 def thread_tile(workload: ConvWorkload) -> ThreadTile:
-    """The largest tile of which there are enough; the smallest where there never are."""
+    """The largest tile that leaves `ENOUGH_THREADS`; the smallest where none does."""
     lanes = weight_block(workload)
     outputs = workload.batch * workload.out_channels * workload.out_height * workload.out_width
     tiles = [

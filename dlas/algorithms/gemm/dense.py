@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from dlas.hardware.targets.code_target import CodeTarget
 
 ROWS_PER_CORE = 2
-"""Fewer rows of tiles than this leave cores idle: then blocks of channels share the work too."""
+"""Rows of tiles per core below which cores are idle: then blocks of channels share the work too."""
 
 
 def unsupported(workload: ConvWorkload) -> str:

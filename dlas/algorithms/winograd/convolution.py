@@ -60,12 +60,12 @@ class Transform:
 
     @property
     def pixels(self) -> int:
-        """m, of an output tile's side."""
+        """Pixels of an output tile's side: m."""
         return len(self.output)
 
     @property
     def points(self) -> int:
-        """a, of an input tile's side."""
+        """Points of an input tile's side: a."""
         return len(self.input)
 
 

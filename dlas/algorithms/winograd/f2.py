@@ -23,7 +23,7 @@ TRANSFORM = Transform(
     filter=((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1)),
     output=((1, 1, 1, 0), (0, 1, -1, -1)),
 )
-"""Lavin & Gray, section 4.1; its points are 0, 1, -1 and infinity."""
+"""Matrices of Lavin & Gray, section 4.1; their points are 0, 1, -1 and infinity."""
 
 
 def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -37,5 +37,5 @@ def compute(workload: ConvWorkload) -> list[te.Tensor]:
 
 
 def schedule(sch: Schedule, workload: ConvWorkload, target: CodeTarget) -> None:
-    """Chunks of tiles in cache, sums in registers."""
+    """Keep chunks of tiles in cache, and sums in registers."""
     scheduling.schedule(TRANSFORM, sch, workload, target)

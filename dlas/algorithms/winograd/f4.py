@@ -37,7 +37,7 @@ TRANSFORM = Transform(
     ),
     output=((1, 1, 1, 1, 1, 0), (0, 1, -1, 2, -2, 0), (0, 1, 1, 4, 4, 0), (0, 1, -1, 8, -8, 1)),
 )
-"""Lavin & Gray, section 4.3; its points are 0, 1, -1, 2, -2 and infinity."""
+"""Matrices of Lavin & Gray, section 4.3; their points are 0, 1, -1, 2, -2 and infinity."""
 
 
 def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -51,5 +51,5 @@ def compute(workload: ConvWorkload) -> list[te.Tensor]:
 
 
 def schedule(sch: Schedule, workload: ConvWorkload, target: CodeTarget) -> None:
-    """Chunks of tiles in cache, sums in registers."""
+    """Keep chunks of tiles in cache, and sums in registers."""
     scheduling.schedule(TRANSFORM, sch, workload, target)

@@ -10,7 +10,7 @@ from dlas.algorithms.shared.dense.tiling import Sums, largest_divisor
 from dlas.interfaces.workload import ConvWorkload
 
 WIDEST_BLOCK = 16
-"""One AVX-512, two AVX2 or four NEON registers of float32."""
+"""Output channels of the largest block: one AVX-512, two AVX2 or four NEON registers of float32."""
 
 
 def weight_block(workload: ConvWorkload) -> int:

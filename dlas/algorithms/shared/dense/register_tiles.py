@@ -22,7 +22,7 @@ L2_SHARE, MAX_INPUT_BYTES = 1 / 2, 1 << 17
 smallest caches that this was measured on; larger ones are not filled further."""
 
 TASKS_PER_CORE = 4
-"""So that no core waits long for another's last task."""
+"""Smallest number of tasks per core, so that no core waits long for another's last task."""
 
 
 def tile_output(sch: Schedule, workload: ConvWorkload, lanes: int, tile: DenseTile) -> list[LoopRV]:

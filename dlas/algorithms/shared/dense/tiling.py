@@ -18,11 +18,12 @@ SUMS_IN_FLIGHT = 8
 """Multiply-adds that a core can have under way: fewer sums in a tile wait for each other."""
 
 STACK_BYTES = 1023
-"""TVM puts an array of so many bytes on the stack, from where LLVM takes it into registers; a larger one is
-allocated anew for every tile."""
+"""Bytes of the largest array that TVM puts on the stack, from where LLVM takes it into registers; a larger
+one is allocated anew for every tile."""
 
 WEIGHT_STREAMS = 8
-"""Each block of output channels reads its own run of weights; hardware fetches no more runs ahead."""
+"""Largest number of blocks of output channels in a tile: each reads its own run of weights, and hardware
+fetches no more runs ahead."""
 
 STORE_COST = 2
 """Multiply-adds in whose time a vector of sums is zeroed and stored."""
@@ -49,12 +50,12 @@ class Sums:
 
 @dataclass(frozen=True)
 class DenseTile:
-    """The part of it that is in registers at once."""
+    """The part of the sums that is in registers at once."""
 
     blocks: int
     rows: int
     columns: int
-    """The last tile of a row may have fewer."""
+    """Columns of a tile; the last tile of a row may have fewer."""
 
 
 def register_tile(sums: Sums, target: CodeTarget) -> DenseTile:

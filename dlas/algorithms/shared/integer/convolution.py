@@ -48,7 +48,7 @@ class Convolution:
     arguments: Arguments
 
     def write(self, tile: IntegerTile) -> None:
-        """Bands of tiles in parallel."""
+        """Write the kernel: bands of tiles in parallel."""
         workload, plane, dot = self.workload, self.plane, self.dot
         vectors = -(-workload.group_out_channels // dot.lanes)
         channel_tiles, row_tiles = -(-vectors // tile.vectors), -(-plane.rows // tile.rows)
@@ -98,7 +98,7 @@ class Convolution:
         return registers
 
     def _add(self, place: Place, offsets: Any, registers: list[list[Any]]) -> None:
-        """A step after the other, until the offsets end."""
+        """Add up the products of a tile, a step after the other, until the offsets end."""
         plane, dot, words = self.plane, self.dot, self.plane.words
         count = steps(self.workload)
         pixel = words.pixel(place.y * plane.stride[0], place.x * plane.stride[1])

@@ -88,7 +88,7 @@ class _Plane:
 
     @property
     def row_vectors(self) -> int:
-        """Vectors of sums of an output row, of the channels that they hold."""
+        """Vectors of sums in an output row, for the channels that one vector holds."""
         return self.workload.out_width if self.block > 1 else -(-self.workload.out_width // self.lanes)
 
     def word_index(self, y: Any, x: Any) -> Any:
@@ -125,7 +125,7 @@ def depthwise(workload: ConvWorkload, target: CodeTarget, tile: RowTile) -> Any:
 
 
 def _write_border(plane: _Plane, arguments: Arguments, task: Any, image: Any) -> None:
-    """The input inside its border; rows below both are multiplied by weights of zero."""
+    """Write the input inside its border; rows below both are multiplied by weights of zero."""
     workload, block = plane.workload, plane.block
     top, left, _, _ = workload.padding
     batch, channels, height, width = workload.input_shape
@@ -165,7 +165,7 @@ def _write_words(plane: _Plane, image: Any, words: Any) -> None:
 
 
 def _write_output(plane: _Plane, arguments: Arguments, task: Any, words: Any, tile: int) -> None:
-    """Rows of tiles, for each vector of a block's channels."""
+    """Write the output in rows of tiles, for each vector of a block's channels."""
     workload, product, block = plane.workload, plane.product, plane.block
     planes = workload.in_channels // block
     lanes, pixels = plane.lanes, plane.row_vectors

@@ -28,10 +28,11 @@ BYTES = 4
 NARROWEST_VPDPBUSD = 4
 
 NARROW_WEIGHTS = 64
-"""Two products of such weights and of uint8 add up to no more than an int16 holds."""
+"""Largest absolute value of narrow weights: two products of such weights and of uint8 add up to no more than
+an int16 holds."""
 
 SIGN_BITS = -0x7F7F7F80
-"""0x80808080 as an int32."""
+"""Sign bits of the four bytes of a word: 0x80808080 as an int32."""
 
 SIGN_OFFSET = 128
 """Offset by which unsigned data is stored as signed, where the instructions take signed data."""
@@ -64,7 +65,7 @@ class DotProduct:
     word: str
     """The data type of four channels of a pixel: int32 for bytes, int64 for int16."""
     signed: bool
-    """Data is stored less `SIGN_OFFSET`, in int8."""
+    """Whether data is stored less `SIGN_OFFSET`, in int8."""
     cost: int
     """Instructions per addition to a register."""
     temporaries: int
@@ -93,7 +94,7 @@ class ColumnProduct:
     dtype: str
     """Data type of a word and of a sum."""
     signed: bool
-    """Data is stored less `SIGN_OFFSET`."""
+    """Whether data is stored less `SIGN_OFFSET`."""
     word: Callable[[list[Any], int], Any]
     """The vectors of so many uint8 that lie below one another, as a vector of words."""
     weight: Callable[[Any, int, int], Any]

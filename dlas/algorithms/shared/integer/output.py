@@ -25,7 +25,7 @@ class Place:
     """First channel, counted in its group."""
     y: Any
     x: Any
-    """First pixel."""
+    """Column of the first pixel, `y` being its row."""
     rows: int
     columns: int
     vectors: int
@@ -51,7 +51,7 @@ class Output:
     bias: Any
     multiplier: Any
     residual: Any
-    """None where nothing is added."""
+    """Values that the epilogue adds; None where it adds nothing."""
     residual_multiplier: Any
     buffer: Any
     columns: int

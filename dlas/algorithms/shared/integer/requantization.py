@@ -18,7 +18,7 @@ import numpy as np
 from dlas.interfaces.workload import UINT8_MAX
 
 FRACTION_BITS = 8
-"""Kept until the final rounding; leaves 23 bits for the value, which needs 9."""
+"""Fraction bits that are kept until the final rounding; they leave 23 bits for the value, which needs 9."""
 
 
 def integer_bias(

@@ -63,7 +63,7 @@ def words_of(workload: ConvWorkload, dot: DotProduct, data: Any) -> Words:
 
 
 def _write(workload: ConvWorkload, dot: DotProduct, data: Any, words: Words) -> None:
-    """Row by row, in parallel."""
+    """Write the words row by row, in parallel."""
     top, left, _, right = workload.padding
     read = _blocked(workload, data, words) if workload.input_block > 1 else _interleaved(workload, data)
     with tasks(workload.batch * words.outer * words.rows, workload.batch * words.size) as row:

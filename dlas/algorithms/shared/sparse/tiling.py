@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from dlas.hardware.targets.code_target import CodeTarget
 
 LONGEST_RUN = RUN_VECTORS
-"""Vectors. A longer run spends fewer instructions on anything but multiply-adds, but less of its input fits
-the first-level cache."""
+"""Vectors of the longest run. A longer one would spend fewer instructions on anything but multiply-adds, but
+less of its input would fit the first-level cache."""
 
 INDEPENDENT_SUMS = 8
 """Multiply-adds in flight that keep a core busy: a latency of four cycles on two units."""

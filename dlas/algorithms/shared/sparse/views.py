@@ -24,10 +24,11 @@ from dlas.algorithms.shared.tir_arrays import tasks
 from dlas.interfaces.workload import ConvWorkload
 
 WIDEST_VECTOR = 16
-"""Floats."""
+"""Floats of the widest vector registers."""
 
 ALIGNMENT = 8
-"""Floats: half a cache line, since CPUs take wide vectors in halves or cross lines at their ends alone."""
+"""Floats that views are aligned to: half a cache line, since CPUs take wide vectors in halves or cross lines
+at their ends alone."""
 
 UNALIGNED_COST = 0.45
 """Cost that an unaligned run adds to a multiply-add, as a fraction of one with an aligned run: one CPU, in
@@ -145,8 +146,8 @@ class Views:
 
     @cached_property
     def offsets(self) -> np.ndarray:
-        """(I * H * W,): where the run of each column of a group's weight matrix starts, from the views of the
-        group's first channel on."""
+        """Offsets (I * H * W,) at which the run of each column of a group's weight matrix starts, from the
+        views of the group's first channel on."""
         channels = np.arange(self.workload.group_in_channels) * self.channel_size
         offsets: np.ndarray = (channels[:, None] + np.array(self.position_offsets)).reshape(-1)
         return offsets

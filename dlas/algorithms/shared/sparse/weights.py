@@ -77,7 +77,7 @@ class BlockSparseRows:
         return self.views.workload.out_channels // self.rows
 
     def member(self, share: Any, index: Any, shares: int) -> Any:
-        """Neighbors share cache lines, of what is stored and of the output."""
+        """Give a share neighbouring blocks, which share cache lines of what is stored and of the output."""
         return share * math.ceil(self.blocks / shares) + index
 
     @property
@@ -143,7 +143,7 @@ class KeptChannels:
         return math.ceil(self.views.workload.out_channels / self.rows)
 
     def member(self, share: Any, index: Any, shares: int) -> Any:
-        """The last blocks have no weights."""
+        """Deal the blocks out to the shares in turn, since the last ones have no weights."""
         return index * shares + share
 
     @property
