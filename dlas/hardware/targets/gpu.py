@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 DRIVER = "libcuda.so.1"
-"""Comes with NVIDIA's driver."""
+"""Library of NVIDIA's driver."""
 
 RUNTIME = "libcudart.so.13"
 """Library that TVM's own CUDA runtime is linked with."""
@@ -24,7 +24,7 @@ MAJOR, MINOR = 75, 76
 """CUDA's driver API, CUdevice_attribute: CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR."""
 
 MACHINE_CODE = "// Machine code: "
-"""Begins the line of CUDA C++ that holds it, in base64."""
+"""Start of the line of CUDA C++ that holds the machine code, in base64."""
 
 NEEDED = f"NVIDIA's driver ({DRIVER}) and {RUNTIME}, which pip install 'dlas[cuda]' brings"
 
@@ -45,7 +45,8 @@ def arch() -> str:
 
 
 def load_runtime() -> bool:
-    """Have CUDA's runtime in this process, the system's or that of NVIDIA's package; whether it is there."""
+    """Load CUDA's runtime into this process, the system's or that of NVIDIA's package; returns whether it is
+    there."""
     folder = pip_folder()
     return any(
         _loaded(name) is not None
@@ -64,7 +65,7 @@ def pip_folder() -> Path | None:
 
 
 def with_machine_code(source: str, code: bytes) -> str:
-    """CUDA C++ that means what it did, with what a compiler made of it."""
+    """CUDA C++ that means what it did, with the machine code that a compiler made of it."""
     return f"{source}\n{MACHINE_CODE}{base64.b64encode(code).decode()}\n"
 
 

@@ -49,7 +49,8 @@ def require_known(triple: str, cpu: str, features: tuple[str, ...]) -> None:
 
 
 def _require_features(triple: str, cpu: str, features: tuple[str, ...]) -> None:
-    """LLVM itself only prints a warning. A feature that it knows is there once it is added."""
+    """UserError for features that LLVM does not know; itself it only prints a warning. A feature that it
+    knows is there once it is added."""
     unknown = [name for name in features if name[1:] not in _features(triple, cpu, f"+{name[1:]}")]
     if unknown:
         raise UserError(

@@ -73,13 +73,13 @@ class State:
     unknown start."""
 
     at: str
-    """UTC, ISO 8601."""
+    """Time of the reading: UTC, ISO 8601."""
     uptime_seconds: float
     cores: int
     governor: str | None
     frequency_mhz: float | None
     temperature_c: float | None
-    """The hottest sensor."""
+    """Temperature of the hottest sensor."""
     load_average: float | None
     """Runnable processes, over the last minute."""
     busy_seconds: float
@@ -132,7 +132,7 @@ def first_threads(cores: Iterable[int]) -> tuple[int, ...]:
 
 
 def state() -> State:
-    """Read now."""
+    """The state of this machine now."""
     times = psutil.cpu_times()
     idle = times.idle + getattr(times, "iowait", 0.0)
     guest = getattr(times, "guest", 0.0) + getattr(
@@ -161,7 +161,7 @@ class Unsteadiness:
 
     kind: str
     amount: float
-    """The more the worse, within a kind."""
+    """Size of the disturbance: within a kind, the more the worse."""
     reason: str
 
 
@@ -258,7 +258,7 @@ def governor() -> str | None:
 
 
 def _frequency() -> float | None:
-    """MHz, the mean over the cores."""
+    """Clock in MHz, the mean over the cores."""
     try:
         frequency = psutil.cpu_freq()
     except (OSError, AttributeError, NotImplementedError):

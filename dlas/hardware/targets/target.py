@@ -11,7 +11,8 @@ from dlas.hardware.targets.reach import Reach
 
 @dataclass(frozen=True)
 class Target:
-    """Three parts, of which a function takes what it needs."""
+    """A target: its code target, its placement and the way to it. A function takes the parts that it
+    needs."""
 
     name: str
     code: CodeTarget

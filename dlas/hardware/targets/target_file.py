@@ -37,12 +37,14 @@ class _Written:
 
 
 def _without_reader(values: Values) -> Values:
-    """Version 1 had the linker, which is a command, and the address of whoever made the library."""
+    """Values of version 1 without the linker, which is a command, and the address of whoever made the
+    library."""
     return {name: value for name, value in values.items() if name not in ("linker", "rpc")}
 
 
 def _in_parts(values: Values) -> Values:
-    """Version 2 had all fields in one row, and one number for the cores of the code and of the placement."""
+    """Values of version 2 in parts: it had all fields in one row, and one number for the cores of the code
+    and of the placement."""
     left = dict(values)
     placement = {name: left.pop(name) for name in ("affinity", "smt", "emulated") if name in left}
     whole: Values = {name: left.pop(name) for name in ("name", "reach") if name in left}
