@@ -34,7 +34,8 @@ def stack_of(composed: DictConfig) -> config.Stack:
 
 
 def _require_steps_once(overrides: Sequence[str]) -> None:
-    """Steps of compression stand under their names, so that a repeated one would be done once, in silence."""
+    """UserError for a step that is given twice: steps of compression stand under their names, so that it
+    would be done once, in silence."""
     for override in overrides:
         key, _, value = override.partition("=")
         steps = [name.strip() for name in value.strip("[]").split(",")]
@@ -106,7 +107,7 @@ def _options(group: str) -> list[str]:
 
 
 def _nameless_option(arguments: Sequence[str]) -> UserError:
-    """Hydra does not say which of the choices was a number or a null."""
+    """UserError for the choice that was a number or a null; Hydra does not say which it was."""
     for argument in arguments:
         key, _, value = argument.partition("=")
         if key in config.GROUPS and (value == "null" or not value.isidentifier()):

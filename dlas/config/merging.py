@@ -33,7 +33,8 @@ def merged(schema: DictConfig, given: DictConfig) -> object:
 
 
 def _make_writable(node: DictConfig) -> None:
-    """Frozen dataclasses make read-only nodes, which could not be merged into."""
+    """Make the node and those in it writable: frozen dataclasses make read-only ones, which could not be
+    merged into."""
     OmegaConf.set_readonly(node, False)
     for key in node:
         child = node._get_node(key)

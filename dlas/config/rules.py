@@ -52,7 +52,7 @@ def _require_algorithms(stack: Stack) -> None:
 
 
 def _require_kernels(algorithm: str, key: str) -> None:
-    """Every module of a user's own algorithm is there and offers what is asked of it."""
+    """Check that every module of a user's own algorithm is there and offers what is asked of it."""
     for name in (name for name in kernel_names(algorithm) if ALGORITHMS.name(name) not in ALGORITHMS.names()):
         ALGORITHMS.require(key, name)
         contracts.require_none(contracts.of_algorithm(name), key, name, ALGORITHMS.kind, Algorithm)
@@ -64,7 +64,8 @@ def _require_kernels(algorithm: str, key: str) -> None:
 
 
 def _require_data_type_last(stack: Stack) -> None:
-    """Pruning, fine-tuning and calibration take float32 networks."""
+    """Check that a change of data type comes last: pruning, fine-tuning and calibration take float32
+    networks."""
     before = list(stack.compression.values())[:-1]
     early = next((step.name for step in before if step.data_type != "float32"), None)
     remedy = "a change of data type comes last, and only one: compression=[weight_pruning,int8]"
@@ -72,7 +73,8 @@ def _require_data_type_last(stack: Stack) -> None:
 
 
 def _require_format(stack: Stack) -> None:
-    """Sparse formats are for float32 weights with zeros among them, by an algorithm with kernels for them."""
+    """Check that a sparse format is for float32 weights with zeros among them, by an algorithm with kernels
+    for it."""
     name = stack.format.name
     if name in ("dense", "auto"):
         return
@@ -89,7 +91,7 @@ def _require_format(stack: Stack) -> None:
 
 
 def _require_gpu_schedules(stack: Stack) -> None:
-    """A GPU takes dense floating-point kernels of algorithms with a schedule for it, untuned."""
+    """Check what a GPU takes: dense floating-point kernels of algorithms with a schedule for it, untuned."""
     what = f"the GPU of '{stack.target.name}'"
     lacking = [name for name in stack.algo.algorithms if variants(name).cuda is None]
     remedy = "algo=direct or algo=gemm"

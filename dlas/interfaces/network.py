@@ -1,4 +1,4 @@
-"""Layer 2: what makes a network."""
+"""Layer 2: a network factory."""
 
 from __future__ import annotations
 

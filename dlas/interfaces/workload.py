@@ -37,7 +37,7 @@ class ConvWorkload:
     kernel: tuple[int, int]
     stride: tuple[int, int] = (1, 1)
     padding: tuple[int, int, int, int] = (0, 0, 0, 0)
-    """Top, left, bottom, right."""
+    """Rows and columns of zeros: top, left, bottom, right."""
     dilation: tuple[int, int] = (1, 1)
     groups: int = 1
     dtype: str = "float32"
@@ -54,7 +54,7 @@ class ConvWorkload:
     output_limit: int = UINT8_MAX
     """int8: the largest output value, where the activation's upper bound is below the data type's."""
     weight_limit: int = INT8_MAX
-    """int8: what no weight is farther from 0 than."""
+    """int8: the largest absolute value of a weight."""
     input_block: int = 1
     """Channels innermost in memory; 1 for NCHW."""
     output_block: int = 1
@@ -98,17 +98,17 @@ class ConvWorkload:
 
     @property
     def input_shape(self) -> tuple[int, int, int, int]:
-        """NCHW, however it lies in memory."""
+        """NCHW shape of the input, however it lies in memory."""
         return (self.batch, self.in_channels, self.height, self.width)
 
     @property
     def weight_shape(self) -> tuple[int, int, int, int]:
-        """OIHW, I being the input channels of one group."""
+        """OIHW shape of the weights, I being the input channels of one group."""
         return (self.out_channels, self.group_in_channels, *self.kernel)
 
     @property
     def output_shape(self) -> tuple[int, int, int, int]:
-        """NCHW, however it lies in memory."""
+        """NCHW shape of the output, however it lies in memory."""
         return (self.batch, self.out_channels, self.out_height, self.out_width)
 
     @property

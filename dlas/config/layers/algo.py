@@ -15,7 +15,7 @@ class Algo:
 
     name: str
     module: str | None = None
-    """Null for that of the name, or beside candidates."""
+    """A name of the registry or a dotted path; null for that of `name`, or beside candidates."""
     candidates: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -24,7 +24,7 @@ class Algo:
 
     @property
     def algorithms(self) -> list[str]:
-        """One for every layer, or those that a layer may choose from, by what a bundle calls them: their
-        names in the registry, or the dotted paths of a user's own."""
+        """Algorithms, one for every layer or those that a layer may choose from, by what a bundle calls them:
+        their names in the registry, or the dotted paths of a user's own."""
         one = self.name if self.module is None else self.module
         return [ALGORITHMS.name(given) for given in self.candidates or [one]]

@@ -11,7 +11,7 @@ COMPILERS = ("tvm",)
 
 @dataclass(frozen=True)
 class Compiler:
-    """Layer 5."""
+    """Layer 5: the compiler, and how much it optimizes."""
 
     name: str
     opt_level: int = 3

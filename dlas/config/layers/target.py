@@ -10,7 +10,7 @@ from dlas.errors import require
 REACHES = ("local", "rpc", "tracker")
 KINDS = ("cpu", "cuda")
 MIN_L2_BYTES, MAX_L2_BYTES = 64 << 10, 16 << 20
-"""No core's share of a second-level cache lies outside of these."""
+"""Bounds of a core's share of a second-level cache, in bytes: none lies outside of them."""
 
 GPU_ARCH = re.compile(r"sm_\d{2,3}")
 
@@ -48,14 +48,14 @@ class Target:
     features: list[str] = field(default_factory=list)
     """LLVM features beside the CPU's own: `+name` to use one, `-name` to do without it."""
     emulated: bool = False
-    """Times of an emulated board say nothing about a real one, and are marked so."""
+    """Whether the board is emulated: its times say nothing about a real one, and are marked so."""
     reach: str = "local"
     """local: this machine; rpc: a board that listens at `rpc`; tracker: any board of `rpc.key` there."""
     rpc: Rpc = field(default_factory=Rpc)
     smt: bool = True
     """Whether several hardware threads of one core are used; else the first of each."""
     kind: str = "cpu"
-    """cpu, or cuda: an NVIDIA GPU beside it computes."""
+    """Processor that computes: cpu, or cuda for an NVIDIA GPU beside it."""
     arch: str | None = None
     """Compute capability of the GPU, such as sm_87; null for that of the GPU in this machine."""
     l2_bytes: int | None = None
