@@ -159,7 +159,7 @@ def assert_usable(found: Opened, good: Bundle, scratch: Path) -> None:
     assert measurement.read(scratch / "timing.json") == found.timing
     target_file.write(found.made_for, scratch / "target.json")
     assert target_file.read(scratch / "target.json") == found.made_for
-    if found.made_for.reach != "local":
+    if not found.made_for.reach.is_local:
         with pytest.raises(UserError, match="no address"):
             reached.board(found.made_for, None, Address())
 
