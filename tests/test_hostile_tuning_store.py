@@ -78,7 +78,7 @@ def test_it_is_refused_and_nothing_is_written(
 ) -> None:
     archive, artifacts = tmp_path / "store.zip", tmp_path / "artifacts"
     make(archive)
-    assert main(["import", f"file={archive}", f"artifacts={artifacts}"]) == 2
+    assert main(["import", f"file={archive}", f"artifacts={artifacts}"]) == 1
     told = capsys.readouterr()
     assert said in told.err
     assert told.out == ""
