@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -69,8 +69,11 @@ def tracked(port: int) -> Iterator[None]:
 def end(process: subprocess.Popen[str]) -> None:
     """With what it has started."""
     if process.poll() is None:
-        for one in [*psutil.Process(process.pid).children(recursive=True), process]:
-            one.kill()
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.kill()
+        for child in children:
+            with suppress(psutil.NoSuchProcess):  # its session may have just ended
+                child.kill()
 
 
 def wait_for(port: int) -> None:
