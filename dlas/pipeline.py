@@ -20,8 +20,8 @@ from dlas.models.untrained import Architecture, Untrained
 from dlas.stages.compression import Compress
 from dlas.stages.deployment import Deploy, Deployed
 from dlas.stages.given_weights import TakeWeights
+from dlas.stages.kernels.choosing import ChooseKernels
 from dlas.stages.kernels.chosen import Kernels
-from dlas.stages.kernels.tuned import ChooseKernels
 from dlas.stages.kernels.tuning import Tune, Tuned
 from dlas.stages.kernels.untuned import KeepUntuned
 from dlas.stages.library import Build, Library
@@ -57,15 +57,15 @@ def run_point(
     Finished stages are taken from the store in `stack.artifacts`, and `on_use` is told of each; the timing is
     always made anew.
     """
-    kinds = tuple(
+    kernel_kinds = tuple(
         Kind(algorithm, name) for algorithm in stack.algo.algorithms for name in stack.format.formats
     )
-    _remember_code(stack, kinds)
+    _remember_code(stack, kernel_kinds)
     store = StageStore(Path(stack.artifacts) / "stages", on_use)
-    measured = TuningStore(Path(stack.artifacts) / "tuning")
-    board = resolve(stack.target)
-    deployment.require_board(board)
-    building.require_tools(board.code, board.linker)
+    tuning_store = TuningStore(Path(stack.artifacts) / "tuning")
+    target = resolve(stack.target)
+    deployment.require_board(target)
+    building.require_tools(target.code, target.linker)
     dataset = datasets.normalized_for(stack.model, datasets.load(stack.dataset))
     shape, opt_level = dataset.image_shape, stack.compiler.opt_level
 
@@ -75,35 +75,35 @@ def run_point(
         network = store.obtain(
             Compress(network=network, dataset=dataset, settings=step, train=stack.train, seed=stack.seed)
         )
-    lowered = _lowered(kinds, network, dataset, board, opt_level, store)
-    warn_of_wide_weights(lowered.program.layers, board.code)
+    lowered = _lowered(kernel_kinds, network, dataset, target, opt_level, store)
+    warn_of_wide_weights(lowered.program.layers, target.code)
     tasks = tuple(scheduling.kernel_tasks(lowered.program).values())
-    tuned = store.obtain(Tune(tasks=tasks, settings=stack.tuner, target=board, measured=measured))
-    chosen = _kernels(stack.tuner, lowered, tuned, board, opt_level, store)
-    library = _library(lowered, chosen, board, opt_level, store)
-    deployed = store.obtain(Deploy(network=network, library=library, dataset=dataset, target=board))
+    tuned = store.obtain(Tune(tasks=tasks, settings=stack.tuner, target=target, measured=tuning_store))
+    chosen = _kernels(stack.tuner, lowered, tuned, target, opt_level, store)
+    library = _library(lowered, chosen, target, opt_level, store)
+    deployed = store.obtain(Deploy(network=network, library=library, dataset=dataset, target=target))
     batches = tuple(
-        _batch(size, network, lowered, deployed, shape, board, opt_level, store)
+        _batch(size, network, lowered, deployed, shape, target, opt_level, store)
         for size in stack.timing.batch_sizes[1:]
     )
     beside = (
-        store.obtain(BuildYardstick(target=board.code, linker=board.linker))
+        store.obtain(BuildYardstick(target=target.code, linker=target.linker))
         if stack.timing.yardstick
         else None
     )
     timing = deployment.measure(
         library.path,
         deployed.reference.inputs,
-        board,
+        target,
         stack.timing,
         None if beside is None else Yardstick(beside.path, yardstick.INPUT),
         {batch.size: batch.library.path for batch in batches},
     )
-    profile = single_kernels.profile(library.path, deployed.reference.inputs, board, PROFILED_RUNS)
+    profile = single_kernels.profile(library.path, deployed.reference.inputs, target, PROFILED_RUNS)
 
     found = writing.Results(
         stack=stack,
-        target=board,
+        target=target,
         dataset=dataset,
         dense=dense,
         compressed=network,
@@ -146,13 +146,13 @@ def dense_network(
 ) -> Network:
     """The dense network with its given weights, or else trained."""
     built = models.build(model, dataset.classes, seed)
-    code, shape = model.implementation.rpartition(".")[0], dataset.image_shape
+    module, shape = model.implementation.rpartition(".")[0], dataset.image_shape
     if model.weights is not None:
         given = WeightsFile(weights_file.find(model.weights))
         return store.obtain(
-            TakeWeights(network=Architecture(built, shape, code), dataset=dataset, weights=given)
+            TakeWeights(network=Architecture(built, shape, module), dataset=dataset, weights=given)
         )
-    network = Untrained(built, shape, code)
+    network = Untrained(built, shape, module)
     return store.obtain(Train(network=network, dataset=dataset, settings=train, seed=seed))
 
 
@@ -160,7 +160,7 @@ def _lowered(
     kinds: tuple[Kind, ...],
     network: Network,
     dataset: ImageDataset,
-    board: Target,
+    target: Target,
     opt_level: int,
     store: StageStore,
 ) -> Lowered:
@@ -169,26 +169,27 @@ def _lowered(
     if len(kinds) == 1:
         return store.obtain(Lower(network=network, image_shape=dataset.image_shape, kind=kinds[0]))
     return store.obtain(
-        LowerFastest(network=network, dataset=dataset, kinds=kinds, target=board, opt_level=opt_level)
+        LowerFastest(network=network, dataset=dataset, kinds=kinds, target=target, opt_level=opt_level)
     )
 
 
 def _kernels(
-    tuner: config.Tuner, lowered: Lowered, tuned: Tuned, board: Target, opt_level: int, store: StageStore
+    tuner: config.Tuner, lowered: Lowered, tuned: Tuned, target: Target, opt_level: int, store: StageStore
 ) -> Kernels:
     """The schedule of each kernel: the tuned one where it is faster in the network, if anything was tuned."""
     if tuner.registered == UNTUNED:
         return store.obtain(KeepUntuned(lowered=lowered))
     return store.obtain(
-        ChooseKernels(lowered=lowered, tuned=tuned, tuner=tuner, target=board, opt_level=opt_level)
+        ChooseKernels(lowered=lowered, tuned=tuned, tuner=tuner, target=target, opt_level=opt_level)
     )
 
 
 def _library(
-    lowered: Lowered, kernels: Kernels | None, board: Target, opt_level: int, store: StageStore
+    lowered: Lowered, kernels: Kernels | None, target: Target, opt_level: int, store: StageStore
 ) -> Library:
+    """The library, each kernel by its chosen schedule, or by its algorithm's own where `kernels` is None."""
     return store.obtain(
-        Build(lowered=lowered, kernels=kernels, target=board.code, linker=board.linker, opt_level=opt_level)
+        Build(lowered=lowered, kernels=kernels, target=target.code, linker=target.linker, opt_level=opt_level)
     )
 
 
@@ -198,7 +199,7 @@ def _batch(
     lowered: Lowered,
     deployed: Deployed,
     image_shape: tuple[int, int, int],
-    board: Target,
+    target: Target,
     opt_level: int,
     store: StageStore,
 ) -> writing.Batch:
@@ -208,8 +209,8 @@ def _batch(
     UserError unless its library answers as PyTorch does.
     """
     larger = store.obtain(Enlarge(lowered=lowered, network=network, image_shape=image_shape, size=size))
-    library = _library(larger, None, board, opt_level, store)
+    library = _library(larger, None, target, opt_level, store)
     known = reference.first(deployed.reference, max(CHECKED_IMAGES, size))
-    found = deployment.run(library.path, known.inputs, board, size)
+    found = deployment.run(library.path, known.inputs, target, size)
     reference.require_match(known, found, f"the library for batches of {size}")
     return writing.Batch(size, larger, library)

@@ -31,8 +31,8 @@ from dlas.models.untrained import Architecture, Untrained
 from dlas.stages.compression import Compress
 from dlas.stages.deployment import Deploy
 from dlas.stages.given_weights import TakeWeights
+from dlas.stages.kernels.choosing import ChooseKernels
 from dlas.stages.kernels.chosen import Kernels
-from dlas.stages.kernels.tuned import ChooseKernels
 from dlas.stages.kernels.tuning import Tune, Tuned
 from dlas.stages.kernels.untuned import KeepUntuned
 from dlas.stages.library import Build, Library
@@ -154,7 +154,7 @@ def test_each_file_of_the_closure_changes_the_key_and_no_other_does(name: str) -
 def test_the_closure_holds_all_that_python_imports_for_the_work() -> None:
     """But packages that only re-export, and what `dlas.config` imports for others."""
     program = (
-        "import json, sys, dlas.stages.kernels.tuned, dlas.systems.tuners.ansor.tuner\n"
+        "import json, sys, dlas.stages.kernels.choosing, dlas.systems.tuners.ansor.tuner\n"
         "print(json.dumps(sorted(name for name in sys.modules if name.startswith('dlas.'))))"
     )
     told = subprocess.run(

@@ -28,7 +28,7 @@ class Algorithm(Protocol):
 
     def unsupported(self, workload: ConvWorkload, /) -> str:
         """Say why the layer cannot be served, for a person to read; "" where it can. Asked before anything
-        else."""
+        else, for whatever target."""
         ...
 
     def layouts(self, workload: ConvWorkload, /) -> tuple[int, int]:
@@ -63,7 +63,11 @@ class TensorIRAlgorithm(Algorithm, Protocol):
     """Kernels written in TensorIR, scheduled."""
 
     def kernel(self, workload: ConvWorkload, target: CodeTarget, /) -> PrimFunc:
-        """Give the untuned kernel of (input, *packed weight, bias?, residual?, output)."""
+        """Give the untuned kernel of (input, *packed weight, bias?, residual?, output).
+
+        A program that is not scheduled yet has it for a stand-in of a CPU, whose triple is empty: the arguments'
+        shapes and types are the same for every target.
+        """
         ...
 
 

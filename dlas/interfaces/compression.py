@@ -19,7 +19,7 @@ class Compression(Protocol):
     used."""
 
     Settings: type
-    """A frozen dataclass under `dlas.config.Compression`: what the option's YAML may say. Its `data_type` and
+    """A frozen subclass of `dlas.config.Compression`: what the option's YAML may say. Its `data_type` and
     `leaves_zeros` tell later layers what the weights are afterwards."""
 
     def compress(

@@ -13,8 +13,8 @@ class Dataset(Protocol):
     """A module that reads images. It is light to import: what it needs is imported by `load`."""
 
     Settings: type
-    """A frozen dataclass under `dlas.config.Dataset`: what the option's YAML may say. What is out of range is
-    refused when it is made. Its `classes` and `image_size` are what is known before an image is read."""
+    """A frozen subclass of `dlas.config.Dataset`: what the option's YAML may say. What is out of range is
+    refused when it is made. Its `classes` and `image_shape` are what is known before an image is read."""
 
     def load(self, settings: Any, /) -> ImageDataset:
         """Read the images, by these `Settings`.

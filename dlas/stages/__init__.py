@@ -11,7 +11,7 @@ made from them, from the code that does the work and from the versions of the pa
     program.fastest    the same, each layer by the fastest of several, as measured
     program.batches    the same for larger batches
     kernels.tuning     the search for schedules
-    kernels.tuned      for each kernel the tuned schedule or its algorithm's own
+    kernels.choosing   for each kernel the tuned schedule or its algorithm's own
     kernels.untuned    for each kernel its algorithm's own
     library            the exported network
     yardstick          the library of the network that is always the same

@@ -12,7 +12,7 @@ import numpy as np
 from dlas.hardware.results import reference
 from dlas.hardware.timing import deployment
 from dlas.models import evaluation, precision
-from dlas.stages import parts
+from dlas.stages import target_parts
 from dlas.stages.stage import Kept, Stage, counted_by
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class Deploy(Stage[Deployed]):
     network: Network
     library: Library
     dataset: ImageDataset
-    target: Target = field(metadata=counted_by(parts.code_and_reach))
+    target: Target = field(metadata=counted_by(target_parts.code_and_reach))
     """The board. Which of its cores are used is not counted: they decide how fast a library answers."""
 
     stage = "deploy"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dlas.files import documents
 from dlas.plugins.registry import ALGORITHMS
-from dlas.stages import parts
+from dlas.stages import target_parts
 from dlas.stages.stage import Kept, Stage, counted_by, nothing
 from dlas.systems.tuners import tuning
 
@@ -46,7 +46,7 @@ class Tune(Stage[Tuned]):
 
     tasks: tuple[TuningTask, ...]
     settings: config.Tuner
-    target: Target = field(metadata=counted_by(parts.code_and_placement))
+    target: Target = field(metadata=counted_by(target_parts.code_and_placement))
     """The board to time on. How it is reached and what links for it are not counted: another board of its
     kind is as fast."""
     measured: TuningStore = field(metadata=counted_by(nothing))

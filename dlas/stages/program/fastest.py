@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from dlas.models import precision
 from dlas.models.precision import INTEGER_BITS
-from dlas.stages import parts
+from dlas.stages import target_parts
 from dlas.stages.program.declared import Lowered
 from dlas.stages.stage import Stage, counted_by
 from dlas.systems.choices import fastest
@@ -37,7 +37,7 @@ class LowerFastest(Stage[Lowered]):
     dataset: ImageDataset
     """The dataset whose first test image the kernels are timed on."""
     kinds: tuple[Kind, ...]
-    target: Target = field(metadata=counted_by(parts.code_and_placement))
+    target: Target = field(metadata=counted_by(target_parts.code_and_placement))
     """The board to time on. How it is reached and what links for it are not counted: another board of its
     kind is as fast."""
     opt_level: int

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from dlas.stages import parts
+from dlas.stages import target_parts
 from dlas.stages.kernels import chosen
 from dlas.stages.kernels.chosen import Kernels
 from dlas.stages.stage import Stage, counted_by
@@ -33,7 +33,7 @@ class ChooseKernels(Stage[Kernels]):
     lowered: Lowered
     tuned: Tuned
     tuner: config.Tuner
-    target: Target = field(metadata=counted_by(parts.code_and_placement))
+    target: Target = field(metadata=counted_by(target_parts.code_and_placement))
     """The board to time on. How it is reached and what links for it are not counted: another board of its
     kind is as fast."""
     opt_level: int
