@@ -65,8 +65,8 @@ class TensorIRAlgorithm(Algorithm, Protocol):
     def kernel(self, workload: ConvWorkload, target: CodeTarget, /) -> PrimFunc:
         """Give the untuned kernel of (input, *packed weight, bias?, residual?, output).
 
-        A program that is not scheduled yet has it for a stand-in of a CPU, whose triple is empty: the arguments'
-        shapes and types are the same for every target.
+        A program that is not scheduled yet has it for a stand-in of a CPU, whose triple is empty: shapes and
+        types of the arguments are the same for every target.
         """
         ...
 

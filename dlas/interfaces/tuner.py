@@ -19,13 +19,13 @@ class Tuner(Protocol):
     """A module that finds schedules for kernels. It is light to import: TVM is imported where it is used."""
 
     Settings: type
-    """A frozen subclass of `dlas.config.Tuner`: what the option's YAML may say. `worker_files` names code that
-    no import tells of.
+    """A frozen subclass of `dlas.config.Tuner`: what the option's YAML may say. `worker_files` names code
+    that no import tells of.
 
-    Kernels in TensorIR have parameters and no schedules to search. A subclass of
-    `systems.tuners.common.search.SearchSettings` has them searched beside this tuner, out of the same trials, and
-    one of `systems.tuners.common.transferring.TransferSettings` has those of similar layers measured; `tasks` are
-    the others then. With any other subclass `tasks` are all, and those in TensorIR belong into `missing`."""
+    Kernels in TensorIR have parameters and no schedules to search. With `SearchSettings` (common.search) as
+    the base class they are searched beside this tuner, out of the same trials; with `TransferSettings`
+    (common.transferring) those of similar layers are measured. `tasks` are the others then. With any other
+    base class `tasks` are all, and those in TensorIR belong into `missing`."""
 
     def tune(
         self,
@@ -36,7 +36,7 @@ class Tuner(Protocol):
         store: TuningStore,
         /,
     ) -> Tuning:
-        """Search schedules of the tasks, each distinct one of the network with its `count`, and tell how it went.
+        """Search schedules of the tasks, each distinct one with its `count`, and tell how it went.
 
         Candidates are timed on the target's board. What was measured is in the new file `log` and in `store`,
         as soon as it is known: an interrupted search loses nothing. `store` holds what was measured for all
@@ -49,7 +49,8 @@ class Tuner(Protocol):
     ) -> Schedules:
         """Give the best kernel that `log` holds for each task in `found`, or why there is none in `missing`.
 
-        `log` may not be there: a tuner that measures nothing writes none. Needs nothing but its arguments: a bundle's log gives the same kernels again, years later. UserError
-        where the log was measured for another target, unless `foreign` schedules are asked for.
+        `log` may not be there: a tuner that measures nothing writes none. Needs nothing but its arguments: a
+        bundle's log gives the same kernels again, years later. UserError where the log was measured for
+        another target, unless `foreign` schedules are asked for.
         """
         ...
