@@ -65,7 +65,7 @@ def test_what_is_no_store_is_refused(packed: Path, tmp_path: Path) -> None:
 
 
 def test_mistakes_are_told(packed: Path, tmp_path: Path) -> None:
-    assert "export or import" in tune("send").stderr
+    assert "one of: export, import" in tune("send").stderr
     assert tune("export").stderr.startswith("file: is not given")
     ended = tune("export", f"file={packed}", f"artifacts={tmp_path / 'ours'}")
     assert "can't be written: File exists" in ended.stderr
