@@ -85,6 +85,7 @@ def _check(given: list[str]) -> Work:
     typed, others = config.layer_arguments(given, "target", "timing")
     options = config.options(board_check.Options, others)
     protocol = config.declared_timing(options.timing, typed)
+    board_check.require_enough_sessions(options.timing, protocol)
     if options.target is None and options.bundle is not None:
         typed.require_none_of("target")
         return lambda: board_check.check(options, None, protocol)

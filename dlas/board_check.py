@@ -56,12 +56,16 @@ class Subject:
     yardstick: Yardstick | None
 
 
+def require_enough_sessions(timing: str, protocol: config.Timing) -> None:
+    """UserError (timing) for a protocol, called `timing`, whose measurements can't be told apart."""
+    remedy = f"one of {ENOUGH_SESSIONS} sessions or more, such as thorough"
+    enough = protocol.sessions >= ENOUGH_SESSIONS
+    config.require(enough, "timing", f"{timing} has too few sessions to tell anything", remedy)
+
+
 def check(options: Options, declared: config.Target | None, protocol: config.Timing) -> int:
     """Deploy by `protocol`, compare every pair and report; returns the exit status. The board is the declared
     target, or else the one that the bundle's library was made for."""
-    remedy = f"one of {ENOUGH_SESSIONS} sessions or more, such as thorough"
-    enough = protocol.sessions >= ENOUGH_SESSIONS
-    config.require(enough, "timing", f"{options.timing} has too few sessions to tell anything", remedy)
     with tempfile.TemporaryDirectory(prefix="dlas-") as scratch:
         subject = _subject(options, declared, protocol, Path(scratch))
         deployment.require_board(subject.target)
