@@ -98,7 +98,7 @@ def test_this_machine_is_checked(tmp_path: Path) -> None:
     [
         (["deployments=1"], "deployments: 1 have no two to compare", 2),
         (["timing=quick"], "timing: quick has too few sessions", 2),
-        (["target=abacus"], "there is no target 'abacus'", 2),
+        (["target=abacus"], "target: there is no option 'abacus'", 2),
         (["bundle=/nowhere"], "there is no bundle", 1),
         (["target=hikey970", "rpc.port=1"], "no board is listening at 127.0.0.1:1", 1),
     ],
