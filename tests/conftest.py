@@ -44,10 +44,14 @@ FIRST = ("test_upstream_contracts",)
 LONGEST = (
     "test_virtual_board",
     "test_board_tuning",
+    "test_emulated_gpu",
+    "test_board",
+    "test_run",
+    "test_ansor",
+    "test_metaschedule",
     "test_compressed_points",
     "test_batches",
-    "test_emulated_gpu",
-    "test_carry_over",
+    "test_redeploy",
 )
 """What takes the longest, in the order of its start."""
 
