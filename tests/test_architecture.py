@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -26,20 +27,23 @@ def dotted(path: Path) -> str:
 MODULES = {dotted(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
-def code(path: Path) -> Iterator[ast.AST]:
-    """What runs of a file; a type that is named for the reader alone is no arrow."""
+@cache
+def imports(path: Path) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    """Imports of a file, wherever in it they stand; a type that is named for the reader alone is no arrow."""
+    found: list[ast.Import | ast.ImportFrom] = []
     waiting: list[ast.AST] = [ast.parse(path.read_bytes())]
     while waiting:
         node = waiting.pop()
-        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            continue
-        yield node
-        waiting += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            found.append(node)
+        elif not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"):
+            waiting += ast.iter_child_nodes(node)
+    return tuple(found)
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Modules of the package that a file imports, wherever in it the import stands."""
-    for node in code(path):
+    """Modules of the package that a file imports."""
+    for node in imports(path):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in MODULES)
         elif isinstance(node, ast.ImportFrom) and node.module in MODULES:
@@ -49,7 +53,7 @@ def imported(path: Path) -> Iterator[str]:
 
 def libraries(path: Path) -> set[str]:
     """What a file imports, by the first word of its name."""
-    nodes = [*code(path)]
+    nodes = imports(path)
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
     names += [node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)]
     return {name.partition(".")[0] for name in names}
