@@ -23,7 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dlas.errors import UserError
+from dlas.errors import UserError, last_line
 from dlas.hardware.boards import lock
 from dlas.hardware.sessions.process import LibraryFailed
 from dlas.hardware.targets.fitting import misfits, require_no
@@ -278,5 +278,5 @@ def _lost(target: Target, failure: Exception) -> UserError:
             key="target.rpc.key",
             remedy="the key that the board's side was started with",
         )
-    last = said.splitlines()[-1] if said else type(failure).__name__
-    return UserError(f"the connection to the board {name_of(target)} was lost: {last}", key="target.rpc")
+    problem = f"the connection to the board {name_of(target)} was lost: {last_line(failure)}"
+    return UserError(problem, key="target.rpc")

@@ -19,7 +19,7 @@ import tvm_ffi
 from tvm.support.nvcc import compile_cuda
 from tvm.target import Target as TvmTarget
 
-from dlas.errors import UserError
+from dlas.errors import UserError, last_line
 from dlas.hardware.targets import gpu
 from dlas.hardware.targets.code_target import CodeTarget
 
@@ -40,7 +40,7 @@ def require(target: CodeTarget) -> None:
         compiled(EMPTY_KERNEL, target.arch)
     except RuntimeError as error:
         raise UserError(
-            f"the compiler for GPUs makes no code for {target.arch}: {_said(error)}",
+            f"the compiler for GPUs makes no code for {target.arch}: {last_line(error)}",
             key="target.arch",
             remedy="a compute capability that it knows, or another version of it",
         ) from None
@@ -94,9 +94,3 @@ def _environment(settings: dict[str, str]) -> Iterator[None]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
-
-
-def _said(error: RuntimeError) -> str:
-    """The compiler's complaint, which TVM puts below the program."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__

@@ -11,6 +11,7 @@ from typing import Any
 
 from tvm.support.popen_pool import PopenWorker
 
+from dlas.errors import last_line
 from dlas.hardware.timing.candidates import Failed
 from dlas.systems.tuners.common import fork_server
 
@@ -46,8 +47,7 @@ class Builders:
         except TimeoutError:
             return Failed(f"it was not built within {BUILD_SECONDS} s")
         except Exception as error:  # whatever it raised, or that its process ended
-            lines = str(error).strip().splitlines() or [type(error).__name__]
-            return Failed(f"it could not be built: {lines[-1].strip()}")
+            return Failed(f"it could not be built: {last_line(error)}")
         finally:
             self._free.put(worker)
         return None
