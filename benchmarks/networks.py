@@ -25,7 +25,6 @@ from turns import in_turn
 from dlas import config, models
 from dlas.hardware.targets.resolving import resolve
 from dlas.hardware.targets.target import Target
-from dlas.models.batch_norm import fold_batch_norm
 from dlas.models.quantized import Quantized, observed
 from dlas.systems.choices import fastest
 from dlas.systems.choices.fastest import Kind
@@ -65,7 +64,7 @@ def compare(name: str, target: Target, weight_bits: int) -> tuple[float, float, 
     image = torch.rand(1, 3, size, size)
     with TemporaryDirectory() as float32, TemporaryDirectory() as int8:
         mains = {
-            **deployed(fold_batch_norm(network), image, FLOAT32, target, Path(float32)),
+            **deployed(network, image, FLOAT32, target, Path(float32)),
             "int8": deployed(quantized(network, image, weight_bits), image, INT8, target, Path(int8))["auto"],
         }
         tensor = tvm.runtime.tensor(image.numpy())

@@ -37,7 +37,6 @@ from dlas.hardware.sessions.single_kernels import relative_error
 from dlas.hardware.targets.resolving import resolve
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.deployment import exclusive_board
-from dlas.models.batch_norm import fold_batch_norm
 from dlas.systems.program import program
 from dlas.systems.program.program import LoweredProgram
 from dlas.systems.tuners.common.tuning_store import TuningStore
@@ -122,8 +121,7 @@ def _by_auto(network: nn.Module, image: torch.Tensor, folder: Path, target: Targ
     if library.exists():
         return program.load(folder)
     with TemporaryDirectory() as scratch:
-        folded = fold_batch_norm(network)
-        lowered = networks.by_fastest(folded, image, networks.FLOAT32, target, Path(scratch))
+        lowered = networks.by_fastest(network, image, networks.FLOAT32, target, Path(scratch))
     program.save(lowered, folder)
     tuned.untuned(lowered, target, folder)
     return lowered

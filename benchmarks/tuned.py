@@ -12,7 +12,6 @@ import torch
 from dlas import config, models
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.race import race
-from dlas.models.batch_norm import fold_batch_norm
 from dlas.systems.choices import scheduling
 from dlas.systems.choices.lowering import lower
 from dlas.systems.compilers.tvm.building import build_library
@@ -27,7 +26,7 @@ def program(network: str, algorithm: str) -> LoweredProgram:
     """A network with random weights, every convolution by `algorithm` where that serves it."""
     factory, size = NETWORKS[network]
     built = models.build(config.Model(network, factory), classes=10 if size == 32 else 1000).eval()
-    return lower(fold_batch_norm(built), (1, 3, size, size), algorithm)
+    return lower(built, (1, 3, size, size), algorithm)
 
 
 def tasks(lowered: LoweredProgram) -> list[TuningTask]:

@@ -23,7 +23,6 @@ from dlas.hardware.targets.machine import Machine
 from dlas.hardware.targets.reach import Reach
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import deployment
-from dlas.models.batch_norm import fold_batch_norm
 from dlas.systems.choices.lowering import lower
 from dlas.systems.compilers.tvm import building, cuda_compiler
 from dlas.systems.program.program import LoweredProgram
@@ -55,7 +54,7 @@ def orin() -> Target:
 
 @pytest.fixture(scope="module", params=[DIRECT, GEMM])
 def residual(request: pytest.FixtureRequest) -> LoweredProgram:
-    return lower(fold_batch_norm(Residual().eval()), IMAGE, request.param)
+    return lower(Residual().eval(), IMAGE, request.param)
 
 
 def answered(network: nn.Module, images: np.ndarray) -> np.ndarray:
@@ -197,7 +196,7 @@ def test_a_network_on_the_gpu_equals_pytorch(network: type[nn.Module], tmp_path:
     here, shape = resolving.resolve(config.Target("cuda", kind="cuda")), (1, 3, 29, 30)
     shape = IMAGE if network is Residual else shape
     model = network().eval()
-    program = lower(fold_batch_norm(model), shape, GEMM)
+    program = lower(model, shape, GEMM)
     building.build_library(program, {}, here.code, None, 3, tmp_path / "model.so")
     images = np.random.default_rng(0).standard_normal((3, *shape[1:])).astype("float32")
     found = deployment.run(tmp_path / "model.so", images, here)

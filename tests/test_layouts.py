@@ -12,7 +12,6 @@ from torch import nn
 from dlas import config
 from dlas.hardware.targets.resolving import resolve
 from dlas.hardware.timing.deployment import run
-from dlas.models.batch_norm import fold_batch_norm
 from dlas.systems.choices.declared import assigned
 from dlas.systems.choices.lowering import lower, lowered
 from dlas.systems.compilers.tvm.building import build_library
@@ -78,14 +77,14 @@ def layout_changes(program: LoweredProgram) -> list[str]:
 def test_blocked_activations_go_through_everything_between_convolutions(
     network: nn.Module, tmp_path: Path
 ) -> None:
-    program = lower(fold_batch_norm(network), IMAGE, SPATIAL_PACK)
+    program = lower(network, IMAGE, SPATIAL_PACK)
     assert {layer.algorithm for layer in program.layers} == {SPATIAL_PACK}
     assert layout_changes(program) == []
     assert_equal_to_pytorch(program, network, tmp_path)
 
 
 def test_kernels_in_different_layouts_stand_side_by_side(network: nn.Module, tmp_path: Path) -> None:
-    imported = import_network(fold_batch_norm(network), IMAGE)
+    imported = import_network(network, IMAGE)
     sites = conv_sites(imported)
     turns = (DIRECT, SPATIAL_PACK)
     layers = [assigned(site, turns[index % 2], "dense") for index, site in enumerate(sites)]
@@ -100,7 +99,7 @@ def test_an_activation_that_the_network_returns_is_in_nchw(tmp_path: Path) -> No
 
 
 def test_what_takes_the_place_of_an_algorithm_keeps_to_its_layout(network: nn.Module) -> None:
-    layers = {layer.name: layer for layer in lower(fold_batch_norm(network), IMAGE, WINOGRAD).layers}
+    layers = {layer.name: layer for layer in lower(network, IMAGE, WINOGRAD).layers}
     assert layers["left"].algorithm == WINOGRAD
     assert layers["odd"].algorithm == SPATIAL_PACK
     assert layers["odd"].fallback_reason

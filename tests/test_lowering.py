@@ -13,7 +13,6 @@ from torch import nn
 from dlas import config
 from dlas.hardware.targets.resolving import resolve
 from dlas.hardware.timing.deployment import run
-from dlas.models.batch_norm import fold_batch_norm
 from dlas.systems.choices.lowering import lower
 from dlas.systems.compilers.tvm.building import build_library
 from dlas.systems.program import program
@@ -27,7 +26,7 @@ def network() -> nn.Module:
 
 
 def test_epilogues_are_taken_in(network: nn.Module) -> None:
-    layers = {layer.name: layer.workload for layer in lower(fold_batch_norm(network), IMAGE, DIRECT).layers}
+    layers = {layer.name: layer.workload for layer in lower(network, IMAGE, DIRECT).layers}
     found = {name: (w.bias, w.residual, w.activation) for name, w in layers.items()}
     assert found["stem"] == (True, False, "relu")
     assert found["first"] == (True, False, "relu"), "batch norm folds into a bias"
@@ -38,7 +37,7 @@ def test_epilogues_are_taken_in(network: nn.Module) -> None:
 
 
 def test_a_layer_that_the_algorithm_cannot_serve_falls_back_and_says_so(network: nn.Module) -> None:
-    layers = {layer.name: layer for layer in lower(fold_batch_norm(network), IMAGE, GEMM).layers}
+    layers = {layer.name: layer for layer in lower(network, IMAGE, GEMM).layers}
     assert layers["depthwise"].algorithm == DIRECT
     assert layers["depthwise"].requested == GEMM
     assert "depthwise" in layers["depthwise"].fallback_reason
@@ -48,7 +47,7 @@ def test_a_layer_that_the_algorithm_cannot_serve_falls_back_and_says_so(network:
 @pytest.mark.parametrize("algorithm", [DIRECT, GEMM])
 def test_the_library_answers_as_pytorch_does(network: nn.Module, algorithm: str, tmp_path: Path) -> None:
     target = resolve(config.Target(name="host"))
-    program.save(lower(fold_batch_norm(network), IMAGE, algorithm), tmp_path)
+    program.save(lower(network, IMAGE, algorithm), tmp_path)
     build_library(program.load(tmp_path), {}, target.code, target.linker, 3, tmp_path / "model.so")
     images = np.random.default_rng(0).standard_normal((5, *IMAGE[1:])).astype("float32")
     with torch.no_grad():

@@ -18,7 +18,6 @@ from dlas.errors import UserError
 from dlas.files import documents
 from dlas.hardware.targets import target_file
 from dlas.hardware.targets.target import Target
-from dlas.models.batch_norm import fold_batch_norm
 from dlas.plugins.registry import ALGORITHMS, TUNERS
 from dlas.redeployment import Request, redeployed
 from dlas.systems.choices import record
@@ -104,7 +103,7 @@ def test_a_network_finds_its_records_in_an_old_store(
     made_for: Target, old_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ansor_worker, "FOLDER", tmp_path / "nowhere")  # nothing can be measured
-    lowered = lower(fold_batch_norm(two_layers(10).eval()), (1, 3, 32, 32), "direct")
+    lowered = lower(two_layers(10).eval(), (1, 3, 32, 32), "direct")
     tasks = list(kernel_tasks(lowered).values())
     settings, log = ansor.Settings("ansor", trials=24), tmp_path / "log.json"
     assert ansor.tune(tasks, made_for, settings, log, TuningStore(old_store)).trials == 24

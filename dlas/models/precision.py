@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import nn
-
-from dlas.models.batch_norm import fold_batch_norm
 
 FLOAT32_BITS, INTEGER_BITS = 32, 8
 
@@ -21,7 +17,7 @@ class Precision(nn.Module):
     """The layers, under their own names."""
 
     def exportable(self) -> nn.Module:
-        """The module to give to `torch.export`: batch norm folded, and every weight under its name."""
+        """The module to give to `torch.export`, with every weight under its name."""
         return self
 
 
@@ -39,10 +35,6 @@ class Float16(Precision):
         logits: torch.Tensor = self.network(images.half())
         return logits.float()
 
-    def exportable(self) -> nn.Module:
-        """The float16 network with its batch norms folded."""
-        return Float16(fold_batch_norm(copy.deepcopy(self.network)))
-
 
 def bits(network: nn.Module) -> int:
     """Bits of the network's weights and activations."""
@@ -50,8 +42,8 @@ def bits(network: nn.Module) -> int:
 
 
 def exportable(network: nn.Module) -> nn.Module:
-    """The module to give to `torch.export`: batch norm folded, and every weight under its name."""
-    return network.exportable() if isinstance(network, Precision) else fold_batch_norm(network)
+    """The module to give to `torch.export`, with every weight under its name."""
+    return network.exportable() if isinstance(network, Precision) else network
 
 
 def architecture(network: nn.Module) -> nn.Module:

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from dlas.models.batch_norm import fold_batch_norm
+from dlas.models.graph.exporting import exported
 from dlas.models.precision import INTEGER_BITS, Precision
 
 if TYPE_CHECKING:
@@ -64,14 +64,9 @@ def observed(
     with _quiet():
         from torchao.quantization.pt2e.quantize_pt2e import prepare_pt2e
 
-        example = torch.zeros(2, *image_shape)
         any_batch = ({0: torch.export.Dim.DYNAMIC},)
-        with torch.no_grad():
-            exported = torch.export.export(
-                fold_batch_norm(network.eval()), (example,), dynamic_shapes=any_batch
-            )
-            graph = exported.module()
-        prepared: GraphModule = prepare_pt2e(graph, _quantizer(observer, weight_bits))
+        program = exported(network.eval(), torch.zeros(2, *image_shape), any_batch)
+        prepared: GraphModule = prepare_pt2e(program.module(), _quantizer(observer, weight_bits))
     return prepared
 
 

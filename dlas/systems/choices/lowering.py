@@ -22,8 +22,7 @@ def lower(
     """Lower a network in eval mode for one input of `input_shape` (NCHW), every convolution by `algorithm` (a
     dotted module name) with its weights in `weight_format`.
 
-    The network's batch norms should be folded: one that is left is computed after its convolution. A layer
-    that cannot be served so falls back to another algorithm, and its `ConvLayer` says so.
+    A layer that cannot be served so falls back to another algorithm, and its `ConvLayer` says so.
     """
     imported = import_network(model, input_shape)
     sites = conv_sites(imported)
@@ -57,7 +56,8 @@ def enlarged(program: LoweredProgram, model: nn.Module, input_shape: Sequence[in
     imported = import_network(model, input_shape)
     sites, known = conv_sites(imported), {layer.name: layer for layer in program.layers}
     layers = [known[site.name] for site in sites]
-    workloads = [replace(layer.workload, batch=input_shape[0]) for layer in layers]
+    batches = [site.conv.workload.batch for site in sites]
+    workloads = [replace(layer.workload, batch=batch) for layer, batch in zip(layers, batches, strict=True)]
     return lowered(
         imported,
         sites,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,6 +12,7 @@ from torch import nn
 from tvm import relax
 from tvm.relax.frontend.torch import from_exported_program
 
+from dlas.models.graph.exporting import decomposed, exported
 from dlas.systems.graph.converters import CONVERTERS
 
 WRAPPER = "network."
@@ -25,28 +25,28 @@ class Imported:
 
     module: tvm.IRModule
     names: dict[relax.Var, str]
-    """Names of the parameters, as in the PyTorch network's state dict."""
+    """Names of the parameters, as in the PyTorch network's state dict; of a layer's second call, such as
+    `features.3.call2.weight`."""
     values: dict[relax.Var, np.ndarray]
     """Values of the parameters."""
 
 
 def import_network(model: nn.Module, input_shape: Sequence[int]) -> Imported:
-    """The imported network (given in eval mode) for one input of `input_shape` (NCHW)."""
-    with torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of torch about its own code
-        decompositions = torch.export.default_decompositions()
-        del decompositions[torch.ops.aten.linear.default]
-        exported = torch.export.export(model, (torch.zeros(*input_shape),)).run_decompositions(decompositions)
-        module = from_exported_program(
-            exported,
-            keep_params_as_input=True,
-            unwrap_unit_return_tuple=True,
-            run_ep_decomposition=False,
-            custom_convert_map=CONVERTERS,
-        )
+    """The imported network (given in eval mode) for one input of `input_shape` (NCHW), batch norm folded.
+
+    UserError where it cannot be exported.
+    """
+    program = decomposed(exported(model, torch.zeros(*input_shape)))
+    module = from_exported_program(
+        program,
+        keep_params_as_input=True,
+        unwrap_unit_return_tuple=True,
+        run_ep_decomposition=False,
+        custom_convert_map=CONVERTERS,
+    )
     module, detached = relax.frontend.detach_params(module)
     module = relax.transform.CanonicalizeBindings()(module)
-    signature = exported.graph_signature
+    signature = program.graph_signature
     state = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     parameters = module["main"].params[1:]
     return Imported(

@@ -43,9 +43,9 @@ def _site(conv: FusedConv, uses: Uses, imported: Imported) -> ConvSite:
         return _integer_site(integer, _layer_name(integer.conv, imported))
     if conv.weight not in imported.names:
         raise UserError(
-            f"a convolution of the network is quantized only in part ({conv.workload.key})",
-            key="compression.int8",
-            remedy="leave int8 out for this network",
+            f"the weight of a convolution is computed from the images ({conv.workload.key})",
+            key="model",
+            remedy="layers whose weights are parameters, or depend on parameters alone",
         )
     return ConvSite(
         name=_layer_name(conv, imported),
