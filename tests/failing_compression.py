@@ -13,6 +13,10 @@ class Settings(config.Compression):
     """It has none."""
 
 
+def rehearse(network: Any, image_shape: Any, settings: Any) -> Any:
+    return network
+
+
 def compress(*given: Any) -> Any:
     raise ValueError("too little")
 

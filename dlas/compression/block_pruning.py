@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from dlas.datasets.dataset import ImageDataset
 
-__all__ = ["Settings", "compress", "restore"]
+__all__ = ["Settings", "compress", "rehearse", "restore"]
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,13 @@ class Settings(MagnitudePruning):
         )
 
 
+def rehearse(model: nn.Module, image_shape: tuple[int, int, int], settings: Settings) -> nn.Module:
+    """A copy of `model` whose smallest blocks are zero; UserError where no layer can be pruned."""
+    _undivided(model, image_shape, settings)
+    rows, columns = settings.block
+    return magnitude_pruning.rehearse(model, image_shape, settings, (rows, columns))
+
+
 def compress(
     model: nn.Module,
     dataset: ImageDataset,
@@ -52,16 +59,23 @@ def compress(
     none is.
     """
     rows, columns = settings.block
-    shape = f"{rows}x{columns}"
-    weights = magnitude_pruning.prunable_weights(model, dataset.image_shape)
+    undivided = _undivided(model, dataset.image_shape, settings)
+    if undivided:
+        shape, names = f"{rows}x{columns}", ", ".join(undivided)
+        log.warning("%s: kept dense, since blocks of %s do not divide them: %s", settings.key, shape, names)
+    return magnitude_pruning.compress(model, dataset, settings, (rows, columns), train, seed, folder)
+
+
+def _undivided(model: nn.Module, image_shape: tuple[int, int, int], settings: Settings) -> list[str]:
+    """Layers that could be pruned, were their matrix a whole number of blocks; UserError where they are
+    all."""
+    rows, columns = settings.block
+    weights = magnitude_pruning.prunable_weights(model, image_shape)
     undivided = [name for name, weight in weights.items() if not divides((rows, columns), weight)]
-    if len(undivided) == len(weights):
+    if weights and len(undivided) == len(weights):
         raise UserError(
-            f"blocks of {shape} divide no layer of this network",
+            f"blocks of {rows}x{columns} divide no layer of this network",
             key=f"{settings.key}.block",
             remedy="rows that divide the output channels, and columns that divide the inputs of each of them",
         )
-    if undivided:
-        names = ", ".join(undivided)
-        log.warning("%s: kept dense, since blocks of %s do not divide them: %s", settings.key, shape, names)
-    return magnitude_pruning.compress(model, dataset, settings, (rows, columns), train, seed, folder)
+    return undivided

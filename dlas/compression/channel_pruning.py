@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from dlas import config
 from dlas.compression import automatic
 from dlas.compression.finetuning import Finetune, finetune
+from dlas.compression.rehearsal import require_run
 
 if TYPE_CHECKING:
     from torch import nn
@@ -42,6 +43,17 @@ class Settings(config.Compression):
         multiple = self.round_to
         config.require(multiple >= 1, f"{self.key}.round_to", f"{multiple} is too small", "1 or more")
         self.finetune.check(f"{self.key}.finetune")
+
+
+def rehearse(model: nn.Module, image_shape: tuple[int, int, int], settings: Settings) -> nn.Module:
+    """A copy of `model` with fewer channels; with `ratio=auto` the smallest and the largest ratio are tried,
+    and the result is of the largest. UserError where channels cannot go, or where what is left does not run.
+    """
+    ratios = (RATIOS[0], RATIOS[-1]) if isinstance(settings.ratio, str) else (settings.ratio,)
+    for ratio in ratios:
+        pruned = prune_channels(model, image_shape, ratio, settings.round_to)
+        require_run(pruned, image_shape, settings)
+    return pruned
 
 
 def compress(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas import config
+from dlas.compression.rehearsal import require_run
 
 if TYPE_CHECKING:
     from torch import nn
@@ -23,6 +24,15 @@ class Settings(config.Compression):
     def data_type(self) -> str:
         """Data type of the weights after this step: float16."""
         return "float16"
+
+
+def rehearse(model: nn.Module, image_shape: tuple[int, int, int], settings: Settings) -> nn.Module:
+    """A copy of `model` in float16; UserError where it does not run so."""
+    from dlas.models.precision import Float16
+
+    half = Float16(copy.deepcopy(model)).eval()
+    require_run(half, image_shape, settings)
+    return half
 
 
 def compress(

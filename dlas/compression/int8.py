@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas import config
+from dlas.compression.rehearsal import blank_images, refusal, require_run
+from dlas.errors import UserError
+from dlas.users_code import told
 
 if TYPE_CHECKING:
     from torch import nn
@@ -19,6 +22,9 @@ if TYPE_CHECKING:
     from dlas.datasets.dataset import ImageDataset
 
 OBSERVERS = ("histogram", "minmax")
+
+CALIBRATED = 2
+"""Random images that a rehearsal calibrates on."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,27 @@ class Settings(config.Compression):
     def data_type(self) -> str:
         """Data type of the weights after this step: int8."""
         return "int8"
+
+
+def rehearse(model: nn.Module, image_shape: tuple[int, int, int], settings: Settings) -> nn.Module:
+    """`model` quantized, calibrated on random images; UserError where it cannot be."""
+    import torch
+
+    from dlas.models.quantized import Quantized, observed
+
+    network = copy.deepcopy(model).eval()
+    try:
+        prepared = observed(network, image_shape, settings.observer, settings.weight_bits)
+        with torch.no_grad():
+            for image in blank_images(image_shape, CALIBRATED):
+                prepared(image[None])
+        quantized = Quantized(network, image_shape, prepared, settings.weight_bits).eval()
+    except UserError:
+        raise
+    except Exception as error:  # torch.export and torchao raise whatever they like
+        raise refusal(settings, f"the network cannot be quantized: {told(error)}") from error
+    require_run(quantized, image_shape, settings)
+    return quantized
 
 
 def compress(

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from dlas import config
 from dlas.compression import automatic
 from dlas.compression.finetuning import Finetune, finetune
+from dlas.compression.rehearsal import refusal, require_run
 
 if TYPE_CHECKING:
     import torch
@@ -61,6 +62,25 @@ class MagnitudePruning(config.Compression):
     def leaves_zeros(self) -> bool:
         """Whether this step leaves zero weights that a sparse format need not store."""
         return True
+
+
+def rehearse(
+    model: nn.Module, image_shape: tuple[int, int, int], settings: MagnitudePruning, block: Block
+) -> nn.Module:
+    """A copy of `model` whose blocks of least magnitude are zero, for `sparsity=auto` at the highest that is
+    tried; UserError where no layer can be pruned."""
+    pruned = copy.deepcopy(model).eval()
+    weights = prunable_weights(pruned, image_shape).values()
+    if not weights:
+        raise refusal(
+            settings,
+            "this network has no layer to prune: no convolution or linear layer before the last one, leaving "
+            "depthwise convolutions and parametrized weights aside",
+        )
+    sparsity = SPARSITIES[-1] if isinstance(settings.sparsity, str) else settings.sparsity
+    zero_smallest_blocks([weight for weight in weights if divides(block, weight)], sparsity, block)
+    require_run(pruned, image_shape, settings)
+    return pruned
 
 
 def compress(
@@ -112,12 +132,21 @@ def sparsity_schedule(sparsity: float, steps: int) -> list[float]:
 
 
 def prunable_weights(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, torch.Tensor]:
-    """The weights of the layers that are pruned, by name, in the order the layers run in."""
+    """The weights of the layers that are pruned, by name, in the order the layers run in.
+
+    A weight that is computed (by weight norm, say) would not keep its zeros, and is none of them.
+    """
+    from torch import nn
+
     from dlas.models.counting import macs_by_layer
 
-    *inner, _ = macs_by_layer(model, image_shape)
+    inner = list(macs_by_layer(model, image_shape))[:-1]
     layers = {name: model.get_submodule(name) for name in inner}
-    return {name: layer.get_parameter("weight") for name, layer in layers.items() if not _depthwise(layer)}
+    return {
+        name: layer.weight
+        for name, layer in layers.items()
+        if isinstance(layer.weight, nn.Parameter) and not _depthwise(layer)
+    }
 
 
 def divides(block: Block, weight: torch.Tensor) -> bool:

@@ -15,12 +15,17 @@ if TYPE_CHECKING:
     from dlas import config
     from dlas.datasets.dataset import ImageDataset
 
-__all__ = ["Settings", "compress", "restore"]
+__all__ = ["Settings", "compress", "rehearse", "restore"]
 
 
 @dataclass(frozen=True)
 class Settings(MagnitudePruning):
     """Settings of weight pruning: those of magnitude pruning, for blocks of a single weight."""
+
+
+def rehearse(model: nn.Module, image_shape: tuple[int, int, int], settings: Settings) -> nn.Module:
+    """A copy of `model` whose smallest weights are zero; UserError where no layer can be pruned."""
+    return magnitude_pruning.rehearse(model, image_shape, settings, (1, 1))
 
 
 def compress(

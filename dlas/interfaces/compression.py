@@ -22,6 +22,16 @@ class Compression(Protocol):
     """A frozen subclass of `dlas.config.Compression`: what the option's YAML may say. Its `data_type` and
     `leaves_zeros` tell later layers what the weights are afterwards."""
 
+    def rehearse(self, model: nn.Module, image_shape: tuple[int, int, int], settings: Any, /) -> nn.Module:
+        """Give the network as this step would leave it, without training anything; `model` is left as it
+        was.
+
+        Called on an untrained network before the first point of a sweep starts, so that what cannot be done
+        is refused before anything is trained: UserError where the step cannot serve such a network. Only the
+        operations and the shapes of what it gives count. `image_shape` is channels, height, width.
+        """
+        ...
+
     def compress(
         self,
         model: nn.Module,

@@ -217,7 +217,7 @@ TUNERS: Registry[Tuner] = Registry(
 COMPRESSIONS: Registry[Compression] = Registry(
     "compression",
     "dlas.compression",
-    lambda: _modules("dlas.compression", "Settings", "compress", "restore"),
+    lambda: _modules("dlas.compression", "Settings", "rehearse", "compress", "restore"),
 )
 DATASETS: Registry[Dataset] = Registry(
     "dataset", "dlas.datasets", lambda: _modules("dlas.datasets", "Settings", "load")

@@ -25,8 +25,8 @@ def check_compression(
     train: config.Train,
     folder: Path,
 ) -> None:
-    """Compress the model twice, and restore what was made from a file in `folder`. AssertionError where it is
-    not the same, or where the model that was given is changed."""
+    """Rehearse, compress the model twice, and restore what was made from a file in `folder`. AssertionError
+    where it is not the same, or where the model that was given is changed."""
     import torch
 
     from dlas.models import checkpoint
@@ -39,6 +39,7 @@ def check_compression(
     tries = [folder / "first", folder / "second"]
     for each in tries:
         each.mkdir()
+    rehearsed = module.rehearse(model, dataset.image_shape, settings)
     made, again = (module.compress(model, dataset, settings, train, SEED, each) for each in tries)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items()), (
         "it changes the network that it is given"
@@ -46,7 +47,8 @@ def check_compression(
     checkpoint.save(made, folder / "weights.safetensors")
     restored = module.restore(model, folder / "weights.safetensors")
     with torch.no_grad():
-        answer, second, third = (each.eval()(images) for each in (made, again, restored))
+        foreseen, answer, second, third = (each.eval()(images) for each in (rehearsed, made, again, restored))
     assert answer.shape == (len(images), dataset.classes), "it gives a number for each class"
+    assert foreseen.shape == answer.shape, "it rehearses another network than it makes"
     assert torch.equal(answer, second), "it makes another network by the same seed"
     assert torch.equal(answer, third), "what it restores is not what it made"

@@ -9,7 +9,8 @@ from dlas.plugins.registry import COMPRESSIONS
 
 @dataclass(frozen=True)
 class Compression:
-    """Layer 3, a step of it. `module` offers `Settings`, a subclass of this one, `compress` and `restore`."""
+    """Layer 3, a step of it. `module` offers `Settings`, a subclass of this one, `rehearse`, `compress` and
+    `restore`."""
 
     name: str
     module: str | None = None
