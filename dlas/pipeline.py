@@ -36,7 +36,7 @@ from dlas.stages.training import Train
 from dlas.stages.yardstick import BuildYardstick
 from dlas.systems.choices import scheduling
 from dlas.systems.choices.declared import serving_modules
-from dlas.systems.choices.kind import Kind
+from dlas.systems.choices.kind import Kind, kinds_of
 from dlas.systems.compilers.tvm import building, yardstick
 from dlas.systems.graph.integer_convolutions import warn_of_wide_weights
 from dlas.systems.tuners.common.tuning_store import TuningStore
@@ -57,9 +57,7 @@ def run_point(
     Finished stages are taken from the store in `stack.artifacts`, and `on_use` is told of each; the timing is
     always made anew.
     """
-    kernel_kinds = tuple(
-        Kind(algorithm, name) for algorithm in stack.algo.algorithms for name in stack.format.formats
-    )
+    kernel_kinds = kinds_of(stack.algo.algorithms, stack.format.formats)
     _remember_code(stack, kernel_kinds)
     store = StageStore(Path(stack.artifacts) / "stages", on_use)
     tuning_store = TuningStore(Path(stack.artifacts) / "tuning")

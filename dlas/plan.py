@@ -1,40 +1,92 @@
-"""What is tried of all points before the first one starts: their networks, and the weights given to them."""
+"""What is tried of all points before the first one starts: networks, and their way to kernels."""
 
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dlas import config, datasets
 from dlas.errors import UserError
+from dlas.files import folders
 from dlas.stages.store import code
+from dlas.stages.store.store import StageStore
+from dlas.systems.choices.kind import Kind, kinds_of
 from dlas.users_code import told
+
+if TYPE_CHECKING:
+    from dlas.models.trial import Trial
+
+
+@dataclass
+class Rehearsal:
+    """A network and the steps that compress it, with all that the points want of them."""
+
+    trial: Trial
+    steps: tuple[config.Compression, ...]
+    kinds: list[Kind] = field(default_factory=list)
+    batch_sizes: list[int] = field(default_factory=list)
 
 
 def check(stacks: Sequence[config.Stack]) -> None:
-    """UserError for the first network that cannot be right, or weights that are not its own.
+    """UserError for the first network that cannot be right, cannot be compressed or compiled as declared, or
+    is given weights that are not its own.
 
-    Each distinct network is tried once. No image is read for it, but of a data set whose settings tell
+    Each distinct network is tried once, and each distinct compression of it is rehearsed once; what an
+    earlier command tried is not tried again. No image is read for it, but of a data set whose settings tell
     neither the shape of its images nor the number of its classes.
     """
-    from dlas.models import trial, weights
+    from dlas.models import weights
+    from dlas.stages.rehearsal import Rehearse, TryNetwork
 
-    tried: list[trial.Trial] = []
+    rehearsals = _rehearsals(stacks)
+    artifacts = Path(stacks[0].artifacts)
+    folders.require_writable(artifacts)
+    store = StageStore(artifacts / "stages", level=logging.DEBUG)
+    with folders.disk_troubles(artifacts):
+        code.remember([rehearsal.trial.code for rehearsal in rehearsals])
+        for rehearsal in rehearsals:
+            tried = store.obtain(TryNetwork(trial=rehearsal.trial))
+            store.obtain(
+                Rehearse(
+                    tried=tried,
+                    trial=rehearsal.trial,
+                    steps=rehearsal.steps,
+                    kinds=tuple(rehearsal.kinds),
+                    batch_sizes=tuple(rehearsal.batch_sizes),
+                )
+            )
     given: list[tuple[config.Model, config.Dataset]] = []
-    shapes: list[tuple[config.Dataset, tuple[int, int, int], int]] = []
     for stack in stacks:
-        shape, classes = _images(stack.dataset, shapes)
-        datasets.require_normalizing(stack.model, shape[0])
-        one = trial.Trial(
-            dataclasses.replace(stack.model, weights=None), shape, classes, batch_size=_batch_size(stack)
-        )
-        if one not in tried:
-            code.remember([stack.model.implementation.rpartition(".")[0]])
-            trial.run(one)
-            tried.append(one)
         if stack.model.weights is not None and (stack.model, stack.dataset) not in given:
             weights.check(stack.model, stack.dataset)
             given.append((stack.model, stack.dataset))
+
+
+def _rehearsals(stacks: Sequence[config.Stack]) -> list[Rehearsal]:
+    """The distinct networks with their distinct compressions, in the order of the points."""
+    from dlas.models.trial import Trial
+
+    shapes: list[tuple[config.Dataset, tuple[int, int, int], int]] = []
+    found: list[Rehearsal] = []
+    for stack in stacks:
+        shape, classes = _images(stack.dataset, shapes)
+        datasets.require_normalizing(stack.model, shape[0])
+        model = dataclasses.replace(stack.model, weights=None)
+        one = Rehearsal(
+            Trial(model, shape, classes, batch_size=_batch_size(stack)), tuple(stack.compression.values())
+        )
+        same = next((each for each in found if (each.trial, each.steps) == (one.trial, one.steps)), None)
+        if same is None:
+            found.append(one)
+        into = one if same is None else same
+        wanted = kinds_of(stack.algo.algorithms, stack.format.formats)
+        into.kinds += [kind for kind in wanted if kind not in into.kinds]
+        into.batch_sizes += [size for size in stack.timing.batch_sizes if size not in into.batch_sizes]
+    return found
 
 
 def _batch_size(stack: config.Stack) -> int | None:

@@ -161,10 +161,13 @@ def test_each_distinct_network_of_a_sweep_is_tried_once(
         "    return two_layers(classes)\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    own = ("model.name=counted", "model.factory=counted.net")
+    own = ("model.name=counted", "model.factory=counted.net", "compression=none", f"artifacts={tmp_path}")
     digits, classes = ("dataset=digits", *own), ("dataset=cifar100", *own)
-    plan.check([parsed(*digits), parsed(*digits, "algo=gemm", "seed=3"), parsed(*classes)])
-    assert calls.read_text().split() == ["10", "100"]
+    points = [parsed(*digits), parsed(*digits, "algo=gemm", "seed=3"), parsed(*classes)]
+    plan.check(points)
+    assert calls.read_text().split() == ["10", "10", "100", "100"], "each to be tried, and to be rehearsed"
+    plan.check(points)
+    assert calls.read_text().split() == ["10", "10", "100", "100"], "an earlier command tried them"
 
 
 def test_of_a_data_set_that_does_not_tell_the_images_are_read(
@@ -183,8 +186,9 @@ def test_of_a_data_set_that_does_not_tell_the_images_are_read(
         "def load(settings):\n    return {}['images']\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
+    grey = ("dataset.name=grey", "dataset.module=grey_images", f"artifacts={tmp_path}")
     with pytest.raises(UserError, match=r"in the layer conv1.*to have 3 channels, but got 1") as refused:
-        plan.check([parsed("model=resnet20", "dataset.name=grey", "dataset.module=grey_images")])
+        plan.check([parsed("model=resnet20", *grey)])
     assert refused.value.key == "model.name"
     with pytest.raises(UserError, match=r"KeyError: 'images' \(.*no_images.py:5\)") as unread:
         plan.check([parsed("model=resnet20", "dataset.name=none", "dataset.module=no_images")])
@@ -210,7 +214,7 @@ def test_the_command_refuses_a_sweep_for_one_of_its_networks(tmp_path: Path) -> 
     assert result.stderr.startswith("model.factory: unsound_networks.unflattened answers")
     assert len(result.stderr.strip().splitlines()) == 2
     assert result.stdout == ""
-    assert not (tmp_path / "artifacts").exists()
+    assert {path.name for path in (tmp_path / "artifacts").iterdir()} == {"stages"}, "no run was begun"
 
 
 def test_an_error_of_a_users_own_code_is_told_by_its_place_and_any_other_is_ours() -> None:

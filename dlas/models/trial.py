@@ -18,6 +18,7 @@ from torch.nn.parameter import is_lazy
 from dlas import models
 from dlas.errors import UserError
 from dlas.models import passage
+from dlas.models.graph.exporting import exported
 from dlas.models.untrained import IMAGES
 from dlas.users_code import told
 
@@ -51,6 +52,11 @@ class Trial:
         return "model.name" if self.model.factory is None else "model.factory"
 
     @property
+    def code(self) -> str:
+        """Dotted name of the module that makes the network."""
+        return self.model.implementation.rpartition(".")[0]
+
+    @property
     def factory(self) -> str:
         """The network, as it was declared."""
         return self.model.name if self.model.factory is None else self.model.factory
@@ -74,6 +80,7 @@ def run(trial: Trial) -> None:
         images = _images(trial)
         _set_mode(trial, network, training=False)
         _require_steady(trial, network, images)
+        _require_exportable(trial, network, images[:1])
         _set_mode(trial, trained, training=True)
         _require_trainable(trial, trained, images)
 
@@ -228,6 +235,17 @@ def _require_steady(trial: Trial, network: nn.Module, images: torch.Tensor) -> N
                 "answers an image differently beside others in a batch in eval mode; the first to differ: "
                 f"{where or passage.WHOLE}",
                 "batch norm with track_running_stats=True, and nothing else that works over dimension 0",
+            )
+
+
+def _require_exportable(trial: Trial, network: nn.Module, image: torch.Tensor) -> None:
+    """The same answers from what `torch.export` writes down."""
+    program = exported(network, image)
+    with torch.no_grad():
+        if _differ(_answers(trial, network, image), program.module()(image)):
+            raise trial.refusal(
+                "answers otherwise than what torch.export writes down of it",
+                "a forward that keeps nothing from one call to the next, and decides by no image's values",
             )
 
 

@@ -38,6 +38,8 @@ class StageStore:
     root: Path
     on_use: Callable[[Kept], None] = tell_nobody
     """Function that is told of each result that is obtained."""
+    level: int = logging.INFO
+    """Level at which the log tells what is started, and what was finished earlier."""
 
     def obtain(self, stage: Stage[Result]) -> Result:
         """The result of the stage, made now unless an earlier run finished it.
@@ -51,8 +53,9 @@ class StageStore:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(with_suffix(folder, LOCK)):
             if folder.exists() and not _set_aside_if_damaged(folder):
-                log.info("%s: finished earlier", stage.stage)
+                log.log(self.level, "%s: finished earlier", stage.stage)
             else:
+                log.log(self.level, "%s: started", stage.stage)
                 _make(stage, inputs, folder)
             entry.touch(folder)
         result = stage.read(folder)
@@ -68,8 +71,12 @@ def with_suffix(folder: Path, suffix: str) -> Path:
 def _make(stage: Stage[Result], inputs: entry.Inputs, folder: Path) -> None:
     unfinished = with_suffix(folder, UNFINISHED)
     unfinished.mkdir(exist_ok=True)
-    log.info("%s: started", stage.stage)
-    stage.make(unfinished)
+    try:
+        stage.make(unfinished)
+    except BaseException:
+        if not any(unfinished.iterdir()):
+            unfinished.rmdir()  # there is nothing to go on from
+        raise
     entry.write(unfinished, stage.stage, inputs)
     _write_through(unfinished)
     unfinished.rename(folder)

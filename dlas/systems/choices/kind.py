@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -17,3 +18,8 @@ class Kind:
         """Name for people: `direct`, `direct in csr`."""
         short = self.algorithm.rpartition(".")[2]
         return short if self.weight_format == "dense" else f"{short} in {self.weight_format}"
+
+
+def kinds_of(algorithms: Sequence[str], formats: Sequence[str]) -> tuple[Kind, ...]:
+    """Every algorithm with every format of weights."""
+    return tuple(Kind(algorithm, name) for algorithm in algorithms for name in formats)

@@ -1,0 +1,91 @@
+"""What is tried of a point before anything is trained: its network, and the way of it to kernels."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlas import models
+from dlas.errors import UserError
+from dlas.models import precision, trial
+from dlas.models.trial import Trial
+from dlas.stages.stage import Kept, Stage
+from dlas.systems.choices.declared import assigned, serving_modules
+from dlas.systems.choices.kind import Kind
+from dlas.systems.graph.importing import import_network
+from dlas.systems.graph.sites import conv_sites
+from dlas.users_code import told
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from dlas import config
+
+
+@dataclass(frozen=True, kw_only=True)
+class TryNetwork(Stage[Kept]):
+    """The network, untrained, tried by itself: UserError where it cannot be right."""
+
+    trial: Trial
+
+    stage = "try"
+
+    def named_modules(self) -> Sequence[str]:
+        return (self.trial.code,)
+
+    def make(self, folder: Path) -> None:
+        trial.run(self.trial)
+
+    def read(self, folder: Path) -> Kept:
+        return Kept(folder=folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearse(Stage[Kept]):
+    """The network, untrained, compressed step by step, imported and given its kernels: UserError where one of
+    these cannot be."""
+
+    tried: Kept
+    """The result of `TryNetwork` for this network."""
+    trial: Trial
+    steps: tuple[config.Compression, ...]
+    kinds: tuple[Kind, ...]
+    batch_sizes: tuple[int, ...]
+    """Numbers of images that a library is built for."""
+
+    stage = "rehearse"
+
+    def named_modules(self) -> Sequence[str]:
+        serving = [name for kind in self.kinds for name in serving_modules(kind, integer=True)]
+        return [self.trial.code, *(step.implementation for step in self.steps), *serving]
+
+    def make(self, folder: Path) -> None:
+        network = models.build(self.trial.model, self.trial.classes).eval()
+        for step in self.steps:
+            network = self._compressed(network, step)
+        for size in self.batch_sizes:
+            imported = import_network(precision.exportable(network), (size, *self.trial.image_shape))
+            for site in conv_sites(imported):
+                for kind in self.kinds:
+                    assigned(site, kind.algorithm, kind.weight_format)
+
+    def read(self, folder: Path) -> Kept:
+        return Kept(folder=folder)
+
+    def _compressed(self, network: nn.Module, step: config.Compression) -> nn.Module:
+        try:
+            made: nn.Module = import_module(step.implementation).rehearse(
+                network, self.trial.image_shape, step
+            )
+        except UserError:
+            raise
+        except Exception as error:  # a user's own step may raise anything
+            raise UserError(
+                f"{step.name} cannot serve {self.trial.factory}: {told(error)}",
+                key=step.key,
+                remedy="leave it out for this network",
+            ) from error
+        return made.eval()
