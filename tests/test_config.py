@@ -50,6 +50,15 @@ def test_a_model_may_bring_its_own_training() -> None:
     assert parsed("model=vgg16").train == config.Train()
 
 
+def test_a_network_of_a_users_own_has_every_setting_of_a_model(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text("name: mine\nfactory: user_models.two_layers\n")
+    mine = (f'hydra.searchpath=["{tmp_path}"]', "model=mine")
+    assert parsed(*mine).model == config.Model("mine", "user_models.two_layers")
+    set_here = parsed(*mine, "model.image_size=32", "model.weights=a.pth", "model.mean=[0]", "model.std=[1]")
+    assert set_here.model == config.Model("mine", "user_models.two_layers", 32, "a.pth", [0], [1])
+
+
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes_and_lists_every_setting(group: str, option: str) -> None:
     """What a YAML leaves out could not be overridden without Hydra's `+`."""

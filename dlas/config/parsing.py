@@ -52,7 +52,8 @@ def _declared_class(composed: DictConfig, group: str, base: type) -> type:
     choice = composed.get(group)
     if group in GROUPS:
         remedy = f"{group}=<option>; dlas-run --help lists them"
-        require(isinstance(choice, DictConfig), group, "no option is chosen", remedy)
+        named = isinstance(choice, DictConfig) and "name" in {*choice}
+        require(named, group, "no option is chosen, or its YAML has no name", remedy)
     return _settings_class(choice, group, base) if base in (Dataset, Tuner) else base
 
 
