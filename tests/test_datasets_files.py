@@ -348,6 +348,21 @@ def test_images_of_all_suffixes_are_found_but_not_in_hidden_folders(
     assert "1 images that are in no class folder are passed over" in caplog.text
 
 
+def test_images_that_are_all_the_same_need_a_mean_of_the_models(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for index in range(5):
+            red = np.zeros((32, 32, 3), np.uint8)
+            red[..., 0] = np.asarray(photograph(index, 32, 32))[..., 0]
+            Image.fromarray(red).save(tmp_path / name / f"{index}.png")
+    dataset = datasets.load(own(tmp_path))
+    with pytest.raises(UserError, match="channel 1 and 2 has one value in all training images"):
+        datasets.normalized_for(config.Model(name="resnet20"), dataset)
+    of_model = config.Model(name="resnet20", mean=[0.5] * 3, std=[0.5] * 3)
+    normalized = datasets.normalized_for(of_model, dataset)
+    assert np.isfinite(normalized.normalized(normalized.test_images)).all()
+
+
 def test_a_folder_that_cannot_be_split_is_refused(tmp_path: Path, pets: Path) -> None:
     assert "there is no folder" in refused(own(tmp_path / "nowhere"))
     assert "no folder is given" in refused(own(None))
