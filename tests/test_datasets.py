@@ -6,11 +6,12 @@ import io
 import pickle
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +20,8 @@ import torch
 from sklearn.datasets import load_digits
 
 from dlas import config, datasets
-from dlas.datasets import cifar10
-from dlas.datasets.dataset import channel_statistics, fingerprint
+from dlas.datasets import cifar10, digits
+from dlas.datasets.dataset import ImageDataset, channel_statistics, fingerprint
 from dlas.datasets.digits import enlarged
 from dlas.datasets.download import download
 from dlas.errors import UserError
@@ -283,6 +284,8 @@ def test_a_pickle_that_would_run_code_is_refused(root: Path, tmp_path: Path) -> 
         {b"labels": [1, 2], b"data": np.zeros((1, 3072), np.uint8)},
         {b"labels": [1], b"data": np.zeros((1, 3072), np.float32)},
         {b"labels": [], b"data": np.zeros((0, 3072), np.uint8)},
+        {b"labels": [1.5], b"data": np.zeros((1, 3072), np.uint8)},
+        {b"labels": [[1]], b"data": np.zeros((1, 3072), np.uint8)},
         ["not a dict"],
     ],
 )
@@ -302,3 +305,26 @@ def test_an_unknown_module_is_named() -> None:
         datasets.load(config.Dataset("mine", "no_such.module"))
     assert caught.value.key == "dataset.module"
     assert "no_such" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda found: {"train_images": found.train_images / np.float32(255)}, "uint8 NCHW, not float32"),
+        (lambda found: {"test_images": found.test_images[..., 4:]}, "all images have one shape"),
+        (lambda found: {"train_labels": found.train_labels[1:]}, "a label for each image"),
+        (lambda found: {"test_labels": found.test_labels + 1}, "labels are 0 to 9, not 1 to 10"),
+        (lambda found: {"mean": (0.5,)}, "mean and std are of 3 channels, not 1 and 3"),
+    ],
+    ids=["float", "two shapes", "a label too few", "no class", "one mean"],
+)
+def test_images_that_are_not_as_promised_are_refused(
+    monkeypatch: pytest.MonkeyPatch, change: Callable[[ImageDataset], dict[str, Any]], reason: str
+) -> None:
+    found = datasets.load(DIGITS)
+    wrong = dataclasses.replace(found, **change(found))
+    monkeypatch.setattr(digits, "load", lambda settings: wrong)
+    with pytest.raises(UserError) as caught:
+        datasets.load(DIGITS)
+    assert caught.value.key == "dataset.module"
+    assert reason in caught.value.problem

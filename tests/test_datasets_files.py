@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import logging
+import os
 import shutil
 import struct
 from collections.abc import Iterator
@@ -271,6 +273,96 @@ def test_other_files_and_hidden_folders_are_passed_over(pets: Path, caplog: pyte
     assert "1 files that are no images" in caplog.text
 
 
+def test_links_are_followed(pets: Path, tmp_path: Path) -> None:
+    plain = datasets.load(own(pets)).fingerprint
+    elsewhere = tmp_path / "elsewhere"
+    (pets / "dog").rename(elsewhere)
+    (pets / "dog").symlink_to(elsewhere)
+    linked = own(pets)
+    assert datasets.load(linked).fingerprint == plain
+    assert linked.classes == 3
+    moved = tmp_path / "more"
+    moved.mkdir()
+    for image in sorted((pets / "cat").iterdir())[20:]:
+        image.rename(moved / image.name)
+    (pets / "cat" / "more").symlink_to(moved)
+    first = pets / "cat" / "000.png"
+    first.rename(tmp_path / "first.png")
+    first.symlink_to(tmp_path / "first.png")
+    assert datasets.load(own(pets)).fingerprint == plain, "'more' comes after all numbers"
+
+
+def test_what_cannot_be_used_is_told_at_once(pets: Path) -> None:
+    (pets / "cat" / "all").symlink_to(pets.parent)
+    (pets / "cat" / "gone.png").symlink_to(pets / "nowhere.png")
+    (pets / "dog" / "holiday").symlink_to(pets / "nowhere")
+    (pets / "dog" / "phone.HEIC").write_bytes(b"x")
+    os.mkfifo(pets / "eel" / "pipe.png")
+    message = refused(own(pets))
+    assert "5 files or folders cannot be used" in message
+    assert f"{pets}/cat/all (a link back to a folder above it)" in message
+    assert f"{pets}/cat/gone.png (a link to {pets}/nowhere.png: No such file or directory)" in message
+    assert f"{pets}/dog/holiday (a link to {pets}/nowhere: No such file or directory)" in message
+    assert f"{pets}/dog/phone.HEIC (.heic is not read: save it as PNG)" in message
+    assert f"{pets}/eel/pipe.png (it is no regular file)" in message
+    assert "6 files or folders" not in message
+    (pets / "elk").symlink_to(pets / "nowhere")
+    assert own(pets).classes is None, "they can't be counted"
+    assert "6 files or folders" in refused(own(pets))
+    assert "1 files or folders" in refused(samples(pets / "eel"), "dataset.calibration_root")
+
+
+def test_a_circle_of_links_is_refused(pets: Path) -> None:
+    (pets / "cat" / "more").symlink_to(pets / "dog")
+    assert len(datasets.load(own(pets)).train_labels) == 64, "the dogs are cats as well"
+    (pets / "dog" / "more").symlink_to(pets / "cat")
+    message = refused(own(pets))
+    assert f"{pets}/cat/more/more (a link back" in message
+    assert f"{pets}/dog/more/more (a link back" in message
+
+
+def test_a_folder_that_may_not_be_read_is_refused(pets: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed, listed = pets / "cat" / "closed", Path.iterdir
+    closed.mkdir()
+
+    def iterdir(folder: Path) -> Iterator[Path]:  # root may read whatever chmod says
+        if folder == closed:
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return listed(folder)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir)
+    assert f"{closed} (Permission denied)" in refused(own(pets))
+
+
+def test_images_of_all_suffixes_are_found_but_not_in_hidden_folders(
+    pets: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (pets / "cat" / ".thumbnails").mkdir()
+    for place in (pets / "cat" / ".thumbnails", pets / "cat" / "deep" / "below", pets):
+        place.mkdir(parents=True, exist_ok=True)
+        photograph(77).save(place / "x.PNG")
+    photograph(78).convert("L").save(pets / "cat" / "grey.pgm")
+    with caplog.at_level(logging.INFO):
+        dataset = datasets.load(own(pets))
+    assert len(dataset.train_labels) + len(dataset.test_labels) == 62
+    assert "1 images that are in no class folder are passed over" in caplog.text
+
+
+def test_images_that_are_all_the_same_need_a_mean_of_the_models(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        for index in range(5):
+            red = np.zeros((32, 32, 3), np.uint8)
+            red[..., 0] = np.asarray(photograph(index, 32, 32))[..., 0]
+            Image.fromarray(red).save(tmp_path / name / f"{index}.png")
+    dataset = datasets.load(own(tmp_path))
+    with pytest.raises(UserError, match="channel 1 and 2 has one value in all training images"):
+        datasets.normalized_for(config.Model(name="resnet20"), dataset)
+    of_model = config.Model(name="resnet20", mean=[0.5] * 3, std=[0.5] * 3)
+    normalized = datasets.normalized_for(of_model, dataset)
+    assert np.isfinite(normalized.normalized(normalized.test_images)).all()
+
+
 def test_a_folder_that_cannot_be_split_is_refused(tmp_path: Path, pets: Path) -> None:
     assert "there is no folder" in refused(own(tmp_path / "nowhere"))
     assert "no folder is given" in refused(own(None))
@@ -351,6 +443,21 @@ def test_without_training_images_imagenet_is_for_evaluation(wordnet: Path) -> No
     with pytest.raises(UserError, match="no images to calibrate with") as caught:
         calibration_images(dataset, 10, seed=0)
     assert caught.value.key == "dataset.root"
+
+
+def test_broken_images_of_both_parts_are_told_at_once(wordnet: Path) -> None:
+    (wordnet / "train" / "n02" / "000.png").write_bytes(b"")
+    (wordnet / "val" / "n01" / "000.png").write_bytes(b"")
+    message = refused(large(wordnet))
+    assert "2 of 16 images cannot be read" in message
+    assert str(wordnet / "train" / "n02" / "000.png") in message
+    assert str(wordnet / "val" / "n01" / "000.png") in message
+
+
+def test_training_images_behind_a_dead_link_are_missed(wordnet: Path) -> None:
+    shutil.rmtree(wordnet / "train")
+    (wordnet / "train").symlink_to(wordnet / "nowhere")
+    assert str(wordnet / "train") in refused(large(wordnet))
 
 
 def test_a_layout_that_is_not_imagenets_is_refused(wordnet: Path) -> None:

@@ -6,6 +6,7 @@ import dataclasses
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from dlas.datasets.faults import faults_of
 from dlas.errors import UserError
 
 if TYPE_CHECKING:
@@ -24,12 +25,21 @@ def load(dataset: config.Dataset) -> ImageDataset:
             remedy="give the dotted name of an importable module that offers load(config)",
         ) from error
     images: ImageDataset = module.load(dataset)
+    faults = faults_of(images, dataset)
+    if faults:
+        raise UserError(
+            f"{dataset.implementation} gives images that are not as promised: {'; '.join(faults)}",
+            key="dataset.module",
+            remedy="mend it there; dlas.datasets.dataset.ImageDataset says what is promised",
+        )
     return images
 
 
 def normalized_for(model: config.Model, dataset: ImageDataset) -> ImageDataset:
-    """The same images, normalized by the model's mean and std where it has its own."""
+    """The same images, normalized by the model's mean and std where it has its own; UserError where they
+    can't be normalized."""
     if model.mean is None or model.std is None:
+        _require_varied(dataset)
         return dataset
     require_normalizing(model, dataset.image_shape[0])
     return dataclasses.replace(dataset, mean=tuple(model.mean), std=tuple(model.std))
@@ -42,4 +52,15 @@ def require_normalizing(model: config.Model, channels: int) -> None:
             f"{len(model.mean)} numbers for images of {channels} channels",
             key="model.mean",
             remedy=f"give {channels} numbers, and as many for model.std",
+        )
+
+
+def _require_varied(dataset: ImageDataset) -> None:
+    """UserError where a channel is the same in all training images, so that its std is 0."""
+    constant = [str(channel) for channel, std in enumerate(dataset.std) if std == 0]
+    if constant:
+        raise UserError(
+            f"channel {' and '.join(constant)} has one value in all training images of {dataset.name}",
+            key="dataset",
+            remedy="give other images, or model.mean and model.std",
         )

@@ -3,6 +3,7 @@ from Tiny Images, 2009)."""
 
 from __future__ import annotations
 
+import math
 import pickle
 import tarfile
 from dataclasses import dataclass
@@ -128,9 +129,9 @@ def _decoded(archive: CifarArchive, where: str, content: bytes) -> Labeled:
     try:
         batch: Any = read_pickle(content)
         images = np.asarray(batch[b"data"])
-        labels = np.asarray(batch[archive.labels], dtype=np.int64)
-        if images.dtype != np.uint8 or images.shape != (len(labels), int(np.prod(SHAPE))):
-            raise ValueError(f"images of {images.dtype} {images.shape} for {len(labels)} labels")
+        labels = np.asarray(batch[archive.labels]).astype(np.int64, casting="safe")
+        if images.dtype != np.uint8 or labels.ndim != 1 or images.shape != (len(labels), math.prod(SHAPE)):
+            raise ValueError(f"images of {images.dtype} {images.shape} for labels {labels.shape}")
         if len(labels) == 0 or labels.min() < 0 or labels.max() >= archive.classes:
             raise ValueError(f"labels must be 0 to {archive.classes - 1}")
     except (pickle.UnpicklingError, KeyError, TypeError, ValueError, IndexError) as error:

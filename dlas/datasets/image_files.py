@@ -1,8 +1,7 @@
-"""Photographs in folders, made into arrays of one size."""
+"""Photographs in files, made into arrays of one size."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,16 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from dlas.datasets.dataset import Images, Labels
-from dlas.errors import UserError
+from dlas.datasets.dataset import Images
+from dlas.datasets.image_colors import has_sixteen_bits, upright_rgb
+from dlas.datasets.refusal import require_none
+from dlas.errors import last_line
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".ppm", ".tif", ".tiff", ".webp")
-SHOWN_FILES = 5
-
-log = logging.getLogger(__name__)
+FEWEST_GREYS = 16
+"""Levels of 256 that images of 16 bits have to reach, or else they hold values of fewer bits."""
 
 
 @dataclass(frozen=True)
@@ -50,83 +49,35 @@ class Framing:
         return resized.crop((left, top, left + self.crop, top + self.crop))
 
 
-@dataclass(frozen=True)
-class ClassFolders:
-    """The files of a folder of class folders; `labels` are places in `classes`, the sorted folder names."""
-
-    classes: tuple[str, ...]
-    files: tuple[Path, ...]
-    labels: Labels
-
-
-def class_folders(root: Path) -> ClassFolders:
-    """Every image file below each folder of `root`, in the order of their paths.
-
-    Hidden folders are no classes. UserError where there are no class folders, or one without images.
-    """
-    layout = "a folder with one folder of images for each class"
-    if not root.is_dir():
-        raise UserError(f"there is no folder {root}", key="dataset.root", remedy=layout)
-    folders = _class_folders(root)
-    if not folders:
-        raise UserError(f"{root} has no class folders", key="dataset.root", remedy=layout)
-    found = [image_files(folder) for folder in folders]
-    for folder, files in zip(folders, found, strict=True):
-        if not files:
-            raise UserError(
-                f"the class folder {folder} has no images",
-                key="dataset.root",
-                remedy=f"remove it, or put images into it ({', '.join(SUFFIXES)})",
-            )
-    labels = np.repeat(np.arange(len(folders), dtype=np.int64), [len(files) for files in found])
-    names = tuple(folder.name for folder in folders)
-    return ClassFolders(names, tuple(file for files in found for file in files), labels)
-
-
-def class_count(root: str | None) -> int | None:
-    """Number of class folders, without looking into them; None where there is no folder `root`."""
-    folder = None if root is None else Path(root).expanduser()
-    return len(_class_folders(folder)) if folder is not None and folder.is_dir() else None
-
-
-def image_files(folder: Path) -> list[Path]:
-    """The image files in and below `folder`, sorted; the log says how many others were passed over."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
-    images = [path for path in files if path.suffix.lower() in SUFFIXES]
-    if len(images) < len(files):
-        log.info("%s: %d files that are no images are passed over", folder, len(files) - len(images))
-    return images
-
-
 def read_images(files: Sequence[Path], framing: Framing, key: str = "dataset.root") -> Images:
     """The files as uint8 N,3,crop,crop, with a progress bar on stderr.
 
     A broken image is refused, not skipped: which images are in a set decides its split and every accuracy,
-    so the same command must not mean another set for whoever has the whole file. All broken ones are counted
-    and some named in one UserError, under `key`.
+    so the same command must not mean another set for whoever has the whole file. So is one that has no
+    certain reading (`upright_rgb`). All are counted and some named in one UserError, under `key`.
     """
     images = np.empty((len(files), 3, framing.crop, framing.crop), np.uint8)
-    broken: list[str] = []
+    problems: list[str] = []
+    sixteen_bits: list[int] = []
 
     def read(index: int) -> None:
+        from PIL import Image
+
         try:
-            images[index] = _read(files[index], framing)
-        except OSError as error:
-            reason = str(error).replace(str(files[index]), "it")
-            broken.append(f"{files[index]} ({reason})")
+            with Image.open(files[index]) as image:
+                if has_sixteen_bits(image):
+                    sixteen_bits.append(index)
+                images[index] = planes(framing.apply(upright_rgb(image)))
+        except Exception as error:  # Pillow's readers raise almost anything for a broken file
+            problems.append(f"{files[index]} ({_reason(error, files[index])})")
 
     shown = tqdm(total=len(files), desc="images", unit="image", disable=not files)
     with ThreadPoolExecutor() as threads, shown as progress:
         for _ in threads.map(read, range(len(files))):
             progress.update()
-    if broken:
-        named = sorted(broken)[:SHOWN_FILES]
-        more = f" and {len(broken) - len(named)} more" if len(broken) > len(named) else ""
-        raise UserError(
-            f"{len(broken)} of {len(files)} images cannot be read: {', '.join(named)}{more}",
-            key=key,
-            remedy="mend or remove them; none is skipped, since every accuracy depends on which there are",
-        )
+    if not problems:
+        problems = _of_fewer_bits(files, images, sixteen_bits)
+    require_none(problems, f"of {len(files)} images cannot be read", key)
     return images
 
 
@@ -135,16 +86,24 @@ def planes(image: Image) -> Images:
     return np.asarray(image).transpose(2, 0, 1)
 
 
-def _class_folders(root: Path) -> list[Path]:
-    return sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
+def _reason(error: Exception, file: Path) -> str:
+    """What is wrong with a file, in one line."""
+    from PIL import UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        if file.stat().st_size == 0:
+            return "it is empty"
+        return "its start is broken, or it is of a kind that is not read: save it as PNG with 8 bits"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return last_line(error)
 
 
-def _read(file: Path, framing: Framing) -> Images:
-    """The framed image in `file`; OSError for whatever is wrong with the file."""
-    from PIL import Image
-
-    try:
-        with Image.open(file) as image:
-            return planes(framing.apply(image.convert("RGB")))
-    except (SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise OSError(str(error)) from error
+def _of_fewer_bits(files: Sequence[Path], images: Images, sixteen_bits: list[int]) -> list[str]:
+    """Problems of images of 16 bits that are all so dark that they hold 10 or 12 bits, as many cameras write
+    them: next to nothing would be left of them."""
+    if not sixteen_bits or images[sixteen_bits].max() >= FEWEST_GREYS:
+        return []
+    limit = FEWEST_GREYS * 256
+    reason = f"like all images of 16 bits here it stays below {limit} of 65535: scale it to the whole range"
+    return [f"{files[index]} ({reason})" for index in sixteen_bits]

@@ -4,12 +4,14 @@
     <root>/val/<class>/*
 
 Every image is framed as in the usual evaluation of ImageNet networks: the shorter side becomes 256 pixels,
-and the middle 224 x 224 are taken. An image takes 150 kB of memory, and four times as much once it is
-normalized, so only `train_limit` and `test_limit` images are read, each class with its share.
+and the middle 224 x 224 are taken. Unlike there, an image is first turned as its EXIF orientation says, which
+few have. An image takes 150 kB of memory, and four times as much once it is normalized, so only `train_limit`
+and `test_limit` images are read, each class with its share.
 """
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,8 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dlas import config
-from dlas.datasets.dataset import ImageDataset, Images, Labels, from_arrays
-from dlas.datasets.image_files import ClassFolders, Framing, class_count, class_folders, read_images
+from dlas.datasets.class_folders import ClassFolders, class_count, class_folders
+from dlas.datasets.dataset import ImageDataset, from_arrays
+from dlas.datasets.image_files import Framing, read_images
 from dlas.datasets.memory import require_memory
 from dlas.datasets.sampling import stratified
 from dlas.errors import UserError
@@ -64,13 +67,16 @@ def load(settings: Settings) -> ImageDataset:
     test_files = class_folders(root / "val")
     test_chosen = _chosen(test_files, settings.test_limit)
     train_files, train_chosen = test_files, test_chosen[:0]
-    if (root / "train").exists():
+    if os.path.lexists(root / "train"):
         train_files = class_folders(root / "train")
         _require_same_classes(train_files, test_files)
         train_chosen = _chosen(train_files, settings.train_limit)
     remedy = "a smaller dataset.train_limit or dataset.test_limit"
     require_memory(len(train_chosen) + len(test_chosen), FRAMING.shape, 1, remedy)
-    train, test = _read(train_files, train_chosen), _read(test_files, test_chosen)
+    files = [train_files.files[index] for index in train_chosen]
+    images = read_images([*files, *(test_files.files[index] for index in test_chosen)], FRAMING)
+    train = images[: len(files)], train_files.labels[train_chosen]
+    test = images[len(files) :], test_files.labels[test_chosen]
     classes = len(test_files.classes)
     return from_arrays(settings.name, classes, train, test, mirrorable=True, statistics=STATISTICS)
 
@@ -78,10 +84,6 @@ def load(settings: Settings) -> ImageDataset:
 def _chosen(found: ClassFolders, limit: int | None) -> npt.NDArray[np.int64]:
     """The places of those that are read."""
     return stratified(found.labels, len(found.files) if limit is None else limit, CHOICE_SEED)
-
-
-def _read(found: ClassFolders, chosen: npt.NDArray[np.int64]) -> tuple[Images, Labels]:
-    return read_images([found.files[index] for index in chosen], FRAMING), found.labels[chosen]
 
 
 def _require_same_classes(train: ClassFolders, test: ClassFolders) -> None:

@@ -15,8 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from dlas import config
+from dlas.datasets.class_folders import image_files
 from dlas.datasets.dataset import ImageDataset, Images, from_arrays
-from dlas.datasets.image_files import image_files, planes, read_images
+from dlas.datasets.image_files import planes, read_images
 from dlas.datasets.imagenet import FRAMING, STATISTICS
 from dlas.errors import UserError
 
@@ -82,7 +83,7 @@ def _samples() -> list[tuple[Path, int]]:
 
 def _own(root: str) -> Images:
     folder, key = Path(root).expanduser(), "dataset.calibration_root"
-    files = image_files(folder) if folder.is_dir() else []
+    files = image_files(folder, key) if folder.is_dir() else []
     if not files:
         raise UserError(f"there are no images in {folder}", key=key, remedy="a folder of photographs")
     return read_images(files, FRAMING, key)
