@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrizations
+from torch.utils.flop_counter import FlopCounterMode
 
 from dlas.models import counting
 
@@ -68,6 +70,37 @@ def test_remaining_macs_are_the_products_that_torch_computes_with_non_zero_weigh
         layer.weight.copy_(mask)
         products = layer(torch.ones(1, 6, 9, 9)).sum().item()
     assert counting.remaining_macs(nn.Sequential(layer), (6, 9, 9)) == products
+
+
+class Unusual(nn.Module):
+    """Convolutions in one dimension, transposed and weight-normed, a linear layer on tokens, a constant."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = parametrizations.weight_norm(nn.Conv2d(3, 4, 3, padding=1))
+        self.up = nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, groups=2)
+        self.rows = nn.Conv1d(6 * 15, 8, 3, stride=2)
+        self.tokens = nn.Linear(8, 5)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        grown = self.up(self.conv(images) + torch.arange(8.0))
+        return self.tokens(self.rows(grown.flatten(1, 2)).transpose(1, 2)).mean(1)
+
+
+def test_macs_of_unusual_layers_are_those_that_torch_counts() -> None:
+    with FlopCounterMode(display=False) as counter:
+        Unusual()(torch.zeros(1, *IMAGE))
+    assert 2 * counting.macs(Unusual(), IMAGE) == counter.get_total_flops()
+
+
+def test_a_weight_that_two_layers_share_is_counted_once() -> None:
+    network = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False), nn.Conv2d(3, 3, 1, bias=False))
+    network[1].weight = network[0].weight
+    with torch.no_grad():
+        network[0].weight[0] = 0
+    assert counting.parameters(network) == 9
+    assert counting.nonzero_parameters(network) == 6
+    assert counting.remaining_macs(network, IMAGE) == 2 * 64 * 6
 
 
 @pytest.mark.parametrize(("bits", "size"), [(32, 400), (16, 200), (8, 100), (4, 50), (1, 13)])

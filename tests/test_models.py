@@ -260,6 +260,31 @@ def test_weights_of_another_architecture_are_refused(
     assert "not in the model: bn1.bias" in message
 
 
+class Shared(nn.Module):
+    """A weight in two layers, and a layer under two names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Conv2d(3, 3, 3), nn.Conv2d(3, 3, 3)
+        self.second.weight = self.first.weight
+        self.third = self.second
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.third(self.second(self.first(images))).mean((2, 3))
+
+
+@pytest.mark.parametrize("load", [checkpoint.load, checkpoint.load_resized])
+def test_weights_that_layers_share_are_kept_and_stay_shared(
+    tmp_path: Path, load: Callable[[nn.Module, Path], None]
+) -> None:
+    network, restored = Shared(), Shared()
+    checkpoint.save(network, tmp_path / "shared.safetensors")
+    load(restored, tmp_path / "shared.safetensors")
+    images = torch.rand(2, *SHAPE)
+    assert torch.equal(restored(images), network(images))
+    assert restored.second.weight is restored.first.weight
+
+
 def test_weights_for_other_classes_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "tiny.safetensors"
     checkpoint.save(tiny(100), path)

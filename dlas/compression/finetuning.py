@@ -60,12 +60,12 @@ def restoring_zeros(model: nn.Module) -> Callable[[nn.Module], None]:
     """
     import torch
 
-    from dlas.models.counting import weight_layers
+    from dlas.models.counting import own_weight, weight_layers
 
     zeros = {}
     for name, layer in weight_layers(model).items():
-        zero = layer.get_parameter("weight") == 0
-        if zero.any():
+        weight = own_weight(layer)
+        if weight is not None and (zero := weight == 0).any():
             zeros[name] = zero
 
     def restore_zeros(trained: nn.Module) -> None:

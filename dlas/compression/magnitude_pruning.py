@@ -4,9 +4,10 @@ A convolution's weight (O,I,H,W) is seen as the matrix (O, I*H*W), a linear laye
 matrix are ranked over all layers together by the sum of their absolute values (Mao et al., arXiv:1705.08922,
 section 3); with blocks of 1x1 that is global magnitude pruning (Han et al., arXiv:1506.02626).
 
-Convolutions and linear layers are pruned, but for the last layer (the classifier) and depthwise convolutions.
-Their weights are few and of another scale than the rest: in one ranking with the others, all of them can go,
-and with them whatever the network answers. Biases and batch norm are never pruned.
+Convolutions and linear layers are pruned, but for the last layer (the classifier), depthwise convolutions and
+transposed ones. Of the first two the weights are few and of another scale than the rest: in one ranking with
+the others, all of them can go, and with them whatever the network answers. Biases and batch norm are never
+pruned.
 """
 
 from __future__ import annotations
@@ -131,22 +132,23 @@ def sparsity_schedule(sparsity: float, steps: int) -> list[float]:
     return [sparsity * (1 - (1 - step / steps) ** 3) for step in range(1, steps + 1)]
 
 
-def prunable_weights(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, torch.Tensor]:
+def prunable_weights(model: nn.Module, image_shape: tuple[int, int, int]) -> dict[str, nn.Parameter]:
     """The weights of the layers that are pruned, by name, in the order the layers run in.
 
-    A weight that is computed (by weight norm, say) would not keep its zeros, and is none of them.
+    A weight that layers share stands under the first one's name. One that is computed (by weight norm, say)
+    would not keep its zeros, and is none of them.
     """
-    from torch import nn
+    from dlas.models.counting import macs_by_layer, own_weight
 
-    from dlas.models.counting import macs_by_layer
-
-    inner = list(macs_by_layer(model, image_shape))[:-1]
-    layers = {name: model.get_submodule(name) for name in inner}
-    return {
-        name: layer.weight
-        for name, layer in layers.items()
-        if isinstance(layer.weight, nn.Parameter) and not _depthwise(layer)
-    }
+    layers = {name: model.get_submodule(name) for name in macs_by_layer(model, image_shape)}
+    weights = {name: own_weight(layer) for name, layer in layers.items()}
+    last = next(reversed(weights.values()), None)
+    chosen: dict[str, nn.Parameter] = {}
+    for name, weight in weights.items():
+        shared = any(weight is other for other in (last, *chosen.values()))
+        if weight is not None and not shared and not _unranked(layers[name]):
+            chosen[name] = weight
+    return chosen
 
 
 def divides(block: Block, weight: torch.Tensor) -> bool:
@@ -197,11 +199,12 @@ def _prune_gradually(
     return model
 
 
-def _depthwise(layer: nn.Module) -> bool:
-    """Whether the layer is a grouped convolution each of whose output channels reads one input channel."""
-    from torch import nn
+def _unranked(layer: nn.Module) -> bool:
+    """Whether the layer is transposed, its weight another matrix, or depthwise: each of its output channels
+    reads one input channel."""
+    from dlas.models.layer_kinds import CONVOLUTIONS
 
-    return isinstance(layer, nn.Conv2d) and layer.groups == layer.in_channels > 1
+    return isinstance(layer, CONVOLUTIONS) and (layer.transposed or layer.groups == layer.in_channels > 1)
 
 
 def _over_weights(blocks: torch.Tensor, weight: torch.Tensor, block: Block) -> torch.Tensor:

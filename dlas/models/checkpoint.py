@@ -11,13 +11,16 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from dlas.errors import UserError
+from dlas.models.layer_kinds import CHANNEL_NORMS, CONVOLUTIONS
 
 SHOWN_NAMES = 3
 
 
 def save(model: nn.Module, path: Path) -> None:
-    """Write parameters and buffers under their names in `state_dict`."""
-    save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, path)
+    """Write parameters and buffers under their names in `state_dict`: all of them, also where several names
+    are of one tensor."""
+    state = model.state_dict().items()
+    save_file({name: tensor.clone(memory_format=torch.contiguous_format) for name, tensor in state}, path)
 
 
 def load(model: nn.Module, path: Path) -> None:
@@ -35,38 +38,59 @@ def load(model: nn.Module, path: Path) -> None:
 
 
 def load_resized(model: nn.Module, path: Path) -> None:
-    """Fill `model` in place, each layer resized to the shapes in the file.
+    """Fill `model` in place, each parameter and buffer resized to its shape in the file.
 
-    This restores a channel-pruned network from a freshly built one: pruning changes the channel counts of
-    convolutions, batch norms and linear layers, and nothing else. UserError where the names differ, or
-    a shape other than those.
+    This restores a channel-pruned network from a freshly built one. UserError where the names differ, or a
+    tensor of the file is no part of the model's.
     """
     weights = _read(path)
     require_same_names(model, weights, str(path))
-    for name, module in model.named_modules():
-        if isinstance(module, nn.Conv2d):
-            _resize_convolution(module, weights[f"{name}.weight"].shape)
-        elif isinstance(module, nn.Linear):
-            module.out_features, module.in_features = weights[f"{name}.weight"].shape
-        elif isinstance(module, nn.BatchNorm2d):
-            (module.num_features,) = weights[f"{name}.running_mean"].shape
-        else:
-            continue
-        for kind, tensor in module.named_parameters(recurse=False):
-            tensor.data = torch.empty_like(weights[f"{name}.{kind}"])
-        for kind, _ in module.named_buffers(recurse=False):
-            module.register_buffer(kind, torch.empty_like(weights[f"{name}.{kind}"]))
+    depthwise = [layer for layer in model.modules() if _depthwise(layer)]
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if name in weights:
+            _require_part(name, weights[name].shape, tensor.shape, path)
+            tensor.data = tensor.new_empty(weights[name].shape)
+    for layer in model.modules():
+        _follow_shapes(layer, depthwise=layer in depthwise)
     load(model, path)
 
 
-def _resize_convolution(layer: nn.Conv2d, weight_shape: torch.Size) -> None:
-    """Resize a convolution to the weight's shape. A depthwise one stays depthwise; any other keeps its number
-    of groups."""
-    out_channels, group_in_channels, *_ = weight_shape
-    if layer.groups == layer.in_channels:
-        layer.groups = out_channels * layer.groups // layer.out_channels
-    layer.in_channels = group_in_channels * layer.groups
-    layer.out_channels = out_channels
+def _require_part(name: str, shape: torch.Size, whole: torch.Size, path: Path) -> None:
+    fits = len(shape) == len(whole) and all(0 < part <= all_ for part, all_ in zip(shape, whole, strict=True))
+    if not fits and shape != whole:
+        raise UserError(
+            f"{name} is {tuple(shape)} in the file, which is no part of {tuple(whole)} in the model",
+            key=str(path),
+            remedy="give the weights of the same architecture and number of classes",
+        )
+
+
+def _depthwise(layer: nn.Module) -> bool:
+    """Whether pruning takes a group from the convolution with each channel: every channel has its own."""
+    return isinstance(layer, CONVOLUTIONS) and layer.groups == layer.out_channels > 1
+
+
+def _follow_shapes(layer: nn.Module, *, depthwise: bool) -> None:
+    """Set what a layer knows of its width to what its resized tensors say. A depthwise convolution stays
+    depthwise; any other keeps its number of groups."""
+    if isinstance(layer, CONVOLUTIONS):
+        first, second, *_ = layer.weight.shape
+        layer.groups = first if depthwise else layer.groups
+        if layer.transposed:
+            layer.in_channels, layer.out_channels = first, second * layer.groups
+        else:
+            layer.in_channels, layer.out_channels = second * layer.groups, first
+    elif isinstance(layer, nn.Linear):
+        layer.out_features, layer.in_features = layer.weight.shape
+    elif isinstance(layer, CHANNEL_NORMS):
+        for tensor in (layer.weight, layer.running_mean):
+            layer.num_features = layer.num_features if tensor is None else len(tensor)
+    elif isinstance(layer, nn.GroupNorm) and layer.affine:
+        layer.num_channels = len(layer.weight)
+    elif isinstance(layer, nn.LayerNorm | nn.RMSNorm) and layer.elementwise_affine:
+        layer.normalized_shape = tuple(layer.weight.shape)
+    elif isinstance(layer, nn.PReLU):
+        layer.num_parameters = len(layer.weight)
 
 
 def _read(path: Path) -> dict[str, torch.Tensor]:
