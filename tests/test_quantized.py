@@ -10,8 +10,13 @@ import torch
 from quantized_networks import deployed, images_of, quantized
 from torch import nn
 
+from dlas import config
 from dlas.algorithms.shared.integer import requantization
+from dlas.hardware.targets.resolving import resolve
+from dlas.hardware.timing.deployment import run
 from dlas.interfaces.workload import INT8_MAX, UINT8_MAX
+from dlas.systems.choices.lowering import enlarged
+from dlas.systems.compilers.tvm.building import build_library
 
 IMAGE = (3, 12, 12)
 
@@ -40,6 +45,59 @@ def test_a_network_is_quantized_alike_at_any_magnitude(observer: str, tmp_path: 
             torch.testing.assert_close(scaled(images), expected * 2.0**exponent, rtol=1e-4, atol=0)
     _, answers = deployed(quantized(layers(2.0**-30), IMAGE, observer), images, "direct", tmp_path)
     np.testing.assert_allclose(answers * 2.0**30, expected.numpy(), atol=0.02 * float(expected.abs().max()))
+
+
+class Linear(nn.Module):
+    """Linear layers of odd sizes: in a chain, with and without bias and activation, after a flattened plane,
+    after a mean, and before an operator that wants float32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.flat = nn.Linear(3 * 12 * 12, 33)
+        self.bare = nn.Linear(33, 3, bias=False)
+        self.six = nn.Linear(3, 7)
+        self.conv = nn.Conv2d(3, 10, 3)
+        self.mean = nn.Linear(10, 7)
+        self.last = nn.Linear(7, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        chain = nn.functional.relu6(self.six(self.bare(self.flat(images.flatten(1)).relu())))
+        pooled = self.mean(self.conv(images).relu().mean((2, 3)))
+        return self.last(chain + torch.sigmoid(pooled))
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "gemm", "spatial_pack"])
+def test_linear_layers_are_integer_from_one_to_the_next(algorithm: str, tmp_path: Path) -> None:
+    network, images = Linear().eval(), images_of(IMAGE)
+    integer = quantized(network, IMAGE)
+    program, answers = deployed(integer, images, algorithm, tmp_path)
+    with torch.no_grad():
+        simulated, expected = integer(images).numpy(), network(images).numpy()
+    assert np.abs(answers - simulated).max() < 0.01 * np.abs(simulated).max()
+    assert np.abs(simulated - expected).max() < 0.03 * np.abs(expected).max()
+    workloads = {layer.name: layer.workload for layer in program.layers}
+    assert {workload.dtype for workload in workloads.values()} == {"int8"}
+    epilogues = {name: (w.activation, w.output_dtype) for name, w in workloads.items()}
+    assert epilogues == {
+        "flat": ("relu", "uint8"),
+        "bare": ("", "uint8"),
+        "six": ("relu6", "float32"),
+        "conv": ("relu", "float32"),
+        "mean": ("", "float32"),
+        "last": ("", "float32"),
+    }
+
+
+def test_a_larger_batch_of_linear_layers_answers_as_single_images_do(tmp_path: Path) -> None:
+    integer, images = quantized(Linear(), IMAGE), images_of(IMAGE)
+    single, answers = deployed(integer, images, "spatial_pack", tmp_path)
+    several = enlarged(single, integer.exportable(), images.shape)
+    target = resolve(config.Target(name="host"))
+    build_library(several, {}, target.code, target.linker, 3, tmp_path / "batch.so")
+    np.testing.assert_allclose(
+        run(tmp_path / "batch.so", images.numpy(), target, len(images)), answers, rtol=1e-5
+    )
 
 
 def test_a_bias_beside_weights_that_add_next_to_nothing_is_kept(tmp_path: Path) -> None:

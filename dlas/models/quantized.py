@@ -60,11 +60,11 @@ def observed(
     with _quiet():
         from torchao.quantization.pt2e.quantize_pt2e import prepare_pt2e
 
-        from dlas.models.quantizer import ConvolutionQuantizer
+        from dlas.models.quantizer import LayerQuantizer
 
         any_batch = ({0: torch.export.Dim.DYNAMIC},)
         program = exported(network.eval(), torch.zeros(2, *image_shape), any_batch)
-        prepared: GraphModule = prepare_pt2e(program.module(), ConvolutionQuantizer(observer, weight_bits))
+        prepared: GraphModule = prepare_pt2e(program.module(), LayerQuantizer(observer, weight_bits))
     return prepared
 
 

@@ -15,6 +15,8 @@ from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, Quantiza
 
 ACTIVATION_STEPS = 255
 
+LAYERS = ("aten.conv2d.default", "aten.linear.default")
+
 ADDITIONS = ("aten.add.Tensor", "aten.add_.Tensor")
 
 LEAST_EXPONENT = -80
@@ -53,10 +55,12 @@ class _PerChannelMinMax(_InUnits, PerChannelMinMaxObserver):
     pass
 
 
-class ConvolutionQuantizer(Quantizer):
-    """Quantizes what an integer convolution reads: its input, its weight, and a residual that it adds.
+class LayerQuantizer(Quantizer):
+    """Quantizes what the integer kernel of a convolution or linear layer reads: its input, its weight, and a
+    residual that a convolution adds.
 
-    Weights are symmetric: the least integer is not used, so that every weight has its negative.
+    Weights are symmetric: the least integer is not used, so that every weight has its negative. A weight that
+    is no parameter, but computed from the images, stays in float32 with its layer.
     """
 
     def __init__(self, observer: str, weight_bits: int) -> None:
@@ -81,7 +85,7 @@ class ConvolutionQuantizer(Quantizer):
     def annotate(self, model: GraphModule) -> GraphModule:
         """Tell torchao which operands of which operations to observe."""
         for node in model.graph.nodes:
-            if str(node.target) == "aten.conv2d.default":
+            if str(node.target) in LAYERS and node.args[1].op == "get_attr":
                 inputs = {node.args[0]: self._activation, node.args[1]: self._weight}
             elif str(node.target) in ADDITIONS and (residual := _residual(node)) is not None:
                 inputs = {residual: self._activation}
