@@ -102,6 +102,21 @@ def test_kernels_equal_numpy_bit_for_bit(algorithm: ModuleType) -> None:
 
 
 @by_name
+@pytest.mark.parametrize("cpu", [None, "znver3"])
+def test_linear_layers_equal_numpy_bit_for_bit(algorithm: ModuleType, cpu: str | None) -> None:
+    shapes = [(1, 3, 10), (1, 7, 3), (1, 64, 10), (5, 33, 17), (2, 65, 1), (3, 1, 48), (1, 130, 80)]
+    layer = ConvWorkload(1, 1, 1, 1, 1, (1, 1), dtype="int8", bias=True, input_zero=7, output_zero=128)
+    layers = [replace(layer, batch=n, in_channels=i, out_channels=o) for n, i, o in shapes]
+    target = target_of(cpu)
+    drawn = [(each, random_operands(each)) for each in layers]
+    for (each, operands), found in zip(drawn, outputs(algorithm, drawn, target), strict=True):
+        data, weight = (operands[name][..., 0, 0].astype(np.int64) for name in ("data", "weight"))
+        products = (data @ weight.T + operands["bias"]).astype(np.float32) * operands["multiplier"]
+        expected = np.clip((np.rint(products).astype(np.int64) + 128) // 256 + 128, 0, 255)
+        np.testing.assert_array_equal(found.reshape(expected.shape), expected, err_msg=each.key)
+
+
+@by_name
 def test_kernels_without_dot_products_equal_numpy_bit_for_bit(algorithm: ModuleType) -> None:
     assert_equal_to_numpy(algorithm, integer_grid()[1::5], target_of("znver3"))
 

@@ -437,14 +437,14 @@ def exported() -> Any:
         return torch.export.export(Small().eval(), example, dynamic_shapes=({0: torch.export.Dim.DYNAMIC},))
 
 
-@upstream("torch", "dlas/models/quantized.py")
+@upstream("torch", "dlas/models/quantizer.py")
 def test_torch_exports_convolutions_and_additions_by_these_names(exported: Any) -> None:
     targets = [str(node.target) for node in exported.module().graph.nodes]
     assert targets.count("aten.conv2d.default") == 2
     assert targets.count("aten.add.Tensor") == 1
 
 
-@upstream("torchao", "dlas/models/quantized.py")
+@upstream("torchao", "dlas/models/quantized.py", "dlas/models/quantizer.py")
 def test_torchao_observes_and_quantizes_what_is_annotated(exported: Any) -> None:
     logging.disable(logging.WARNING)  # it tells of libraries for other machines
     try:

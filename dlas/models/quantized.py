@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from safetensors.torch import load_file
@@ -18,11 +18,7 @@ from dlas.models.graph.exporting import exported
 from dlas.models.precision import INTEGER_BITS, Precision
 
 if TYPE_CHECKING:
-    from torch.fx import GraphModule, Node
-
-ACTIVATION_STEPS = 255
-
-ADDITIONS = ("aten.add.Tensor", "aten.add_.Tensor")
+    from torch.fx import GraphModule
 
 
 class Quantized(Precision):
@@ -64,9 +60,11 @@ def observed(
     with _quiet():
         from torchao.quantization.pt2e.quantize_pt2e import prepare_pt2e
 
+        from dlas.models.quantizer import LayerQuantizer
+
         any_batch = ({0: torch.export.Dim.DYNAMIC},)
         program = exported(network.eval(), torch.zeros(2, *image_shape), any_batch)
-        prepared: GraphModule = prepare_pt2e(program.module(), _quantizer(observer, weight_bits))
+        prepared: GraphModule = prepare_pt2e(program.module(), LayerQuantizer(observer, weight_bits))
     return prepared
 
 
@@ -89,64 +87,6 @@ def _simulated(prepared: GraphModule) -> GraphModule:
 
         simulated: GraphModule = convert_pt2e(prepared, fold_quantize=False)
     return simulated
-
-
-def _quantizer(observer: str, weight_bits: int) -> Any:
-    """A quantizer of what an integer convolution reads: its input, its weight, and a residual that it adds.
-
-    Weights are symmetric: the least integer is not used, so that every weight has its negative.
-    """
-    from torchao.quantization.pt2e import HistogramObserver, MinMaxObserver, PerChannelMinMaxObserver
-    from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, QuantizationSpec, Quantizer
-
-    activation = QuantizationSpec(
-        dtype=torch.uint8,
-        observer_or_fake_quant_ctr=HistogramObserver if observer == "histogram" else MinMaxObserver,
-        quant_min=0,
-        quant_max=ACTIVATION_STEPS,
-        qscheme=torch.per_tensor_affine,
-    )
-    steps = 2 ** (weight_bits - 1) - 1
-    weight = QuantizationSpec(
-        dtype=torch.int8,
-        observer_or_fake_quant_ctr=PerChannelMinMaxObserver,
-        quant_min=-steps,
-        quant_max=steps,
-        qscheme=torch.per_channel_symmetric,
-        ch_axis=0,
-    )
-
-    class ConvolutionQuantizer(Quantizer):
-        def annotate(self, model: GraphModule) -> GraphModule:
-            for node in model.graph.nodes:
-                if str(node.target) == "aten.conv2d.default":
-                    inputs = {node.args[0]: activation, node.args[1]: weight}
-                elif str(node.target) in ADDITIONS and (residual := _residual(node)) is not None:
-                    inputs = {residual: activation}
-                else:
-                    continue
-                node.meta["quantization_annotation"] = QuantizationAnnotation(
-                    input_qspec_map=inputs, _annotated=True
-                )
-            return model
-
-        def validate(self, model: GraphModule) -> None:
-            pass
-
-    return ConvolutionQuantizer()
-
-
-def _residual(addition: Node) -> Node | None:
-    """The addend that an epilogue reads, where the other addend is a convolution that nothing else reads."""
-    from torch.fx import Node
-
-    first, second, *_ = addition.args
-    if not isinstance(first, Node) or not isinstance(second, Node):
-        return None
-    for convolution, residual in ((first, second), (second, first)):
-        if str(convolution.target) == "aten.conv2d.default" and len(convolution.users) == 1:
-            return residual
-    return None
 
 
 @contextmanager

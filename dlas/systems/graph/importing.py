@@ -13,6 +13,7 @@ from tvm import relax
 from tvm.relax.frontend.torch import from_exported_program
 
 from dlas.models.graph.exporting import decomposed, exported
+from dlas.systems.graph import reshapes
 from dlas.systems.graph.converters import CONVERTERS
 
 WRAPPER = "network."
@@ -45,7 +46,7 @@ def import_network(model: nn.Module, input_shape: Sequence[int]) -> Imported:
         custom_convert_map=CONVERTERS,
     )
     module, detached = relax.frontend.detach_params(module)
-    module = relax.transform.CanonicalizeBindings()(module)
+    module = reshapes.moved(module)
     signature = program.graph_signature
     state = {**signature.inputs_to_parameters, **signature.inputs_to_buffers}
     parameters = module["main"].params[1:]

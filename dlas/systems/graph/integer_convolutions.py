@@ -54,13 +54,16 @@ def integer_convolution(
     `arrays` holds the values of the function's parameters.
     """
     data = _dequantized(conv.data, uses)
-    weight = _quantized_weight(conv.weight, uses, arrays)
+    weight = _weight_with_scales(conv.weight, uses, arrays)
     residual = _dequantized(conv.residual, uses) if conv.residual is not None else None
     if data is None or weight is None or (conv.residual is not None and residual is None):
         return None
-    parameter, scales, values = weight
+    parameter, scales = weight
     output, output_scale, output_zero = _requantized(conv.output, uses)
     bias = arrays[conv.bias] if conv.bias is not None else np.zeros(len(scales), np.float32)
+    matrix = arrays[parameter].reshape(conv.workload.weight_shape)
+    scales = requantization.exact_scales(matrix, bias, data.scale, scales)
+    values = requantization.integer_weight(matrix, scales)
     absorbed = conv.absorbed if output is conv.output else (*conv.absorbed, conv.output)
     workload = replace(
         conv.workload,
@@ -120,19 +123,17 @@ def _dequantized(var: relax.Var, uses: Uses) -> _Quantized | None:
     return _Quantized(quantized, float(scale.value.numpy()), int(zero.value.numpy()))
 
 
-def _quantized_weight(
+def _weight_with_scales(
     var: relax.Var, uses: Uses, arrays: Mapping[relax.Var, np.ndarray]
-) -> tuple[relax.Var, np.ndarray, np.ndarray] | None:
-    """The float32 parameter behind a dequantized weight, its scales and its int8 values."""
+) -> tuple[relax.Var, np.ndarray] | None:
+    """The float32 parameter behind a dequantized weight, and its scales."""
     dequantize = uses.values.get(var)
     if dequantize is None or not is_op(dequantize, "relax.dequantize"):
         return None
     quantize = uses.values.get(dequantize.args[0])
     if quantize is None or not is_op(quantize, "relax.quantize") or quantize.args[0] not in arrays:
         return None
-    parameter, scales = quantize.args[0], quantize.args[1].value.numpy()
-    steps = arrays[parameter] * (np.float32(1) / scales)[:, None, None, None]
-    return parameter, scales, np.clip(np.rint(steps), -127, 127).astype(np.int8)
+    return quantize.args[0], quantize.args[1].value.numpy()
 
 
 def _requantized(output: relax.Var, uses: Uses) -> tuple[relax.Var, float | None, int | None]:

@@ -15,10 +15,35 @@ from __future__ import annotations
 
 import numpy as np
 
-from dlas.interfaces.workload import UINT8_MAX
+from dlas.interfaces.workload import INT8_MAX, UINT8_MAX
 
 FRACTION_BITS = 8
 """Fraction bits that are kept until the final rounding; they leave 23 bits for the value, which needs 9."""
+
+
+LARGEST_SUM = 1 << 30
+"""Bound of sums: half of what an int32 holds, so that rounding weights up does no harm."""
+
+
+def exact_scales(
+    weight: np.ndarray, bias: np.ndarray, input_scale: float, weight_scale: np.ndarray
+) -> np.ndarray:
+    """`weight_scale` per output channel, larger where integer sums might not fit an int32: beside a bias that
+    is much larger than all that the float32 OIHW `weight` can add to it, or over very many inputs.
+
+    The products, and the zero point's share in the bias, each add up to UINT8_MAX times the weights at most.
+    """
+    largest = np.abs(weight.astype(np.float64)).sum(axis=(1, 2, 3)) * (2 * UINT8_MAX)
+    least = (largest + np.abs(bias.astype(np.float64)) / input_scale) / LARGEST_SUM
+    scales: np.ndarray = np.maximum(weight_scale, least.astype(np.float32))
+    return scales
+
+
+def integer_weight(weight: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """The float32 OIHW weight in int8, with a scale per output channel."""
+    steps = weight * (np.float32(1) / scale)[:, None, None, None]
+    values: np.ndarray = np.clip(np.rint(steps), -INT8_MAX, INT8_MAX).astype(np.int8)
+    return values
 
 
 def integer_bias(

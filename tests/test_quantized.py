@@ -1,0 +1,127 @@
+"""Networks in int8: what is quantized, at any magnitude, against PyTorch's simulation and its float32."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from quantized_networks import deployed, images_of, quantized
+from torch import nn
+
+from dlas import config
+from dlas.algorithms.shared.integer import requantization
+from dlas.hardware.targets.resolving import resolve
+from dlas.hardware.timing.deployment import run
+from dlas.interfaces.workload import INT8_MAX, UINT8_MAX
+from dlas.systems.choices.lowering import enlarged
+from dlas.systems.compilers.tvm.building import build_library
+
+IMAGE = (3, 12, 12)
+
+
+def layers(magnitude: float) -> nn.Sequential:
+    """The activations from the first layer on are `magnitude` times as large."""
+    torch.manual_seed(0)
+    found = nn.Sequential(
+        nn.Conv2d(3, 16, 3), nn.ReLU(), nn.Conv2d(16, 8, 3, bias=False), nn.ReLU(), nn.Conv2d(8, 8, 3)
+    )
+    with torch.no_grad():
+        for parameter in (found[0].weight, found[0].bias, found[4].bias):
+            parameter *= magnitude
+    return found
+
+
+@pytest.mark.parametrize("observer", ["histogram", "minmax"])
+def test_a_network_is_quantized_alike_at_any_magnitude(observer: str, tmp_path: Path) -> None:
+    images = images_of(IMAGE)
+    plain = quantized(layers(1), IMAGE, observer)
+    with torch.no_grad():
+        expected = plain(images)
+        assert expected.std() > 30 * (expected - layers(1)(images)).abs().mean(), "it is quantized well"
+        for exponent in (-70, -30, 40):
+            scaled = quantized(layers(2.0**exponent), IMAGE, observer)
+            torch.testing.assert_close(scaled(images), expected * 2.0**exponent, rtol=1e-4, atol=0)
+    _, answers = deployed(quantized(layers(2.0**-30), IMAGE, observer), images, "direct", tmp_path)
+    np.testing.assert_allclose(answers * 2.0**30, expected.numpy(), atol=0.02 * float(expected.abs().max()))
+
+
+class Linear(nn.Module):
+    """Linear layers of odd sizes: in a chain, with and without bias and activation, after a flattened plane,
+    after a mean, and before an operator that wants float32."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.flat = nn.Linear(3 * 12 * 12, 33)
+        self.bare = nn.Linear(33, 3, bias=False)
+        self.six = nn.Linear(3, 7)
+        self.conv = nn.Conv2d(3, 10, 3)
+        self.mean = nn.Linear(10, 7)
+        self.last = nn.Linear(7, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        chain = nn.functional.relu6(self.six(self.bare(self.flat(images.flatten(1)).relu())))
+        pooled = self.mean(self.conv(images).relu().mean((2, 3)))
+        return self.last(chain + torch.sigmoid(pooled))
+
+
+@pytest.mark.parametrize("algorithm", ["direct", "gemm", "spatial_pack"])
+def test_linear_layers_are_integer_from_one_to_the_next(algorithm: str, tmp_path: Path) -> None:
+    network, images = Linear().eval(), images_of(IMAGE)
+    integer = quantized(network, IMAGE)
+    program, answers = deployed(integer, images, algorithm, tmp_path)
+    with torch.no_grad():
+        simulated, expected = integer(images).numpy(), network(images).numpy()
+    assert np.abs(answers - simulated).max() < 0.01 * np.abs(simulated).max()
+    assert np.abs(simulated - expected).max() < 0.03 * np.abs(expected).max()
+    workloads = {layer.name: layer.workload for layer in program.layers}
+    assert {workload.dtype for workload in workloads.values()} == {"int8"}
+    epilogues = {name: (w.activation, w.output_dtype) for name, w in workloads.items()}
+    assert epilogues == {
+        "flat": ("relu", "uint8"),
+        "bare": ("", "uint8"),
+        "six": ("relu6", "float32"),
+        "conv": ("relu", "float32"),
+        "mean": ("", "float32"),
+        "last": ("", "float32"),
+    }
+
+
+def test_a_larger_batch_of_linear_layers_answers_as_single_images_do(tmp_path: Path) -> None:
+    integer, images = quantized(Linear(), IMAGE), images_of(IMAGE)
+    single, answers = deployed(integer, images, "spatial_pack", tmp_path)
+    several = enlarged(single, integer.exportable(), images.shape)
+    target = resolve(config.Target(name="host"))
+    build_library(several, {}, target.code, target.linker, 3, tmp_path / "batch.so")
+    np.testing.assert_allclose(
+        run(tmp_path / "batch.so", images.numpy(), target, len(images)), answers, rtol=1e-5
+    )
+
+
+def test_a_bias_beside_weights_that_add_next_to_nothing_is_kept(tmp_path: Path) -> None:
+    network, images = layers(1), images_of(IMAGE)
+    with torch.no_grad():
+        network[4].weight[0] = 0
+        network[4].weight[1] *= 1e-12
+        network[4].weight[2] *= 1e-5
+        network[4].bias[:3] = torch.tensor([300.0, -2.0, 5.0])
+        expected = network(images).numpy()
+    _, answers = deployed(quantized(network, IMAGE), images, "direct", tmp_path)
+    np.testing.assert_allclose(answers[:, :3], expected[:, :3], rtol=1e-6)
+    np.testing.assert_allclose(answers, expected, rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize("inputs", [7, 200_000])
+@pytest.mark.parametrize("bias", [0.0, 1e7])
+def test_sums_fit_32_bits_for_any_input(inputs: int, bias: float) -> None:
+    weight = np.linspace(0, 0.5, inputs, dtype=np.float32).reshape(1, inputs, 1, 1)
+    shifts = np.array([bias], np.float32)
+    scales = requantization.exact_scales(weight, shifts, 0.1, np.array([0.5 / INT8_MAX], np.float32))
+    values = requantization.integer_weight(weight, scales).astype(np.int64)
+    integer = requantization.integer_bias(values, shifts, 0.1, UINT8_MAX, scales).astype(np.int64)
+    sums = integer + np.array([0, UINT8_MAX]) * values.sum()
+    assert np.abs([sums[0], sums[1], integer[0], UINT8_MAX * values.sum()]).max() < 2**31
+    least, most = -0.1 * UINT8_MAX * 0.25 * inputs + bias, bias
+    np.testing.assert_allclose(sums * 0.1 * scales, [least, most], rtol=1e-2, atol=1e-3 * abs(least - bias))
