@@ -20,6 +20,9 @@ OPERATORS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "element-wise chain": lambda x: functional.relu6(x * 0.5 + 1) + x.sigmoid(),
     "concatenation": lambda x: torch.cat([x, functional.relu(x), x + 1], 1),
     "softmax": lambda x: x.mean((2, 3)).softmax(1)[:, :, None, None],
+    "pooling windows of several sizes": lambda x: functional.adaptive_avg_pool2d(x, 7),
+    "normalization over a whole image": lambda x: functional.layer_norm(x, x.shape[1:]),
+    "mean of everything": lambda x: x - x.mean(),
 }
 
 

@@ -53,10 +53,9 @@ def keeps_blocks(value: relax.Expr) -> bool:
 
 def is_over_planes(value: relax.Call) -> bool:
     """Whether a mean is over the height and the width of an activation."""
-    return shape_of(value.args[0]) is not None and sorted(int(axis) % 4 for axis in value.attrs.axis) == [
-        2,
-        3,
-    ]
+    if shape_of(value.args[0]) is None or value.attrs.axis is None:
+        return False
+    return sorted(int(axis) % 4 for axis in value.attrs.axis) == [2, 3]
 
 
 def is_reshaped_pixel(value: relax.Expr) -> bool:
@@ -73,9 +72,9 @@ def operator_name(value: relax.Expr) -> str:
 
 
 def constant_in_blocks(constant: relax.Expr, block: int) -> relax.Expr:
-    """A number per channel, (1, C, 1, 1), in blocks."""
+    """A number per channel, (N, C, 1, 1), in blocks."""
     values: np.ndarray = constant.value.numpy()
-    return relax.const(values.reshape(1, -1, 1, 1, block))
+    return relax.const(values.reshape(len(values), -1, 1, 1, block))
 
 
 def _fits(operand: relax.Expr, channels: int) -> bool:

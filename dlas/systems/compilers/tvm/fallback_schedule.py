@@ -57,7 +57,13 @@ def _blocks(sch: Schedule) -> list[SBlockRV]:
 
 def _is_chained(sch: Schedule, block: SBlockRV) -> bool:
     """Whether the block is element-wise and what it computes is read by one other block alone."""
-    return not _reduces(sch, block) and len(sch.get_consumers(block)) == 1
+    return _is_plain(sch, block) and not _reduces(sch, block) and len(sch.get_consumers(block)) == 1
+
+
+def _is_plain(sch: Schedule, block: SBlockRV) -> bool:
+    """Whether the block stores one element; else there are loops in it, as around a window of which the
+    size differs from place to place."""
+    return isinstance(sch.get(block).body, tirx.BufferStore)
 
 
 def _reduces(sch: Schedule, block: SBlockRV) -> bool:
@@ -75,7 +81,8 @@ def _schedule(sch: Schedule, block: SBlockRV) -> tuple[LoopRV | None, LoopRV | N
     if not spatial or len(spatial) + len(reduced) < len(kinds):
         return None, None
     work = prod(_extent(sch, loop) for loop in (*spatial, *reduced))
-    outer, vector = (spatial, []) if _slides(sch, block) else _vector(sch, spatial)
+    in_order = not _is_plain(sch, block) or _slides(sch, block)
+    outer, vector = (spatial, []) if in_order else _vector(sch, spatial)
     sch.reorder(*outer, *reduced, *vector)
     for loop in vector:
         sch.vectorize(loop)
@@ -98,8 +105,11 @@ def _slides(sch: Schedule, block: SBlockRV) -> bool:
 
 def _vector(sch: Schedule, spatial: list[LoopRV]) -> tuple[list[LoopRV], list[LoopRV]]:
     """The loops outside of the vector, and the vector's own, if there is one."""
-    *outer, last = [loop for loop in spatial if _extent(sch, loop) > 1] or spatial[:1]
+    wide = [loop for loop in spatial if _extent(sch, loop) > 1]
+    if not wide:
+        return spatial, []
     units = [loop for loop in spatial if _extent(sch, loop) == 1]
+    *outer, last = wide
     width = largest_divisor(_extent(sch, last), WIDEST_VECTOR)
     if width < NARROWEST_VECTOR:
         return [*units, *outer, last], []
