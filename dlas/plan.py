@@ -18,6 +18,7 @@ from dlas.systems.choices.kind import Kind, kinds_of
 from dlas.users_code import told
 
 if TYPE_CHECKING:
+    from dlas.datasets.dataset import ImageDataset
     from dlas.models.trial import Trial
 
 
@@ -36,8 +37,8 @@ def check(stacks: Sequence[config.Stack]) -> None:
     is given weights that are not its own.
 
     Each distinct network is tried once, and each distinct compression of it is rehearsed once; what an
-    earlier command tried is not tried again. No image is read for it, but of a data set whose settings tell
-    neither the shape of its images nor the number of its classes.
+    earlier command tried is not tried again. Images are read of sets that come after the first, and of one
+    whose settings tell neither the shape of its images nor the number of its classes.
     """
     from dlas.models import weights
     from dlas.stages.rehearsal import Rehearse, TryNetwork
@@ -59,6 +60,7 @@ def check(stacks: Sequence[config.Stack]) -> None:
                     batch_sizes=tuple(rehearsal.batch_sizes),
                 )
             )
+    _read_later_sets(stacks)
     given: list[tuple[config.Model, config.Dataset]] = []
     for stack in stacks:
         if stack.model.weights is not None and (stack.model, stack.dataset) not in given:
@@ -105,8 +107,14 @@ def _images(
     for one, shape, classes in known:
         if one == dataset:
             return shape, classes
+    read = _read(dataset)
+    known.append((dataset, read.image_shape, read.classes))
+    return read.image_shape, read.classes
+
+
+def _read(dataset: config.Dataset) -> ImageDataset:
     try:
-        read = datasets.load(dataset)
+        return datasets.load(dataset)
     except UserError:
         raise
     except Exception as error:  # a user's own code may raise anything
@@ -115,5 +123,16 @@ def _images(
             key="dataset.module",
             remedy="mend it there",
         ) from error
-    known.append((dataset, read.image_shape, read.classes))
-    return read.image_shape, read.classes
+
+
+def _read_later_sets(stacks: Sequence[config.Stack]) -> None:
+    """UserError for a broken image of a set that is read after other points were made.
+
+    The first set is read when the first point starts, before anything is trained.
+    """
+    distinct: list[config.Dataset] = []
+    for stack in stacks:
+        if stack.dataset not in distinct:
+            distinct.append(stack.dataset)
+    for dataset in distinct[1:]:
+        _read(dataset)

@@ -55,8 +55,11 @@ def test_a_network_of_a_users_own_has_every_setting_of_a_model(tmp_path: Path) -
     (tmp_path / "model" / "mine.yaml").write_text("name: mine\nfactory: user_models.two_layers\n")
     mine = (f'hydra.searchpath=["{tmp_path}"]', "model=mine")
     assert parsed(*mine).model == config.Model("mine", "user_models.two_layers")
-    set_here = parsed(*mine, "model.image_size=32", "model.weights=a.pth", "model.mean=[0]", "model.std=[1]")
-    assert set_here.model == config.Model("mine", "user_models.two_layers", 32, "a.pth", [0], [1])
+    weights = tmp_path / "weights.pth"
+    weights.touch()
+    numbers = ("model.mean=[0,0,0]", "model.std=[1,1,1]")
+    set_here = parsed(*mine, "model.image_size=32", f"model.weights={weights}", *numbers).model
+    assert set_here == config.Model("mine", "user_models.two_layers", 32, str(weights), [0] * 3, [1] * 3)
 
 
 @pytest.mark.parametrize(("group", "option"), OPTIONS)

@@ -11,6 +11,7 @@ import pytest
 import torch
 import unsound_networks
 from command import dlas
+from PIL import Image
 from test_weights import parsed
 from torch import nn
 
@@ -162,12 +163,16 @@ def test_each_distinct_network_of_a_sweep_is_tried_once(
     )
     monkeypatch.syspath_prepend(tmp_path)
     own = ("model.name=counted", "model.factory=counted.net", "compression=none", f"artifacts={tmp_path}")
-    digits, classes = ("dataset=digits", *own), ("dataset=cifar100", *own)
-    points = [parsed(*digits), parsed(*digits, "algo=gemm", "seed=3"), parsed(*classes)]
+    for index in range(30):
+        file = tmp_path / "images" / str(index % 3) / f"{index}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (32, 32), (index * 8, 0, 0)).save(file)
+    digits, three = ("dataset=digits", *own), ("dataset=folder", f"dataset.root={tmp_path / 'images'}", *own)
+    points = [parsed(*digits), parsed(*digits, "algo=gemm", "seed=3"), parsed(*three)]
     plan.check(points)
-    assert calls.read_text().split() == ["10", "10", "100", "100"], "each to be tried, and to be rehearsed"
+    assert calls.read_text().split() == ["10", "10", "3", "3"], "each to be tried, and to be rehearsed"
     plan.check(points)
-    assert calls.read_text().split() == ["10", "10", "100", "100"], "an earlier command tried them"
+    assert calls.read_text().split() == ["10", "10", "3", "3"], "an earlier command tried them"
 
 
 def test_of_a_data_set_that_does_not_tell_the_images_are_read(
@@ -193,6 +198,19 @@ def test_of_a_data_set_that_does_not_tell_the_images_are_read(
     with pytest.raises(UserError, match=r"KeyError: 'images' \(.*no_images.py:5\)") as unread:
         plan.check([parsed("model=resnet20", "dataset.name=none", "dataset.module=no_images")])
     assert unread.value.key == "dataset.module"
+
+
+def test_the_images_of_later_sets_are_read_before_the_first_point(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        for part in range(10):
+            (tmp_path / name / str(part)).mkdir(parents=True)
+            for each in range(5):
+                (tmp_path / name / str(part) / f"{each}.png").write_bytes(b"no image")
+    sound = ("model=resnet20", "compression=none", f"artifacts={tmp_path / 'artifacts'}")
+    points = [parsed(*sound, "dataset=folder", f"dataset.root={tmp_path / name}") for name in ("one", "two")]
+    with pytest.raises(UserError, match="50 of 50 images cannot be read"):
+        plan.check([parsed(*sound), points[1]])
+    plan.check([points[0]])  # its first stage reads them, before anything is trained
 
 
 def test_the_settings_of_a_data_set_tell_the_shape_of_its_images(digits: ImageDataset) -> None:
