@@ -217,6 +217,34 @@ def test_a_pruned_network_is_restored_from_its_file(
     assert sparsity(restored) == sparsity(pruned) > 0.7
 
 
+class Tied(nn.Module):
+    """Two convolutions of one weight, one of a weight of its own, and a transposed one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.again, self.own = (nn.Conv2d(3, 3, 3, padding=1) for _ in range(3))
+        self.again.weight = self.first.weight
+        self.up, self.head = nn.ConvTranspose2d(3, 3, 2, 2), nn.Linear(3, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.up(self.own(self.again(self.first(images)).relu())).mean((2, 3)))
+
+
+def test_a_weight_that_layers_share_is_pruned_once_and_stays_shared(
+    digits: ImageDataset, tmp_path: Path
+) -> None:
+    settings = dataclasses.replace(WEIGHTS, sparsity=0.5, steps=1, finetune=Finetune(1))
+    pruned = weight_pruning.compress(Tied(), first(digits, 96), settings, config.Train(), 0)
+    zeros = [int((layer.weight == 0).sum()) for layer in (pruned.first, pruned.own, pruned.up)]
+    assert sum(zeros) == (2 * 81) // 2
+    assert zeros[2] == 0
+    checkpoint.save(pruned, tmp_path / "pruned.safetensors")
+    restored = weight_pruning.restore(Tied(), tmp_path / "pruned.safetensors")
+    images = torch.from_numpy(digits.normalized(digits.test_images[:4]))
+    assert restored.again.weight is restored.first.weight
+    assert torch.equal(restored(images), pruned(images))
+
+
 def test_layers_that_the_block_does_not_divide_stay_dense_and_are_named(
     digits: ImageDataset, caplog: pytest.LogCaptureFixture
 ) -> None:

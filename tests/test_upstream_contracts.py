@@ -502,22 +502,30 @@ def test_torchao_observes_and_quantizes_what_is_annotated(exported: Any) -> None
     assert quantized.get_parameter("first.weight").dtype == torch.float32
 
 
-@upstream("torch-pruning", "dlas/compression/channel_pruning.py")
-def test_torch_pruning_keeps_the_floor_of_what_the_ratio_leaves() -> None:
+@upstream("torch-pruning", "dlas/compression/channel_pruning.py", "dlas/compression/channel_removal.py")
+def test_torch_pruning_chooses_before_it_keeps_the_floor_of_what_the_ratio_leaves() -> None:
     from torch_pruning import importance
     from torch_pruning.pruner import MagnitudePruner
 
     network = Small().eval()
+    first, second, classifier = (layer.weight.detach().abs() for layer in network.children())
+    norms = first.sum((1, 2, 3)) + second.sum((1, 2, 3)) + second.sum((0, 2, 3)) + classifier.sum(0)
     pruner = MagnitudePruner(
         network,
-        torch.zeros(1, 3, 8, 8),
+        (torch.zeros(1, 3, 8, 8),),
         importance.MagnitudeImportance(p=1, target_types=[nn.Conv2d, nn.Linear]),
+        pruning_ratio=0.0,
         pruning_ratio_dict=dict.fromkeys((network.first, network.second), 1 - 10.5 / 16),
         ignored_layers=[network.classifier],
         in_channel_groups={},
         out_channel_groups={},
     )
-    pruner.step()
+    for number, group in enumerate(pruner.step(interactive=True)):
+        if not number:
+            network.second.bias.data = torch.arange(16.0, dtype=torch.float64)
+            network.second.weight.data = torch.zeros(16, 16, 3, 3)
+        group.prune()
+    assert network.second.bias.tolist() == sorted(norms.argsort(descending=True)[:10].tolist())
     assert network.first.weight.shape == (10, 3, 3, 3)
     assert network.second.weight.shape == (10, 10, 3, 3)
     assert network.classifier.weight.shape == (10, 10)

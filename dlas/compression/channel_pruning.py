@@ -2,13 +2,16 @@
 
 Channels are ranked by the L1 norm of their weights (Li et al., arXiv:1608.08710). Those that belong together
 (through residual additions, batch norm, the next layer's inputs) are found and removed together by the
-dependency graph of torch-pruning (Fang et al., arXiv:2301.12900).
+dependency graph of torch-pruning (Fang et al., arXiv:2301.12900). A layer whose channels cannot go alone, or
+not without changing what the others compute, stays whole.
 """
 
 from __future__ import annotations
 
 import copy
+import logging
 import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,15 +19,19 @@ from typing import TYPE_CHECKING
 from dlas import config
 from dlas.compression import automatic
 from dlas.compression.finetuning import Finetune, finetune
-from dlas.compression.rehearsal import require_run
+from dlas.compression.rehearsal import random_images, refusal
 
 if TYPE_CHECKING:
     from torch import nn
 
     from dlas.datasets.dataset import ImageDataset
 
+log = logging.getLogger(__name__)
+
 RATIOS = tuple(percent / 100 for percent in range(5, 100, 5))
 """Ratios that `ratio=auto` chooses from: 0.05, 0.10, ... 0.95."""
+
+COUPLED = "they belong to others that stay"
 
 
 @dataclass(frozen=True)
@@ -47,12 +54,21 @@ class Settings(config.Compression):
 
 def rehearse(model: nn.Module, image_shape: tuple[int, int, int], settings: Settings) -> nn.Module:
     """A copy of `model` with fewer channels; with `ratio=auto` the smallest and the largest ratio are tried,
-    and the result is of the largest. UserError where channels cannot go, or where what is left does not run.
-    """
+    and the result is of the largest. UserError where no channel can go, a warning where none has to."""
+    from dlas.models import counting
+
     ratios = (RATIOS[0], RATIOS[-1]) if isinstance(settings.ratio, str) else (settings.ratio,)
     for ratio in ratios:
-        pruned = prune_channels(model, image_shape, ratio, settings.round_to)
-        require_run(pruned, image_shape, settings)
+        pruned, unprunable = _pruned(model, image_shape, ratio, settings.round_to)
+    if counting.parameters(pruned) == counting.parameters(model):
+        if unprunable:
+            raise refusal(settings, f"no channels of this network can go: those of {_told(unprunable)}")
+        log.warning(
+            "%s: no layer but the last has more channels than remain at ratio=%s and round_to=%d",
+            settings.key,
+            ratio,
+            settings.round_to,
+        )
     return pruned
 
 
@@ -93,32 +109,93 @@ def restore(model: nn.Module, weights: Path) -> nn.Module:
 def prune_channels(
     model: nn.Module, image_shape: tuple[int, int, int], ratio: float, round_to: int
 ) -> nn.Module:
-    """A copy of `model` from which `ratio` of each layer's channels were removed; the classes stay."""
-    import torch
-    from torch import nn
-    from torch_pruning import importance
-    from torch_pruning.pruner import MagnitudePruner
+    """A copy of `model` from which `ratio` of each layer's channels were removed; the classes stay.
 
+    A warning names the layers that stay whole because their channels cannot go.
+    """
+    pruned, unprunable = _pruned(model, image_shape, ratio, round_to)
+    if unprunable:
+        log.warning("channel pruning leaves the channels of %s", _told(unprunable))
+    return pruned
+
+
+def _pruned(
+    model: nn.Module, image_shape: tuple[int, int, int], ratio: float, round_to: int
+) -> tuple[nn.Module, dict[str, str]]:
+    """The pruned copy, and the layers whose channels cannot go, each with the reason.
+
+    The last layer is taken for the classifier where all others can be pruned without it.
+    """
+    from dlas.compression import soundness
+    from dlas.compression.soundness import Unsound
     from dlas.models.counting import macs_by_layer
 
-    smaller = copy.deepcopy(model).eval()
-    *inner, classifier = [smaller.get_submodule(name) for name in macs_by_layer(smaller, image_shape)]
-    widths = {layer: layer.get_parameter("weight").shape[0] for layer in inner}
-    pruner = MagnitudePruner(
-        smaller,
-        torch.zeros(1, *image_shape),
-        importance.MagnitudeImportance(p=1, target_types=[nn.Conv2d, nn.Linear]),
-        # The pruner's own rounding leaves a layer whole where fewer than `round_to` channels would remain.
-        pruning_ratio_dict={
-            layer: removed_fraction(width, remaining_channels(width, ratio, round_to))
-            for layer, width in widths.items()
-        },
-        ignored_layers=[classifier],
-        in_channel_groups={},
-        out_channel_groups={},
-    )
-    pruner.step()
-    return smaller
+    whole, images = copy.deepcopy(model).eval(), random_images(image_shape, 2)
+    widths = {name: _channels(whole, name) for name in macs_by_layer(whole, image_shape)}
+    fractions = {
+        name: removed_fraction(width, remaining_channels(width, ratio, round_to))
+        for name, width in widths.items()
+    }
+
+    def without(names: Sequence[str]) -> nn.Module:
+        return soundness.without(whole, images, {name: fractions[name] for name in names})
+
+    wide = [name for name, fraction in fractions.items() if fraction]
+    inner = [name for name in wide if name != list(fractions)[-1]]
+    reasons: dict[str, str] = {}
+    try:
+        pruned = without(inner)
+    except Unsound:
+        chosen, reasons = _prunable(without, wide)
+        pruned = without(chosen) if chosen else whole
+    stay = {name: reasons.get(name, COUPLED) for name in inner if _channels(pruned, name) == widths[name]}
+    return pruned, stay
+
+
+def _prunable(
+    without: Callable[[Sequence[str]], nn.Module], layers: list[str]
+) -> tuple[list[str], dict[str, str]]:
+    """As many of the layers as can be pruned together, found by bisection, and the reasons of the others."""
+    from dlas.compression.soundness import Unsound
+
+    chosen: list[str] = []
+    reasons: dict[str, str] = {}
+    try:
+        without(chosen)
+    except Unsound as unsound:  # of the network as a whole
+        return chosen, dict.fromkeys(layers, str(unsound))
+    waiting = [layers]
+    while waiting:
+        names = waiting.pop()
+        half = len(names) // 2
+        try:
+            without([*chosen, *names])
+            chosen += names
+        except Unsound as unsound:
+            if half:
+                waiting += [names[half:], names[:half]]
+            else:
+                reasons[names[0]] = str(unsound)
+    return chosen, reasons
+
+
+def _told(unprunable: Mapping[str, str]) -> str:
+    """Text of layers and reasons, a reason once, behind the layers that it keeps whole."""
+    named = {
+        reason: [name for name, why in unprunable.items() if why == reason]
+        for reason in dict.fromkeys(unprunable.values())
+    }
+    return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in named.items())
+
+
+def _channels(network: nn.Module, name: str) -> int:
+    """Number of output channels of its convolution, or of features of its linear layer, of that name."""
+    from torch import nn
+
+    layer = network.get_submodule(name)
+    channels = layer.out_features if isinstance(layer, nn.Linear) else layer.out_channels
+    assert isinstance(channels, int)
+    return channels
 
 
 def remaining_channels(channels: int, ratio: float, round_to: int) -> int:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas import config
-from dlas.compression.rehearsal import blank_images, refusal, require_run
+from dlas.compression.rehearsal import random_images, refusal, require_run
 from dlas.errors import UserError
 from dlas.users_code import told
 
@@ -66,7 +66,7 @@ def rehearse(model: nn.Module, image_shape: tuple[int, int, int], settings: Sett
     try:
         prepared = observed(network, image_shape, settings.observer, settings.weight_bits)
         with torch.no_grad():
-            for image in blank_images(image_shape, CALIBRATED):
+            for image in random_images(image_shape, CALIBRATED):
                 prepared(image[None])
         quantized = Quantized(network, image_shape, prepared, settings.weight_bits).eval()
     except UserError:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def blank_images(image_shape: tuple[int, int, int], count: int) -> torch.Tensor:
+def random_images(image_shape: tuple[int, int, int], count: int) -> torch.Tensor:
     """`count` images (N, channels, height, width) of random values from -1 to 1, always the same."""
     import torch
 
@@ -39,7 +39,7 @@ def require_run(network: nn.Module, image_shape: tuple[int, int, int], settings:
 
     with torch.no_grad(), passage.watched(architecture(network)) as way:
         try:
-            network(blank_images(image_shape, 1))
+            network(random_images(image_shape, 1))
         except Exception as error:  # a user's own forward may raise anything
             problem = f"the network fails after this step, in {way.innermost}: {told(error)}"
             raise refusal(settings, problem) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -29,40 +30,43 @@ def load(model: nn.Module, path: Path) -> None:
     require_same_names(model, weights, str(path))
     for name, tensor in model.state_dict().items():
         if tensor.shape != weights[name].shape:
-            raise UserError(
-                f"{name} is {tuple(weights[name].shape)} in the file and {tuple(tensor.shape)} in the model",
-                key=str(path),
-                remedy="give the weights of the same architecture and number of classes",
-            )
+            raise _misfit(name, f"{tuple(tensor.shape)} in the model", weights[name], str(path))
     model.load_state_dict(weights)
 
 
 def load_resized(model: nn.Module, path: Path) -> None:
-    """Fill `model` in place, each parameter and buffer resized to its shape in the file.
+    """Fill `model` in place, each layer resized to its shapes in the file: `fill_resized`."""
+    fill_resized(model, _read(path), str(path))
 
-    This restores a channel-pruned network from a freshly built one. UserError where the names differ, or a
-    tensor of the file is no part of the model's.
+
+def fill_resized(model: nn.Module, weights: Mapping[str, torch.Tensor], key: str) -> None:
+    """Fill `model` in place, each parameter and buffer resized to its shape in `weights`.
+
+    This restores a channel-pruned network from a freshly built one. UserError, blaming `key`, where the names
+    differ, or a tensor is no part of the model's.
     """
-    weights = _read(path)
-    require_same_names(model, weights, str(path))
+    require_same_names(model, weights, key)
     depthwise = [layer for layer in model.modules() if _depthwise(layer)]
     for name, tensor in (*model.named_parameters(), *model.named_buffers()):
         if name in weights:
-            _require_part(name, weights[name].shape, tensor.shape, path)
+            if not _is_part(weights[name].shape, tensor.shape):
+                raise _misfit(name, f"no part of {tuple(tensor.shape)} in the model", weights[name], key)
             tensor.data = tensor.new_empty(weights[name].shape)
     for layer in model.modules():
         _follow_shapes(layer, depthwise=layer in depthwise)
-    load(model, path)
+    model.load_state_dict(weights)
 
 
-def _require_part(name: str, shape: torch.Size, whole: torch.Size, path: Path) -> None:
-    fits = len(shape) == len(whole) and all(0 < part <= all_ for part, all_ in zip(shape, whole, strict=True))
-    if not fits and shape != whole:
-        raise UserError(
-            f"{name} is {tuple(shape)} in the file, which is no part of {tuple(whole)} in the model",
-            key=str(path),
-            remedy="give the weights of the same architecture and number of classes",
-        )
+def _misfit(name: str, wanted: str, found: torch.Tensor, key: str) -> UserError:
+    return UserError(
+        f"{name} is {tuple(found.shape)} in the file and {wanted}",
+        key=key,
+        remedy="give the weights of the same architecture and number of classes",
+    )
+
+
+def _is_part(shape: torch.Size, whole: torch.Size) -> bool:
+    return len(shape) == len(whole) and all(map(operator.le, shape, whole))
 
 
 def _depthwise(layer: nn.Module) -> bool:
@@ -87,7 +91,7 @@ def _follow_shapes(layer: nn.Module, *, depthwise: bool) -> None:
             layer.num_features = layer.num_features if tensor is None else len(tensor)
     elif isinstance(layer, nn.GroupNorm) and layer.affine:
         layer.num_channels = len(layer.weight)
-    elif isinstance(layer, nn.LayerNorm | nn.RMSNorm) and layer.elementwise_affine:
+    elif isinstance(layer, nn.LayerNorm) and layer.elementwise_affine:
         layer.normalized_shape = tuple(layer.weight.shape)
     elif isinstance(layer, nn.PReLU):
         layer.num_parameters = len(layer.weight)
