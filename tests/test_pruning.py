@@ -367,4 +367,5 @@ def test_the_per_layer_table_shows_the_zeros(tmp_path: Path) -> None:
     assert metrics["compression.ratio"] == metrics["params.dense"] / metrics["params.remaining"] > 4
     assert metrics["bytes.dense"] == 4 * metrics["params.dense"]
     assert metrics["bytes.format"] == pytest.approx(metrics["bytes.dense"], rel=0.05), "zeros are stored"
-    assert metrics["speedup.expected"] == metrics["macs.dense"] / metrics["macs.remaining"] > 2
+    assert metrics["macs.remaining"] < 0.5 * metrics["macs.dense"]
+    assert metrics["speedup.expected"] == 1, "zeros are multiplied"

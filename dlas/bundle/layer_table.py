@@ -22,6 +22,8 @@ class LayerRow:
     """Name of the layer in the PyTorch network, or of the kernel for what is no convolution."""
     time_ms: float
     workload: str = ""
+    data_type: str = ""
+    """Data type that the kernel computes in: "float32", "float16" or "int8"."""
     algorithm: str = ""
     requested_algorithm: str = ""
     fallback_reason: str = ""
@@ -72,6 +74,7 @@ def _row(layer: ConvLayer, weight: np.ndarray, choice: KernelChoice, time_ms: fl
         layer=layer.name,
         time_ms=time_ms,
         workload=layer.workload.key,
+        data_type=layer.workload.dtype,
         algorithm=_short(layer.algorithm),
         requested_algorithm=_short(layer.requested),
         fallback_reason=layer.fallback_reason,

@@ -29,7 +29,7 @@ from dlas.stages.stage import Kept
 from dlas.stages.yardstick import Yardstick
 from dlas.systems.choices import record
 from dlas.systems.choices.record import Choices
-from dlas.systems.program import program
+from dlas.systems.program import cost, program
 from dlas.systems.tuners import tuning
 
 REFERENCE_IMAGES = 16
@@ -107,12 +107,13 @@ def metrics(found: Results) -> dict[str, float]:
     """Metrics of a point: accuracies are fractions of 1, latencies milliseconds, MACs per image.
 
     The remaining parameters, and MACs, are those that were not removed with their channel and are not zero.
+    The expected speedup counts what the kernels use of that: see `cost.saving`.
     """
-    image, bits = found.dataset.image_shape, precision.bits(found.compressed.module)
+    image = found.dataset.image_shape
     dense, compressed = found.dense.module, precision.architecture(found.compressed.module)
     parameters, macs = counting.parameters(dense), counting.macs(dense, image)
     remaining_parameters = counting.nonzero_parameters(compressed)
-    remaining_macs = counting.remaining_macs(compressed, image)
+    shrunk_macs, saving = counting.macs(compressed, image), cost.saving(found.lowered.program)
     return {
         "accuracy.dense": found.dense.accuracy,
         "accuracy.compressed": found.compressed.accuracy,
@@ -120,11 +121,11 @@ def metrics(found: Results) -> dict[str, float]:
         "params.dense": parameters,
         "params.remaining": remaining_parameters,
         "macs.dense": macs,
-        "macs.remaining": remaining_macs,
+        "macs.remaining": counting.remaining_macs(compressed, image),
         "bytes.dense": counting.dense_bytes(parameters, counting.FLOAT32_BITS),
         "bytes.format": sum(array.nbytes for array in found.lowered.program.packed_arrays()),
         "compression.ratio": counting.compression_ratio(parameters, remaining_parameters),
-        "speedup.expected": counting.expected_speedup(macs, remaining_macs, bits),
+        "speedup.expected": counting.expected_speedup(macs, shrunk_macs, saving),
         "library.bytes": found.library.path.stat().st_size,
         "tuning.trials": found.tuned.trials,
         "tuning.failed": found.tuned.failed,
@@ -135,14 +136,17 @@ def metrics(found: Results) -> dict[str, float]:
 
 
 def tags(found: Results) -> dict[str, str]:
-    """Tags that a reader of the numbers has to know: fallbacks, untuned layers, an unsteady
-    or emulated board."""
+    """Tags that a reader of the numbers has to know: fallbacks, untuned layers, layers of an int8 network in
+    float32, an unsteady or emulated board."""
     fallbacks = [f"{row.layer}: {row.fallback_reason}" for row in found.layers if row.fallback_reason]
     untuned = [row.layer for row in found.layers if row.workload and row.schedule == "untuned"]
+    integer = precision.bits(found.compressed.module) == precision.INTEGER_BITS
+    wide = [layer.name for layer in found.lowered.program.layers if layer.workload.dtype != "int8"]
     tuned = any(choice.tuned for choice in found.kernels.choices)
     noted = {
         "dlas.fallbacks": "; ".join(fallbacks),
         "dlas.untuned_layers": ", ".join(untuned),
+        "dlas.float_layers": ", ".join(wide) if integer else "",
         "dlas.tuning_stopped": found.tuned.stopped,
         "dlas.untuned_batches": ", ".join(str(batch.size) for batch in found.batches) if tuned else "",
         "dlas.unsteady": "; ".join(found.timing.unsteady_at_any_size),

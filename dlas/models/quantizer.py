@@ -15,7 +15,7 @@ from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, Quantiza
 
 ACTIVATION_STEPS = 255
 
-LAYERS = ("aten.conv2d.default", "aten.linear.default")
+LINEAR, CONVOLUTION, PADDED = "aten.linear.default", "aten.conv2d.default", "aten.conv2d.padding"
 
 ADDITIONS = ("aten.add.Tensor", "aten.add_.Tensor")
 
@@ -59,8 +59,7 @@ class LayerQuantizer(Quantizer):
     """Quantizes what the integer kernel of a convolution or linear layer reads: its input, its weight, and a
     residual that a convolution adds.
 
-    Weights are symmetric: the least integer is not used, so that every weight has its negative. A weight that
-    is no parameter, but computed from the images, stays in float32 with its layer.
+    Weights are symmetric: the least integer is not used, so that every weight has its negative.
     """
 
     def __init__(self, observer: str, weight_bits: int) -> None:
@@ -85,7 +84,7 @@ class LayerQuantizer(Quantizer):
     def annotate(self, model: GraphModule) -> GraphModule:
         """Tell torchao which operands of which operations to observe."""
         for node in model.graph.nodes:
-            if str(node.target) in LAYERS and node.args[1].op == "get_attr":
+            if _is_integer(node):
                 inputs = {node.args[0]: self._activation, node.args[1]: self._weight}
             elif str(node.target) in ADDITIONS and (residual := _residual(node)) is not None:
                 inputs = {residual: self._activation}
@@ -100,12 +99,35 @@ class LayerQuantizer(Quantizer):
         """Accept whatever `annotate` left."""
 
 
+def _is_integer(node: Node) -> bool:
+    """Whether an integer kernel serves the node: a layer whose weight is a parameter, and whose border is as
+    wide on either side."""
+    if str(node.target) not in (LINEAR, CONVOLUTION, PADDED):
+        return False
+    weight = node.args[1]
+    is_parameter = isinstance(weight, Node) and weight.op == "get_attr"
+    return is_parameter and (str(node.target) != PADDED or _is_padded_evenly(node))
+
+
+def _is_padded_evenly(convolution: Node) -> bool:
+    """Whether padding="same" or "valid" gives either side as many rows and columns."""
+    weight, padding, dilation = (_argument(convolution, at) for at in (1, 4, 5))
+    steps = dilation or (1, 1)
+    covered = zip(weight.meta["val"].shape[2:], steps, strict=True)
+    return padding != "same" or all((extent - 1) * step % 2 == 0 for extent, step in covered)
+
+
+def _argument(node: Node, at: int) -> Any:
+    return node.args[at] if len(node.args) > at else None
+
+
 def _residual(addition: Node) -> Node | None:
     """The addend that an epilogue reads, where the other addend is a convolution that nothing else reads."""
     first, second, *_ = addition.args
     if not isinstance(first, Node) or not isinstance(second, Node):
         return None
     for convolution, residual in ((first, second), (second, first)):
-        if str(convolution.target) == "aten.conv2d.default" and len(convolution.users) == 1:
+        is_convolution = str(convolution.target) != LINEAR and _is_integer(convolution)
+        if is_convolution and len(convolution.users) == 1:
             return residual
     return None
