@@ -261,16 +261,17 @@ def test_weights_of_another_architecture_are_refused(
 
 
 class Shared(nn.Module):
-    """A weight in two layers, and a layer under two names."""
+    """A weight in two layers, a layer under two names, and a buffer that repeats a number."""
 
     def __init__(self) -> None:
         super().__init__()
         self.first, self.second = nn.Conv2d(3, 3, 3), nn.Conv2d(3, 3, 3)
         self.second.weight = self.first.weight
         self.third = self.second
+        self.register_buffer("factors", torch.rand(1).expand(3))
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return self.third(self.second(self.first(images))).mean((2, 3))
+        return self.third(self.second(self.first(images))).mean((2, 3)) * self.factors
 
 
 @pytest.mark.parametrize("load", [checkpoint.load, checkpoint.load_resized])

@@ -31,7 +31,7 @@ def load(model: nn.Module, path: Path) -> None:
     for name, tensor in model.state_dict().items():
         if tensor.shape != weights[name].shape:
             raise _misfit(name, f"{tuple(tensor.shape)} in the model", weights[name], str(path))
-    model.load_state_dict(weights)
+    fill(model, weights)
 
 
 def load_resized(model: nn.Module, path: Path) -> None:
@@ -54,6 +54,14 @@ def fill_resized(model: nn.Module, weights: Mapping[str, torch.Tensor], key: str
             tensor.data = tensor.new_empty(weights[name].shape)
     for layer in model.modules():
         _follow_shapes(layer, depthwise=layer in depthwise)
+    fill(model, weights)
+
+
+def fill(model: nn.Module, weights: Mapping[str, torch.Tensor]) -> None:
+    """Fill `model` in place as `load_state_dict` does, also its tensors that repeat an element (`expand`)."""
+    for tensor in (*model.parameters(), *model.buffers()):
+        if 0 in tensor.stride():
+            tensor.data = tensor.contiguous()
     model.load_state_dict(weights)
 
 

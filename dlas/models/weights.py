@@ -23,7 +23,7 @@ from dlas.datasets.dataset import ImageDataset
 from dlas.errors import UserError
 from dlas.files import weights_file
 from dlas.files.weights_file import KEY
-from dlas.models.checkpoint import require_same_names
+from dlas.models.checkpoint import fill, require_same_names
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 PREFIXES = ("module.", "_orig_mod.")
@@ -60,7 +60,7 @@ def load(model: nn.Module, path: Path, dataset: ImageDataset) -> None:
     another architecture or number of classes, and where a value is not finite.
     """
     log.info("%s: the dense network is %s; it is not trained", KEY, path)
-    model.load_state_dict(_fitting(model, path, dataset.name, dataset.classes))
+    fill(model, _fitting(model, path, dataset.name, dataset.classes))
 
 
 def _fitting(model: nn.Module, path: Path, dataset: str, classes: int) -> StateDict:
