@@ -60,12 +60,12 @@ def check(stacks: Sequence[config.Stack]) -> None:
                     batch_sizes=tuple(rehearsal.batch_sizes),
                 )
             )
-    _read_later_sets(stacks)
     given: list[tuple[config.Model, config.Dataset]] = []
     for stack in stacks:
         if stack.model.weights is not None and (stack.model, stack.dataset) not in given:
             weights.check(stack.model, stack.dataset)
             given.append((stack.model, stack.dataset))
+    _read_later_sets(stacks)
 
 
 def _rehearsals(stacks: Sequence[config.Stack]) -> list[Rehearsal]:

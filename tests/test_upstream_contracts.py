@@ -33,6 +33,9 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch._ops import OpOverload
+from torch._subclasses.fake_tensor import FakeTensor
+from torch.export.graph_signature import InputKind, InputSpec, TensorArgument
 
 from dlas import tracking
 from dlas.config import config_folder
@@ -442,6 +445,39 @@ def test_torch_exports_convolutions_and_additions_by_these_names(exported: Any) 
     targets = [str(node.target) for node in exported.module().graph.nodes]
     assert targets.count("aten.conv2d.default") == 2
     assert targets.count("aten.add.Tensor") == 1
+
+
+@upstream("torch", "dlas/models/graph/state.py", "dlas/models/graph/constants.py")
+def test_an_exported_program_that_was_edited_is_what_runs() -> None:
+    with torch.no_grad():
+        program = torch.export.export(Small().eval(), (torch.zeros(2, 3, 8, 8),))
+    (layer,) = program.graph.find_nodes(op="call_function", target=torch.ops.aten.linear.default)
+    first = next(iter(program.graph.nodes))
+    assert isinstance(first.meta["val"], FakeTensor)
+    with program.graph.inserting_before(first):
+        placeholder = program.graph.placeholder("other")
+    value = torch.nn.Parameter(torch.zeros(10), requires_grad=False)
+    placeholder.meta["val"] = first.meta["val"].fake_mode.from_tensor(value, static_shapes=True)
+    spec = InputSpec(InputKind.PARAMETER, TensorArgument(placeholder.name), "other", None)
+    program.graph_signature.input_specs.insert(0, spec)
+    program.state_dict["other"] = value
+    layer.args = (*layer.args[:2], placeholder)
+    program.graph_module.recompile()
+    network, images = Small().eval(), torch.ones(2, 3, 8, 8)
+    network.load_state_dict({name: program.state_dict[name] for name in network.state_dict()})
+    nn.init.zeros_(network.classifier.bias)
+    with torch.no_grad():
+        expected = network(images)
+        torch.testing.assert_close(program.module()(images), expected)
+        torch.testing.assert_close(program.run_decompositions().module()(images), expected)
+
+
+@upstream("torch", "dlas/models/graph/constants.py")
+def test_an_operator_says_where_it_is_from_and_whether_it_draws() -> None:
+    assert isinstance(torch.ops.aten.rand.default, OpOverload)
+    assert torch.ops.aten.rand.default.namespace == "aten"
+    assert torch.Tag.nondeterministic_seeded in torch.ops.aten.rand.default.tags
+    assert torch.Tag.nondeterministic_seeded not in torch.ops.aten.add.Tensor.tags
 
 
 @upstream("torchao", "dlas/models/quantized.py", "dlas/models/quantizer.py")
