@@ -25,7 +25,7 @@ from turns import in_turn
 from dlas import config, models
 from dlas.hardware.targets.resolving import resolve
 from dlas.hardware.targets.target import Target
-from dlas.models.quantized import Quantized, observed
+from dlas.models.quantized import calibrated
 from dlas.systems.choices import fastest
 from dlas.systems.choices.fastest import Kind
 from dlas.systems.choices.lowering import lowered
@@ -108,10 +108,7 @@ def by_fastest(
 
 def quantized(network: nn.Module, image: torch.Tensor, weight_bits: int) -> nn.Module:
     """In int8, calibrated on `image`: its speed is that of any calibration."""
-    _, channels, height, width = image.shape
-    observing = observed(network, (channels, height, width), "minmax", weight_bits)
-    observing(image)
-    return Quantized(network, (channels, height, width), observing, weight_bits).exportable()
+    return calibrated(network, image, "minmax", weight_bits).exportable(len(image))
 
 
 def entry(library: Path) -> Callable[..., object]:

@@ -11,7 +11,7 @@ from torch import nn
 from dlas import config
 from dlas.hardware.targets.resolving import resolve
 from dlas.hardware.timing.deployment import run
-from dlas.models.quantized import Quantized, observed
+from dlas.models.quantized import Quantized, calibrated
 from dlas.systems.choices.lowering import lower
 from dlas.systems.compilers.tvm.building import build_library
 from dlas.systems.program.program import LoweredProgram
@@ -27,11 +27,7 @@ def quantized(
     network: nn.Module, shape: tuple[int, int, int], observer: str = "histogram", weight_bits: int = 8
 ) -> Quantized:
     """Calibrated on `images_of` the shape."""
-    prepared = observed(network.eval(), shape, observer, weight_bits)
-    with torch.no_grad():
-        for image in images_of(shape):
-            prepared(image[None])
-    return Quantized(network, shape, prepared, weight_bits).eval()
+    return calibrated(network.eval(), images_of(shape), observer, weight_bits).eval()
 
 
 def deployed(
@@ -39,6 +35,6 @@ def deployed(
 ) -> tuple[LoweredProgram, np.ndarray]:
     """The network as a program by `algorithm`, and what its library answers."""
     target = resolve(config.Target(name="host"))
-    program = lower(network.exportable(), (1, *images.shape[1:]), algorithm)
+    program = lower(network.exportable(1), (1, *images.shape[1:]), algorithm)
     build_library(program, {}, target.code, target.linker, 3, folder / "model.so")
     return program, run(folder / "model.so", images.numpy(), target)

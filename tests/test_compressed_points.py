@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 
@@ -117,9 +118,34 @@ def test_weights_are_stored_in_few_bits(
     assert small >= sum(layer.weight.numel() for layer in layers)
     metrics = runs[steps].data.metrics
     assert metrics["speedup.expected"] == 32 / bits, "dense kernels multiply zeros"
-    assert "dlas.float_layers" not in runs[steps].data.tags
+    assert not {"dlas.float_layers", "dlas.lost_signal"} & runs[steps].data.tags.keys()
     pruned = "weight_pruning" in steps
     assert (metrics["params.remaining"] < 0.5 * metrics["params.dense"]) == pruned
+
+
+def test_layers_that_int8_leaves_without_their_signal_are_told(tmp_path: Path) -> None:
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "drowned.yaml").write_text("name: drowned\nfactory: user_models.drowned\n")
+    ended = dlas(
+        *("run", "--config-dir", str(tmp_path / "conf"), "model=drowned", "compression=int8"),
+        *(
+            "train.epochs=0",
+            "algo=direct",
+            "tuner=none",
+            "timing=quick",
+            f"artifacts={tmp_path / 'artifacts'}",
+        ),
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    told = r"compression\.int8: .* mixed \(.* dB\), last \("
+    assert re.search(told, ended.stdout + ended.stderr), ended.stdout + ended.stderr
+    store = MlflowClient(f"sqlite:///{tmp_path / 'artifacts' / 'mlflow.db'}")
+    [run] = runs_by_compression(store).values()
+    assert re.fullmatch(r"mixed \(.* dB\), last \(.* dB\)", run.data.tags["dlas.lost_signal"])
+    [point] = fetched_bundles(store, {"int8": run}, tmp_path).values()
+    with point.layers.open() as table:
+        decibels = {row["layer"]: float(row["signal_db"]) for row in csv.DictReader(table) if row["workload"]}
+    assert {name for name, ratio in decibels.items() if ratio < 10} == {"mixed", "last"}
 
 
 @pytest.mark.parametrize("steps", POINTS)

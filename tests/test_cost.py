@@ -59,19 +59,19 @@ def test_zeros_are_saved_where_the_format_leaves_them_out(weight_format: str, sp
 
 @pytest.mark.parametrize(("network", "saving"), [(Float16(pruned()), 2), (quantized(pruned(), IMAGE), 4)])
 def test_narrow_data_types_save_their_bits_and_no_zeros(network: nn.Module, saving: float) -> None:
-    assert cost.saving(lower(network.exportable(), (1, *IMAGE), "direct")) == saving
+    assert cost.saving(lower(network.exportable(1), (1, *IMAGE), "direct")) == saving
 
 
 def test_a_layer_in_float32_of_an_int8_network_counts_so_and_is_seen(tmp_path: Path) -> None:
     """padding="same" of a kernel of two rows has no border above: the integer layer would be another."""
     network = pruned()
     network[2] = nn.Conv2d(4, 8, 2, padding="same")
-    program = lower(quantized(network, IMAGE).exportable(), (1, *IMAGE), "direct")
+    program = lower(quantized(network, IMAGE).exportable(1), (1, *IMAGE), "direct")
     wide = 4 * 4 * 8 * 64
     assert cost.saving(program) == pytest.approx((6912 + wide + 40) / (6912 / 4 + wide + 40 / 4))
     choices = [KernelChoice(layer.kernel, False, NOT_TUNED) for layer in program.layers]
     times = [KernelTime(layer.kernel, 1.0) for layer in program.layers]
-    write_layers(layer_rows(program, choices, times), tmp_path / "layers.csv")
+    write_layers(layer_rows(program, choices, times, {}), tmp_path / "layers.csv")
     with (tmp_path / "layers.csv").open() as file:
         found = {row["layer"]: row["data_type"] for row in csv.DictReader(file)}
     assert found == {"0": "int8", "2": "float32", "5": "int8"}

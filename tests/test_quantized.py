@@ -9,12 +9,17 @@ import pytest
 import torch
 from quantized_networks import deployed, images_of, quantized
 from torch import nn
+from user_models import drowned
 
 from dlas import config
 from dlas.algorithms.shared.integer import requantization
+from dlas.compression import int8
+from dlas.errors import UserError
 from dlas.hardware.targets.resolving import resolve
 from dlas.hardware.timing.deployment import run
 from dlas.interfaces.workload import INT8_MAX, UINT8_MAX
+from dlas.models import checkpoint
+from dlas.models.fidelity import layers_without_signal
 from dlas.systems.choices.lowering import enlarged
 from dlas.systems.compilers.tvm.building import build_library
 
@@ -92,12 +97,91 @@ def test_linear_layers_are_integer_from_one_to_the_next(algorithm: str, tmp_path
 def test_a_larger_batch_of_linear_layers_answers_as_single_images_do(tmp_path: Path) -> None:
     integer, images = quantized(Linear(), IMAGE), images_of(IMAGE)
     single, answers = deployed(integer, images, "spatial_pack", tmp_path)
-    several = enlarged(single, integer.exportable(), images.shape)
+    several = enlarged(single, integer.exportable(len(images)), images.shape)
     target = resolve(config.Target(name="host"))
     build_library(several, {}, target.code, target.linker, 3, tmp_path / "batch.so")
     np.testing.assert_allclose(
         run(tmp_path / "batch.so", images.numpy(), target, len(images)), answers, rtol=1e-5
     )
+
+
+def test_layers_that_lose_their_signal_are_named_and_no_others() -> None:
+    found = quantized(drowned(10), IMAGE).signal_to_noise
+    named = {name for name in found if f"{name} (" in layers_without_signal(found)}
+    assert named == {"mixed", "last"}
+    assert found["dead"] == 100
+    assert min(found["loud"], found["quiet"]) > 30
+    assert layers_without_signal(quantized(Linear(), IMAGE).signal_to_noise) == ""
+
+
+def test_the_signal_is_the_variance_over_that_of_the_error() -> None:
+    """By hand, of the first layer, whose input is the only thing that is quantized besides its weight."""
+    network, images = layers(1).eval(), images_of(IMAGE)
+    integer = quantized(network, IMAGE)
+    with torch.no_grad():
+        read = [
+            user for node in integer.simulated.graph.nodes if node.op == "placeholder" for user in node.users
+        ]
+        scale, zero = (node.args[at] for node in read if "quantize" in node.name for at in (1, 2))
+        quantize = torch.fake_quantize_per_tensor_affine(images, float(scale), int(zero), 0, 255)
+        steps = network[0].weight.abs().amax((1, 2, 3)) / 127
+        weight = torch.fake_quantize_per_channel_affine(
+            network[0].weight, steps, torch.zeros(16, dtype=torch.int32), 0, -127, 127
+        )
+        exact = network[0](images)
+        noise = (nn.functional.conv2d(quantize, weight, network[0].bias) - exact).square().mean()
+    expected = 10 * torch.log10(exact.var((0, 2, 3), correction=0).mean() / noise)
+    assert integer.signal_to_noise["0"] == pytest.approx(float(expected), abs=0.05)
+
+
+def test_a_quantized_network_is_restored_from_its_file(tmp_path: Path) -> None:
+    made, images = quantized(drowned(10), IMAGE), images_of(IMAGE)
+    checkpoint.save(made, tmp_path / "model.safetensors")
+    restored = int8.restore(drowned(10), tmp_path / "model.safetensors")
+    assert restored.signal_to_noise == made.signal_to_noise
+    with torch.no_grad():
+        torch.testing.assert_close(restored(images), made(images), rtol=0, atol=0)
+
+
+class OneByOne(nn.Module):
+    """A forward with numbers of its own for so many images, which `torch.export` writes down as constants."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv, self.last = nn.Conv2d(3, 8, 3), nn.Linear(8, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        count = int(images.shape[0])
+        found: torch.Tensor = self.last(self.conv(images).relu().reshape(count, 8, -1).mean(2))
+        return found + torch.zeros(count, 10)
+
+
+def test_a_network_that_fixes_its_batch_is_quantized_for_one_image_and_for_several(tmp_path: Path) -> None:
+    network, images = OneByOne().eval(), images_of(IMAGE)
+    integer = quantized(network, IMAGE)
+    with torch.no_grad():
+        simulated, expected = integer(images).numpy(), network(images).numpy()
+    np.testing.assert_allclose(simulated, expected, atol=0.03 * np.abs(expected).max())
+    single, answers = deployed(integer, images, "direct", tmp_path)
+    np.testing.assert_allclose(answers, simulated, atol=0.01 * np.abs(simulated).max())
+    several = enlarged(single, integer.exportable(len(images)), images.shape)
+    assert {(layer.workload.batch, layer.workload.dtype) for layer in several.layers} == {(8, "int8")}
+    with torch.no_grad():
+        torch.testing.assert_close(integer.exportable(8)(images).numpy(), simulated, rtol=1e-4, atol=1e-5)
+
+
+class Unrolled(OneByOne):
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        planes = self.conv(images).mean((2, 3))
+        return torch.cat([self.last(planes[at : at + 1]) for at in range(images.shape[0])])
+
+
+def test_a_network_with_other_layers_for_several_images_is_refused_for_them() -> None:
+    integer = quantized(Unrolled(), IMAGE)
+    with pytest.raises(UserError, match="other layers for 4 images") as refused:
+        integer.exportable(4)
+    assert refused.value.key == "timing.batch_sizes"
 
 
 def test_a_bias_beside_weights_that_add_next_to_nothing_is_kept(tmp_path: Path) -> None:

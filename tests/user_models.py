@@ -51,3 +51,28 @@ class Residual(nn.Module):
 
 def residual(classes: int) -> nn.Module:
     return Residual(classes)
+
+
+class Drowned(nn.Module):
+    """Two branches side by side, one of them a thousand times as loud; the weights behind make up for it. A
+    third one gives what is the same for every image."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.loud, self.quiet, self.dead = (nn.Conv2d(3, 8, 3) for _ in range(3))
+        self.mixed = nn.Conv2d(24, 8, 3)
+        self.last = nn.Linear(8, classes)
+        with torch.no_grad():
+            self.loud.weight *= 1000
+            self.mixed.weight[:, :8] /= 1000
+            self.dead.weight[:] = 0
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        branches = torch.cat([self.loud(images), self.quiet(images), self.dead(images)], 1)
+        logits: torch.Tensor = self.last(self.mixed(branches.relu()).relu().mean((2, 3)))
+        return logits
+
+
+def drowned(classes: int) -> nn.Module:
+    """Int8 hears one of its branches alone."""
+    return Drowned(classes)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +37,8 @@ class LayerRow:
     parameters: int | None = None
     sparsity: float | None = None
     """Fraction of the weights that are zero."""
+    signal_db: float | None = None
+    """Decibels by which the layer's signal exceeds the noise of int8: see `dlas.models.fidelity`."""
     format: str = ""
     """Format of the weights."""
     weight_bytes: int | None = None
@@ -44,9 +46,15 @@ class LayerRow:
 
 
 def layer_rows(
-    program: LoweredProgram, choices: Sequence[KernelChoice], profile: Sequence[KernelTime]
+    program: LoweredProgram,
+    choices: Sequence[KernelChoice],
+    profile: Sequence[KernelTime],
+    decibels: Mapping[str, float],
 ) -> list[LayerRow]:
-    """One row per kernel call, in the calls' order, which for convolutions is that of `program.layers`."""
+    """One row per kernel call, in the calls' order, which for convolutions is that of `program.layers`.
+
+    `decibels` are those of each layer's signal, where they were measured.
+    """
     by_kernel = {choice.kernel: choice for choice in choices}
     weights = {p.packed_for: program.arrays[p.array] for p in program.parameters if p.packed_for}
     layers = iter(program.layers)
@@ -57,7 +65,8 @@ def layer_rows(
             rows.append(LayerRow(call.kernel, call.median_ms))
         else:
             layer = next(layers)
-            rows.append(_row(layer, weights[layer.name], choice, call.median_ms))
+            row = _row(layer, weights[layer.name], choice, call.median_ms)
+            rows.append(replace(row, signal_db=decibels.get(layer.name)))
     return rows
 
 

@@ -18,6 +18,7 @@ from dlas.hardware.targets import machine, target_file
 from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.single_kernels import KernelTime
 from dlas.models import counting, precision
+from dlas.models.fidelity import layers_without_signal
 from dlas.stages.deployment import Deployed
 from dlas.stages.kernels.chosen import Kernels
 from dlas.stages.kernels.tuning import Tuned
@@ -67,7 +68,12 @@ class Results:
     @cached_property
     def layers(self) -> list[LayerRow]:
         """The per-layer table."""
-        return layer_rows(self.lowered.program, self.kernels.choices, self.profile)
+        return layer_rows(
+            self.lowered.program,
+            self.kernels.choices,
+            self.profile,
+            precision.signal_to_noise(self.compressed.module),
+        )
 
 
 def fill(folder: Path, found: Results) -> None:
@@ -137,7 +143,7 @@ def metrics(found: Results) -> dict[str, float]:
 
 def tags(found: Results) -> dict[str, str]:
     """Tags that a reader of the numbers has to know: fallbacks, untuned layers, layers of an int8 network in
-    float32, an unsteady or emulated board."""
+    float32 or without their signal, an unsteady or emulated board."""
     fallbacks = [f"{row.layer}: {row.fallback_reason}" for row in found.layers if row.fallback_reason]
     untuned = [row.layer for row in found.layers if row.workload and row.schedule == "untuned"]
     integer = precision.bits(found.compressed.module) == precision.INTEGER_BITS
@@ -147,6 +153,7 @@ def tags(found: Results) -> dict[str, str]:
         "dlas.fallbacks": "; ".join(fallbacks),
         "dlas.untuned_layers": ", ".join(untuned),
         "dlas.float_layers": ", ".join(wide) if integer else "",
+        "dlas.lost_signal": layers_without_signal(precision.signal_to_noise(found.compressed.module)),
         "dlas.tuning_stopped": found.tuned.stopped,
         "dlas.untuned_batches": ", ".join(str(batch.size) for batch in found.batches) if tuned else "",
         "dlas.unsteady": "; ".join(found.timing.unsteady_at_any_size),

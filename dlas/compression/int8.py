@@ -7,6 +7,7 @@ quantize and dequantize operations; the systems layer makes integer convolutions
 from __future__ import annotations
 
 import copy
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from torch import nn
 
     from dlas.datasets.dataset import ImageDataset
+
+log = logging.getLogger(__name__)
 
 OBSERVERS = ("histogram", "minmax")
 
@@ -58,17 +61,12 @@ class Settings(config.Compression):
 
 def rehearse(model: nn.Module, image_shape: tuple[int, int, int], settings: Settings) -> nn.Module:
     """`model` quantized, calibrated on random images; UserError where it cannot be."""
-    import torch
-
-    from dlas.models.quantized import Quantized, observed
+    from dlas.models.quantized import calibrated
 
     network = copy.deepcopy(model).eval()
     try:
-        prepared = observed(network, image_shape, settings.observer, settings.weight_bits)
-        with torch.no_grad():
-            for image in random_images(image_shape, CALIBRATED):
-                prepared(image[None])
-        quantized = Quantized(network, image_shape, prepared, settings.weight_bits).eval()
+        images = random_images(image_shape, CALIBRATED)
+        quantized = calibrated(network, images, settings.observer, settings.weight_bits).eval()
     except UserError:
         raise
     except Exception as error:  # torch.export and torchao raise whatever they like
@@ -89,15 +87,15 @@ def compress(
     import torch
 
     from dlas.datasets.calibration import calibration_images
-    from dlas.models.quantized import Quantized, observed
+    from dlas.models.fidelity import layers_without_signal
+    from dlas.models.quantized import calibrated
 
     network = copy.deepcopy(model).eval()
-    prepared = observed(network, dataset.image_shape, settings.observer, settings.weight_bits)
-    images = dataset.normalized(calibration_images(dataset, settings.images, seed))
-    with torch.no_grad():
-        for image in torch.from_numpy(images):
-            prepared(image[None])
-    return Quantized(network, dataset.image_shape, prepared, settings.weight_bits).eval()
+    images = torch.from_numpy(dataset.normalized(calibration_images(dataset, settings.images, seed)))
+    quantized = calibrated(network, images, settings.observer, settings.weight_bits).eval()
+    if lost := layers_without_signal(quantized.signal_to_noise):
+        log.warning("%s: noise is not far from the signal of layers, or drowns it: %s", settings.key, lost)
+    return quantized
 
 
 def restore(model: nn.Module, weights: Path) -> nn.Module:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 
@@ -16,9 +18,14 @@ class Precision(nn.Module):
     network: nn.Module
     """The layers, under their own names."""
 
-    def exportable(self) -> nn.Module:
-        """The module to give to `torch.export`, with every weight under its name."""
+    def exportable(self, batch: int) -> nn.Module:
+        """The module to give to `torch.export` for so many images, with every weight under its name."""
         return self
+
+    @property
+    def signal_to_noise(self) -> Mapping[str, float]:
+        """Decibels of each call of a layer, by its name; empty where they were not measured."""
+        return {}
 
 
 class Float16(Precision):
@@ -41,9 +48,15 @@ def bits(network: nn.Module) -> int:
     return network.bits if isinstance(network, Precision) else FLOAT32_BITS
 
 
-def exportable(network: nn.Module) -> nn.Module:
-    """The module to give to `torch.export`, with every weight under its name."""
-    return network.exportable() if isinstance(network, Precision) else network
+def exportable(network: nn.Module, batch: int) -> nn.Module:
+    """The module to give to `torch.export` for so many images, with every weight under its name."""
+    return network.exportable(batch) if isinstance(network, Precision) else network
+
+
+def signal_to_noise(network: nn.Module) -> Mapping[str, float]:
+    """Decibels by which each layer's signal exceeds the noise of its data type, by the names of calls; empty
+    where they were not measured."""
+    return network.signal_to_noise if isinstance(network, Precision) else {}
 
 
 def architecture(network: nn.Module) -> nn.Module:

@@ -67,7 +67,7 @@ class Rehearse(Stage[Kept]):
         for step in self.steps:
             network = self._compressed(network, step)
         for size in self.batch_sizes:
-            imported = import_network(precision.exportable(network), (size, *self.trial.image_shape))
+            imported = import_network(precision.exportable(network, size), (size, *self.trial.image_shape))
             for site in conv_sites(imported):
                 for kind in self.kinds:
                     assigned(site, kind.algorithm, kind.weight_format)

@@ -34,7 +34,7 @@ class Enlarge(Stage[Lowered]):
         return [ALGORITHMS.path(layer.algorithm) for layer in self.lowered.program.layers]
 
     def make(self, folder: Path) -> None:
-        model, shape = precision.exportable(self.network.module), (self.size, *self.image_shape)
+        model, shape = precision.exportable(self.network.module, self.size), (self.size, *self.image_shape)
         program.save(enlarged(self.lowered.program, model, shape), folder)
 
     def read(self, folder: Path) -> Lowered:

@@ -41,7 +41,7 @@ class Lower(Stage[Lowered]):
         return serving_modules(self.kind, integer=precision.bits(self.network.module) == INTEGER_BITS)
 
     def make(self, folder: Path) -> None:
-        model = precision.exportable(self.network.module)
+        model = precision.exportable(self.network.module, batch=1)
         algorithm, weight_format = self.kind.algorithm, self.kind.weight_format
         program.save(lower(model, (1, *self.image_shape), algorithm, weight_format), folder)
 

@@ -50,7 +50,7 @@ class LowerFastest(Stage[Lowered]):
 
     def make(self, folder: Path) -> None:
         images = self.dataset.normalized(self.dataset.test_images[:1])
-        imported = import_network(precision.exportable(self.network.module), images.shape)
+        imported = import_network(precision.exportable(self.network.module, batch=1), images.shape)
         sites = conv_sites(imported)
         with TemporaryDirectory(prefix="dlas-") as scratch:
             chosen = fastest.choose(
