@@ -40,6 +40,9 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them its own way
     _stop_on_signals()
     try:
+        from dlas.config import typed
+
+        sys.argv[1:] = typed.in_order(sys.argv[1:])
         hydra.main(version_base="1.3", config_path=str(config.config_folder()), config_name="config")(
             run_job
         )()

@@ -291,6 +291,25 @@ class Leaving:
         raise ValueError("told as a warning")
 
 
+@upstream("hydra-core", "dlas/config/typed.py")
+def test_hydra_reads_overrides_and_flags_as_they_are_put_in_order() -> None:
+    from hydra._internal.utils import get_args_parser
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.core.override_parser.types import ChoiceSweep
+
+    found = get_args_parser().parse_intermixed_args(["a=1", "-m", "b=2", "--config-dir", "c", "d=3"])
+    assert (found.overrides, found.multirun, found.config_dir) == (["a=1", "b=2", "d=3"], True, "c")
+    override = OverridesParser.create().parse_override("+x.y=1_0,'a',b")
+    swept = override.value()
+    assert isinstance(swept, ChoiceSweep)
+    assert (override.key_or_group, override.get_key_element(), override.get_value_string()) == (
+        "x.y",
+        "+x.y",
+        "1_0,'a',b",
+    )
+    assert (swept.simple_form, swept.list[0]) == (True, 10)
+
+
 @upstream("hydra-core", "dlas/tracking/sweep.py")
 def test_hydra_lets_a_callback_leave_by_system_exit_alone() -> None:
     from hydra._internal.callbacks import Callbacks

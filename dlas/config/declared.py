@@ -8,16 +8,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar, cast
 
 from omegaconf import OmegaConf
 
+from dlas.config import own_options
 from dlas.config.layers.target import Target
 from dlas.config.layers.timing import Timing
 from dlas.config.merging import merged
 from dlas.config.places import config_folder
-from dlas.errors import UserError, require
+from dlas.errors import require
 
 Options = TypeVar("Options")
 
@@ -51,21 +51,25 @@ NOTHING = LayerArguments()
 def layer_arguments(arguments: Sequence[str], *layers: str) -> tuple[LayerArguments, list[str]]:
     """Split arguments into those that set the layers' keys or name folders of options, and all others.
 
-    UserError for a folder that is not there.
+    UserError for a folder that is not there, or has options by names of the package's own.
     """
     settings, folders, others = [], [], []
     left = iter(arguments)
     for argument in left:
         key, _, value = argument.partition("=")
         if key in (CONFIG_DIR, SHORT):
-            folders.append(_folder(key, value or next(left, "")))
+            folders.append(own_options.folder(key, value or next(left, "")))
         elif key == SEARCH_PATH:
             given = OmegaConf.select(OmegaConf.from_dotlist([argument]), SEARCH_PATH)
-            folders += [str(folder) for folder in (given if OmegaConf.is_list(given) else [given])]
+            places = [str(place) for place in (given if OmegaConf.is_list(given) else [given])]
+            folders += [
+                own_options.folder(key, place) if own_options.is_folder(place) else place for place in places
+            ]
         elif key.partition(".")[0] in layers and "." in key:
             settings.append(argument)
         else:
             others.append(argument)
+    own_options.require_own_names(filter(own_options.is_folder, folders))
     return LayerArguments(tuple(settings), tuple(folders)), others
 
 
@@ -82,9 +86,11 @@ def declared_timing(name: str, arguments: LayerArguments = NOTHING) -> Timing:
 def _declared(layer: str, name: str, cls: type[Options], arguments: LayerArguments) -> Options:
     from hydra import compose, initialize_config_dir
 
+    from dlas.config import typed
     from dlas.config.composing import refusal
 
-    overrides = [f"{layer}={name}", *(one for one in arguments.settings if one.startswith(f"{layer}."))]
+    settings = [one for one in arguments.settings if one.startswith(f"{layer}.")]
+    overrides = typed.checked([f"{layer}={name}", *settings])
     if arguments.folders:
         overrides.append(f"{SEARCH_PATH}={json.dumps(arguments.folders, ensure_ascii=False)}")
     try:
@@ -98,10 +104,3 @@ def _declared(layer: str, name: str, cls: type[Options], arguments: LayerArgumen
     schema = OmegaConf.create({layer: OmegaConf.structured(cls)})
     found = cast(dict[str, Options], merged(schema, OmegaConf.masked_copy(composed, layer)))
     return found[layer]
-
-
-def _folder(flag: str, given: str) -> str:
-    folder = Path(given).expanduser().absolute()
-    if not given or not folder.is_dir():
-        raise UserError(f"there is no folder '{given}'", key=flag, remedy="one that has target/<name>.yaml")
-    return str(folder)

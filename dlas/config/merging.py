@@ -6,7 +6,7 @@ import dataclasses
 from difflib import get_close_matches
 from typing import Any
 
-from omegaconf import Container, DictConfig, ListConfig, OmegaConf
+from omegaconf import Container, DictConfig, ListConfig, OmegaConf, StringNode
 from omegaconf.errors import (
     ConfigAttributeError,
     ConfigKeyError,
@@ -18,7 +18,7 @@ from omegaconf.errors import (
 
 from dlas.errors import UserError
 
-ELEMENTS = {int: "whole numbers", float: "numbers"}
+ELEMENTS = {int: "whole numbers", float: "numbers", str: "texts; a number in quotes is one"}
 MIXED = "Cannot merge DictConfig with ListConfig"
 
 
@@ -44,7 +44,7 @@ def _make_writable(node: DictConfig) -> None:
 
 def _require_shapes(schema: DictConfig, given: DictConfig, path: str) -> None:
     """A group where the schema has one, and a list where it has one: OmegaConf's words for anything else
-    name its own classes, or no key."""
+    name its own classes, or no key. And a text where it has one, which OmegaConf would make of anything."""
     for name in map(str, schema):
         declared = schema._get_node(name)
         if name not in given:
@@ -52,6 +52,8 @@ def _require_shapes(schema: DictConfig, given: DictConfig, path: str) -> None:
         key, value = f"{path}{name}", given._get_node(name)
         if isinstance(declared, ListConfig):
             _require_list(declared, value, key)
+        elif isinstance(declared, StringNode):
+            _require_text(declared, value, key)
         elif isinstance(declared, DictConfig):
             if not isinstance(value, DictConfig) or value._is_none():
                 known = ", ".join(f"{key}.{setting}" for setting in map(str, declared))
@@ -61,6 +63,19 @@ def _require_shapes(schema: DictConfig, given: DictConfig, path: str) -> None:
             _require_shapes(declared, value, f"{key}.")
 
 
+def _require_text(declared: StringNode, value: Any, key: str) -> None:
+    """A number in a YAML file may have been written in another way than it is read (007, 1_000, 1e5), and
+    an empty text would be the working directory where a folder is meant."""
+    if value._is_missing() or value._is_interpolation() or isinstance(value, Container):
+        return
+    found = value._value()
+    if isinstance(found, bool | int | float):
+        remedy = f"in quotes it is a text: '{found}', or however it was written"
+        raise UserError(f"{found} is a number where a text belongs", key=key, remedy=remedy)
+    if declared._is_optional() and isinstance(found, str) and not found.strip():
+        raise UserError("has no value", key=key, remedy=f"null for none, or {key}=<value>")
+
+
 def _require_list(declared: ListConfig, value: Any, key: str) -> None:
     """The elements by OmegaConf's own rules, as whole numbers for `list[int]`."""
     if value._is_missing() or value._is_interpolation() or (value._is_none() and declared._is_optional()):
@@ -68,7 +83,7 @@ def _require_list(declared: ListConfig, value: Any, key: str) -> None:
     element = declared._metadata.element_type
     plain = OmegaConf.to_container(value, resolve=True) if isinstance(value, Container) else value._value()
     try:
-        if isinstance(plain, list):
+        if isinstance(plain, list) and (element is not str or all(isinstance(one, str) for one in plain)):
             ListConfig(plain, element_type=element)
             return
     except ValidationError:

@@ -41,3 +41,5 @@ class Stack:
 
     def __post_init__(self) -> None:
         require(0 <= self.seed < 2**32, "seed", f"{self.seed} is out of range", "0 to 4294967295")
+        remedy = "artifacts=<folder>; artifacts=. for the working directory; or leave it out"
+        require(bool(self.artifacts.strip()), "artifacts", "has no value", remedy)

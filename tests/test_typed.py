@@ -1,0 +1,141 @@
+"""Arguments as they are typed: none is dropped, and a text stays the text that it is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+from command import dlas
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig, OmegaConf
+
+from dlas import config
+from dlas.config import composing, typed
+from dlas.errors import UserError
+
+
+def composed(*arguments: str) -> DictConfig:
+    with initialize_config_dir(str(config.config_folder()), version_base="1.3"):
+        return compose("config", typed.in_order(arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key", "said"),
+    [
+        (["model=vgg16", "seed=1", "model=resnet18"], "model", "-m model=vgg16,resnet18"),
+        (["seed=1", "+seed=2"], "seed", "seed=1 and +seed=2"),
+        (["hydra.job.name=a", "hydra.job.name=b"], "hydra.job.name", "given twice"),
+        (["model=[vgg16,resnet18]"], "model", "-m model=vgg16,resnet18"),
+        (["-m", "algo=gemm,[direct,gemm]"], "algo", "[direct,gemm] is a list"),
+        (["algo=gemm", "--nulti"], "arguments", "--nulti"),
+        (["--config-dir", "nowhere"], "--config-dir", "there is no folder 'nowhere'"),
+        (["hydra.searchpath=[file:///nowhere]"], "hydra.searchpath", "there is no folder 'file:///nowhere'"),
+    ],
+)
+def test_nothing_that_is_typed_is_dropped_in_silence(arguments: list[str], key: str, said: str) -> None:
+    with pytest.raises(UserError) as caught:
+        typed.in_order(arguments)
+    assert caught.value.key == key
+    assert said in str(caught.value)
+
+
+def test_flags_may_stand_between_overrides(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text("name: mine\nfactory: vgg16\n")
+    result = dlas("run", "model=mine", "--cfg", "job", "seed=7", "--config-dir", str(tmp_path), "algo=gemm")
+    assert result.returncode == 0, result.stderr
+    shown = OmegaConf.create(result.stdout)
+    assert (shown.model.name, shown.seed, shown.algo.name) == ("mine", 7, "gemm")
+
+
+@pytest.mark.parametrize(
+    "text", ["1_000", "1e5", "007", "0x10", "1.50", "true", "inf", "a b", "ä/ß (1)", "[x", "a=b"]
+)
+def test_a_text_stays_as_it_was_typed(text: str) -> None:
+    found = composed(
+        f"artifacts={text}", f"dataset.root={text}", f"model.weights={text}", f"target.rpc.key={text}"
+    )
+    assert [found.artifacts, found.dataset.root, found.model.weights, found.target.rpc.key] == [text] * 4
+
+
+def test_a_text_of_an_option_s_own_stays_too() -> None:
+    assert (
+        composed("dataset=imagenet_samples", "dataset.calibration_root=1e5").dataset.calibration_root == "1e5"
+    )
+
+
+def test_numbers_stay_numbers_and_nulls_nulls() -> None:
+    found = composed("seed=1_000", "train.learning_rate=1e-3", "model.weights=null", "target.smt=false")
+    assert (found.seed, found.train.learning_rate, found.model.weights, found.target.smt) == (
+        1000,
+        1e-3,
+        None,
+        False,
+    )
+
+
+def test_a_sweep_over_texts_keeps_each() -> None:
+    (swept,) = typed.in_order(["model.weights=1e5,'a b',007,x.pth"])
+    with initialize_config_dir(str(config.config_folder()), version_base="1.3"):
+        from hydra.core.global_hydra import GlobalHydra
+        from hydra.types import RunMode
+
+        loader = GlobalHydra.instance().config_loader()
+        master = loader.load_configuration("config", [swept], RunMode.MULTIRUN)
+        points = composing.sweep_points(master)
+    assert [point.model.weights for point in points] == ["1e5", "a b", "007", "x.pth"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [(["artifacts="], "artifacts"), (["artifacts=' '"], "artifacts"), (["dataset.root="], "dataset.root")],
+)
+def test_an_empty_folder_is_not_the_working_directory(arguments: list[str], key: str) -> None:
+    with pytest.raises(UserError, match="has no value") as caught:
+        config.parse(composed(*arguments))
+    assert caught.value.key == key
+
+
+@pytest.mark.parametrize("written", ["007", "1_000", "1e5", "1.50", "true"])
+def test_a_number_in_a_yaml_where_a_text_belongs_is_refused(written: str, tmp_path: Path) -> None:
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "mine.yaml").write_text(f"name: mine\nmodule: folder\nroot: {written}\n")
+    with pytest.raises(UserError, match="number where a text belongs") as caught:
+        config.parse(composed(f'hydra.searchpath=["{tmp_path}"]', "dataset=mine"))
+    assert caught.value.key == "dataset.root"
+
+
+def test_an_option_by_a_name_of_the_package_s_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    mine = tmp_path / "model" / "vgg16.yaml"
+    mine.write_bytes((config.config_folder() / "model" / "vgg16.yaml").read_bytes())
+    for arguments in (["--config-dir", str(tmp_path)], [f'hydra.searchpath=["{tmp_path}"]']):
+        assert typed.in_order(arguments), "an exact copy does no harm"
+    mine.write_text("name: vgg16\nimage_size: 8\n")
+    for arguments in (["--config-dir", str(tmp_path)], [f'hydra.searchpath=["file://{tmp_path}"]']):
+        with pytest.raises(UserError, match=r"model/vgg16.yaml.* would be hidden"):
+            typed.in_order(arguments)
+        with pytest.raises(UserError, match=r"model/vgg16.yaml.* would be hidden"):
+            config.layer_arguments(arguments, "target")
+
+
+@dataclass(frozen=True)
+class Options:
+    bundle: str | None = None
+    port: int = 1
+    tracking: config.Tracking = field(default_factory=config.Tracking)
+
+
+@pytest.mark.parametrize("text", ["0x10", "1_000", "true", "~", "#1", "a #b", "[a]", "a: b", "ä ß"])
+def test_small_commands_keep_texts_as_well(text: str) -> None:
+    found = config.options(Options, [f"bundle={text}", f"tracking.uri={text}", "port=0x10"])
+    assert (found.bundle, found.tracking.uri, found.port) == (text, text, 16)
+
+
+def test_small_commands_know_null_and_quotes_and_refuse_twice() -> None:
+    assert config.options(Options, ["bundle=null"]).bundle is None
+    assert config.options(Options, ["bundle='null'"]).bundle == "null"
+    with pytest.raises(UserError, match="bundle=a and bundle=b") as caught:
+        config.options(Options, ["bundle=a", "bundle=b"])
+    assert caught.value.key == "bundle"
