@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from dlas.printable import printable_lines
 
 
@@ -12,6 +15,8 @@ class UserError(Exception):
         self.problem = problem
         self.key = key
         self.remedy = remedy
+        self.point: int | None = None
+        """Place, among the points of a sweep, of the one that is wrong; None where it is told of none."""
         super().__init__(str(self))
 
     def __str__(self) -> str:
@@ -29,3 +34,13 @@ def require(fits: bool, key: str, problem: str, remedy: str) -> None:
     """Raise `UserError` unless the value fits."""
     if not fits:
         raise UserError(problem, key=key, remedy=remedy)
+
+
+@contextmanager
+def at_point(place: int) -> Iterator[None]:
+    """Have a UserError tell the place of the point that it is about."""
+    try:
+        yield
+    except UserError as error:
+        error.point = place if error.point is None else error.point
+        raise

@@ -1,4 +1,4 @@
-"""What is tried of all points before the first one starts: networks, and their way to kernels."""
+"""What is tried of all points before the first one starts: machines, networks, and their way to kernels."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas import config, datasets
-from dlas.errors import UserError
+from dlas.errors import UserError, at_point
 from dlas.files import folders
 from dlas.stages.store import code
 from dlas.stages.store.store import StageStore
@@ -30,11 +30,13 @@ class Rehearsal:
     steps: tuple[config.Compression, ...]
     kinds: list[Kind] = field(default_factory=list)
     batch_sizes: list[int] = field(default_factory=list)
+    first: int = 0
+    """Place of the first of those points."""
 
 
 def check(stacks: Sequence[config.Stack]) -> None:
-    """UserError for the first network that cannot be right, cannot be compressed or compiled as declared, or
-    is given weights that are not its own.
+    """UserError for the first target, board or device that is not there, and the first network that cannot be
+    right, cannot be compressed or compiled as declared, or is given weights that are not its own.
 
     Each distinct network is tried once, and each distinct compression of it is rehearsed once; what an
     earlier command tried is not tried again. Images are read of sets that come after the first, and of one
@@ -43,6 +45,7 @@ def check(stacks: Sequence[config.Stack]) -> None:
     from dlas.models import weights
     from dlas.stages.rehearsal import Rehearse, TryNetwork
 
+    _require_machines(stacks)
     rehearsals = _rehearsals(stacks)
     artifacts = Path(stacks[0].artifacts)
     folders.require_writable(artifacts)
@@ -50,22 +53,46 @@ def check(stacks: Sequence[config.Stack]) -> None:
     with folders.disk_troubles(artifacts):
         code.remember([rehearsal.trial.code for rehearsal in rehearsals])
         for rehearsal in rehearsals:
-            tried = store.obtain(TryNetwork(trial=rehearsal.trial))
-            store.obtain(
-                Rehearse(
-                    tried=tried,
-                    trial=rehearsal.trial,
-                    steps=rehearsal.steps,
-                    kinds=tuple(rehearsal.kinds),
-                    batch_sizes=tuple(rehearsal.batch_sizes),
+            with at_point(rehearsal.first):
+                tried = store.obtain(TryNetwork(trial=rehearsal.trial))
+                store.obtain(
+                    Rehearse(
+                        tried=tried,
+                        trial=rehearsal.trial,
+                        steps=rehearsal.steps,
+                        kinds=tuple(rehearsal.kinds),
+                        batch_sizes=tuple(rehearsal.batch_sizes),
+                    )
                 )
-            )
     given: list[tuple[config.Model, config.Dataset]] = []
-    for stack in stacks:
+    for place, stack in enumerate(stacks):
         if stack.model.weights is not None and (stack.model, stack.dataset) not in given:
-            weights.check(stack.model, stack.dataset)
+            with at_point(place):
+                weights.check(stack.model, stack.dataset)
             given.append((stack.model, stack.dataset))
     _read_later_sets(stacks)
+
+
+def _require_machines(stacks: Sequence[config.Stack]) -> None:
+    """UserError for the first target that cannot be, or whose board or tools are not there, and for a device
+    to train on that this machine lacks."""
+    from dlas.hardware.targets.resolving import resolve
+    from dlas.hardware.timing import deployment
+    from dlas.models.training import available_device
+    from dlas.systems.compilers.tvm import building
+
+    targets: list[config.Target] = []
+    devices: list[str] = []
+    for place, stack in enumerate(stacks):
+        with at_point(place):
+            if stack.target not in targets:
+                targets.append(stack.target)
+                target = resolve(stack.target)
+                deployment.require_board(target)
+                building.require_tools(target.code, target.linker)
+            if stack.train.device not in devices:
+                devices.append(stack.train.device)
+                available_device(stack.train.device)
 
 
 def _rehearsals(stacks: Sequence[config.Stack]) -> list[Rehearsal]:
@@ -74,12 +101,15 @@ def _rehearsals(stacks: Sequence[config.Stack]) -> list[Rehearsal]:
 
     shapes: list[tuple[config.Dataset, tuple[int, int, int], int]] = []
     found: list[Rehearsal] = []
-    for stack in stacks:
-        shape, classes = _images(stack.dataset, shapes)
-        datasets.require_normalizing(stack.model, shape[0])
+    for place, stack in enumerate(stacks):
+        with at_point(place):
+            shape, classes = _images(stack.dataset, shapes)
+            datasets.require_normalizing(stack.model, shape[0])
         model = dataclasses.replace(stack.model, weights=None)
         one = Rehearsal(
-            Trial(model, shape, classes, batch_size=_batch_size(stack)), tuple(stack.compression.values())
+            Trial(model, shape, classes, batch_size=_batch_size(stack)),
+            tuple(stack.compression.values()),
+            first=place,
         )
         same = next((each for each in found if (each.trial, each.steps) == (one.trial, one.steps)), None)
         if same is None:
@@ -130,9 +160,9 @@ def _read_later_sets(stacks: Sequence[config.Stack]) -> None:
 
     The first set is read when the first point starts, before anything is trained.
     """
-    distinct: list[config.Dataset] = []
-    for stack in stacks:
-        if stack.dataset not in distinct:
-            distinct.append(stack.dataset)
-    for dataset in distinct[1:]:
-        _read(dataset)
+    read = [stacks[0].dataset]
+    for place, stack in enumerate(stacks):
+        if stack.dataset not in read:
+            read.append(stack.dataset)
+            with at_point(place):
+                _read(stack.dataset)

@@ -10,7 +10,7 @@ from command import dlas
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from dlas import config
+from dlas import config, plan
 from dlas.config import composing, typed
 from dlas.errors import UserError
 
@@ -139,3 +139,65 @@ def test_small_commands_know_null_and_quotes_and_refuse_twice() -> None:
     with pytest.raises(UserError, match="bundle=a and bundle=b") as caught:
         config.options(Options, ["bundle=a", "bundle=b"])
     assert caught.value.key == "bundle"
+
+
+def swept(*arguments: str) -> list[DictConfig]:
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import RunMode
+
+    with initialize_config_dir(str(config.config_folder()), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        master = loader.load_configuration("config", typed.checked(arguments), RunMode.MULTIRUN)
+        return composing.sweep_points(master)
+
+
+def test_a_mistake_in_one_of_many_points_names_it_and_is_found_first() -> None:
+    with pytest.raises(UserError) as caught:
+        swept("seed=range(0,100)", "model=vgg16,resnet18", "tuner.trials=3,-1")
+    assert caught.value.key == "tuner.trials"
+    assert "[point 2 of 400: seed=0 model=vgg16 tuner.trials=-1]" in str(caught.value)
+    with pytest.raises(UserError, match=r"did you mean 'vgg16'.*\[point 2 of 2: model=vgg61\]"):
+        swept("seed=3", "model=vgg16,vgg61")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [(["model=vgg16,vgg16"], "model=vgg16"), (["seed=1,1_0,10", "algo=gemm"], "seed=10 algo=gemm")],
+)
+def test_points_that_are_the_same_are_refused(arguments: list[str], key: str) -> None:
+    points = swept(*arguments)
+    with pytest.raises(UserError, match="are the same") as caught:
+        composing.stacks_of(points)
+    assert caught.value.key == key
+
+
+def test_the_order_of_steps_makes_another_point() -> None:
+    points = swept("compression=[weight_pruning,channel_pruning],[channel_pruning,weight_pruning]")
+    assert len(composing.stacks_of(points)) == 2
+
+
+@pytest.mark.parametrize(
+    ("wrong", "key"),
+    [
+        ("target.cpu=abacus", "target.cpu"),
+        ("target.features=[+abacus]", "target.features"),
+        ("target.cores=4096", "target.cores"),
+        ("target.linker=/nowhere/ld", "target.linker"),
+        ("train.device=mps", "train.device"),
+    ],
+)
+def test_a_machine_that_is_not_there_is_refused_before_the_first_point(
+    wrong: str, key: str, tmp_path: Path
+) -> None:
+    points = swept("seed=1,2", wrong, f"artifacts={tmp_path}")
+    with composing.naming(points), pytest.raises(UserError) as caught:
+        plan.check(composing.stacks_of(points))
+    assert (caught.value.key, caught.value.point) == (key, 0)
+
+
+def test_a_refused_sweep_is_one_message_and_status_2(tmp_path: Path) -> None:
+    result = dlas("run", "-m", "target.cores=1,4096", f"artifacts={tmp_path}")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("target.cores: 4096 cores")
+    assert "[point 2 of 2: target.cores=4096]" in result.stderr
+    assert not (tmp_path / "mlflow.db").exists()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
@@ -16,7 +17,7 @@ from yaml import YAMLError
 
 from dlas import config
 from dlas.config.merging import explained, nearest
-from dlas.errors import UserError
+from dlas.errors import UserError, at_point, require
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 AMBIGUOUS = re.compile(r"Ambiguous value for argument '(?P<key>[^=]+)=(?P<value>[^']*)'")
@@ -44,11 +45,63 @@ def _require_steps_once(overrides: Sequence[str]) -> None:
             raise UserError(f"{', '.join(repeated)} stands there twice", key=key, remedy="each step once")
 
 
+def stacks_of(points: Sequence[DictConfig]) -> list[config.Stack]:
+    """The stacks of a sweep's points; UserError for the first that is wrong, or is the same as one before."""
+    stacks: list[config.Stack] = []
+    seen: dict[str, int] = {}
+    for place, point in enumerate(points):
+        with at_point(place):
+            stack = stack_of(point)
+            first = seen.setdefault(repr(stack), place)
+            same = f"points {first + 1} and {place + 1} are the same"
+            require(first == place, _swept_twice(points[first], point), same, "each value once")
+            stacks.append(stack)
+    return stacks
+
+
+def _swept_twice(first: DictConfig, second: DictConfig) -> str:
+    """What the two points were told alike, less the places that all points share."""
+    alike = [one for one in overridden(first) if one in overridden(second)]
+    return " ".join(one for one in alike if not one.startswith(("artifacts=", "tracking.")))
+
+
+@contextmanager
+def naming(points: Sequence[DictConfig]) -> Iterator[None]:
+    """Have a UserError that is about one point of several say which, by the overrides that not all have."""
+    with _naming([overridden(point) for point in points]):
+        yield
+
+
+@contextmanager
+def _naming(combinations: Sequence[Sequence[str]]) -> Iterator[None]:
+    try:
+        yield
+    except UserError as error:
+        if error.point is None or len(combinations) < 2:
+            raise
+        common = set(combinations[0]).intersection(*combinations[1:])
+        name = " ".join(one for one in combinations[error.point] if one not in common)
+        which = f"[point {error.point + 1} of {len(combinations)}{f': {name}' if name else ''}]"
+        raise UserError(error.problem, key=error.key, remedy=f"{error.remedy}  {which}".strip()) from error
+
+
+def _with_new_values(combinations: Sequence[Sequence[str]]) -> list[int]:
+    """Places of the points that have an override which none before them has: few, where there are many."""
+    seen: set[str] = set()
+    places = []
+    for place, combination in enumerate(combinations):
+        if not seen.issuperset(combination):
+            places.append(place)
+        seen.update(combination)
+    return places
+
+
 def sweep_points(master: DictConfig) -> list[DictConfig]:
     """Every point of the sweep, composed as Hydra's basic sweeper will compose it.
 
     Another sweeper finds its points on the way; then the one config that all of them start from is returned.
-    Raises `UserError` for the first point that does not compose.
+    Raises `UserError`, naming the point, for the first that does not compose. One with each value is composed
+    and checked before all others: a mistake in one value of a large sweep is told within seconds.
     """
     sweeper = master.hydra.sweeper
     if sweeper.get("_target_") != BASIC_SWEEPER:
@@ -56,10 +109,28 @@ def sweep_points(master: DictConfig) -> list[DictConfig]:
     loader = GlobalHydra.instance().config_loader()
     arguments = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
     arguments += list(master.hydra.overrides.task)
-    try:
+    with _refusing():
         overrides = OverridesParser.create(config_loader=loader).parse_overrides(arguments)
         (combinations,) = BasicSweeper.split_arguments(overrides, None)
-        return [loader.load_sweep_config(master, combination) for combination in combinations]
+
+    def composed(place: int) -> DictConfig:
+        with at_point(place), _refusing():
+            return loader.load_sweep_config(master, combinations[place])
+
+    with _naming(combinations):
+        early = {}
+        for place in _with_new_values(combinations):
+            early[place] = composed(place)
+            with at_point(place):
+                stack_of(early[place])
+        return [early.get(place) or composed(place) for place in range(len(combinations))]
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Turn a person's mistake that Hydra or OmegaConf raises into a UserError."""
+    try:
+        yield
     except Exception as error:
         mistake = refusal(error)
         if mistake is None:

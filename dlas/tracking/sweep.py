@@ -73,9 +73,10 @@ class SweepCallback(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Check every point, open the sweep's run and tell the points its id."""
         points = composing.sweep_points(config)
-        stacks = [composing.stack_of(point) for point in points]
-        _require_one_store(stacks)
-        self._check(stacks)
+        with composing.naming(points):
+            stacks = composing.stacks_of(points)
+            _require_one_store(stacks)
+            self._check(stacks)
         store = _store_of(stacks[0])
         overrides = composing.overridden(config)
         tags = {"dlas.overrides": " ".join(overrides)}
