@@ -11,6 +11,7 @@ from pathlib import Path
 
 from dlas import config
 from dlas.errors import UserError, require
+from dlas.output import forgiving_output
 
 DONE, FAILED, MISTAKE, STOPPED = 0, 1, 2, 130
 """Exit statuses: the work is done; it could not be done; there is a mistake in the arguments;
@@ -32,7 +33,11 @@ def run(doc: str | None, arguments: Sequence[str] | None, parse: Callable[[list[
     `doc` is the help. `arguments` are those of the process where they are None. A UserError of `parse` is a
     mistake in the arguments; of the work that it returns, or an OSError there, a failure.
     """
-    given = list(sys.argv[1:] if arguments is None else arguments)
+    with forgiving_output():
+        return _run(doc, list(sys.argv[1:] if arguments is None else arguments), parse)
+
+
+def _run(doc: str | None, given: list[str], parse: Callable[[list[str]], Work]) -> int:
     if HELP & set(given):
         print(doc)
         return DONE

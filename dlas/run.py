@@ -23,6 +23,7 @@ from omegaconf import DictConfig
 
 from dlas import config, users_code
 from dlas.errors import UserError
+from dlas.output import forgiving_output
 
 if TYPE_CHECKING:
     from dlas import tracking
@@ -39,6 +40,11 @@ def main() -> None:
     """Run the `dlas-run` command."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them its own way
     _stop_on_signals()
+    with forgiving_output():
+        _run()
+
+
+def _run() -> None:
     try:
         from dlas.config import typed
 
