@@ -21,7 +21,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from dlas import config, users_code
+from dlas import config, quota, users_code
 from dlas.errors import UserError
 from dlas.output import forgiving_output
 
@@ -40,6 +40,7 @@ def main() -> None:
     """Run the `dlas-run` command."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them its own way
     _stop_on_signals()
+    quota.follow()
     with forgiving_output():
         _run()
 

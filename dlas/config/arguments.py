@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from yaml import YAMLError
 
 from dlas.config.merging import merged
-from dlas.config.text import is_text
+from dlas.config.text import is_text, require_characters
 from dlas.errors import UserError, require
 
 Options = TypeVar("Options")
@@ -25,6 +25,7 @@ def options(cls: type[Options], arguments: list[str]) -> Options:
     typed: dict[str, str] = {}
     for argument in arguments:
         known = f"known: {', '.join(f'{option.name}=' for option in dataclasses.fields(cast(Any, cls)))}"
+        require_characters("arguments", argument)
         require("=" in argument, argument, "is not of the form key=value", known)
         key, _, value = argument.partition("=")
         require(bool(value.strip()), key, "has no value", f"{key}=<value>, or leave it out")

@@ -21,11 +21,6 @@ from dlas.errors import require
 
 Options = TypeVar("Options")
 
-CONFIG_DIR, SHORT = "--config-dir", "-cd"
-"""Hydra's flags for a folder of a user's own options."""
-
-SEARCH_PATH = "hydra.searchpath"
-
 
 @dataclass(frozen=True)
 class LayerArguments:
@@ -53,24 +48,13 @@ def layer_arguments(arguments: Sequence[str], *layers: str) -> tuple[LayerArgume
 
     UserError for a folder that is not there, or has options by names of the package's own.
     """
-    settings, folders, others = [], [], []
-    left = iter(arguments)
+    folders, left = own_options.taken(arguments)
+    settings: list[str] = []
+    others: list[str] = []
     for argument in left:
-        key, _, value = argument.partition("=")
-        if key in (CONFIG_DIR, SHORT):
-            folders.append(own_options.folder(key, value or next(left, "")))
-        elif key == SEARCH_PATH:
-            given = OmegaConf.select(OmegaConf.from_dotlist([argument]), SEARCH_PATH)
-            places = [str(place) for place in (given if OmegaConf.is_list(given) else [given])]
-            folders += [
-                own_options.folder(key, place) if own_options.is_folder(place) else place for place in places
-            ]
-        elif key.partition(".")[0] in layers and "." in key:
-            settings.append(argument)
-        else:
-            others.append(argument)
-    own_options.require_own_names(filter(own_options.is_folder, folders))
-    return LayerArguments(tuple(settings), tuple(folders)), others
+        layer, inner, _ = argument.partition("=")[0].partition(".")
+        (settings if layer in layers and inner else others).append(argument)
+    return LayerArguments(tuple(settings), folders), others
 
 
 def declared_target(name: str, arguments: LayerArguments = NOTHING) -> Target:
@@ -92,7 +76,7 @@ def _declared(layer: str, name: str, cls: type[Options], arguments: LayerArgumen
     settings = [one for one in arguments.settings if one.startswith(f"{layer}.")]
     overrides = typed.checked([f"{layer}={name}", *settings])
     if arguments.folders:
-        overrides.append(f"{SEARCH_PATH}={json.dumps(arguments.folders, ensure_ascii=False)}")
+        overrides.append(f"{own_options.SEARCH_PATH}={json.dumps(arguments.folders, ensure_ascii=False)}")
     try:
         with initialize_config_dir(str(config_folder()), version_base="1.3"):
             composed = compose("config", overrides)

@@ -2,29 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from omegaconf import OmegaConf
 
 from dlas.config.places import config_folder
 from dlas.errors import UserError, require
 
+CONFIG_DIR, SHORT = "--config-dir", "-cd"
+"""Hydra's flags for a folder of a user's own options."""
+
+SEARCH_PATH = "hydra.searchpath"
 FILE, ELSEWHERE = "file://", "://"
 
 
-def folder(key: str, given: str) -> str:
-    """The folder's absolute path, `~` and all; UserError where it is not there."""
+def taken(arguments: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
+    """The folders that arguments name, and all other arguments.
+
+    UserError for a folder that is not there, or has options by names of the package's own.
+    """
+    folders: list[str] = []
+    others: list[str] = []
+    left = iter(arguments)
+    for argument in left:
+        key, _, value = argument.partition("=")
+        if key in (CONFIG_DIR, SHORT):
+            folders.append(_folder(key, value or next(left, "")))
+        elif key == SEARCH_PATH:
+            given = OmegaConf.select(OmegaConf.from_dotlist([argument]), SEARCH_PATH)
+            places = map(str, given if OmegaConf.is_list(given) else [given])
+            folders += [_folder(key, place) if _is_folder(place) else place for place in places]
+        else:
+            others.append(argument)
+    _require_own_names(filter(_is_folder, folders))
+    return tuple(folders), others
+
+
+def _folder(key: str, given: str) -> str:
     found = Path(given.removeprefix(FILE)).expanduser().absolute()
     there = bool(given) and found.is_dir()
     require(there, key, f"there is no folder '{given}'", "one that has target/<name>.yaml or its like")
     return str(found)
 
 
-def is_folder(given: str) -> bool:
+def _is_folder(place: str) -> bool:
     """Whether a place of Hydra's search path is a folder, and not in a package."""
-    return given.startswith(FILE) or ELSEWHERE not in given
+    return place.startswith(FILE) or ELSEWHERE not in place
 
 
-def require_own_names(folders: Iterable[str]) -> None:
+def _require_own_names(folders: Iterable[str]) -> None:
     """UserError where an option has a name that the package has: Hydra takes the package's, without a word.
     A copy that is the same to the byte does no harm."""
     known = config_folder()
@@ -38,6 +65,6 @@ def require_own_names(folders: Iterable[str]) -> None:
         if hidden:
             raise UserError(
                 f"{', '.join(hidden)} in {own} would be hidden by dlas's own of the same name",
-                key="--config-dir",
+                key=CONFIG_DIR,
                 remedy="another name: that of the file, and `name:` in it",
             )

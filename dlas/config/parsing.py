@@ -15,6 +15,7 @@ from dlas.config.layers.dataset import Dataset
 from dlas.config.layers.tuner import Tuner
 from dlas.config.merging import merged
 from dlas.config.stack import GROUPS, Stack
+from dlas.config.text import require_characters
 from dlas.errors import UserError, require
 from dlas.interfaces import compression, dataset, tuner
 from dlas.plugins import contracts
@@ -44,7 +45,9 @@ def parse(composed: DictConfig) -> Stack:
     schema["compression"] = _compression_classes(composed)
     stack = cast(Stack, merged(schema, composed))
     rules.check(stack)
-    return dataclasses.replace(stack, artifacts=str(Path(stack.artifacts).expanduser().absolute()))
+    artifacts = str(Path(stack.artifacts).expanduser().absolute())
+    require_characters("artifacts", artifacts)
+    return dataclasses.replace(stack, artifacts=artifacts)
 
 
 def _declared_class(composed: DictConfig, group: str, base: type) -> type:

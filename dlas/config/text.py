@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, get_args, get_type_hints
+
+from dlas.errors import UserError
 
 
 @cache
@@ -21,3 +24,15 @@ def is_text(cls: type, path: Sequence[str]) -> bool:
     if not inner:
         return declared is str or set(get_args(declared)) == {str, type(None)}
     return isinstance(declared, type) and dataclasses.is_dataclass(declared) and is_text(declared, inner)
+
+
+def require_characters(key: str, text: str) -> None:
+    """UserError where the text has bytes that the locale's encoding could not turn into characters."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise UserError(
+            f"{text!a} has characters that this locale lacks ({sys.getfilesystemencoding()})",
+            key=key,
+            remedy="a locale with UTF-8, such as LC_ALL=C.UTF-8, or PYTHONUTF8=1",
+        ) from None

@@ -15,12 +15,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, Override, Quote, QuotedString
 from hydra.errors import HydraException
 
-from dlas.config.declared import layer_arguments
+from dlas.config import own_options
 from dlas.config.layers.compression import Compression
 from dlas.config.layers.dataset import Dataset
 from dlas.config.layers.tuner import Tuner
 from dlas.config.stack import GROUPS, Stack
-from dlas.config.text import is_text
+from dlas.config.text import is_text, require_characters
 from dlas.errors import UserError, require
 from dlas.plugins.registry import COMPRESSIONS, DATASETS, TUNERS, Registry
 
@@ -39,10 +39,11 @@ def in_order(arguments: Sequence[str]) -> list[str]:
     """The arguments as Hydra takes them: flags first, then overrides, each text of a setting as text.
 
     UserError for a flag that there is not, a key that is given twice, a list for a layer that takes one
-    option, and for folders of options as `layer_arguments`.
+    option, and for folders of options as `own_options.taken`.
     """
+    require_characters("arguments", " ".join(arguments))
     flags, overrides = _apart(arguments)
-    layer_arguments(arguments)  # for the folders among them
+    own_options.taken(arguments)
     return [*flags, *checked(overrides)]
 
 

@@ -56,8 +56,8 @@ def run_session(request: Mapping[str, Any], folder: Path, time_limit: float) -> 
 
 def _environment(cores: int, affinity: list[int]) -> dict[str, str]:
     packages = os.fspath(Path(dlas.__file__).resolve().parent.parent)
-    confined = bool(affinity) or usable_cores() < (os.cpu_count() or 1)
-    most = len(affinity) if affinity else usable_cores()
+    confined = bool(affinity) or len(usable()) < (os.cpu_count() or 1)
+    most = min(len(affinity or usable()), usable_cores())
     return {
         **os.environ,
         PATH: python_path(packages, after=os.environ.get(PATH)),

@@ -18,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from dlas import quota
 from dlas.files.documents import Document
 from dlas.hardware.targets import gpu, instruction_sets
 from dlas.hardware.targets.instruction_sets import architecture
@@ -118,8 +119,9 @@ def usable() -> tuple[int, ...]:
 
 
 def usable_cores() -> int:
-    """Number of logical CPUs that this process may run on."""
-    return len(usable())
+    """Number of threads that may compute at once: as many as this process has logical CPUs, or as its quota
+    of their time is worth."""
+    return min(len(usable()), quota.cores() or len(usable()))
 
 
 def first_threads(cores: Iterable[int]) -> tuple[int, ...]:

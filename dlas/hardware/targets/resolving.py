@@ -91,7 +91,7 @@ def _cores(declared: config.Target) -> int:
 
 def _usable(declared: config.Target) -> int:
     cores = declared.affinity or machine.usable()
-    return len(cores if declared.smt else machine.first_threads(cores))
+    return min(len(cores if declared.smt else machine.first_threads(cores)), machine.usable_cores())
 
 
 def _l2_bytes(declared: config.Target, triple: str) -> int:
