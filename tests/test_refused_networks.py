@@ -225,7 +225,7 @@ def test_the_command_refuses_a_sweep_for_one_of_its_networks(tmp_path: Path) -> 
         text = f"name: {name}\nfactory: unsound_networks.{name}\n"
         (tmp_path / "conf" / "model" / f"{name}.yaml").write_text(text)
     result = dlas(
-        *("run", "--config-dir", str(tmp_path / "conf"), "-m", "model=sound,unflattened"),
+        *("run", "--config-dir", str(tmp_path / "conf"), "-m", "model=sound,unflattened", "compression=none"),
         f"artifacts={tmp_path / 'artifacts'}",
     )
     assert result.returncode == 2, result.stderr
