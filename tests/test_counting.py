@@ -110,8 +110,6 @@ def test_dense_bytes(bits: int, size: int) -> None:
 
 def test_ratios() -> None:
     assert counting.compression_ratio(166, 34) == pytest.approx(4.88235, abs=1e-5)
-    assert counting.expected_speedup(1000, 500, 1) == 2
-    assert counting.expected_speedup(1000, 500, 4) == 8
 
 
 def test_counting_changes_nothing() -> None:

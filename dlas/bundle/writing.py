@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from dlas import config
-from dlas.bundle import Bundle, seal
+from dlas.bundle import Bundle, seal, speedup
 from dlas.bundle.layer_table import LayerRow, layer_rows, write_layers
 from dlas.datasets.dataset import ImageDataset
 from dlas.files import documents
@@ -19,6 +19,7 @@ from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.single_kernels import KernelTime
 from dlas.models import counting, precision
 from dlas.models.fidelity import layers_without_signal
+from dlas.models.precision import FLOAT32_BITS, INTEGER_BITS
 from dlas.stages.deployment import Deployed
 from dlas.stages.kernels.chosen import Kernels
 from dlas.stages.kernels.tuning import Tuned
@@ -30,7 +31,7 @@ from dlas.stages.stage import Kept
 from dlas.stages.yardstick import Yardstick
 from dlas.systems.choices import record
 from dlas.systems.choices.record import Choices
-from dlas.systems.program import cost, program
+from dlas.systems.program import program
 from dlas.systems.tuners import tuning
 
 REFERENCE_IMAGES = 16
@@ -75,6 +76,22 @@ class Results:
             precision.signal_to_noise(self.compressed.module),
         )
 
+    @cached_property
+    def macs(self) -> dict[str, int]:
+        """MACs per image of each layer of the compressed network, zeros included."""
+        network = precision.architecture(self.compressed.module)
+        return counting.macs_by_layer(network, self.dataset.image_shape)
+
+    @property
+    def is_integer(self) -> bool:
+        """Whether the compressed network is one in int8."""
+        return precision.bits(self.compressed.module) == INTEGER_BITS
+
+    @property
+    def float_layers(self) -> list[str]:
+        """The layers that an int8 network computes in float32."""
+        return speedup.float_layers(self.macs, self.lowered.program) if self.is_integer else []
+
 
 def fill(folder: Path, found: Results) -> None:
     """Write every file of the bundle into `folder`, then its manifest."""
@@ -113,13 +130,13 @@ def metrics(found: Results) -> dict[str, float]:
     """Metrics of a point: accuracies are fractions of 1, latencies milliseconds, MACs per image.
 
     The remaining parameters, and MACs, are those that were not removed with their channel and are not zero.
-    The expected speedup counts what the kernels use of that: see `cost.saving`.
+    The expected speedup counts what the kernels use of that.
     """
     image = found.dataset.image_shape
     dense, compressed = found.dense.module, precision.architecture(found.compressed.module)
     parameters, macs = counting.parameters(dense), counting.macs(dense, image)
     remaining_parameters = counting.nonzero_parameters(compressed)
-    shrunk_macs, saving = counting.macs(compressed, image), cost.saving(found.lowered.program)
+    other_bits = FLOAT32_BITS if found.is_integer else precision.bits(found.compressed.module)
     return {
         "accuracy.dense": found.dense.accuracy,
         "accuracy.compressed": found.compressed.accuracy,
@@ -131,7 +148,7 @@ def metrics(found: Results) -> dict[str, float]:
         "bytes.dense": counting.dense_bytes(parameters, counting.FLOAT32_BITS),
         "bytes.format": sum(array.nbytes for array in found.lowered.program.packed_arrays()),
         "compression.ratio": counting.compression_ratio(parameters, remaining_parameters),
-        "speedup.expected": counting.expected_speedup(macs, shrunk_macs, saving),
+        "speedup.expected": speedup.expected(macs, found.macs, found.lowered.program, other_bits),
         "library.bytes": found.library.path.stat().st_size,
         "tuning.trials": found.tuned.trials,
         "tuning.failed": found.tuned.failed,
@@ -146,13 +163,11 @@ def tags(found: Results) -> dict[str, str]:
     float32 or without their signal, an unsteady or emulated board."""
     fallbacks = [f"{row.layer}: {row.fallback_reason}" for row in found.layers if row.fallback_reason]
     untuned = [row.layer for row in found.layers if row.workload and row.schedule == "untuned"]
-    integer = precision.bits(found.compressed.module) == precision.INTEGER_BITS
-    wide = [layer.name for layer in found.lowered.program.layers if layer.workload.dtype != "int8"]
     tuned = any(choice.tuned for choice in found.kernels.choices)
     noted = {
         "dlas.fallbacks": "; ".join(fallbacks),
         "dlas.untuned_layers": ", ".join(untuned),
-        "dlas.float_layers": ", ".join(wide) if integer else "",
+        "dlas.float_layers": ", ".join(found.float_layers),
         "dlas.lost_signal": layers_without_signal(precision.signal_to_noise(found.compressed.module)),
         "dlas.tuning_stopped": found.tuned.stopped,
         "dlas.untuned_batches": ", ".join(str(batch.size) for batch in found.batches) if tuned else "",

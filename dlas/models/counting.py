@@ -6,8 +6,7 @@ layer's (out_features, in_features). Products that are made otherwise have no MA
 layers, of nn.MultiheadAttention, of functions that a forward calls. Only weights count as sparse: what else a
 network has (biases, scales and shifts of batch norm) is never pruned. What a format really stores is measured
 where the weights are packed, in the layers' table. The compression ratio is that of the Deep Learning
-Acceleration Stack (Gibson et al., arXiv:2311.08909), and so is the expected speedup, but that it counts what
-the point's kernels do: a pruned weight that a dense kernel multiplies with all the same gains nothing.
+Acceleration Stack (Gibson et al., arXiv:2311.08909).
 """
 
 from __future__ import annotations
@@ -75,12 +74,6 @@ def remaining_macs(model: nn.Module, image_shape: tuple[int, int, int]) -> int:
 def compression_ratio(dense_parameters: int, remaining_parameters: int) -> float:
     """Dense parameters over remaining ones: those that were not removed and are not zero."""
     return dense_parameters / remaining_parameters
-
-
-def expected_speedup(dense_macs: int, shrunk_macs: int, saving: float) -> float:
-    """Multiply-accumulates of the dense network over those of the compressed one, zeros included, times what
-    its kernels save by leaving zeros out and by narrower data types."""
-    return dense_macs / shrunk_macs * saving if shrunk_macs else saving
 
 
 def dense_bytes(values: int, bits: int) -> int:

@@ -13,9 +13,12 @@ from torch.fx import GraphModule, Node
 from torchao.quantization.pt2e import HistogramObserver, MinMaxObserver, PerChannelMinMaxObserver
 from torchao.quantization.pt2e.quantizer import QuantizationAnnotation, QuantizationSpec, Quantizer
 
+from dlas.models.graph.layers import CONVOLUTIONS, LINEAR
+
 ACTIVATION_STEPS = 255
 
-LINEAR, CONVOLUTION, PADDED = "aten.linear.default", "aten.conv2d.default", "aten.conv2d.padding"
+PLANES = ("aten.conv2d.default", "aten.conv2d.padding")
+"""Convolutions that a residual can be added to in their kernel."""
 
 ADDITIONS = ("aten.add.Tensor", "aten.add_.Tensor")
 
@@ -102,18 +105,18 @@ class LayerQuantizer(Quantizer):
 def _is_integer(node: Node) -> bool:
     """Whether an integer kernel serves the node: a layer whose weight is a parameter, and whose border is as
     wide on either side."""
-    if str(node.target) not in (LINEAR, CONVOLUTION, PADDED):
+    if str(node.target) not in {*CONVOLUTIONS, LINEAR}:
         return False
     weight = node.args[1]
     is_parameter = isinstance(weight, Node) and weight.op == "get_attr"
-    return is_parameter and (str(node.target) != PADDED or _is_padded_evenly(node))
+    return is_parameter and (not str(node.target).endswith(".padding") or _is_padded_evenly(node))
 
 
 def _is_padded_evenly(convolution: Node) -> bool:
     """Whether padding="same" or "valid" gives either side as many rows and columns."""
     weight, padding, dilation = (_argument(convolution, at) for at in (1, 4, 5))
-    steps = dilation or (1, 1)
-    covered = zip(weight.meta["val"].shape[2:], steps, strict=True)
+    extents = weight.meta["val"].shape[2:]
+    covered = zip(extents, dilation or [1] * len(extents), strict=True)
     return padding != "same" or all((extent - 1) * step % 2 == 0 for extent, step in covered)
 
 
@@ -127,7 +130,7 @@ def _residual(addition: Node) -> Node | None:
     if not isinstance(first, Node) or not isinstance(second, Node):
         return None
     for convolution, residual in ((first, second), (second, first)):
-        is_convolution = str(convolution.target) != LINEAR and _is_integer(convolution)
-        if is_convolution and len(convolution.users) == 1:
+        is_plane = str(convolution.target) in PLANES and _is_integer(convolution)
+        if is_plane and len(convolution.users) == 1:
             return residual
     return None

@@ -10,12 +10,14 @@ import torch
 from quantized_networks import quantized
 from torch import nn
 
+from dlas.bundle import speedup
 from dlas.bundle.layer_table import layer_rows, write_layers
 from dlas.hardware.timing.single_kernels import KernelTime
-from dlas.models.precision import Float16
+from dlas.models import counting
+from dlas.models.precision import Float16, Precision
 from dlas.systems.choices.lowering import lower
-from dlas.systems.program import cost
 from dlas.systems.program.kernel_choice import NOT_TUNED, KernelChoice
+from dlas.systems.program.program import LoweredProgram
 
 IMAGE = (3, 8, 8)
 
@@ -41,6 +43,12 @@ def pruned() -> nn.Sequential:
     return network.eval()
 
 
+def saving(network: nn.Module, program: LoweredProgram) -> float:
+    """Of a network that has lost no channels."""
+    macs = counting.macs_by_layer(network, IMAGE)
+    return speedup.expected(sum(macs.values()), macs, program, 32)
+
+
 @pytest.mark.parametrize(
     ("weight_format", "spent"),
     [
@@ -54,12 +62,13 @@ def test_zeros_are_saved_where_the_format_leaves_them_out(weight_format: str, sp
     program = lower(pruned(), (1, *IMAGE), "direct", weight_format)
     stored = {layer.name: layer.workload.format for layer in program.layers}
     assert stored["0"] == stored["2"] == weight_format
-    assert cost.saving(program) == (6912 + 18432 + 40) / spent
+    assert saving(pruned(), program) == (6912 + 18432 + 40) / spent
 
 
-@pytest.mark.parametrize(("network", "saving"), [(Float16(pruned()), 2), (quantized(pruned(), IMAGE), 4)])
-def test_narrow_data_types_save_their_bits_and_no_zeros(network: nn.Module, saving: float) -> None:
-    assert cost.saving(lower(network.exportable(1), (1, *IMAGE), "direct")) == saving
+@pytest.mark.parametrize(("network", "ratio"), [(Float16(pruned()), 2), (quantized(pruned(), IMAGE), 4)])
+def test_narrow_data_types_save_their_bits_and_no_zeros(network: Precision, ratio: float) -> None:
+    program = lower(network.exportable(1), (1, *IMAGE), "direct")
+    assert saving(pruned(), program) == ratio
 
 
 def test_a_layer_in_float32_of_an_int8_network_counts_so_and_is_seen(tmp_path: Path) -> None:
@@ -68,10 +77,40 @@ def test_a_layer_in_float32_of_an_int8_network_counts_so_and_is_seen(tmp_path: P
     network[2] = nn.Conv2d(4, 8, 2, padding="same")
     program = lower(quantized(network, IMAGE).exportable(1), (1, *IMAGE), "direct")
     wide = 4 * 4 * 8 * 64
-    assert cost.saving(program) == pytest.approx((6912 + wide + 40) / (6912 / 4 + wide + 40 / 4))
+    assert saving(network, program) == pytest.approx((6912 + wide + 40) / (6912 / 4 + wide + 40 / 4))
     choices = [KernelChoice(layer.kernel, False, NOT_TUNED) for layer in program.layers]
     times = [KernelTime(layer.kernel, 1.0) for layer in program.layers]
     write_layers(layer_rows(program, choices, times, {}), tmp_path / "layers.csv")
     with (tmp_path / "layers.csv").open() as file:
         found = {row["layer"]: row["data_type"] for row in csv.DictReader(file)}
     assert found == {"0": "int8", "2": "float32", "5": "int8"}
+    assert speedup.float_layers(counting.macs_by_layer(network, IMAGE), program) == ["2"]
+
+
+class Step(nn.Module):
+    """A layer that is called twice, and a function with a weight of its own, which counting doesn't see."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.twice, self.last = nn.Conv2d(3, 3, 3, padding=1), nn.Linear(3, 5)
+        self.weight = nn.Parameter(torch.randn(3, 3))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        pooled = self.twice(self.twice(images).relu()).mean((2, 3))
+        return self.last(nn.functional.linear(pooled, self.weight))
+
+
+def test_every_kernel_counts_once_and_a_layer_without_one_counts_whole() -> None:
+    network = Step().eval()
+    program = lower(network, (1, *IMAGE), "direct")
+    twice, unseen, last = 2 * 3 * 3 * 9 * 64, 9, 15
+    assert sum(layer.workload.macs for layer in program.layers) == twice + unseen + last
+    dense = counting.macs(network, IMAGE)
+    assert dense == twice + last
+    half = {"twice": twice // 2, "last": last}
+    expected = (dense + unseen) / (twice // 2 + unseen + last)
+    assert speedup.expected(dense, half, program, 32) == expected, "channels are gone"
+    other = {**half, "up": 1000}
+    expected = (dense + unseen) / (twice // 2 + unseen + last + 500)
+    assert speedup.expected(dense, other, program, 16) == expected
+    assert speedup.float_layers(other, program) == ["twice", "last", "up", "weight"]

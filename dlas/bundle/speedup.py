@@ -1,0 +1,52 @@
+"""The speedup to expect of a point: by what its kernels leave out, of zeros and of bits."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping
+
+from dlas.systems.program.cost import BITS, spent_macs
+from dlas.systems.program.program import LoweredProgram
+
+CALL = re.compile(r"\.call\d+$")
+"""What a layer's second call and later ones have behind its name."""
+
+
+def expected(dense_macs: int, macs: Mapping[str, int], program: LoweredProgram, bits: int) -> float:
+    """Multiply-accumulates (MACs) of the dense float32 network over those that the compressed one spends.
+
+    That is the definition of the Deep Learning Acceleration Stack (Gibson et al., arXiv:2311.08909), counted
+    by what the kernels do: a pruned weight that a dense kernel multiplies with all the same gains nothing.
+
+    `macs` are those of its layers, zeros included. Of a layer with kernels, as many count as these spend, by
+    the bits of their operands: of int8, one is a quarter. A layer that is computed without a kernel counts
+    whole, in `bits`. Kernels of what has no MACs in `macs`, such as the steps of a recurrent layer, count in
+    both networks. It is the convolution that counts, not how an algorithm computes it. 1 without any.
+    """
+    dense: dict[str, int] = defaultdict(int)
+    spent: dict[str, float] = defaultdict(float)
+    for layer in program.layers:
+        name, workload = _module(layer.name, macs), layer.workload
+        dense[name] += workload.macs
+        spent[name] += spent_macs(workload, program.weight(layer)) * BITS[workload.dtype] / BITS["float32"]
+    others = dense.keys() - macs.keys()
+    whole = dense_macs + sum(dense[name] for name in others)
+    left = sum(spent[name] for name in others)
+    for name, count in macs.items():
+        left += count * (spent[name] / dense[name] if name in dense else bits / BITS["float32"])
+    return whole / left if left else 1.0
+
+
+def float_layers(macs: Mapping[str, int], program: LoweredProgram) -> list[str]:
+    """The layers of an int8 network with a call that no integer kernel computes, be it a kernel in float32 or
+    none. `macs` are those of the layers that there are."""
+    data_types: dict[str, set[str]] = defaultdict(set)
+    for layer in program.layers:
+        data_types[_module(layer.name, macs)].add(layer.workload.dtype)
+    return [name for name in dict.fromkeys([*macs, *data_types]) if data_types[name] != {"int8"}]
+
+
+def _module(layer: str, macs: Mapping[str, int]) -> str:
+    """The name in `macs` of the layer that is called."""
+    return layer if layer in macs else CALL.sub("", layer)
