@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from dlas import config, quota
+from dlas import config, quota, user
 from dlas.errors import UserError, require
 from dlas.output import forgiving_output
 
@@ -34,6 +34,7 @@ def run(doc: str | None, arguments: Sequence[str] | None, parse: Callable[[list[
     mistake in the arguments; of the work that it returns, or an OSError there, a failure.
     """
     quota.follow()
+    user.stand_in()
     with forgiving_output():
         return _run(doc, list(sys.argv[1:] if arguments is None else arguments), parse)
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dlas import config, datasets
 from dlas.errors import UserError, at_point
-from dlas.files import folders
+from dlas.files import folders, temporary
 from dlas.stages.store import code
 from dlas.stages.store.store import StageStore
 from dlas.systems.choices.kind import Kind, kinds_of
@@ -45,10 +45,11 @@ def check(stacks: Sequence[config.Stack]) -> None:
     from dlas.models import weights
     from dlas.stages.rehearsal import Rehearse, TryNetwork
 
+    artifacts = Path(stacks[0].artifacts)
+    temporary.require_room()
+    folders.require_writable(artifacts / "stages")
     _require_machines(stacks)
     rehearsals = _rehearsals(stacks)
-    artifacts = Path(stacks[0].artifacts)
-    folders.require_writable(artifacts)
     store = StageStore(artifacts / "stages", level=logging.DEBUG)
     with folders.disk_troubles(artifacts):
         code.remember([rehearsal.trial.code for rehearsal in rehearsals])
@@ -90,6 +91,10 @@ def _require_machines(stacks: Sequence[config.Stack]) -> None:
                 target = resolve(stack.target)
                 deployment.require_board(target)
                 building.require_tools(target.code, target.linker)
+                if target.reach.is_local:
+                    stages = Path(stack.artifacts) / "stages"
+                    temporary.require_libraries(stages, "artifacts", folders.REMEDY)
+                    temporary.require_temporary_libraries()
             if stack.train.device not in devices:
                 devices.append(stack.train.device)
                 available_device(stack.train.device)

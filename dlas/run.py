@@ -21,7 +21,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from dlas import config, quota, users_code
+from dlas import config, quota, user, users_code
 from dlas.errors import UserError
 from dlas.output import forgiving_output
 
@@ -41,6 +41,7 @@ def main() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them its own way
     _stop_on_signals()
     quota.follow()
+    user.stand_in()
     with forgiving_output():
         _run()
 
@@ -119,7 +120,9 @@ def _run_point(stack: config.Stack, overrides: list[str], run: tracking.OpenRun)
         from dlas.bundle import writing
         from dlas.pipeline import run_point
 
-        (bundle / "overrides.txt").write_text("".join(f"{override}\n" for override in overrides))
+        (bundle / "overrides.txt").write_text(
+            "".join(f"{override}\n" for override in overrides), encoding="utf-8"
+        )
         used: list[str] = []
 
         def note(kept: Kept) -> None:

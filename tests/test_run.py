@@ -163,6 +163,12 @@ def test_a_sweep_ends_with_its_table(sweep: Sweep) -> None:
     assert "make ui" in sweep.result.stdout
 
 
+def test_the_first_line_tells_where_is_written(sweep: Sweep) -> None:
+    first = sweep.result.stderr.splitlines()[0]
+    assert f"sqlite:///{sweep.artifacts / 'mlflow.db'}" in first
+    assert first.endswith(f"files to {sweep.artifacts}")
+
+
 def test_a_run_tells_everything_about_its_point(sweep: Sweep) -> None:
     run = sweep.run("point", "FINISHED")
     assert run.data.params["model.factory"] == "user_models.two_layers"

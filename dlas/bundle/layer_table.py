@@ -72,7 +72,7 @@ def layer_rows(
 
 def write_layers(rows: Sequence[LayerRow], path: Path) -> None:
     """Write the rows as CSV, one column per field of `LayerRow`."""
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(LayerRow)])
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)

@@ -97,7 +97,7 @@ def fill(folder: Path, found: Results) -> None:
     """Write every file of the bundle into `folder`, then its manifest."""
     bundle = Bundle(folder)
     bundle.make_folders()
-    bundle.config.write_text(config.to_yaml(found.stack))
+    bundle.config.write_text(config.to_yaml(found.stack), encoding="utf-8")
     shutil.copy(found.compressed.weights, bundle.model / WEIGHTS)
     for part in (program.PROGRAM, program.LAYERS, program.WEIGHTS):
         shutil.copy(found.lowered.folder / part, bundle.model / part)

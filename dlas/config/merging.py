@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any
 
 from omegaconf import Container, DictConfig, ListConfig, OmegaConf, StringNode
@@ -72,8 +73,18 @@ def _require_text(declared: StringNode, value: Any, key: str) -> None:
     if isinstance(found, bool | int | float):
         remedy = f"in quotes it is a text: '{found}', or however it was written"
         raise UserError(f"{found} is a number where a text belongs", key=key, remedy=remedy)
+    if isinstance(found, str) and found.startswith("~"):
+        _require_home(found, key)
     if declared._is_optional() and isinstance(found, str) and not found.strip():
         raise UserError("has no value", key=key, remedy=f"null for none, or {key}=<value>")
+
+
+def _require_home(path: str, key: str) -> None:
+    try:
+        Path(path).expanduser()
+    except RuntimeError:
+        problem = f"nobody's home is known by {path.partition('/')[0]}"
+        raise UserError(problem, key=key, remedy="a path without ~, or HOME=<folder>") from None
 
 
 def _require_list(declared: ListConfig, value: Any, key: str) -> None:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dlas.errors import UserError
+from dlas.files import temporary
 
 REMEDY = "another folder: artifacts=<folder>"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -25,7 +26,7 @@ def require_writable(artifacts: Path) -> None:
     try:
         artifacts.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=artifacts) as probe:
-            probe.write(b"\0")
+            probe.write(bytes(RESERVE_BYTES))
     except OSError as error:
         raise _unwritable(artifacts, error) from None
 
@@ -54,6 +55,10 @@ def disk_troubles(artifacts: Path) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.EROFS:
             raise _unwritable(artifacts, error) from error
+        if _tells_of_full_disk(error) and temporary.is_full(artifacts):
+            remedy = f"free some space, or {temporary.REMEDY}; the finished stages are kept"
+            problem = f"the disk of temporary files, {temporary.folder()}, is full"
+            raise UserError(problem, key=temporary.TMPDIR, remedy=remedy) from error
         if _tells_of_full_disk(error):
             remedy = f"free some space, or {REMEDY}; the finished stages are kept"
             raise UserError(f"the disk of {artifacts} is full", key="artifacts", remedy=remedy) from error

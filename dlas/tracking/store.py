@@ -10,14 +10,15 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
-from dlas.errors import UserError
+from dlas.errors import UserError, require
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -96,12 +97,21 @@ class OpenRun:
 
 def store_uri(artifacts: Path, uri: str | None) -> str:
     """Address of the store: `tracking.uri`, else MLFLOW_TRACKING_URI, else sqlite in the artifacts folder."""
-    return uri or os.environ.get("MLFLOW_TRACKING_URI") or f"{SQLITE}{artifacts / 'mlflow.db'}"
+    return uri or os.environ.get("MLFLOW_TRACKING_URI") or _sqlite(artifacts / "mlflow.db")
 
 
 def is_there(uri: str) -> bool:
     """Whether there may be a store at the address: not where it is a database that was never made."""
-    return not uri.startswith(SQLITE) or Path(uri.removeprefix(SQLITE)).exists()
+    return not uri.startswith(SQLITE) or _database(uri).exists()
+
+
+def _sqlite(database: Path) -> str:
+    """Address of the database, as SQLAlchemy reads it."""
+    return f"{SQLITE}{str(database).replace('%', '%25').replace('?', '%3F')}"
+
+
+def _database(uri: str) -> Path:
+    return Path(unquote(uri.removeprefix(SQLITE)))
 
 
 def open_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas") -> Store:
@@ -115,7 +125,9 @@ def open_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas"
     try:
         if not address.startswith(SQLITE):
             return _connected(address, experiment, None)
-        database = Path(address.removeprefix(SQLITE))
+        problem = f"{address}: what follows a ? is no part of the database's path"
+        require("?" not in address, "tracking.uri", problem, "%3F for one in its name")
+        database = _database(address)
         database.parent.mkdir(parents=True, exist_ok=True)
         # Two processes that make one fresh database break it for good.
         with filelock.FileLock(f"{database}.lock"):
@@ -287,7 +299,7 @@ def _make_database(database: Path) -> None:
 
     unfinished = database.with_name(f"{database.name}.unfinished")
     unfinished.unlink(missing_ok=True)
-    engine = create_sqlalchemy_engine(f"{SQLITE}{unfinished}")
+    engine = create_sqlalchemy_engine(_sqlite(unfinished))
     try:
         _initialize_tables(engine)
     except Exception:
@@ -332,6 +344,11 @@ def _mlflow_error() -> type[Exception]:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0]
+
+
+def shown(uri: str) -> str:
+    """The address as it may be printed: without a user's name and password."""
+    return re.sub(r"//[^/@]*@", "//", uri)
 
 
 def is_server(uri: str) -> bool:

@@ -8,6 +8,7 @@ stopped. So the methods here leave by SystemExit, and `abandon` is there for who
 from __future__ import annotations
 
 import functools
+import logging
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -27,6 +28,8 @@ from dlas.tracking import summary
 # Environment variables through which a point, maybe in another process, learns of its sweep.
 PARENT, POINTS = "DLAS_SWEEP", "DLAS_POINTS"
 MISTAKE, FAILURE = 2, 1
+
+log = logging.getLogger("dlas.run")
 
 _led: list[tracking.OpenRun] = []
 
@@ -61,7 +64,7 @@ class SweepCallback(Callback):
         stack = composing.stack_of(config)
         _require_one_store([stack])
         self._check([stack])
-        _store_of(stack)
+        _tell_places(_store_of(stack), stack)
 
     @_stopping
     def on_run_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
@@ -78,6 +81,7 @@ class SweepCallback(Callback):
             _require_one_store(stacks)
             self._check(stacks)
         store = _store_of(stacks[0])
+        _tell_places(store, stacks[0])
         overrides = composing.overridden(config)
         tags = {"dlas.overrides": " ".join(overrides)}
         run = tracking.start_sweep(store, f"sweep {run_name(overrides)}".strip(), tags)
@@ -123,6 +127,12 @@ def _store_of(stack: Stack) -> tracking.Store:
     folders.require_writable(artifacts)
     with folders.disk_troubles(artifacts):
         return tracking.open_store(artifacts, stack.tracking.uri, stack.tracking.experiment)
+
+
+def _tell_places(store: tracking.Store, stack: Stack) -> None:
+    """Say, as the first line of a run, where it writes."""
+    uri, experiment = tracking.shown(store.uri), stack.tracking.experiment
+    log.info("runs go to %s (experiment %s), files to %s", uri, experiment, stack.artifacts)
 
 
 def _conclude(records: list[tracking.Record]) -> None:

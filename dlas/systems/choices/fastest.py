@@ -114,7 +114,7 @@ def choose(
 
 def write_candidates(candidates: Sequence[Candidate], path: Path) -> None:
     """Write the candidates as CSV, one column per field of `Candidate`."""
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [field.name for field in fields(Candidate)])
         writer.writeheader()
         writer.writerows(asdict(candidate) for candidate in candidates)
