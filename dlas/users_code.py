@@ -5,6 +5,7 @@ from __future__ import annotations
 import site
 import sysconfig
 import traceback
+from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 
@@ -19,9 +20,15 @@ def place(error: BaseException) -> str:
 
     What is installed and Python's own library are passed over: they do as they are told.
     """
+    walked = traceback.walk_tb(error.__traceback__)
+    return innermost((frame.f_code.co_filename, line) for frame, line in walked)
+
+
+def innermost(frames: Iterable[tuple[str, int]]) -> str:
+    """`file:line` of the last of these places in code, outermost first, that is in the user's own, as `place`
+    tells it."""
     found = ""
-    for frame, line in traceback.walk_tb(error.__traceback__):
-        file = frame.f_code.co_filename
+    for file, line in frames:
         if not file.startswith("<") and not _installed(file):
             found = "" if _is_within(file, PACKAGE) else f"{_short(file)}:{line}"
     return found

@@ -429,7 +429,7 @@ def test_torch_dispatches_every_operation_through_a_mode() -> None:
     assert "aten.add.Tensor" in [name for name, _ in names]
 
 
-@upstream("torch", "dlas/models/passage.py")
+@upstream("torch", "dlas/models/passage.py", "dlas/systems/graph/trusted_operators.py")
 def test_torch_finds_the_tensors_in_what_a_layer_is_given() -> None:
     from torch.utils._pytree import tree_leaves
 
@@ -589,10 +589,43 @@ def test_torch_pruning_chooses_before_it_keeps_the_floor_of_what_the_ratio_leave
 # TVM.
 
 
-@upstream("apache-tvm", "dlas/systems/graph/importing.py", "dlas/systems/graph/converters.py")
+@upstream("torch", "dlas/models/graph/decompositions.py")
+def test_torch_takes_operators_apart_by_definitions_of_its_own_and_ours() -> None:
+    from torch._decomp import get_decompositions
+    from torch._ops import OpOverload
+    from torch.utils._pytree import tree_map_only
+
+    aten = torch.ops.aten
+    defined = get_decompositions([aten.elu.default, aten.grid_sampler_2d.default])
+    assert all(isinstance(operator, OpOverload) for operator in defined)
+    image, grid = torch.rand(1, 2, 4, 4), torch.rand(1, 3, 3, 2)
+    torch.testing.assert_close(
+        defined[aten.grid_sampler_2d.default](image, grid, 0, 0, False),
+        torch.nn.functional.grid_sample(image, grid, align_corners=False),
+    )
+    assert tree_map_only(torch.Tensor, torch.numel, ((image, 3), {"other": grid})) == ((32, 3), {"other": 18})
+
+    def of_matrices(data: Any, dim: int, half_to_float: bool) -> Any:
+        return data + 1 if data.dim() == 2 else NotImplemented
+
+    class Twice(nn.Module):
+        def forward(self, x: Any) -> Any:
+            return torch.nn.functional.layer_norm(x, [3]).softmax(1) + x[0].softmax(0)
+
+    table = torch.export.default_decompositions()
+    assert aten.rrelu.default in table
+    assert aten.upsample_bicubic2d.vec in table
+    program = torch.export.export(Twice(), (torch.zeros(2, 3),))
+    program = program.run_decompositions({**table, aten._softmax.default: of_matrices})
+    targets = [str(node.target) for node in program.graph.nodes]
+    assert targets.count("aten.native_layer_norm.default") == 1
+    assert targets.count("aten._softmax.default") == 1
+
+
+@upstream("apache-tvm", "dlas/systems/graph/translation.py", "dlas/systems/graph/converters/converter.py")
 def test_tvm_imports_an_exported_network_with_converters_of_ours() -> None:
     from tvm import relax
-    from tvm.relax.frontend.torch import from_exported_program
+    from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
 
     converted: dict[str, int] = {}
 
@@ -607,13 +640,15 @@ def test_tvm_imports_an_exported_network_with_converters_of_ours() -> None:
         del decompositions[torch.ops.aten.linear.default]
         exported = torch.export.export(Small().eval(), (torch.zeros(1, 3, 8, 8),))
         exported = exported.run_decompositions(decompositions)
-        module = from_exported_program(
+        importer = ExportedProgramImporter()
+        module = importer.from_exported_program(
             exported,
             keep_params_as_input=True,
             unwrap_unit_return_tuple=True,
-            run_ep_decomposition=False,
+            no_bind_return_tuple=False,
             custom_convert_map={"linear.default": linear},
         )
+    assert all(node in importer.env for node in exported.graph.nodes if node.op == "call_function")
     module, detached = relax.frontend.detach_params(module)
     assert list(converted.values()) == [10]
     names = {**exported.graph_signature.inputs_to_parameters, **exported.graph_signature.inputs_to_buffers}

@@ -29,7 +29,7 @@ def compute_constants(program: ExportedProgram) -> None:
     for node, value in values.items():
         readers = [user for user in node.users if user not in values]
         if node not in given and readers and isinstance(value, torch.Tensor):
-            constant = state.add_buffer(program, f"constant.{node.name}", value.contiguous())
+            constant = state.add_buffer(program, f"constant.value_{node.name}", value.contiguous())
             for reader in readers:
                 reader.replace_input_with(node, constant)
     state.drop_unused(program)

@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 
 from dlas.errors import UserError
 from dlas.models import passage
+from dlas.models.graph import decompositions
 from dlas.models.graph.batch_norm import fold_batch_norm
 from dlas.models.graph.constants import compute_constants
 from dlas.models.graph.layers import give_own_weights
@@ -41,12 +42,11 @@ def exported(network: nn.Module, images: torch.Tensor, dynamic_shapes: Any = Non
 
 
 def decomposed(program: ExportedProgram) -> ExportedProgram:
-    """The program by the few operators that a compiler knows. Linear layers stay what they are, and every
-    call of a layer that an operator was made of (a step of a GRU) has a weight of its own too."""
-    table = torch.export.default_decompositions()
-    del table[torch.ops.aten.linear.default]
+    """The program by the few operators that a compiler knows (`decompositions`). Linear layers stay what they
+    are, and every call of a layer that an operator was made of (a step of a GRU) has a weight of its own too.
+    """
     with torch.no_grad(), _quiet():
-        smaller: ExportedProgram = program.run_decompositions(table)
+        smaller: ExportedProgram = program.run_decompositions(decompositions.table())
     compute_constants(smaller)
     give_own_weights(smaller, {})
     return smaller

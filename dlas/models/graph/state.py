@@ -57,8 +57,9 @@ def drop_unused(program: ExportedProgram) -> None:
             program.graph.erase_node(node)
     program.graph_signature.input_specs[:] = kept
     read = {spec.target for spec in kept}
-    for name in [name for name in program.state_dict if name not in read]:
-        del program.state_dict[name]
+    for known in (program.state_dict, program.constants):
+        for name in [name for name in known if name not in read]:
+            del known[name]
     program.graph_module.recompile()
 
 

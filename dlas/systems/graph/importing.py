@@ -9,12 +9,12 @@ import numpy as np
 import torch
 import tvm
 from torch import nn
+from torch.export import ExportedProgram
 from tvm import relax
-from tvm.relax.frontend.torch import from_exported_program
 
 from dlas.models.graph.exporting import decomposed, exported
 from dlas.systems.graph import reshapes
-from dlas.systems.graph.converters import CONVERTERS
+from dlas.systems.graph.translation import translated
 
 WRAPPER = "network."
 """Prefix of the names of layers in a network that computes in another data type."""
@@ -35,16 +35,14 @@ class Imported:
 def import_network(model: nn.Module, input_shape: Sequence[int]) -> Imported:
     """The imported network (given in eval mode) for one input of `input_shape` (NCHW), batch norm folded.
 
-    UserError where it cannot be exported.
+    UserError where it cannot be exported, or has operators that cannot be compiled rightly.
     """
-    program = decomposed(exported(model, torch.zeros(*input_shape)))
-    module = from_exported_program(
-        program,
-        keep_params_as_input=True,
-        unwrap_unit_return_tuple=True,
-        run_ep_decomposition=False,
-        custom_convert_map=CONVERTERS,
-    )
+    return import_program(decomposed(exported(model, torch.zeros(*input_shape))))
+
+
+def import_program(program: ExportedProgram) -> Imported:
+    """The imported network of a decomposed program; UserError as from `import_network`."""
+    module = translated(program, WRAPPER)
     module, detached = relax.frontend.detach_params(module)
     module = reshapes.moved(module)
     signature = program.graph_signature

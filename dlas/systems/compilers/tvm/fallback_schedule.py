@@ -37,13 +37,13 @@ def schedule_plainly(function: tvm.tirx.PrimFunc) -> tvm.tirx.PrimFunc:
     """
     sch = tvm.s_tir.Schedule(tvm.IRModule({"main": function}))
     for block in _blocks(sch):
-        if _is_chained(sch, block) and not any(map(partial(_reduces, sch), sch.get_consumers(block))):
+        if _is_chained(sch, block) and all(map(partial(_is_element_wise, sch), sch.get_consumers(block))):
             sch.compute_inline(block)
     reductions = []
     for block in reversed(_blocks(sch)):
         borders = [producer for producer in sch.get_producers(block) if _is_chained(sch, producer)]
         task, reduction = _schedule(sch, block)
-        for border in borders if task else []:
+        for border in borders if task and reduction else []:
             sch.compute_at(border, task, preserve_unit_loops=True)
         reductions += [(block, reduction)] if reduction else []
     for block, reduction in reductions:
@@ -57,7 +57,11 @@ def _blocks(sch: Schedule) -> list[SBlockRV]:
 
 def _is_chained(sch: Schedule, block: SBlockRV) -> bool:
     """Whether the block is element-wise and what it computes is read by one other block alone."""
-    return _is_plain(sch, block) and not _reduces(sch, block) and len(sch.get_consumers(block)) == 1
+    return _is_element_wise(sch, block) and len(sch.get_consumers(block)) == 1
+
+
+def _is_element_wise(sch: Schedule, block: SBlockRV) -> bool:
+    return _is_plain(sch, block) and not _reduces(sch, block)
 
 
 def _is_plain(sch: Schedule, block: SBlockRV) -> bool:
