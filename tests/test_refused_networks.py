@@ -175,6 +175,14 @@ def test_each_distinct_network_of_a_sweep_is_tried_once(
     assert calls.read_text().split() == ["10", "10", "3", "3"], "an earlier command tried them"
 
 
+def test_a_network_with_other_layers_for_more_images_is_served_for_one_alone(tmp_path: Path) -> None:
+    own = ("model.name=loop", "model.factory=unsound_networks.one_image_at_a_time", "compression=none")
+    plan.check([parsed(*own, f"artifacts={tmp_path}")])
+    with pytest.raises(UserError, match="other layers for 3 images at once") as refused:
+        plan.check([parsed(*own, "timing.batch_sizes=[1,3]", f"artifacts={tmp_path}")])
+    assert refused.value.key == "timing.batch_sizes"
+
+
 def test_of_a_data_set_that_does_not_tell_the_images_are_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

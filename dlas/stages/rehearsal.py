@@ -15,8 +15,9 @@ from dlas.models.trial import Trial
 from dlas.stages.stage import Kept, Stage
 from dlas.systems.choices.declared import assigned, serving_modules
 from dlas.systems.choices.kind import Kind
+from dlas.systems.choices.lowering import require_same_layers
 from dlas.systems.graph.importing import import_network
-from dlas.systems.graph.sites import conv_sites
+from dlas.systems.graph.sites import ConvSite, conv_sites
 from dlas.users_code import told
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class Rehearse(Stage[Kept]):
     steps: tuple[config.Compression, ...]
     kinds: tuple[Kind, ...]
     batch_sizes: tuple[int, ...]
-    """Numbers of images that a library is built for."""
+    """Numbers of images that a library is built for: 1, and others."""
 
     stage = "rehearse"
 
@@ -66,14 +67,19 @@ class Rehearse(Stage[Kept]):
         network = models.build(self.trial.model, self.trial.classes).eval()
         for step in self.steps:
             network = self._compressed(network, step)
-        for size in self.batch_sizes:
-            imported = import_network(precision.exportable(network, size), (size, *self.trial.image_shape))
-            for site in conv_sites(imported):
-                for kind in self.kinds:
-                    assigned(site, kind.algorithm, kind.weight_format)
+        single = self._layers(network, 1)
+        for site in single:
+            for kind in self.kinds:
+                assigned(site, kind.algorithm, kind.weight_format)
+        for size in self.batch_sizes[1:]:
+            require_same_layers([site.name for site in single], self._layers(network, size), size)
 
     def read(self, folder: Path) -> Kept:
         return Kept(folder=folder)
+
+    def _layers(self, network: nn.Module, batch: int) -> list[ConvSite]:
+        shape = (batch, *self.trial.image_shape)
+        return conv_sites(import_network(precision.exportable(network, batch), shape))
 
     def _compressed(self, network: nn.Module, step: config.Compression) -> nn.Module:
         try:

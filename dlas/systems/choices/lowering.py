@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import tvm
 from torch import nn
 from tvm import relax
 
+from dlas.errors import UserError
 from dlas.systems.choices.declared import assigned
 from dlas.systems.graph.importing import Imported, import_network
 from dlas.systems.graph.layouts import KernelCall, with_kernels
@@ -52,17 +53,29 @@ def lowered(imported: Imported, sites: Sequence[ConvSite], layers: Sequence[Conv
 
 def enlarged(program: LoweredProgram, model: nn.Module, input_shape: Sequence[int]) -> LoweredProgram:
     """The network that `program` was lowered from for one image, for a larger batch: `input_shape` is
-    (N, C, H, W). Each layer keeps its algorithm, its format and its layouts."""
+    (N, C, H, W). Each layer keeps its algorithm, its format and its layouts.
+
+    UserError where the network has other layers then.
+    """
     imported = import_network(model, input_shape)
     sites, known = conv_sites(imported), {layer.name: layer for layer in program.layers}
-    layers = [known[site.name] for site in sites]
-    batches = [site.conv.workload.batch for site in sites]
-    workloads = [replace(layer.workload, batch=batch) for layer, batch in zip(layers, batches, strict=True)]
-    return lowered(
-        imported,
-        sites,
-        [replace(layer, workload=workload) for layer, workload in zip(layers, workloads, strict=True)],
-    )
+    require_same_layers(known.keys(), sites, input_shape[0])
+    return lowered(imported, sites, [_for_batch(known[site.name], site) for site in sites])
+
+
+def require_same_layers(single: Collection[str], sites: Sequence[ConvSite], batch: int) -> None:
+    """UserError unless the sites of the network for a batch are those of these layers, which it has for a
+    single image."""
+    if {site.name for site in sites} != set(single):
+        raise UserError(
+            f"the network has other layers for {batch} images at once than for one",
+            key="timing.batch_sizes",
+            remedy="timing.batch_sizes=[1], or a forward that treats all images alike",
+        )
+
+
+def _for_batch(layer: ConvLayer, site: ConvSite) -> ConvLayer:
+    return replace(layer, workload=replace(layer.workload, batch=site.conv.workload.batch))
 
 
 def _call(site: ConvSite, layer: ConvLayer) -> KernelCall:
