@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from dlas.config.layers.algo import Algo
@@ -38,8 +39,16 @@ class Stack:
     tracking: Tracking = field(default_factory=Tracking)
     seed: int = 0
     artifacts: str = "artifacts"
+    timeout: float | None = None
+    """Seconds that making the point may take."""
 
     def __post_init__(self) -> None:
+        require(
+            self.timeout is None or 0 < self.timeout < math.inf,
+            "timeout",
+            f"{self.timeout} is out of range",
+            "seconds, more than 0; null for as long as it takes",
+        )
         require(0 <= self.seed < 2**32, "seed", f"{self.seed} is out of range", "0 to 4294967295")
         remedy = "artifacts=<folder>; artifacts=. for the working directory; or leave it out"
         require(bool(self.artifacts.strip()), "artifacts", "has no value", remedy)

@@ -89,6 +89,10 @@ class OpenRun:
             batch = slice(start, start + BATCH)
             client.log_batch(run_id, metrics=numbers[batch], params=settings[batch], tags=labels[batch])
 
+    def log_text(self, text: str, name: str) -> None:
+        """Put the text in a file of that name on the run's own page."""
+        self.store.client.log_text(self.run_id, text, name)
+
     def log_bundle(self, folder: Path) -> None:
         """Copy the folder to `bundle/` on the run's own page."""
         self.store.client.log_artifacts(self.run_id, str(folder), BUNDLE)

@@ -8,9 +8,12 @@ stopped. So the methods here leave by SystemExit, and `abandon` is there for who
 from __future__ import annotations
 
 import functools
+import os
 import sys
 import traceback
+from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +21,26 @@ from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from dlas.config import Stack, composing
+from dlas.config import Stack, composing, identity
 from dlas.errors import UserError
 from dlas.files import folders
 from dlas.tracking import store as tracking
 from dlas.tracking import summary
 
 # Environment variables through which a point, maybe in another process, learns of its sweep.
-PARENT, POINTS = "DLAS_SWEEP", "DLAS_POINTS"
+PARENT, POINTS, UNCHECKED = "DLAS_SWEEP", "DLAS_POINTS", "DLAS_UNCHECKED"
 MISTAKE, FAILURE = 2, 1
 
-_led: list[tracking.OpenRun] = []
+
+@dataclass(frozen=True)
+class Led:
+    """A sweep that this process leads: its run, and the names of its points."""
+
+    run: tracking.OpenRun
+    points: tuple[str, ...]
+
+
+_led: list[Led] = []
 
 
 def _stopping(method: Callable[..., None]) -> Callable[..., None]:
@@ -49,10 +61,11 @@ def _stopping(method: Callable[..., None]) -> Callable[..., None]:
 class SweepCallback(Callback):
     """The callback of Hydra that `hydra.callbacks.sweep` in conf/config.yaml names.
 
-    `check` is given the stacks of all points before the first one starts.
+    `check` is given the stacks of all points before the first one starts, and Hydra's own part of the config;
+    it returns those that could not be checked.
     """
 
-    def __init__(self, check: Callable[[Sequence[Stack]], None]) -> None:
+    def __init__(self, check: Callable[[Sequence[Stack], DictConfig], Sequence[Stack]]) -> None:
         self._check = check
 
     @_stopping
@@ -60,7 +73,7 @@ class SweepCallback(Callback):
         """Check a single point and its store."""
         stack = composing.stack_of(config)
         _require_one_store([stack])
-        self._check([stack])
+        os.environ[UNCHECKED] = _identities(self._check([stack], config.hydra))
         _store_of(stack)
 
     @_stopping
@@ -76,23 +89,33 @@ class SweepCallback(Callback):
         with composing.naming(points):
             stacks = composing.stacks_of(points)
             _require_one_store(stacks)
-            self._check(stacks)
+            unchecked = _identities(self._check(stacks, config.hydra))
         store = _store_of(stacks[0])
         overrides = composing.overridden(config)
         tags = {"dlas.overrides": " ".join(overrides)}
         run = tracking.start_sweep(store, f"sweep {run_name(overrides)}".strip(), tags)
-        _led.append(run)
-        for name, value in ((PARENT, run.run_id), (POINTS, str(len(points)))):
+        _led.append(Led(run, tuple(run_name(composing.overridden(point)) for point in points)))
+        told = {PARENT: run.run_id, POINTS: str(len(points)), UNCHECKED: unchecked}
+        for name, value in told.items():
             config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{name}='{value}'")
 
     @_stopping
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Close the sweep's run and print the table of its points."""
-        run = _led.pop()
+        run = _led.pop().run
         records = tracking.points(run.store, run.run_id)
         finished = all(record.status == "FINISHED" for record in records)
         tracking.close(run, "FINISHED" if finished else "FAILED")
         _conclude(records)
+
+
+def is_unchecked(stack: Stack) -> bool:
+    """Whether the point is one that could not be checked with the others."""
+    return identity(stack) in os.environ.get(UNCHECKED, "").split()
+
+
+def _identities(stacks: Sequence[Stack]) -> str:
+    return " ".join(identity(stack) for stack in stacks)
 
 
 def run_name(overrides: list[str]) -> str:
@@ -102,11 +125,17 @@ def run_name(overrides: list[str]) -> str:
 
 
 def abandon(status: str) -> None:
-    """End the sweep that this process still leads, if any, and print what there is of its table."""
+    """End the sweep that this process still leads, if any; print what there is of its table, and the points
+    that were not begun."""
     while _led:
-        run = _led.pop()
-        tracking.close(run, status)
-        print(summary.table(tracking.points(run.store, run.run_id)))
+        led = _led.pop()
+        tracking.close(led.run, status)
+        begun = tracking.points(led.run.store, led.run.run_id)
+        print(summary.table(begun))
+        left = Counter(led.points) - Counter(point.name for point in begun)
+        if left:
+            print(f"not begun, {left.total()} of {len(led.points)} points:")
+            print("".join(f"  {name}\n" for name in left.elements()), end="")
 
 
 def _require_one_store(stacks: list[Stack]) -> None:
