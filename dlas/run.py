@@ -117,33 +117,26 @@ def _make(
     """Have the point made in a process of its own, and log what it found, and wrote."""
     from dlas import tracking
     from dlas.files import folders
+    from dlas.tracking import sweep
 
     artifacts = Path(stack.artifacts)
+    runs = [run.run_id, *filter(None, [os.environ.get(sweep.PARENT)])]
     with folders.disk_troubles(artifacts), folders.scratch_folder(artifacts, run.run_id) as bundle:
         run.log(params=config.flat(stack))
-        output = bundle.parent / "log.txt"
+        output = bundle.parent / tracking.OUTPUT
         try:
             found = point_process.make(
                 work,
                 point_work.Point(stack, tuple(overrides), bundle),
                 logged,
                 on_use=lambda used: run.log(tags={tracking.STAGES: " ".join(used)}),
-                beat=lambda: None,
+                beat=lambda: tracking.beat(run.store, runs),
                 output=output,
             )
         finally:
-            _log_output(run, output)
+            run.log_output(output)
         run.log_bundle(bundle)
         run.log(metrics=found.metrics, tags=found.tags)
-
-
-def _log_output(run: tracking.OpenRun, output: Path) -> None:
-    """Put what the point wrote on its run's page, each progress bar as it was in the end."""
-    try:
-        lines = output.read_bytes().decode(errors="replace").split("\n")
-        run.log_text("\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines), "log.txt")
-    except Exception as error:  # the disk or the store may be what failed; that is told elsewhere
-        log.debug("what the point wrote could not be kept: %s", error)
 
 
 def _command() -> str:

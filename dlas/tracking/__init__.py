@@ -1,8 +1,10 @@
 """Runs in MLflow: the only room that knows it. The store of runs, a sweep's parent run, its closing table."""
 
+from dlas.tracking.leftovers import beat, close_left
 from dlas.tracking.store import (
     CLIENT_ENVIRONMENT,
     ORIGINAL,
+    OUTPUT,
     PARENT,
     SERVER_ENVIRONMENT,
     STAGES,
@@ -29,13 +31,16 @@ from dlas.tracking.store import (
 __all__ = [
     "CLIENT_ENVIRONMENT",
     "ORIGINAL",
+    "OUTPUT",
     "PARENT",
     "SERVER_ENVIRONMENT",
     "STAGES",
     "OpenRun",
     "Record",
     "Store",
+    "beat",
     "close",
+    "close_left",
     "closing",
     "fetch",
     "fetch_bundle",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,15 +19,19 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from dlas.errors import UserError
+from dlas.processes import identity
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 BUNDLE = "bundle"
+OUTPUT = "log.txt"
 # Tags that a run carries: what it is, why it failed, which run it repeats.
 KIND, ERROR, ORIGINAL = "dlas.kind", "dlas.error", "dlas.original"
 # The stage results that a point took, `<stage>/<key>` each, in order.
 STAGES = "dlas.stages"
+# The process that writes a run, and when it was last heard of (seconds since the epoch).
+PROCESS, HEARTBEAT = "dlas.process", "dlas.heartbeat"
 SWEEP = "sweep"
 # MLflow's own tag by which a run points at the one above it, and its limits.
 PARENT = "mlflow.parentRunId"
@@ -89,9 +94,17 @@ class OpenRun:
             batch = slice(start, start + BATCH)
             client.log_batch(run_id, metrics=numbers[batch], params=settings[batch], tags=labels[batch])
 
-    def log_text(self, text: str, name: str) -> None:
-        """Put the text in a file of that name on the run's own page."""
-        self.store.client.log_text(self.run_id, text, name)
+    def log_output(self, written: Path) -> None:
+        """Put what a point wrote on the run's own page, each progress bar as it was in the end.
+
+        Where that fails, nothing else does: the disk or the store may be what failed the point.
+        """
+        try:
+            lines = written.read_bytes().decode(errors="replace").split("\n")
+            text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+            self.store.client.log_text(self.run_id, text, OUTPUT)
+        except Exception as error:
+            log.warning("what the point wrote could not be kept: %s", _first_line(error))
 
     def log_bundle(self, folder: Path) -> None:
         """Copy the folder to `bundle/` on the run's own page."""
@@ -249,6 +262,11 @@ def unfinished(store: Store) -> list[Record]:
     return _found(store, _experiments(store), "attributes.status != 'FINISHED'")
 
 
+def running(store: Store) -> list[Record]:
+    """The runs of all experiments, sweeps among them, that go on or were left."""
+    return _found(store, _experiments(store), "attributes.status = 'RUNNING'")
+
+
 def _experiments(store: Store) -> list[str]:
     return [experiment.experiment_id for experiment in store.client.search_experiments()]
 
@@ -313,7 +331,9 @@ def _quiet() -> None:
 def _create(store: Store, name: str, tags: Mapping[str, str]) -> OpenRun:
     from mlflow.tracking.context.registry import resolve_tags
 
-    labels = {key: value[:TAG_CHARACTERS] for key, value in resolve_tags(dict(tags)).items()}
+    process = {PROCESS: str(identity.this()), HEARTBEAT: str(int(time.time()))}
+    given = resolve_tags({**process, **tags})
+    labels = {key: value[:TAG_CHARACTERS] for key, value in given.items()}
     run = store.client.create_run(store.experiment_id, tags=labels, run_name=name)
     return OpenRun(store, run.info.run_id)
 

@@ -8,8 +8,10 @@ stopped. So the methods here leave by SystemExit, and `abandon` is there for who
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import sys
+import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -24,12 +26,14 @@ from omegaconf import DictConfig
 from dlas.config import Stack, composing, identity
 from dlas.errors import UserError
 from dlas.files import folders
+from dlas.tracking import leftovers, summary
 from dlas.tracking import store as tracking
-from dlas.tracking import summary
 
 # Environment variables through which a point, maybe in another process, learns of its sweep.
 PARENT, POINTS, UNCHECKED = "DLAS_SWEEP", "DLAS_POINTS", "DLAS_UNCHECKED"
 MISTAKE, FAILURE = 2, 1
+
+log = logging.getLogger("dlas.run")
 
 
 @dataclass(frozen=True)
@@ -74,7 +78,7 @@ class SweepCallback(Callback):
         stack = composing.stack_of(config)
         _require_one_store([stack])
         os.environ[UNCHECKED] = _identities(self._check([stack], config.hydra))
-        _store_of(stack)
+        _clear_up(_store_of(stack), Path(stack.artifacts))
 
     @_stopping
     def on_run_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
@@ -91,6 +95,7 @@ class SweepCallback(Callback):
             _require_one_store(stacks)
             unchecked = _identities(self._check(stacks, config.hydra))
         store = _store_of(stacks[0])
+        _clear_up(store, Path(stacks[0].artifacts))
         overrides = composing.overridden(config)
         tags = {"dlas.overrides": " ".join(overrides)}
         run = tracking.start_sweep(store, f"sweep {run_name(overrides)}".strip(), tags)
@@ -152,6 +157,16 @@ def _store_of(stack: Stack) -> tracking.Store:
     folders.require_writable(artifacts)
     with folders.disk_troubles(artifacts):
         return tracking.open_store(artifacts, stack.tracking.uri, stack.tracking.experiment)
+
+
+def _clear_up(store: tracking.Store, artifacts: Path) -> None:
+    """Close the runs of processes that are over, with what they wrote, and remove their scratch folders."""
+    for run in leftovers.close_left(store):
+        written = folders.scratch(artifacts, run.run_id) / tracking.OUTPUT
+        if written.is_file():
+            tracking.OpenRun(store, run.run_id).log_output(written)
+    for folder in folders.remove_left(artifacts, time.time()):
+        log.info("%s was left by a process that is over: removed", folder)
 
 
 def _conclude(records: list[tracking.Record]) -> None:
