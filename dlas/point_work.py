@@ -91,6 +91,8 @@ class Point:
     stack: config.Stack
     overrides: tuple[str, ...]
     bundle: Path
+    code: str
+    """The hash of its code, as the command read it."""
 
 
 def make(tell: Tell, point: Point, logged: Logging) -> None:
@@ -132,9 +134,14 @@ def check(tell: Tell, stacks: Sequence[config.Stack], logged: Logging) -> None:
 
 
 def _made(tell: Tell, point: Point) -> Finished:
+    from dlas import fingerprint
     from dlas.bundle import writing
     from dlas.files import folders
     from dlas.pipeline import run_point
+
+    if fingerprint.code_of(point.stack) != point.code:
+        problem = "the code that makes this point was changed since the command started"
+        raise UserError(problem, remedy="start again; the finished stages are kept")
 
     def used(kept: Kept) -> None:
         tell(Used(kept.name))

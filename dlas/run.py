@@ -23,7 +23,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from dlas import config, point_process, point_work, quota
+from dlas import config, fingerprint, point_process, point_work, quota
 from dlas.errors import UserError
 from dlas.output import forgiving_output
 
@@ -92,6 +92,12 @@ def run_job(composed: DictConfig) -> str:
     tags["dlas.compression"] = config.flat(stack)["compression"]  # Hydra has no one choice of several steps
 
     store = tracking.open_store(Path(stack.artifacts), stack.tracking.uri, stack.tracking.experiment)
+    known = fingerprint.of(stack)
+    earlier = tracking.earlier(store, known, stack.rerun or (sweep.SWEPT if parent else sweep.ALL))
+    if earlier is not None:
+        log.info("%s%s earlier: run %s", position, earlier.status, earlier.run_id)
+        return earlier.run_id
+    tags[tracking.FINGERPRINT] = known
     run = tracking.start_point(store, name, tags, parent)
     logged = point_process.logging_of(job.job_logging, job.verbose)
     work = point_work.check_and_make if sweep.is_unchecked(stack) else point_work.make
@@ -127,7 +133,7 @@ def _make(
         try:
             found = point_process.make(
                 work,
-                point_work.Point(stack, tuple(overrides), bundle),
+                point_work.Point(stack, tuple(overrides), bundle, fingerprint.code_of(stack)),
                 logged,
                 on_use=lambda used: run.log(tags={tracking.STAGES: " ".join(used)}),
                 beat=lambda: tracking.beat(run.store, runs),

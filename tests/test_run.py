@@ -38,6 +38,9 @@ def users_conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+TWO_RATES = (*SMALL, "algo=gemm", "target=one_core", "train.learning_rate=1e30,0.05")
+
+
 @dataclass(frozen=True)
 class Sweep:
     """What a sweep of two points, of which the first must fail, left behind."""
@@ -56,8 +59,7 @@ class Sweep:
 @pytest.fixture(scope="module")
 def sweep(users_conf: Path, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     artifacts = tmp_path_factory.mktemp("sweep")
-    arguments = ("--config-dir", str(users_conf), "-m", *SMALL, "algo=gemm", "target=one_core")
-    result = dlas("run", *arguments, "train.learning_rate=1e30,0.05", f"artifacts={artifacts}")
+    result = dlas("run", "--config-dir", str(users_conf), "-m", *TWO_RATES, f"artifacts={artifacts}")
     client = MlflowClient(f"sqlite:///{artifacts / 'mlflow.db'}")
     return Sweep(artifacts, result, client, client.get_experiment_by_name("dlas").experiment_id)
 
@@ -205,6 +207,18 @@ def test_a_second_start_goes_on_from_the_finished_stages(sweep: Sweep, users_con
     after = {path: path.stat().st_mtime_ns for path in (sweep.artifacts / "stages").rglob("*.safetensors")}
     assert before
     assert after == before
+
+
+def test_an_identical_sweep_makes_nothing_again(sweep: Sweep, users_conf: Path) -> None:
+    given = ("--config-dir", str(users_conf), "-m", *TWO_RATES, f"artifacts={sweep.artifacts}")
+    before = {run.info.run_id for run in sweep.client.search_runs([sweep.experiment])}
+    again = dlas("run", *given, "rerun=none")
+    assert again.returncode == 1, "a point that failed has failed"
+    assert {run.info.run_id for run in sweep.client.search_runs([sweep.experiment])} == before
+    assert again.stdout.count("FINISHED earlier") == again.stdout.count("FAILED earlier") == 1
+    assert sweep.run("point", "FAILED").info.run_id in again.stdout
+    assert "2 of 2 points" in again.stdout
+    assert again.stderr == ""
 
 
 def test_after_clearing_a_finished_run_redeploys(sweep: Sweep) -> None:

@@ -3,6 +3,7 @@
 from dlas.tracking.leftovers import beat, close_left
 from dlas.tracking.store import (
     CLIENT_ENVIRONMENT,
+    FINGERPRINT,
     ORIGINAL,
     OUTPUT,
     PARENT,
@@ -13,6 +14,7 @@ from dlas.tracking.store import (
     Store,
     close,
     closing,
+    earlier,
     fetch,
     fetch_bundle,
     finished,
@@ -30,6 +32,7 @@ from dlas.tracking.store import (
 
 __all__ = [
     "CLIENT_ENVIRONMENT",
+    "FINGERPRINT",
     "ORIGINAL",
     "OUTPUT",
     "PARENT",
@@ -42,6 +45,7 @@ __all__ = [
     "close",
     "close_left",
     "closing",
+    "earlier",
     "fetch",
     "fetch_bundle",
     "finished",

@@ -11,7 +11,7 @@ import logging
 import math
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +32,8 @@ KIND, ERROR, ORIGINAL = "dlas.kind", "dlas.error", "dlas.original"
 STAGES = "dlas.stages"
 # The process that writes a run, and when it was last heard of (seconds since the epoch).
 PROCESS, HEARTBEAT = "dlas.process", "dlas.heartbeat"
+# What the numbers of a point depend on, as one hash; the runs that a sweep took instead of making them again.
+FINGERPRINT, EARLIER = "dlas.fingerprint", "dlas.earlier"
 SWEEP = "sweep"
 # MLflow's own tag by which a run points at the one above it, and its limits.
 PARENT = "mlflow.parentRunId"
@@ -152,9 +154,11 @@ def open_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas"
         ) from None
 
 
-def start_sweep(store: Store, name: str, tags: Mapping[str, str]) -> OpenRun:
-    """A parent run; `close` it when its points are done."""
-    return _create(store, name, {**tags, KIND: SWEEP})
+def start_sweep(store: Store, name: str, tags: Mapping[str, str], earlier: Sequence[str] = ()) -> OpenRun:
+    """A parent run; `close` it when its points are done. Runs of `earlier` sweeps count as points of it."""
+    parts = [earlier[start : start + BATCH] for start in range(0, len(earlier), BATCH)]
+    taken = {f"{EARLIER}.{number}": " ".join(part) for number, part in enumerate(parts)}
+    return _create(store, name, {**tags, **taken, KIND: SWEEP})
 
 
 def close(run: OpenRun, status: str) -> None:
@@ -247,9 +251,30 @@ def finished(store: Store, run_id: str) -> tuple[list[Record], list[Record]]:
 
 
 def points(store: Store, sweep: str) -> list[Record]:
-    """The points of a sweep, in the order in which they started."""
+    """The points of a sweep: first those that it took from earlier ones, then its own in the order in which
+    they started."""
+    found = []
+    for name, taken in sorted(fetch(store, sweep).tags.items()):
+        if name.startswith(f"{EARLIER}."):
+            listed = ", ".join(f"'{run}'" for run in taken.split())
+            found += _found(store, [store.experiment_id], f"attributes.run_id IN ({listed})")
     chosen = f"tags.`{PARENT}` = '{sweep}' and tags.`{KIND}` = 'point'"
-    return _found(store, [store.experiment_id], chosen)
+    return found + _found(store, [store.experiment_id], chosen)
+
+
+def earlier(store: Store, fingerprint: str, rerun: str) -> Record | None:
+    """The run that tells what a new one of the same fingerprint would; None where it is to be made.
+
+    `rerun` says which are made again: `all`; `failed`: those that have no finished run; `none`: those that
+    have neither a finished nor a failed one. A run that was stopped tells nothing.
+    """
+    counted = {"all": (), "failed": ("FINISHED",), "none": ("FINISHED", "FAILED")}[rerun]
+    if not counted:
+        return None
+    chosen = f"tags.`{FINGERPRINT}` = '{fingerprint}' and tags.`{KIND}` = 'point'"
+    found = _found(store, [store.experiment_id], chosen)
+    of_status = [[run for run in found if run.status == status] for status in counted]
+    return next((runs[-1] for runs in of_status if runs), None)
 
 
 def with_stages(store: Store) -> list[Record]:
