@@ -50,16 +50,19 @@ the whole test set."""
 
 
 def run_point(
-    stack: config.Stack, bundle: Path, on_use: Callable[[Kept], None] = tell_nobody
+    stack: config.Stack,
+    bundle: Path,
+    on_use: Callable[[Kept], None] = tell_nobody,
+    on_start: Callable[[str], None] = tell_nobody,
 ) -> writing.Results:
     """Make the point that `stack` declares: fill the folder `bundle` and seal it.
 
-    Finished stages are taken from the store in `stack.artifacts`, and `on_use` is told of each; the timing is
-    always made anew.
+    Finished stages are taken from the store in `stack.artifacts`, and `on_use` is told of each result; the
+    others are made, and `on_start` is told of each stage. The timing is always made anew.
     """
     kernel_kinds = kinds_of(stack.algo.algorithms, stack.format.formats)
     _remember_code(stack, kernel_kinds)
-    store = StageStore(Path(stack.artifacts) / "stages", on_use)
+    store = StageStore(Path(stack.artifacts) / "stages", on_use, on_start)
     tuning_store = TuningStore(Path(stack.artifacts) / "tuning")
     target = resolve(stack.target)
     deployment.require_board(target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,17 +30,22 @@ class Rehearsal:
     steps: tuple[config.Compression, ...]
     kinds: list[Kind] = field(default_factory=list)
     batch_sizes: list[int] = field(default_factory=list)
-    first: int = 0
-    """Place of the first of those points."""
+    points: list[int] = field(default_factory=list)
+    """Places of its points among all."""
 
 
-def check(stacks: Sequence[config.Stack]) -> None:
+def tell_nobody(points: Sequence[int]) -> None:
+    """Tell nobody which points' network is about to be tried."""
+
+
+def check(stacks: Sequence[config.Stack], on_try: Callable[[Sequence[int]], None] = tell_nobody) -> None:
     """UserError for the first target, board or device that is not there, and the first network that cannot be
     right, cannot be compressed or compiled as declared, or is given weights that are not its own.
 
     Each distinct network is tried once, and each distinct compression of it is rehearsed once; what an
     earlier command tried is not tried again. Images are read of sets that come after the first, and of one
-    whose settings tell neither the shape of its images nor the number of its classes.
+    whose settings tell neither the shape of its images nor the number of its classes. `on_try` is given the
+    places of the points whose network is about to be tried.
     """
     from dlas.models import weights
     from dlas.stages.rehearsal import Rehearse, TryNetwork
@@ -54,7 +59,8 @@ def check(stacks: Sequence[config.Stack]) -> None:
     with folders.disk_troubles(artifacts):
         code.remember([rehearsal.trial.code for rehearsal in rehearsals])
         for rehearsal in rehearsals:
-            with at_point(rehearsal.first):
+            on_try(rehearsal.points)
+            with at_point(rehearsal.points[0]):
                 tried = store.obtain(TryNetwork(trial=rehearsal.trial))
                 store.obtain(
                     Rehearse(
@@ -112,14 +118,13 @@ def _rehearsals(stacks: Sequence[config.Stack]) -> list[Rehearsal]:
             datasets.require_normalizing(stack.model, shape[0])
         model = dataclasses.replace(stack.model, weights=None)
         one = Rehearsal(
-            Trial(model, shape, classes, batch_size=_batch_size(stack)),
-            tuple(stack.compression.values()),
-            first=place,
+            Trial(model, shape, classes, batch_size=_batch_size(stack)), tuple(stack.compression.values())
         )
         same = next((each for each in found if (each.trial, each.steps) == (one.trial, one.steps)), None)
         if same is None:
             found.append(one)
         into = one if same is None else same
+        into.points.append(place)
         wanted = kinds_of(stack.algo.algorithms, stack.format.formats)
         into.kinds += [kind for kind in wanted if kind not in into.kinds]
         into.batch_sizes += [size for size in stack.timing.batch_sizes if size not in into.batch_sizes]

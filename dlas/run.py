@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import logging
 import os
+import shlex
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -21,13 +23,12 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from dlas import config, quota, user, users_code
+from dlas import config, fingerprint, point_process, point_work, quota, user
 from dlas.errors import UserError
 from dlas.output import forgiving_output
 
 if TYPE_CHECKING:
     from dlas import tracking
-    from dlas.stages.stage import Kept
 
 STOPPED, MISTAKE = 130, 2
 # A second Ctrl-C within this many seconds would only spoil the closing of the runs.
@@ -56,6 +57,7 @@ def _run() -> None:
         )()
     except KeyboardInterrupt:
         _abandon("KILLED")
+        print(f"go on: {_command()}", file=sys.stderr)
         print("stopped; the same command goes on from the finished stages", file=sys.stderr)
         sys.exit(STOPPED)
     except Exception as error:
@@ -91,47 +93,64 @@ def run_job(composed: DictConfig) -> str:
     tags["dlas.compression"] = config.flat(stack)["compression"]  # Hydra has no one choice of several steps
 
     store = tracking.open_store(Path(stack.artifacts), stack.tracking.uri, stack.tracking.experiment)
+    known = fingerprint.of(stack)
+    earlier = tracking.earlier(store, known, stack.rerun or (sweep.SWEPT if parent else sweep.ALL))
+    if earlier is not None:
+        log.info("%s%s earlier: run %s", position, earlier.status, earlier.run_id)
+        return earlier.run_id
+    tags[tracking.FINGERPRINT] = known
     run = tracking.start_point(store, name, tags, parent)
+    logged = point_process.logging_of(job.job_logging, job.verbose)
+    work = point_work.check_and_make if sweep.is_unchecked(stack) else point_work.make
     started = time.monotonic()
     try:
         with tracking.closing(run):
-            _run_point(stack, overrides, run)
+            _make(work, stack, overrides, logged, run)
         log.info("%sfinished in %.0f s", position, time.monotonic() - started)
     except UserError as error:
         log.error("%sfailed: %s", position, error)
-    except Exception as error:
-        mistake = users_code.own_mistake(error)
-        if mistake is None:
-            log.exception("%sfailed, and not by your mistake; please report:", position)
-        else:
-            log.error("%sfailed: %s", position, mistake)
-            log.debug("the way there:", exc_info=error)
+    except Exception:
+        log.exception("%sfailed, and not by your mistake; please report:", position)
     return run.run_id
 
 
-def _run_point(stack: config.Stack, overrides: list[str], run: tracking.OpenRun) -> None:
-    """Run the pipeline and log what it found."""
+def _make(
+    work: Callable[..., None],
+    stack: config.Stack,
+    overrides: list[str],
+    logged: point_work.Logging,
+    run: tracking.OpenRun,
+) -> None:
+    """Have the point made in a process of its own, and log what it found, and wrote."""
     from dlas import tracking
     from dlas.files import folders
+    from dlas.tracking import sweep
 
     artifacts = Path(stack.artifacts)
+    runs = [run.run_id, *filter(None, [os.environ.get(sweep.PARENT)])]
     with folders.disk_troubles(artifacts), folders.scratch_folder(artifacts, run.run_id) as bundle:
         run.log(params=config.flat(stack))
-        from dlas.bundle import writing
-        from dlas.pipeline import run_point
-
-        (bundle / "overrides.txt").write_text(
-            "".join(f"{override}\n" for override in overrides), encoding="utf-8"
-        )
-        used: list[str] = []
-
-        def note(kept: Kept) -> None:
-            used.append(kept.name)
-            run.log(tags={tracking.STAGES: " ".join(used)})
-
-        found = run_point(stack, bundle, note)
+        output = bundle.parent / tracking.OUTPUT
+        try:
+            found = point_process.make(
+                work,
+                point_work.Point(stack, tuple(overrides), bundle, fingerprint.code_of(stack)),
+                logged,
+                on_use=lambda used: run.log(tags={tracking.STAGES: " ".join(used)}),
+                beat=lambda: tracking.beat(run.store, runs),
+                output=output,
+            )
+        finally:
+            run.log_output(output)
         run.log_bundle(bundle)
-        run.log(metrics=writing.metrics(found), tags=writing.tags(found))
+        run.log(metrics=found.metrics, tags=found.tags)
+
+
+def _command() -> str:
+    """The command that this process was started with, as a shell takes it."""
+    program, *arguments = sys.argv
+    started = ["dlas-run"] if Path(program).name == "dlas-run" else ["python", "-m", "dlas.run"]
+    return shlex.join([*started, *arguments])
 
 
 def _abandon(status: str) -> None:

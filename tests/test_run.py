@@ -38,6 +38,9 @@ def users_conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+TWO_RATES = (*SMALL, "algo=gemm", "target=one_core", "train.learning_rate=1e30,0.05")
+
+
 @dataclass(frozen=True)
 class Sweep:
     """What a sweep of two points, of which the first must fail, left behind."""
@@ -56,8 +59,7 @@ class Sweep:
 @pytest.fixture(scope="module")
 def sweep(users_conf: Path, tmp_path_factory: pytest.TempPathFactory) -> Sweep:
     artifacts = tmp_path_factory.mktemp("sweep")
-    arguments = ("--config-dir", str(users_conf), "-m", *SMALL, "algo=gemm", "target=one_core")
-    result = dlas("run", *arguments, "train.learning_rate=1e30,0.05", f"artifacts={artifacts}")
+    result = dlas("run", "--config-dir", str(users_conf), "-m", *TWO_RATES, f"artifacts={artifacts}")
     client = MlflowClient(f"sqlite:///{artifacts / 'mlflow.db'}")
     return Sweep(artifacts, result, client, client.get_experiment_by_name("dlas").experiment_id)
 
@@ -213,6 +215,18 @@ def test_a_second_start_goes_on_from_the_finished_stages(sweep: Sweep, users_con
     assert after == before
 
 
+def test_an_identical_sweep_makes_nothing_again(sweep: Sweep, users_conf: Path) -> None:
+    given = ("--config-dir", str(users_conf), "-m", *TWO_RATES, f"artifacts={sweep.artifacts}")
+    before = {run.info.run_id for run in sweep.client.search_runs([sweep.experiment])}
+    again = dlas("run", *given, "rerun=none")
+    assert again.returncode == 1, "a point that failed has failed"
+    assert {run.info.run_id for run in sweep.client.search_runs([sweep.experiment])} == before
+    assert again.stdout.count("FINISHED earlier") == again.stdout.count("FAILED earlier") == 1
+    assert sweep.run("point", "FAILED").info.run_id in again.stdout
+    assert "2 of 2 points" in again.stdout
+    assert again.stderr == ""
+
+
 def test_after_clearing_a_finished_run_redeploys(sweep: Sweep) -> None:
     finished = "tags.`dlas.kind` = 'point' and attributes.status = 'FINISHED'"
     run = sweep.client.search_runs([sweep.experiment], finished)[0]
@@ -223,9 +237,44 @@ def test_after_clearing_a_finished_run_redeploys(sweep: Sweep) -> None:
     ended = dlas("stages", "gc", "keep=0d", f"artifacts={sweep.artifacts}")
     assert ended.returncode == 0, ended.stderr
     assert all(name in ended.stdout for name in taken)
-    assert not list((sweep.artifacts / "stages").glob("*/*/entry.json"))
+    assert not any((sweep.artifacts / "stages" / name).exists() for name in taken)
     again = dlas("redeploy", f"run={run.info.run_id}", f"artifacts={sweep.artifacts}")
     assert again.returncode in (0, 3, 4), again.stderr
+
+
+def test_a_point_that_takes_its_process_with_it_costs_itself_alone(users_conf: Path, tmp_path: Path) -> None:
+    for name in ("leaving", "crashing"):
+        (users_conf / "model" / f"{name}.yaml").write_text(f"name: {name}\nfactory: deadly_models.{name}\n")
+    arguments = ("--config-dir", str(users_conf), "-m", *SMALL[1:], "algo=gemm", f"artifacts={tmp_path}")
+    ended = dlas("run", *arguments, "model=leaving,crashing,two_layers")
+    assert ended.returncode == 1, ended.stderr
+    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("dlas").experiment_id
+    points = client.search_runs([experiment], "tags.`dlas.kind` = 'point'")
+    statuses = {run.data.tags["dlas.model"]: run.info.status for run in points}
+    assert statuses == {"leaving": "FAILED", "crashing": "FAILED", "two_layers": "FINISHED"}
+    reasons = {
+        "leaving": "its process ended with exit code 7 while its network was tried",
+        "crashing": "its process was killed by SIGSEGV while the stage train was going on",
+    }
+    written = {"leaving": "goodbye from forward", "crashing": "Segmentation fault", "two_layers": "step/s"}
+    for run in points:
+        model = run.data.tags["dlas.model"]
+        log = Path(client.download_artifacts(run.info.run_id, "log.txt", str(tmp_path))).read_text()
+        assert written[model] in log
+        if model in reasons:
+            assert run.data.tags["dlas.error"].startswith(reasons[model])
+            assert reasons[model] in ended.stdout
+    assert "goodbye from forward" in ended.stdout
+    assert "Segmentation fault" in ended.stderr
+    assert not list((tmp_path / "unfinished").iterdir())
+
+
+def test_a_point_that_takes_too_long_fails(sweep: Sweep, users_conf: Path) -> None:
+    given = ("--config-dir", str(users_conf), *SMALL, "algo=gemm", f"artifacts={sweep.artifacts}")
+    ended = dlas("run", *given, "timeout=0.001")
+    assert ended.returncode == 1
+    assert "timeout: it took longer than 0.001 s, and was stopped before its first stage" in ended.stdout
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
@@ -249,6 +298,8 @@ def test_a_stopped_sweep_is_killed_and_never_finished(number: int, users_conf: P
     stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "KILLED" in stdout
+    assert "not begun, 1 of 2 points:\n  model=two_layers" in stdout.replace("algo=gemm ", "")
+    assert f"artifacts={tmp_path}" in stderr.rpartition("go on: python -m dlas.run --config-dir ")[2]
     assert stderr.strip().splitlines()[-1] == "stopped; the same command goes on from the finished stages"
     assert "Traceback" not in stderr
     client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")

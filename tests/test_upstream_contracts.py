@@ -743,6 +743,17 @@ def library(program: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return destination, asked
 
 
+@upstream("torch", "dlas/point_server.py")
+def test_torch_has_what_an_export_imports_in_these_modules() -> None:
+    program = (
+        "import sys, torch, torch._dynamo, torch.export._trace; before = set(sys.modules)\n"
+        "torch.export.export(torch.nn.ReLU(), (torch.zeros(1),))\n"
+        "print(len(set(sys.modules) - before))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert int(told.stdout) < 100
+
+
 @upstream("apache-tvm", "dlas/systems/compilers/tvm/linking.py")
 def test_tvm_links_by_a_function_of_ours(library: tuple[Path, Mapping[str, Any]]) -> None:
     path, asked = library
@@ -782,7 +793,7 @@ def test_tvms_runtime_runs_a_library_and_tells_of_every_call_by_these_names(
 
 @upstream(
     "apache-tvm",
-    "dlas/systems/tuners/common/fork_server.py",
+    "dlas/systems/tuners/common/popen_pools.py",
     "dlas/systems/tuners/common/building_processes.py",
 )
 def test_tvms_pools_start_their_processes_by_a_method_that_can_be_replaced(

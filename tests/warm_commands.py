@@ -12,13 +12,17 @@ import atexit
 import json
 import os
 import runpy
+import socket
 import sys
 import tempfile
 import traceback
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dlas import tracking
+from dlas import point_process, point_server, tracking
+from dlas.processes import apart
+from dlas.processes.fork_server import ForkServer
 from dlas.tracking import store
 
 
@@ -58,6 +62,19 @@ def keep_a_store(ready: Path) -> None:
     store._make_database = lambda database: database.write_bytes(content)
 
 
+def keep_a_server() -> None:
+    """Fork the process that forks those of points, instead of starting one that imports everything again."""
+    ours, theirs = socket.socketpair()
+    if not os.fork():
+        channel = os.dup2(theirs.detach(), 3)
+        os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
+        os.setsid()
+        point_server.prepare()
+        apart.serve_work(socket.socket(fileno=channel))
+    theirs.close()
+    point_process.server = cache(lambda: ForkServer(ours))
+
+
 def run(asked: dict[str, Any]) -> None:
     """The command, to the end of this process."""
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -66,6 +83,8 @@ def run(asked: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(asked["environment"])
     sys.argv = ["", *asked["arguments"]]
+    if asked["module"] == "run":
+        keep_a_server()
     code: object = 0
     try:
         runpy.run_module(f"dlas.{asked['module']}", run_name="__main__", alter_sys=True)

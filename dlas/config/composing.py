@@ -96,6 +96,11 @@ def _with_new_values(combinations: Sequence[Sequence[str]]) -> list[int]:
     return places
 
 
+def tells_points(master: DictConfig) -> bool:
+    """Whether all points are known before the first one: Hydra's basic sweeper's are."""
+    return bool(master.hydra.sweeper.get("_target_") == BASIC_SWEEPER)
+
+
 def sweep_points(master: DictConfig) -> list[DictConfig]:
     """Every point of the sweep, composed as Hydra's basic sweeper will compose it.
 
@@ -103,9 +108,9 @@ def sweep_points(master: DictConfig) -> list[DictConfig]:
     Raises `UserError`, naming the point, for the first that does not compose. One with each value is composed
     and checked before all others: a mistake in one value of a large sweep is told within seconds.
     """
-    sweeper = master.hydra.sweeper
-    if sweeper.get("_target_") != BASIC_SWEEPER:
+    if not tells_points(master):
         return [master]
+    sweeper = master.hydra.sweeper
     loader = GlobalHydra.instance().config_loader()
     arguments = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
     arguments += list(master.hydra.overrides.task)

@@ -33,10 +33,13 @@ def flat(stack: Stack) -> dict[str, str]:
 def identity(stack: Stack) -> str:
     """The sha256 (hex) of what decides a point: its settings and the tools' versions.
 
-    Paths and addresses don't count. Given weights count by what is in the file.
+    Paths and addresses don't count, nor how long it may take and when it is made again. Given weights count
+    by what is in the file.
     """
     settings = dataclasses.asdict(stack)
-    del settings["artifacts"], settings["tracking"], settings["dataset"]["root"]
+    for name in ("artifacts", "tracking", "timeout", "rerun"):
+        del settings[name]
+    del settings["dataset"]["root"]
     settings["dataset"].pop("calibration_root", None)
     for address in ("reach", "rpc", "linker"):
         del settings["target"][address]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 from dlas.config.layers.algo import Algo
@@ -16,6 +17,8 @@ from dlas.config.layers.tracking import Tracking
 from dlas.config.layers.training import Train
 from dlas.config.layers.tuner import Tuner
 from dlas.errors import require
+
+RERUNS = ("none", "failed", "all")
 
 GROUPS = ("dataset", "model", "compression", "algo", "format", "compiler", "tuner", "target", "timing")
 
@@ -38,8 +41,21 @@ class Stack:
     tracking: Tracking = field(default_factory=Tracking)
     seed: int = 0
     artifacts: str = "artifacts"
+    timeout: float | None = None
+    """Seconds that making the point may take."""
+    rerun: str | None = None
+    """Which points that have a run are made again: none, failed or all; None for failed ones in a sweep, and
+    for all where a single point is asked for."""
 
     def __post_init__(self) -> None:
+        require(
+            self.timeout is None or 0 < self.timeout < math.inf,
+            "timeout",
+            f"{self.timeout} is out of range",
+            "seconds, more than 0; null for as long as it takes",
+        )
+        known = self.rerun is None or self.rerun in RERUNS
+        require(known, "rerun", f"'{self.rerun}' is not known", f"one of: {', '.join(RERUNS)}")
         require(0 <= self.seed < 2**32, "seed", f"{self.seed} is out of range", "0 to 4294967295")
         remedy = "artifacts=<folder>; artifacts=. for the working directory; or leave it out"
         require(bool(self.artifacts.strip()), "artifacts", "has no value", remedy)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from dlas.errors import UserError
 from dlas.files import temporary
+from dlas.processes import identity
 
 REMEDY = "another folder: artifacts=<folder>"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -19,6 +20,10 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 FULL_IN_WORDS = (*(os.strerror(code) for code in FULL), "disk is full")
 # Kept free for what is left to write when the disk is full: how the run ended.
 RESERVE_BYTES = 1 << 20
+OWNER = ".process"
+"""Suffix of the file beside a scratch folder that names the process which it belongs to."""
+
+LEFT_SECONDS = 86400.0
 
 
 def require_writable(artifacts: Path) -> None:
@@ -34,14 +39,52 @@ def require_writable(artifacts: Path) -> None:
 @contextmanager
 def scratch_folder(artifacts: Path, name: str) -> Iterator[Path]:
     """An empty folder on the disk of the artifacts. It is removed afterwards, with the space
-    that it reserved."""
-    folder = artifacts / "unfinished" / name
-    (folder / "bundle").mkdir(parents=True)
+    that it reserved; after a kill by `remove_left`."""
+    folder = scratch(artifacts, name)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    owner = folder.with_suffix(OWNER)
     try:
+        owner.write_text(str(identity.this()))
+        (folder / "bundle").mkdir(parents=True)
         (folder / "reserve").write_bytes(bytes(RESERVE_BYTES))
         yield folder / "bundle"
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+        owner.unlink(missing_ok=True)
+
+
+def scratch(artifacts: Path, name: str) -> Path:
+    """The scratch folder of that name, there or not."""
+    return artifacts / "unfinished" / name
+
+
+def remove_left(artifacts: Path, now: float) -> list[Path]:
+    """Remove the scratch folders of processes that are over; returns those that were there.
+
+    Where that can't be told from here, and of earlier versions, which did not say whose they are, those that
+    nobody changed for a day.
+    """
+    removed = []
+    for name in sorted({path.stem for path in scratch(artifacts, "").glob("*")}):
+        folder = scratch(artifacts, name)
+        if _is_left(folder, now):
+            if folder.is_dir():
+                shutil.rmtree(folder, ignore_errors=True)
+                removed.append(folder)
+            folder.with_suffix(OWNER).unlink(missing_ok=True)
+    return removed
+
+
+def _is_left(folder: Path, now: float) -> bool:
+    try:
+        owner = identity.parsed(folder.with_suffix(OWNER).read_text())
+    except FileNotFoundError:
+        owner = None
+    over = None if owner is None else owner.is_over()
+    if over is None:
+        there = [each for each in (folder, *folder.rglob("*"), folder.with_suffix(OWNER)) if each.exists()]
+        return all(now - each.stat().st_mtime > LEFT_SECONDS for each in there)
+    return over
 
 
 @contextmanager

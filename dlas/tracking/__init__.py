@@ -1,8 +1,11 @@
 """Runs in MLflow: the only room that knows it. The store of runs, a sweep's parent run, its closing table."""
 
+from dlas.tracking.leftovers import beat, close_left
 from dlas.tracking.store import (
     CLIENT_ENVIRONMENT,
+    FINGERPRINT,
     ORIGINAL,
+    OUTPUT,
     PARENT,
     SERVER_ENVIRONMENT,
     STAGES,
@@ -11,6 +14,7 @@ from dlas.tracking.store import (
     Store,
     close,
     closing,
+    earlier,
     fetch,
     fetch_bundle,
     finished,
@@ -28,15 +32,20 @@ from dlas.tracking.store import (
 
 __all__ = [
     "CLIENT_ENVIRONMENT",
+    "FINGERPRINT",
     "ORIGINAL",
+    "OUTPUT",
     "PARENT",
     "SERVER_ENVIRONMENT",
     "STAGES",
     "OpenRun",
     "Record",
     "Store",
+    "beat",
     "close",
+    "close_left",
     "closing",
+    "earlier",
     "fetch",
     "fetch_bundle",
     "finished",

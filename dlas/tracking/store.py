@@ -11,7 +11,8 @@ import logging
 import math
 import os
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +20,21 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import unquote, urlsplit
 
 from dlas.errors import UserError, require
+from dlas.processes import identity
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 BUNDLE = "bundle"
+OUTPUT = "log.txt"
 # Tags that a run carries: what it is, why it failed, which run it repeats.
 KIND, ERROR, ORIGINAL = "dlas.kind", "dlas.error", "dlas.original"
 # The stage results that a point took, `<stage>/<key>` each, in order.
 STAGES = "dlas.stages"
+# The process that writes a run, and when it was last heard of (seconds since the epoch).
+PROCESS, HEARTBEAT = "dlas.process", "dlas.heartbeat"
+# What the numbers of a point depend on, as one hash; the runs that a sweep took instead of making them again.
+FINGERPRINT, EARLIER = "dlas.fingerprint", "dlas.earlier"
 SWEEP = "sweep"
 # MLflow's own tag by which a run points at the one above it, and its limits.
 PARENT = "mlflow.parentRunId"
@@ -90,6 +97,18 @@ class OpenRun:
             batch = slice(start, start + BATCH)
             client.log_batch(run_id, metrics=numbers[batch], params=settings[batch], tags=labels[batch])
 
+    def log_output(self, written: Path) -> None:
+        """Put what a point wrote on the run's own page, each progress bar as it was in the end.
+
+        Where that fails, nothing else does: the disk or the store may be what failed the point.
+        """
+        try:
+            lines = written.read_bytes().decode(errors="replace").split("\n")
+            text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
+            self.store.client.log_text(self.run_id, text, OUTPUT)
+        except Exception as error:
+            log.warning("what the point wrote could not be kept: %s", _first_line(error))
+
     def log_bundle(self, folder: Path) -> None:
         """Copy the folder to `bundle/` on the run's own page."""
         self.store.client.log_artifacts(self.run_id, str(folder), BUNDLE)
@@ -147,9 +166,11 @@ def open_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas"
         ) from None
 
 
-def start_sweep(store: Store, name: str, tags: Mapping[str, str]) -> OpenRun:
-    """A parent run; `close` it when its points are done."""
-    return _create(store, name, {**tags, KIND: SWEEP})
+def start_sweep(store: Store, name: str, tags: Mapping[str, str], earlier: Sequence[str] = ()) -> OpenRun:
+    """A parent run; `close` it when its points are done. Runs of `earlier` sweeps count as points of it."""
+    parts = [earlier[start : start + BATCH] for start in range(0, len(earlier), BATCH)]
+    taken = {f"{EARLIER}.{number}": " ".join(part) for number, part in enumerate(parts)}
+    return _create(store, name, {**tags, **taken, KIND: SWEEP})
 
 
 def close(run: OpenRun, status: str) -> None:
@@ -242,9 +263,30 @@ def finished(store: Store, run_id: str) -> tuple[list[Record], list[Record]]:
 
 
 def points(store: Store, sweep: str) -> list[Record]:
-    """The points of a sweep, in the order in which they started."""
+    """The points of a sweep: first those that it took from earlier ones, then its own in the order in which
+    they started."""
+    found = []
+    for name, taken in sorted(fetch(store, sweep).tags.items()):
+        if name.startswith(f"{EARLIER}."):
+            listed = ", ".join(f"'{run}'" for run in taken.split())
+            found += _found(store, [store.experiment_id], f"attributes.run_id IN ({listed})")
     chosen = f"tags.`{PARENT}` = '{sweep}' and tags.`{KIND}` = 'point'"
-    return _found(store, [store.experiment_id], chosen)
+    return found + _found(store, [store.experiment_id], chosen)
+
+
+def earlier(store: Store, fingerprint: str, rerun: str) -> Record | None:
+    """The run that tells what a new one of the same fingerprint would; None where it is to be made.
+
+    `rerun` says which are made again: `all`; `failed`: those that have no finished run; `none`: those that
+    have neither a finished nor a failed one. A run that was stopped tells nothing.
+    """
+    counted = {"all": (), "failed": ("FINISHED",), "none": ("FINISHED", "FAILED")}[rerun]
+    if not counted:
+        return None
+    chosen = f"tags.`{FINGERPRINT}` = '{fingerprint}' and tags.`{KIND}` = 'point'"
+    found = _found(store, [store.experiment_id], chosen)
+    of_status = [[run for run in found if run.status == status] for status in counted]
+    return next((runs[-1] for runs in of_status if runs), None)
 
 
 def with_stages(store: Store) -> list[Record]:
@@ -255,6 +297,11 @@ def with_stages(store: Store) -> list[Record]:
 def unfinished(store: Store) -> list[Record]:
     """The runs of all experiments, sweeps among them, that go on, were stopped or failed."""
     return _found(store, _experiments(store), "attributes.status != 'FINISHED'")
+
+
+def running(store: Store) -> list[Record]:
+    """The runs of all experiments, sweeps among them, that go on or were left."""
+    return _found(store, _experiments(store), "attributes.status = 'RUNNING'")
 
 
 def _experiments(store: Store) -> list[str]:
@@ -321,7 +368,9 @@ def _quiet() -> None:
 def _create(store: Store, name: str, tags: Mapping[str, str]) -> OpenRun:
     from mlflow.tracking.context.registry import resolve_tags
 
-    labels = {key: value[:TAG_CHARACTERS] for key, value in resolve_tags(dict(tags)).items()}
+    process = {PROCESS: str(identity.this()), HEARTBEAT: str(int(time.time()))}
+    given = resolve_tags({**process, **tags})
+    labels = {key: value[:TAG_CHARACTERS] for key, value in given.items()}
     run = store.client.create_run(store.experiment_id, tags=labels, run_name=name)
     return OpenRun(store, run.info.run_id)
 

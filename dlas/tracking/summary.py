@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from dlas.tracking.store import ERROR, Record
 
@@ -12,8 +12,9 @@ IMPLIED = (".module", ".factory")
 OUTCOMES = ("top1 dense", "compressed", "deployed", "median ms", "95% interval", "expected", "status", "run")
 
 
-def table(points: Sequence[Record]) -> str:
-    """One line a point: its choices, accuracies, latency, MLflow run; the fastest finished one is marked."""
+def table(points: Sequence[Record], earlier: Collection[str] = ()) -> str:
+    """One line a point: its choices, accuracies, latency, MLflow run; the fastest finished one is marked, and
+    so are those whose runs are `earlier` ones."""
     if not points:
         return "no point was started"
     varied = _varied([point.params for point in points])
@@ -21,10 +22,14 @@ def table(points: Sequence[Record]) -> str:
     lines = [["", *(_heading(key) for key in varied), *OUTCOMES]]
     for point in points:
         choices = [point.params.get(key, "-") for key in varied]
-        lines.append([BEST if point is fastest else "", *choices, *_outcome(point)])
+        lines.append([BEST if point is fastest else "", *choices, *_outcome(point, earlier)])
     closing = [f"{BEST} the lowest latency"] if fastest else []
     if any(_is_emulated(point) for point in points):
         closing.append(f"{EMULATED}: such times say nothing about a real board")
+    skipped = sum(point.run_id in earlier for point in points)
+    if skipped:
+        told = f"earlier: {skipped} of {len(points)} points have this run and were not made again"
+        closing.append(f"{told}; rerun=all makes them")
     closing += [f"{point.name}: {point.tags[ERROR]}" for point in points if ERROR in point.tags]
     return "\n".join(["", *_aligned(lines), "", *closing, "Look closer: make ui  (or: python -m dlas.ui)"])
 
@@ -56,7 +61,7 @@ def _heading(key: str) -> str:
     return key.removesuffix(".name")
 
 
-def _outcome(point: Record) -> list[str]:
+def _outcome(point: Record, earlier: Collection[str]) -> list[str]:
     accuracies = [_number(point, f"accuracy.{which}", ".4f") for which in ("dense", "compressed", "deployed")]
     low, high = (_number(point, f"latency.ci_{end}_ms", ".3f") for end in ("low", "high"))
     interval = "-" if "-" in (low, high) else f"{low} to {high}"
@@ -67,7 +72,7 @@ def _outcome(point: Record) -> list[str]:
         median,
         interval,
         speedup if speedup == "-" else f"{speedup}x",
-        point.status,
+        f"{point.status} earlier" if point.run_id in earlier else point.status,
         point.run_id,
     ]
 

@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import functools
 import logging
+import os
 import sys
+import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,19 +24,30 @@ from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from dlas.config import Stack, composing
+from dlas.config import Stack, composing, identity
 from dlas.errors import UserError
 from dlas.files import folders
+from dlas.tracking import leftovers, summary
 from dlas.tracking import store as tracking
-from dlas.tracking import summary
 
 # Environment variables through which a point, maybe in another process, learns of its sweep.
-PARENT, POINTS = "DLAS_SWEEP", "DLAS_POINTS"
+PARENT, POINTS, UNCHECKED = "DLAS_SWEEP", "DLAS_POINTS", "DLAS_UNCHECKED"
 MISTAKE, FAILURE = 2, 1
+# Which points are made again where nothing is said of it.
+SWEPT, ALL = "failed", "all"
 
 log = logging.getLogger("dlas.run")
 
-_led: list[tracking.OpenRun] = []
+
+@dataclass(frozen=True)
+class Led:
+    """A sweep that this process leads: its run, and the names of its points."""
+
+    run: tracking.OpenRun
+    points: tuple[str, ...]
+
+
+_led: list[Led] = []
 
 
 def _stopping(method: Callable[..., None]) -> Callable[..., None]:
@@ -52,18 +68,29 @@ def _stopping(method: Callable[..., None]) -> Callable[..., None]:
 class SweepCallback(Callback):
     """The callback of Hydra that `hydra.callbacks.sweep` in conf/config.yaml names.
 
-    `check` is given the stacks of all points before the first one starts.
+    `check` is given the stacks of the points before the first one starts, and Hydra's own part of the config;
+    it returns those that could not be checked. `fingerprint` gives the hash by which a point's earlier run is
+    found.
     """
 
-    def __init__(self, check: Callable[[Sequence[Stack]], None]) -> None:
+    def __init__(
+        self,
+        check: Callable[[Sequence[Stack], DictConfig], Sequence[Stack]],
+        fingerprint: Callable[[Stack], str],
+    ) -> None:
         self._check = check
+        self._fingerprint = fingerprint
 
     @_stopping
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        """Check a single point and its store."""
+        """Check a single point and its store; leave where an earlier run is to be taken."""
         stack = composing.stack_of(config)
         _require_one_store([stack])
-        self._check([stack])
+        known = self._earlier([stack], ALL)
+        if known:
+            _conclude(list(known.values()), {run.run_id for run in known.values()})
+            sys.exit()
+        os.environ[UNCHECKED] = _identities(self._check([stack], config.hydra))
         _tell_places(_store_of(stack), stack)
 
     @_stopping
@@ -74,29 +101,77 @@ class SweepCallback(Callback):
 
     @_stopping
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
-        """Check every point, open the sweep's run and tell the points its id."""
+        """Check every point that has no earlier run, open the sweep's run and tell the points its id; leave
+        where no point is to be made."""
         points = composing.sweep_points(config)
         with composing.naming(points):
             stacks = composing.stacks_of(points)
             _require_one_store(stacks)
-            self._check(stacks)
+        known = self._earlier(stacks, SWEPT if composing.tells_points(config) else ALL)
+        taken = list(dict.fromkeys(run.run_id for run in known.values()))
+        left = [place for place in range(len(stacks)) if place not in known]
+        if not left:
+            _conclude(list({run.run_id: run for run in known.values()}.values()), taken)
+            sys.exit()
+        with composing.naming(points), _of_all(left):
+            unchecked = _identities(self._check([stacks[place] for place in left], config.hydra))
         store = _store_of(stacks[0])
         _tell_places(store, stacks[0])
         overrides = composing.overridden(config)
         tags = {"dlas.overrides": " ".join(overrides)}
-        run = tracking.start_sweep(store, f"sweep {run_name(overrides)}".strip(), tags)
-        _led.append(run)
-        for name, value in ((PARENT, run.run_id), (POINTS, str(len(points)))):
+        run = tracking.start_sweep(store, f"sweep {run_name(overrides)}".strip(), tags, taken)
+        _led.append(Led(run, tuple(run_name(composing.overridden(points[place])) for place in left)))
+        told = {PARENT: run.run_id, POINTS: str(len(points)), UNCHECKED: unchecked}
+        for name, value in told.items():
             config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{name}='{value}'")
 
     @_stopping
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Close the sweep's run and print the table of its points."""
-        run = _led.pop()
+        run = _led.pop().run
         records = tracking.points(run.store, run.run_id)
         finished = all(record.status == "FINISHED" for record in records)
         tracking.close(run, "FINISHED" if finished else "FAILED")
-        _conclude(records)
+        _conclude(records, _not_of(records, run.run_id))
+
+    def _earlier(self, stacks: Sequence[Stack], rerun: str) -> dict[int, tracking.Record]:
+        """The earlier runs that are taken, by the places of their points. `rerun` is that of points which say
+        nothing of it. What dead processes left in the store is cleared up, but no store is made."""
+        first = stacks[0]
+        if not tracking.is_there(tracking.store_uri(Path(first.artifacts), first.tracking.uri)):
+            return {}
+        store = _store_of(first)
+        _clear_up(store, Path(first.artifacts))
+        found = {}
+        for place, stack in enumerate(stacks):
+            run = tracking.earlier(store, self._fingerprint(stack), stack.rerun or rerun)
+            if run is not None:
+                found[place] = run
+        return found
+
+
+@contextmanager
+def _of_all(left: Sequence[int]) -> Iterator[None]:
+    """Have a UserError about one of the points at these places tell its place among all."""
+    try:
+        yield
+    except UserError as error:
+        error.point = None if error.point is None else left[error.point]
+        raise
+
+
+def _not_of(records: Sequence[tracking.Record], sweep: str) -> list[str]:
+    """The ids of those that are of another sweep, or none."""
+    return [record.run_id for record in records if record.tags.get(tracking.PARENT) != sweep]
+
+
+def is_unchecked(stack: Stack) -> bool:
+    """Whether the point is one that could not be checked with the others."""
+    return identity(stack) in os.environ.get(UNCHECKED, "").split()
+
+
+def _identities(stacks: Sequence[Stack]) -> str:
+    return " ".join(identity(stack) for stack in stacks)
 
 
 def run_name(overrides: list[str]) -> str:
@@ -106,11 +181,18 @@ def run_name(overrides: list[str]) -> str:
 
 
 def abandon(status: str) -> None:
-    """End the sweep that this process still leads, if any, and print what there is of its table."""
+    """End the sweep that this process still leads, if any; print what there is of its table, and the points
+    that were not begun."""
     while _led:
-        run = _led.pop()
-        tracking.close(run, status)
-        print(summary.table(tracking.points(run.store, run.run_id)))
+        led = _led.pop()
+        tracking.close(led.run, status)
+        begun = tracking.points(led.run.store, led.run.run_id)
+        taken = _not_of(begun, led.run.run_id)
+        print(summary.table(begun, taken))
+        left = Counter(led.points) - Counter(point.name for point in begun if point.run_id not in taken)
+        if left:
+            print(f"not begun, {left.total()} of {len(led.points)} points:")
+            print("".join(f"  {name}\n" for name in left.elements()), end="")
 
 
 def _require_one_store(stacks: list[Stack]) -> None:
@@ -135,8 +217,18 @@ def _tell_places(store: tracking.Store, stack: Stack) -> None:
     log.info("runs go to %s (experiment %s), files to %s", uri, experiment, stack.artifacts)
 
 
-def _conclude(records: list[tracking.Record]) -> None:
+def _clear_up(store: tracking.Store, artifacts: Path) -> None:
+    """Close the runs of processes that are over, with what they wrote, and remove their scratch folders."""
+    for run in leftovers.close_left(store):
+        written = folders.scratch(artifacts, run.run_id) / tracking.OUTPUT
+        if written.is_file():
+            tracking.OpenRun(store, run.run_id).log_output(written)
+    for folder in folders.remove_left(artifacts, time.time()):
+        log.info("%s was left by a process that is over: removed", folder)
+
+
+def _conclude(records: Sequence[tracking.Record], earlier: Collection[str] = ()) -> None:
     """Print the table, and leave with an exit status that says whether every point was finished."""
-    print(summary.table(records))
+    print(summary.table(records, earlier))
     if any(record.status != "FINISHED" for record in records):
         sys.exit(FAILURE)

@@ -60,9 +60,9 @@ def work(request: dict[str, Any]) -> None:
     from searching import tune
     from tvm.contrib import popen_pool
 
-    from dlas.systems.tuners.common import fork_server
+    from dlas.systems.tuners.common import popen_pools
 
-    fork_server.serve_pools(popen_pool)
+    popen_pools.serve_pools(popen_pool)
     threading.Thread(target=listen, args=(replies,), daemon=True).start()  # no thread may be there before
     commands = {"tune": partial(tune, ask=ask), "replay": replay, "sample": sample}
     commands[request["command"]](request, report)

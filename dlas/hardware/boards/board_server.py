@@ -31,8 +31,9 @@ import psutil
 from dlas.errors import UserError
 from dlas.hardware.boards import lock
 from dlas.hardware.sessions.process import run_session
-from dlas.hardware.sessions.session import die_with_parent, keep_torch_out
+from dlas.hardware.sessions.session import keep_torch_out
 from dlas.hardware.targets import machine
+from dlas.processes.parent import die_with_parent
 
 log = logging.getLogger("dlas.board")
 

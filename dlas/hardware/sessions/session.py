@@ -21,11 +21,9 @@ alone.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -40,9 +38,7 @@ from dlas.hardware.sessions import candidates, energy, race, single_kernels
 from dlas.hardware.sessions.device import Device
 from dlas.hardware.sessions.tvm_runtime import array, loaded
 from dlas.hardware.targets import caches, machine
-
-PR_SET_PDEATHSIG = 1
-"""Option of prctl that has a process die with its parent: Linux, include/uapi/linux/prctl.h."""
+from dlas.processes.parent import die_with_parent
 
 
 class _NoTorch(MetaPathFinder):
@@ -58,13 +54,6 @@ def keep_torch_out() -> None:
     """Have no import of torch succeed: TVM's foreign function interface imports it wherever it is installed,
     which takes seconds and starts threads of its own beside what is being timed."""
     sys.meta_path.insert(0, _NoTorch())
-
-
-def die_with_parent() -> None:
-    """Have this process die with its parent (Linux): else a killed parent leaves a timing behind
-    that no lock guards."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def compute(library: Path, inputs: np.ndarray, batch: int, device: Device) -> np.ndarray:

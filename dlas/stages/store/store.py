@@ -27,8 +27,8 @@ log = logging.getLogger(__name__)
 LOCK, UNFINISHED, DAMAGED, REMOVED = ".lock", ".unfinished", ".damaged", ".removed"
 
 
-def tell_nobody(kept: Kept) -> None:
-    """Tell nobody that a result was used."""
+def tell_nobody(what: object) -> None:
+    """Tell nobody that a result was used, or that work began."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,8 @@ class StageStore:
     root: Path
     on_use: Callable[[Kept], None] = tell_nobody
     """Function that is told of each result that is obtained."""
+    on_start: Callable[[str], None] = tell_nobody
+    """Function that is told the name of each stage whose work begins."""
     level: int = logging.INFO
     """Level at which the log tells what is started, and what was finished earlier."""
 
@@ -56,6 +58,7 @@ class StageStore:
                 log.log(self.level, "%s: finished earlier", stage.stage)
             else:
                 log.log(self.level, "%s: started", stage.stage)
+                self.on_start(stage.stage)
                 _make(stage, inputs, folder)
             entry.touch(folder)
         result = stage.read(folder)

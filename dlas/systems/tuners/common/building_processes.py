@@ -13,7 +13,7 @@ from tvm.support.popen_pool import PopenWorker
 
 from dlas.errors import last_line
 from dlas.hardware.timing.candidates import Failed
-from dlas.systems.tuners.common import fork_server
+from dlas.systems.tuners.common import popen_pools
 
 BUILD_SECONDS = 60
 
@@ -57,7 +57,7 @@ class _Worker(PopenWorker):
     """A worker whose process has no torch."""
 
     def _start(self) -> None:
-        fork_server.started().start(self)
+        popen_pools.start(self)
 
 
 def _finder_of_modules() -> Callable[[], None]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from dlas.errors import UserError
-from dlas.systems.tuners.common.fork_server import Forked, ForkServer, serve
+from dlas.processes.fork_server import Forked, ForkServer, serve
 
 logger = logging.getLogger(__name__)
 

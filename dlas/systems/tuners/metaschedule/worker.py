@@ -46,13 +46,13 @@ def work(request: dict[str, Any]) -> None:
     from tvm.support import popen_pool
 
     from dlas.errors import UserError
-    from dlas.systems.tuners.common import fork_server
+    from dlas.systems.tuners.common import popen_pools
     from dlas.systems.tuners.common.board_questions import GIVE_BACK, TAKE
     from dlas.systems.tuners.metaschedule.replay import replay
     from dlas.systems.tuners.metaschedule.search import tune
     from dlas.systems.tuners.metaschedule.transfer import transfer
 
-    fork_server.serve_pools(popen_pool)
+    popen_pools.serve_pools(popen_pool)
     threading.Thread(target=_listen, args=(replies,), daemon=True).start()  # no thread may be there before
 
     @contextmanager

@@ -1,14 +1,10 @@
-"""Processes that have TVM from the start: forked by one that has imported it, which takes milliseconds, where
-a process that imports it for itself takes seconds.
+"""Processes forked by one that has done its imports, which takes milliseconds, where a process that imports
+for itself takes seconds.
 
-    serve(channel, work)       in a process that has done its imports, and has no thread
+    serve(channel, work)       in a process that has done its imports, and has no thread at work
     ForkServer(channel)        the asker's end of the socket
 
-    serve_pools(popen_pool)    has all pools of a process that has no other thread yet fork their processes
-    started().start(worker)    what PopenWorker._start does, for a process that has threads, or torch
-
-A server ends with the process that asked for it, and the processes of pools end as TVM's own do. It needs
-nothing but Python's own modules.
+A server ends with the process that asked for it.
 """
 
 from __future__ import annotations
@@ -16,12 +12,9 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Sequence
-from functools import cache
-from typing import Any, NoReturn
+from typing import NoReturn
 
 FORK = b"fork"
 NUMBER = 8
@@ -42,19 +35,6 @@ class ForkServer:
         the server ended."""
         with self._alone:
             return Forked(self, self._asked(FORK, descriptors))
-
-    def start(self, worker: Any) -> None:
-        """Give a process to a PopenWorker that has none."""
-        if worker._proc is not None:
-            return
-        here, its_writer = os.pipe()
-        its_reader, there = os.pipe()
-        try:
-            worker._proc = self.fork([its_reader, its_writer])
-        finally:
-            os.close(its_reader)
-            os.close(its_writer)
-        worker._reader, worker._writer = os.fdopen(here, "rb"), os.fdopen(there, "wb")
 
     def wait_for(self, pid: int) -> int:
         """Wait for a process that the server forked; returns the status that it ended with."""
@@ -114,53 +94,3 @@ def serve(channel: socket.socket, work: Callable[..., None]) -> NoReturn:
         else:
             _, answer = os.waitpid(int.from_bytes(asked, "big"), 0)
         channel.sendall(answer.to_bytes(NUMBER, "big"))
-
-
-def serve_pools(popen_pool: Any) -> None:
-    """Let the pools of a TVM, whose module is given, fork their processes with what this one has imported so
-    far."""
-    ours, theirs = socket.socketpair()
-    if os.fork() == 0:
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        channel = os.dup2(theirs.detach(), 3)
-        os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
-        serve(socket.socket(fileno=channel), _work_for_a_pool)
-    theirs.close()
-    server = ForkServer(ours)
-    popen_pool.PopenWorker._start = lambda worker: server.start(worker)
-
-
-@cache
-def started() -> ForkServer:
-    """A fork server in a process of its own without torch, the same one for as long as this process runs."""
-    from dlas.hardware.no_torch import with_modules_of_this_process
-
-    ours, theirs = socket.socketpair()
-    subprocess.Popen(
-        [sys.executable, "-m", __name__, str(theirs.fileno())],
-        stdin=subprocess.DEVNULL,
-        env=with_modules_of_this_process(os.environ),
-        pass_fds=[theirs.fileno()],
-        start_new_session=True,
-    )
-    theirs.close()
-    return ForkServer(ours)
-
-
-def _work_for_a_pool(reader: int, writer: int) -> None:
-    """Do the work of a process of TVM's pools."""
-    from tvm.exec import popen_worker
-
-    sys.argv = ["", str(reader), str(writer)]
-    try:
-        popen_worker.main()
-    except (OSError, KeyboardInterrupt):
-        os._exit(0)
-
-
-if __name__ == "__main__":
-    import tvm.exec.popen_worker  # noqa: F401
-
-    import dlas.systems.compilers.tvm.linking  # noqa: F401
-
-    serve(socket.socket(fileno=int(sys.argv[1])), _work_for_a_pool)

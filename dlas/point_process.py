@@ -1,0 +1,189 @@
+"""The process of a point, as the command that leads it sees it: all that comes of it, however it ends.
+
+The command itself imports neither torch nor TVM.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, cast
+
+from omegaconf import DictConfig, OmegaConf
+
+from dlas import config, crashes, point_work
+from dlas.errors import UserError
+from dlas.point_work import Failed, Finished, Logging, Point, Started, Tried, Used
+from dlas.processes import apart
+from dlas.processes.fork_server import ForkServer
+
+log = logging.getLogger("dlas.run")
+
+
+@cache
+def server() -> ForkServer:
+    """The process that forks those of points, the same one for as long as this process runs; it goes on with
+    its imports when this returns."""
+    ours, theirs = socket.socketpair()
+    subprocess.Popen(
+        [sys.executable, "-m", "dlas.point_server", str(theirs.fileno())],
+        stdin=subprocess.DEVNULL,
+        pass_fds=[theirs.fileno()],
+        start_new_session=True,
+    )
+    theirs.close()
+    return ForkServer(ours)
+
+
+@dataclass
+class Progress:
+    """How far the work in another process is."""
+
+    used: list[str] = field(default_factory=list)
+    started: str = ""
+    """The stage that was begun last, unless it is done."""
+    tried: tuple[int, ...] = ()
+    outcome: Failed | Finished | None = None
+
+    def note(self, told: object) -> None:
+        """Note what the work tells."""
+        match told:
+            case Started(stage):
+                self.started = stage
+            case Used(result):
+                self.started = ""
+                self.used.append(result)
+            case Tried(points):
+                self.tried = points
+            case Failed() | Finished():
+                self.outcome = told
+
+    @property
+    def where(self) -> str:
+        """Where in the way of a point the work is, for a person."""
+        if self.started:
+            return f"while the stage {self.started} was going on"
+        if self.used:
+            return f"after the stage {self.used[-1].partition('/')[0]}"
+        return "while its network was tried" if self.tried else "before its first stage"
+
+
+def logging_of(settings: Any, verbose: bool | str | Sequence[str]) -> Logging:
+    """The log as Hydra has it in this process: `verbose` is hydra.verbose."""
+    debugged = ("",) if verbose is True else (verbose,) if isinstance(verbose, str) else tuple(verbose or ())
+    return Logging(cast(dict[str, Any], OmegaConf.to_container(settings, resolve=True)), debugged)
+
+
+def make(
+    work: Callable[..., None],
+    point: Point,
+    logged: Logging,
+    *,
+    on_use: Callable[[Sequence[str]], None],
+    beat: Callable[[], None],
+    output: Path,
+) -> Finished:
+    """Have the point made by `work` of `point_work`; UserError that says why where it failed.
+
+    `on_use` is given the names of the results that were used, each time that there is one more. What the
+    process writes goes to this one's own streams, and to the file `output`.
+    """
+    progress = Progress()
+
+    def told(message: object) -> None:
+        progress.note(message)
+        if isinstance(message, Used):
+            on_use(progress.used)
+
+    timeout = point.stack.timeout
+    with output.open("ab", buffering=0) as copy:
+
+        def wrote(stream: int, written: bytes) -> None:
+            _write(stream, written)
+            with suppress(OSError):  # a full disk ends the work itself
+                copy.write(written)
+
+        try:
+            code = _call(work, (point, logged), apart.Watch(told, wrote, beat), timeout)
+        except TimeoutError:
+            problem = f"it took longer than {timeout:g} s, and was stopped {progress.where}"
+            raise UserError(problem, key="timeout") from None
+    if isinstance(progress.outcome, Failed):
+        raise progress.outcome.error
+    if progress.outcome is None or code != 0:
+        raise UserError(f"{_end(code)} {progress.where}{_meaning(code)}")
+    return progress.outcome
+
+
+def check(stacks: Sequence[config.Stack], hydra: DictConfig) -> list[config.Stack]:
+    """Check the points; UserError for the first that cannot be right.
+
+    Returns those whose check ended its process, which tells nothing of the others. `hydra` is Hydra's own
+    part of the config.
+    """
+    logged = logging_of(hydra.hydra_logging, hydra.verbose)
+    left, unchecked = list(range(len(stacks))), list[int]()
+    while left:
+        progress = Progress()
+        watch = apart.Watch(progress.note, _write, lambda: None)
+        code = _call(point_work.check, ([stacks[place] for place in left], logged), watch, None)
+        if isinstance(progress.outcome, Failed):
+            error = progress.outcome.error
+            error.point = None if error.point is None else left[error.point]
+            raise error
+        if isinstance(progress.outcome, Finished):
+            break
+        lost = [left[place] for place in progress.tried] or left
+        how = f"{_end(code)} while '{stacks[lost[0]].model.name}' was tried{_meaning(code)}"
+        log.warning("checking the points: %s. Its points are tried once more, each by itself", how)
+        unchecked += lost
+        left = [place for place in left if place not in lost]
+    return [stacks[place] for place in unchecked]
+
+
+def _call(
+    work: Callable[..., None], arguments: tuple[object, ...], watch: apart.Watch, timeout: float | None
+) -> int:
+    try:
+        return apart.call(server(), work, arguments, watch, environment=_environment(), timeout=timeout)
+    except ChildProcessError:
+        server.cache_clear()
+        raise UserError("the process that starts those of points ended") from None
+
+
+def _environment() -> dict[str, str]:
+    """This one's, with the size of the terminal, which the process can't ask for."""
+    try:
+        size = os.get_terminal_size(sys.stderr.fileno())
+    except OSError:  # there is no terminal
+        return dict(os.environ)
+    return {**os.environ, "COLUMNS": str(size.columns), "LINES": str(size.lines)}
+
+
+def _write(stream: int, written: bytes) -> None:
+    """Write to this process's own standard output or standard error."""
+    own: Any = sys.stdout if stream == 1 else sys.stderr
+    with suppress(BrokenPipeError):  # whoever read it has left
+        own.flush()
+        own.buffer.write(written)
+        own.flush()
+
+
+def _end(code: int) -> str:
+    if code < 0:
+        return f"its process was killed by {signal.Signals(-code).name}"
+    return f"its process ended with exit code {code}"
+
+
+def _meaning(code: int) -> str:
+    meaning = crashes.MEANINGS.get(signal.Signals(-code)) if code < 0 else None
+    return f" ({meaning})" if meaning else ""

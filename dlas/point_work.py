@@ -1,0 +1,163 @@
+"""What is done in the process of a point, or in that of the check before all points.
+
+Both tell their asker, in another process, how far they are, by the messages below.
+"""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dlas import config, users_code
+from dlas.errors import UserError
+
+if TYPE_CHECKING:
+    from dlas.stages.stage import Kept
+
+log = logging.getLogger("dlas.run")
+
+
+@dataclass(frozen=True)
+class Started:
+    """A stage whose work began."""
+
+    stage: str
+
+
+@dataclass(frozen=True)
+class Used:
+    """A result of a stage that was obtained, by its name `<stage>/<key>`."""
+
+    result: str
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A network that is about to be tried, by the places of its points."""
+
+    points: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The parts of a UserError that ended the work."""
+
+    problem: str
+    key: str
+    remedy: str
+    point: int | None = None
+
+    @property
+    def error(self) -> UserError:
+        error = UserError(self.problem, key=self.key, remedy=self.remedy)
+        error.point = self.point
+        return error
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The end of the work, with what a point found."""
+
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+
+
+Tell = Callable[[object], None]
+
+
+@dataclass(frozen=True)
+class Logging:
+    """What the log of the process tells, and where."""
+
+    settings: Mapping[str, Any]
+    """As logging.config.dictConfig takes them."""
+    debugged: tuple[str, ...]
+    """The names of the loggers that tell everything."""
+
+    def begin(self) -> None:
+        logging.config.dictConfig(dict(self.settings))
+        for name in self.debugged:
+            logging.getLogger(name).setLevel(logging.DEBUG)
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point to be made: its stack, what was typed, and the folder that its bundle is to fill."""
+
+    stack: config.Stack
+    overrides: tuple[str, ...]
+    bundle: Path
+    code: str
+    """The hash of its code, as the command read it."""
+
+
+def make(tell: Tell, point: Point, logged: Logging) -> None:
+    """Make the point, and tell of each stage, and `Finished` or `Failed`."""
+    logged.begin()
+    try:
+        found = _made(tell, point)
+    except Exception as error:
+        tell(_failure(error))
+    else:
+        tell(found)
+
+
+def check_and_make(tell: Tell, point: Point, logged: Logging) -> None:
+    """Make a point that could not be checked with the others, once it is checked by itself."""
+    from dlas import plan
+
+    logged.begin()
+    tell(Tried((0,)))
+    try:
+        plan.check([point.stack])
+    except Exception as error:
+        tell(_failure(error))
+    else:
+        make(tell, point, logged)
+
+
+def check(tell: Tell, stacks: Sequence[config.Stack], logged: Logging) -> None:
+    """Check points before the first one is made, and tell of each network, and `Finished` or `Failed`."""
+    from dlas import plan
+
+    logged.begin()
+    try:
+        plan.check(stacks, lambda points: tell(Tried(tuple(points))))
+    except UserError as error:
+        tell(Failed(error.problem, error.key, error.remedy, error.point))
+    else:
+        tell(Finished({}, {}))
+
+
+def _made(tell: Tell, point: Point) -> Finished:
+    from dlas import fingerprint
+    from dlas.bundle import writing
+    from dlas.files import folders
+    from dlas.pipeline import run_point
+
+    if fingerprint.code_of(point.stack) != point.code:
+        problem = "the code that makes this point was changed since the command started"
+        raise UserError(problem, remedy="start again; the finished stages are kept")
+
+    def used(kept: Kept) -> None:
+        tell(Used(kept.name))
+
+    with folders.disk_troubles(Path(point.stack.artifacts)):
+        typed = "".join(f"{override}\n" for override in point.overrides)
+        (point.bundle / "overrides.txt").write_text(typed, encoding="utf-8")
+        found = run_point(point.stack, point.bundle, used, lambda stage: tell(Started(stage)))
+        return Finished(writing.metrics(found), writing.tags(found))
+
+
+def _failure(error: Exception) -> Failed:
+    """What to tell of the exception. The log has the way to one that is nobody's mistake but ours."""
+    mistake = error if isinstance(error, UserError) else users_code.own_mistake(error)
+    if mistake is None:
+        log.exception("not your mistake; please report:")
+        return Failed(str(error) or type(error).__name__, "", "")
+    log.debug("the way there:", exc_info=error)
+    return Failed(mistake.problem, mistake.key, mistake.remedy)
