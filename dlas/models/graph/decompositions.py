@@ -61,6 +61,7 @@ def table() -> dict[Any, Callable[..., Any]]:
         aten.native_group_norm.default: _group_norm,
         aten._native_batch_norm_legit.no_stats: _batch_statistics_norm,
         aten.var_mean.correction: _var_mean,
+        aten.convolution.default: _transposed_convolution,
         aten.sinh.default: _sinh,
         aten.cosh.default: _cosh,
         aten.rrelu.default: _rrelu,
@@ -165,6 +166,44 @@ def _var_mean(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     dims = list(dim or range(data.dim()))
     return torch.var(data, dims, correction=correction, keepdim=keepdim), data.mean(dims, keepdim=keepdim)
+
+
+def _transposed_convolution(
+    data: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+) -> Any:
+    """A transposed convolution as a plain one over its input with zeros between the elements (Dumoulin and
+    Visin, arXiv:1603.07285, section 4): a convolution as any other to the kernels."""
+    if not transposed:
+        return NotImplemented
+    border: list[int] = []
+    for axis, step in enumerate(stride, 2):
+        data = _spread(data, axis, step)
+        before = dilation[axis - 2] * (weight.shape[axis] - 1) - padding[axis - 2]
+        border = [before, before + output_padding[axis - 2], *border]
+    inputs, outputs, *kernel = weight.shape
+    by_group = weight.reshape(groups, inputs // groups, outputs, *kernel).transpose(1, 2)
+    flipped = by_group.reshape(groups * outputs, inputs // groups, *kernel).flip(list(range(2, weight.dim())))
+    one, none = [1] * len(stride), [0] * len(stride)
+    padded = aten.constant_pad_nd.default(data, border)
+    return aten.convolution.default(padded, flipped, bias, one, none, dilation, False, none, groups)
+
+
+def _spread(data: torch.Tensor, axis: int, step: int) -> torch.Tensor:
+    """The elements along an axis with `step` - 1 zeros between them."""
+    if step == 1:
+        return data
+    length = data.shape[axis]
+    behind = [0, 0] * (data.dim() - 1 - axis)
+    apart: torch.Tensor = aten.constant_pad_nd.default(data.unsqueeze(axis + 1), [*behind, 0, step - 1])
+    return apart.flatten(axis, axis + 1).narrow(axis, 0, (length - 1) * step + 1)
 
 
 def _sinh(data: torch.Tensor) -> torch.Tensor:

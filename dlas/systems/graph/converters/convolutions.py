@@ -18,19 +18,16 @@ def _convolution(node: Node, importer: Any) -> relax.Expr:
     length, rows = len(given["stride"]), 2 - len(given["stride"])
     image = reshaped(importer, data, _with_rows(extents(data), rows))
     kernel = reshaped(importer, weight, _with_rows(extents(weight), rows))
-    options: dict[str, Any] = {
-        "strides": [1] * rows + list(given["stride"]),
-        "padding": [0] * rows + list(given["padding"]),
-        "dilation": [1] * rows + list(given["dilation"]),
-        "groups": given["groups"],
-        "out_dtype": dtype_of(data),
-    }
-    if given["transposed"]:
-        options["output_padding"] = [0] * rows + list(given["output_padding"])
-        result = relax.op.nn.conv2d_transpose(image, kernel, **options)
-    else:
-        result = relax.op.nn.conv2d(image, kernel, **options)
-    result = _biased(importer, importer.block_builder.emit(result), given["bias"])
+    convolved = relax.op.nn.conv2d(
+        image,
+        kernel,
+        strides=[1] * rows + list(given["stride"]),
+        padding=[0] * rows + list(given["padding"]),
+        dilation=[1] * rows + list(given["dilation"]),
+        groups=given["groups"],
+        out_dtype=dtype_of(data),
+    )
+    result = _biased(importer, importer.block_builder.emit(convolved), given["bias"])
     batch, channels, *plane = extents(result)
     return reshaped(importer, result, [batch, channels, *plane[2 - length :]])
 
