@@ -28,12 +28,17 @@ def command(module: str, *arguments: str) -> list[str]:
 
 
 def dlas(
-    module: str, *arguments: str, env: Mapping[str, str] | None = None
+    module: str,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    killed_at: tuple[str, float] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """`python -m dlas.<module> <arguments>`, run to its end: by a fork of a process that has its imports
-    behind it, or, where its environment has to differ, from the start."""
+    behind it, or, where its environment has to differ, from the start. It is killed (SIGKILL) so many seconds
+    after it wrote this text to its standard error, where one is given."""
     if env is None:
-        return _warm(module, *arguments)
+        return _warm(module, *arguments, killed_at=killed_at)
+    assert killed_at is None
     return subprocess.run(
         command(module, *arguments),
         capture_output=True,
@@ -44,10 +49,13 @@ def dlas(
     )
 
 
-def _warm(module: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _warm(
+    module: str, *arguments: str, killed_at: tuple[str, float] | None
+) -> subprocess.CompletedProcess[str]:
     with tempfile.TemporaryDirectory() as folder:
         streams = {name: f"{folder}/{name}" for name in ("stdout", "stderr")}
         asked = {"module": module, "arguments": arguments, "environment": environment(), **streams}
+        asked["killed_at"] = killed_at
         starter = _starter()
         assert starter.stdin is not None
         starter.stdin.write(json.dumps(asked) + "\n")

@@ -12,9 +12,11 @@ import atexit
 import json
 import os
 import runpy
+import signal
 import socket
 import sys
 import tempfile
+import time
 import traceback
 from functools import cache
 from pathlib import Path
@@ -36,8 +38,20 @@ def main() -> None:
         child = os.fork()
         if not child:
             run(asked)
+        if asked["killed_at"] is not None:
+            kill(child, Path(asked["stderr"]), *asked["killed_at"])
         _, status = os.waitpid(child, 0)
         print(json.dumps(os.waitstatus_to_exitcode(status)), flush=True)
+
+
+def kill(child: int, written: Path, text: str, seconds: float) -> None:
+    """Kill the command so many seconds after it wrote the text, unless it ends before."""
+    while not os.waitid(os.P_PID, child, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+        if written.exists() and text in written.read_text(errors="replace"):
+            time.sleep(seconds)
+            os.kill(child, signal.SIGKILL)  # it is not buried yet, so the number is its own
+            return
+        time.sleep(0.002)
 
 
 def import_everything() -> None:
