@@ -322,4 +322,4 @@ def test_a_run_without_its_board_ends_before_anything_is_trained(tmp_path: Path)
     )
     assert "no board is listening" in ended.stdout + ended.stderr
     assert "Traceback" not in ended.stdout + ended.stderr
-    assert not (tmp_path / "stages").exists()
+    assert not (tmp_path / "stages" / "train").exists()
