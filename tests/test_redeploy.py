@@ -165,8 +165,8 @@ def test_a_bundle_that_cannot_be_trusted_is_refused(
     [
         ([], "run=<run id> or bundle=<folder>"),
         (["run=a", "bundle=b"], "exactly one"),
-        (["run=,"], "run=,: cannot be read"),
-        (["run=' '"], "run=<id>,<id>"),
+        (["run=,"], "run=<id>,<id>"),
+        (["run=' '"], "run: has no value"),
         (["bundel=x"], "bundle"),
         (["bundle=x", "rpc.port=many"], "rpc.port"),
         (["bundle"], "key=value"),
