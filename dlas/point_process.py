@@ -153,11 +153,12 @@ def check(stacks: Sequence[config.Stack], hydra: DictConfig) -> list[config.Stac
 def _call(
     work: Callable[..., None], arguments: tuple[object, ...], watch: apart.Watch, timeout: float | None
 ) -> int:
+    environment = _environment()
     try:
-        return apart.call(server(), work, arguments, watch, environment=_environment(), timeout=timeout)
-    except ChildProcessError:
+        return apart.call(server(), work, arguments, watch, environment=environment, timeout=timeout)
+    except ChildProcessError:  # it was killed since the last call
         server.cache_clear()
-        raise UserError("the process that starts those of points ended") from None
+    return apart.call(server(), work, arguments, watch, environment=environment, timeout=timeout)
 
 
 def _environment() -> dict[str, str]:

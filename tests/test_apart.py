@@ -155,6 +155,15 @@ def test_what_takes_too_long_is_stopped(server: ForkServer, tmp_path: Path) -> N
         )
 
 
+def test_a_server_that_ended_is_told(server: ForkServer) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    gone = ForkServer(ours)
+    for _ in range(2):
+        with pytest.raises(ChildProcessError, match="ended"):
+            call(gone, talk, 1)
+
+
 def tell_pid(tell: apart.Tell) -> None:
     tell(os.getpid())
     time.sleep(1000)

@@ -59,6 +59,15 @@ class Sweep:
             if run.info.status == "FINISHED"
         )
 
+    def logs(self, status: str) -> list[str]:
+        """What the points of that status wrote."""
+        client = MlflowClient(f"sqlite:///{self.artifacts / 'mlflow.db'}")
+        return [
+            Path(client.download_artifacts(run.info.run_id, "log.txt")).read_text()
+            for run in self.runs()
+            if run.info.status == status and client.list_artifacts(run.info.run_id)
+        ]
+
     def left(self) -> list[str]:
         """What should not be there once it is over."""
         running = [run.info.run_name for run in self.runs() if run.info.status == "RUNNING"]
@@ -92,6 +101,7 @@ def test_a_sweep_that_is_killed_at_some_moments_ends_the_same(tmp_path: Path, un
     while sweep.start() != 0:
         pass
     require_same(sweep, undisturbed)
+    assert any("train: started" in text for text in sweep.logs("KILLED"))
 
 
 @pytest.mark.exhaustive

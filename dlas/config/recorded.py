@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import sys
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -62,6 +63,7 @@ def _leaves(settings: Mapping[str, Any], path: str) -> list[tuple[str, str]]:
     return leaves
 
 
+@cache
 def _version(distribution: str) -> str:
     try:
         return importlib.metadata.version(distribution)

@@ -62,7 +62,7 @@ def call(
 
     The work and its arguments are pickled. TimeoutError where it takes longer than `timeout` seconds. Then,
     and when an exception comes from the watch or from Ctrl-C, the work is interrupted as by Ctrl-C, has
-    `STOP_SECONDS` to end, and is killed. OSError where the server ended.
+    `STOP_SECONDS` to end, and is killed. ChildProcessError where the server ended before it began.
     """
     followed = _start(server)
     try:
@@ -126,7 +126,7 @@ class _Followed:
             self._process.kill()  # it may not have come to lead the group
         try:
             return self._process.wait()
-        except OSError:  # the server ended, and with it the process
+        except ChildProcessError:  # the server ended, and with it the process
             return -signal.SIGKILL
         finally:
             self._selector.close()

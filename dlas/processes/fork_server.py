@@ -31,8 +31,8 @@ class ForkServer:
         self._alone = threading.Lock()
 
     def fork(self, descriptors: Sequence[int]) -> Forked:
-        """Fork a process whose work is given copies of these file descriptors; OSError where
-        the server ended."""
+        """Fork a process whose work is given copies of these file descriptors; ChildProcessError
+        where the server ended."""
         with self._alone:
             return Forked(self, self._asked(FORK, descriptors))
 
@@ -45,6 +45,9 @@ class ForkServer:
         try:
             socket.send_fds(self._channel, [question], descriptors)
             answer = self._channel.recv(NUMBER, socket.MSG_WAITALL)
+        except OSError as error:
+            self._channel.close()
+            raise ChildProcessError("the process that forks others ended") from error
         except BaseException:  # an answer that nobody waits for any more would be taken for the next one's
             self._channel.close()
             raise

@@ -9,6 +9,8 @@ from dlas.tracking.store import ERROR, Record
 BEST, EMULATED = "*", "emulated"
 # Settings that follow from a choice whose name is already shown.
 IMPLIED = (".module", ".factory")
+# Settings that say where and when a point is made, and nothing of it.
+NO_CHOICES = frozenset({"artifacts", "rerun", "timeout", "tracking.uri", "tracking.experiment"})
 OUTCOMES = ("top1 dense", "compressed", "deployed", "median ms", "95% interval", "expected", "status", "run")
 
 
@@ -49,7 +51,7 @@ def _is_emulated(point: Record) -> bool:
 def _varied(settings: Sequence[Mapping[str, str]]) -> list[str]:
     """Names of the settings in the table: model and algorithm always, then every setting that all points have
     and that is not the same in all."""
-    shared = set.intersection(*(set(params) for params in settings))
+    shared = set.intersection(*(set(params) for params in settings)) - NO_CHOICES
     differing = sorted(
         key for key in shared if len({params[key] for params in settings}) > 1 and not key.endswith(IMPLIED)
     )
