@@ -102,7 +102,7 @@ def test_kernels_equal_numpy_bit_for_bit(algorithm: ModuleType) -> None:
 
 
 @by_name
-@pytest.mark.parametrize("cpu", [None, "znver3"])
+@pytest.mark.parametrize("cpu", [None, "haswell"])
 def test_linear_layers_equal_numpy_bit_for_bit(algorithm: ModuleType, cpu: str | None) -> None:
     shapes = [(1, 3, 10), (1, 7, 3), (1, 64, 10), (5, 33, 17), (2, 65, 1), (3, 1, 48), (1, 130, 80)]
     layer = ConvWorkload(1, 1, 1, 1, 1, (1, 1), dtype="int8", bias=True, input_zero=7, output_zero=128)
@@ -118,12 +118,12 @@ def test_linear_layers_equal_numpy_bit_for_bit(algorithm: ModuleType, cpu: str |
 
 @by_name
 def test_kernels_without_dot_products_equal_numpy_bit_for_bit(algorithm: ModuleType) -> None:
-    assert_equal_to_numpy(algorithm, integer_grid()[1::5], target_of("znver3"))
+    assert_equal_to_numpy(algorithm, integer_grid()[1::5], target_of("haswell"))
 
 
 @by_name
 @pytest.mark.parametrize("layer", [LAYER, DEPTHWISE], ids=["convolution", "depthwise"])
-@pytest.mark.parametrize("cpu", [None, "znver3"])
+@pytest.mark.parametrize("cpu", [None, "haswell"])
 def test_kernels_with_any_parameters_equal_numpy_bit_for_bit(
     algorithm: ModuleType, layer: ConvWorkload, cpu: str | None
 ) -> None:
@@ -144,7 +144,7 @@ def test_kernels_with_any_parameters_equal_numpy_bit_for_bit(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cpu", [None, "znver3", "x86-64"])
+@pytest.mark.parametrize("cpu", [None, "haswell", "x86-64"])
 @by_name
 def test_the_grid_equals_numpy_on_any_cpu_bit_for_bit(algorithm: ModuleType, cpu: str | None) -> None:
     assert_equal_to_numpy(algorithm, integer_grid()[1::2], target_of(cpu))
@@ -161,11 +161,11 @@ def test_random_layers_equal_numpy_bit_for_bit(algorithm: ModuleType, data: st.D
     zeros = {name: data.draw(st.integers(0, 255)) for name in ("input_zero", "output_zero")}
     zeros["residual_zero"] = data.draw(st.integers(0, 255)) if drawn.residual else 0
     workload = replace(drawn, **shape, **zeros, dtype="int8", bias=True)
-    assert_equal_to_numpy(algorithm, [workload], target_of(data.draw(st.sampled_from([None, "znver3"]))))
+    assert_equal_to_numpy(algorithm, [workload], target_of(data.draw(st.sampled_from([None, "haswell"]))))
 
 
 @by_name
-@pytest.mark.parametrize("cpu", [None, "znver3"])
+@pytest.mark.parametrize("cpu", [None, "haswell"])
 def test_the_largest_sums_are_exact(algorithm: ModuleType, cpu: str | None) -> None:
     """Every input and weight at its bound: instructions that saturate would be found out."""
     for limit in (127, 64):
