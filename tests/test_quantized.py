@@ -94,6 +94,41 @@ def test_linear_layers_are_integer_from_one_to_the_next(algorithm: str, tmp_path
     }
 
 
+class Tokens(nn.Module):
+    """Attention over patches, rows by a GRU and a 1-d convolution, a transposed convolution, and one that is
+    called twice and has its weight normalized."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.patches = nn.Conv2d(3, 16, 4, 4)
+        self.attention = nn.MultiheadAttention(16, 2, batch_first=True)
+        self.rows = nn.Conv1d(36, 12, 3, padding=1)
+        self.gru = nn.GRU(12, 8, batch_first=True)
+        self.up = nn.ConvTranspose2d(3, 8, 2, 2)
+        self.shared = nn.utils.parametrizations.weight_norm(nn.Conv2d(8, 8, 3, padding=1))
+        self.last = nn.Linear(32, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        tokens = self.patches(images).flatten(2).transpose(1, 2)
+        seen = self.attention(tokens, tokens, tokens, need_weights=False)[0].mean(1)
+        read = self.gru(self.rows(images.flatten(1, 2)).relu().transpose(1, 2))[0][:, -1]
+        planes = self.shared(self.shared(self.up(images)).relu()).mean((2, 3))
+        return self.last(torch.cat([seen, read, planes], 1))
+
+
+def test_layers_of_every_kind_answer_as_the_simulation(tmp_path: Path) -> None:
+    network, images = Tokens().eval(), images_of(IMAGE)
+    integer = quantized(network, IMAGE)
+    program, answers = deployed(integer, images, "spatial_pack", tmp_path)
+    with torch.no_grad():
+        simulated, expected = integer(images).numpy(), network(images).numpy()
+    assert np.abs(answers - simulated).max() < 0.01 * np.abs(simulated).max()
+    assert np.abs(simulated - expected).max() < 0.05 * np.abs(expected).max()
+    integers = {layer.name for layer in program.layers if layer.workload.dtype == "int8"}
+    assert integers >= {"patches", "rows", "shared", "shared.call2", "last", "attention.in_proj_weight"}
+
+
 def test_a_larger_batch_of_linear_layers_answers_as_single_images_do(tmp_path: Path) -> None:
     integer, images = quantized(Linear(), IMAGE), images_of(IMAGE)
     single, answers = deployed(integer, images, "spatial_pack", tmp_path)
