@@ -61,3 +61,28 @@ def test_layers_of_one_workload_share_a_kernel() -> None:
     assert len(lowered.layers) == 3
     assert len({layer.kernel for layer in lowered.layers}) == 1
     assert len([var for var in lowered.module.get_global_vars() if var.name_hint != "main"]) == 1
+
+
+class Positions(nn.Module):
+    """A convolution to whose output a number for each place is added that is the same for all images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 16, 3, padding=1)
+        self.place = nn.Parameter(torch.randn(1, 16, 1, IMAGE[3]))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return (self.conv(images) + self.place.expand(1, -1, images.shape[2], -1)).relu()
+
+
+def test_a_constant_is_no_residual_of_a_kernel(tmp_path: Path) -> None:
+    target, images = resolve(config.Target(name="host")), torch.randn(1, *IMAGE[1:])
+    network = Positions().eval()
+    lowered = lower(network, IMAGE, "spatial_pack")
+    assert [layer.workload.residual for layer in lowered.layers] == [False]
+    build_library(lowered, {}, target.code, target.linker, 3, tmp_path / "model.so")
+    with torch.no_grad():
+        expected = network(images).numpy()
+    np.testing.assert_allclose(
+        run(tmp_path / "model.so", images.numpy(), target), expected, rtol=1e-4, atol=1e-5
+    )

@@ -85,7 +85,7 @@ def _with_epilogue(var: relax.Var, call: relax.Call, uses: Uses, taken: set[rela
         ):
             bias = source
             absorbed.append(other)
-        elif other is not None and residual is None and _same_shape(other, output):
+        elif isinstance(other, relax.Var) and residual is None and _same_shape(other, output):
             residual = other
         elif (activation := _activation(value)) == "":
             break
