@@ -18,6 +18,7 @@ from torch.utils._pytree import tree_leaves
 
 from dlas import users_code
 from dlas.errors import UserError
+from dlas.models.graph.layers import path
 
 FLOATS, INTEGERS, TRUTHS = "floating-point numbers", "whole numbers", "truths"
 """Kinds of data: float32 and float16; signed and unsigned integers; bool."""
@@ -142,9 +143,8 @@ def refusal(places: Iterable[str], remedies: Iterable[str]) -> UserError:
 
 def told(node: Node, wrapper: str) -> str:
     """Operator, layer and line of the user's code that a node comes from, for a person."""
-    stack = node.meta.get("nn_module_stack") or {"": ("", "")}
-    path = str(list(stack.values())[-1][0]).removeprefix(wrapper)
-    layer = f"in the layer {path}" if path else "in the network's own forward"
+    name = path(node).removeprefix(wrapper)
+    layer = f"in the layer {name}" if name else "in the network's own forward"
     frames = re.findall(r'File "(.+)", line (\d+)', node.meta.get("stack_trace") or "")
     place = users_code.innermost((file, int(line)) for file, line in frames)
     return f"{_called(node)} {layer}{place and f' ({place})'}"
