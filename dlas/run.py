@@ -23,9 +23,10 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
-from dlas import config, fingerprint, point_process, point_work, quota, user
+from dlas import config, quota, user
 from dlas.errors import UserError
 from dlas.output import forgiving_output
+from dlas.points import fingerprint, making, process
 
 if TYPE_CHECKING:
     from dlas import tracking
@@ -100,8 +101,8 @@ def run_job(composed: DictConfig) -> str:
         return earlier.run_id
     tags[tracking.FINGERPRINT] = known
     run = tracking.start_point(store, name, tags, parent)
-    logged = point_process.logging_of(job.job_logging, job.verbose)
-    work = point_work.check_and_make if sweep.is_unchecked(stack) else point_work.make
+    logged = process.logging_of(job.job_logging, job.verbose)
+    work = making.check_and_make if sweep.is_unchecked(stack) else making.make
     started = time.monotonic()
     try:
         with tracking.closing(run):
@@ -118,7 +119,7 @@ def _make(
     work: Callable[..., None],
     stack: config.Stack,
     overrides: list[str],
-    logged: point_work.Logging,
+    logged: making.Logging,
     run: tracking.OpenRun,
 ) -> None:
     """Have the point made in a process of its own, and log what it found, and wrote."""
@@ -132,9 +133,9 @@ def _make(
         run.log(params=config.flat(stack))
         output = bundle.parent / tracking.OUTPUT
         try:
-            found = point_process.make(
+            found = process.make(
                 work,
-                point_work.Point(stack, tuple(overrides), bundle, fingerprint.code_of(stack)),
+                making.Point(stack, tuple(overrides), bundle, fingerprint.code_of(stack)),
                 logged,
                 on_use=lambda used: run.log(tags={tracking.STAGES: " ".join(used)}),
                 beat=lambda: tracking.beat(run.store, runs),

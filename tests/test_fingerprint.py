@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from dlas import config, fingerprint, tracking
+from dlas import config, tracking
 from dlas.config.composing import stack_of
+from dlas.points import fingerprint
 from dlas.stages.store import code
 
 NETWORK = """

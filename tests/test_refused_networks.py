@@ -15,7 +15,7 @@ from PIL import Image
 from test_weights import parsed
 from torch import nn
 
-from dlas import config, datasets, models, plan, users_code
+from dlas import config, datasets, models, users_code
 from dlas.config.layers.model import Model
 from dlas.datasets import folder, imagenet
 from dlas.datasets.dataset import ImageDataset, channel_statistics
@@ -23,6 +23,7 @@ from dlas.errors import UserError
 from dlas.models import training, trial
 from dlas.models.resnet import resnet18, resnet20
 from dlas.models.untrained import Untrained
+from dlas.points import plan
 
 SHAPE = (3, 32, 32)
 FILE = Path(unsound_networks.__file__)

@@ -10,9 +10,10 @@ from command import dlas
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
-from dlas import config, plan
+from dlas import config
 from dlas.config import composing, typed
 from dlas.errors import UserError
+from dlas.points import plan
 
 
 def composed(*arguments: str) -> DictConfig:

@@ -743,7 +743,7 @@ def library(program: Any, tmp_path_factory: pytest.TempPathFactory) -> tuple[Pat
     return destination, asked
 
 
-@upstream("torch", "dlas/point_server.py")
+@upstream("torch", "dlas/points/server.py")
 def test_torch_has_what_an_export_imports_in_these_modules() -> None:
     program = (
         "import sys, torch, torch._dynamo, torch.export._trace; before = set(sys.modules)\n"

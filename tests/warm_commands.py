@@ -22,7 +22,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from dlas import point_process, point_server, tracking
+from dlas import tracking
+from dlas.points import process, server
 from dlas.processes import apart
 from dlas.processes.fork_server import ForkServer
 from dlas.tracking import store
@@ -83,10 +84,10 @@ def keep_a_server() -> None:
         channel = os.dup2(theirs.detach(), 3)
         os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
         os.setsid()
-        point_server.prepare()
+        server.prepare()
         apart.serve_work(socket.socket(fileno=channel))
     theirs.close()
-    point_process.server = cache(lambda: ForkServer(ours))
+    process.server = cache(lambda: ForkServer(ours))
 
 
 def run(asked: dict[str, Any]) -> None:

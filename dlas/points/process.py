@@ -20,9 +20,10 @@ from typing import Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
-from dlas import config, crashes, point_work
+from dlas import config, crashes
 from dlas.errors import UserError
-from dlas.point_work import Failed, Finished, Logging, Point, Started, Tried, Used
+from dlas.points import making
+from dlas.points.making import Failed, Finished, Logging, Point, Started, Tried, Used
 from dlas.processes import apart
 from dlas.processes.fork_server import ForkServer
 
@@ -35,7 +36,7 @@ def server() -> ForkServer:
     its imports when this returns."""
     ours, theirs = socket.socketpair()
     subprocess.Popen(
-        [sys.executable, "-m", "dlas.point_server", str(theirs.fileno())],
+        [sys.executable, "-m", "dlas.points.server", str(theirs.fileno())],
         stdin=subprocess.DEVNULL,
         pass_fds=[theirs.fileno()],
         start_new_session=True,
@@ -92,7 +93,7 @@ def make(
     beat: Callable[[], None],
     output: Path,
 ) -> Finished:
-    """Have the point made by `work` of `point_work`; UserError that says why where it failed.
+    """Have the point made by `work` of `points.making`; UserError that says why where it failed.
 
     `on_use` is given the names of the results that were used, each time that there is one more. What the
     process writes goes to this one's own streams, and to the file `output`.
@@ -135,7 +136,7 @@ def check(stacks: Sequence[config.Stack], hydra: DictConfig) -> list[config.Stac
     while left:
         progress = Progress()
         watch = apart.Watch(progress.note, _write, lambda: None)
-        code = _call(point_work.check, ([stacks[place] for place in left], logged), watch, None)
+        code = _call(making.check, ([stacks[place] for place in left], logged), watch, None)
         if isinstance(progress.outcome, Failed):
             error = progress.outcome.error
             error.point = None if error.point is None else left[error.point]

@@ -1,6 +1,6 @@
 """The process that those of points are forked from: it imports what they need, and computes nothing.
 
-    python -m dlas.point_server <file descriptor of the asker's socket>
+    python -m dlas.points.server <file descriptor of the asker's socket>
 
 Threads don't outlive a fork, so that nothing here may start those of torch or TVM.
 """
@@ -13,7 +13,7 @@ from importlib import import_module
 
 TAKEN = (
     "dlas.pipeline",
-    "dlas.plan",
+    "dlas.points.plan",
     "dlas.stages.rehearsal",
     "pydantic",
     "scipy.optimize",

@@ -108,7 +108,7 @@ def make(tell: Tell, point: Point, logged: Logging) -> None:
 
 def check_and_make(tell: Tell, point: Point, logged: Logging) -> None:
     """Make a point that could not be checked with the others, once it is checked by itself."""
-    from dlas import plan
+    from dlas.points import plan
 
     logged.begin()
     tell(Tried((0,)))
@@ -122,7 +122,7 @@ def check_and_make(tell: Tell, point: Point, logged: Logging) -> None:
 
 def check(tell: Tell, stacks: Sequence[config.Stack], logged: Logging) -> None:
     """Check points before the first one is made, and tell of each network, and `Finished` or `Failed`."""
-    from dlas import plan
+    from dlas.points import plan
 
     logged.begin()
     try:
@@ -134,10 +134,10 @@ def check(tell: Tell, stacks: Sequence[config.Stack], logged: Logging) -> None:
 
 
 def _made(tell: Tell, point: Point) -> Finished:
-    from dlas import fingerprint
     from dlas.bundle import writing
     from dlas.files import folders
     from dlas.pipeline import run_point
+    from dlas.points import fingerprint
 
     if fingerprint.code_of(point.stack) != point.code:
         problem = "the code that makes this point was changed since the command started"
