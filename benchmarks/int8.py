@@ -19,8 +19,8 @@ from threads import use_threads
 from turns import in_turn
 
 from dlas import config
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.resolving import resolve
+from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import ConvWorkload
 
 FLOAT32 = ("direct", "gemm", "spatial_pack")

@@ -24,7 +24,7 @@ from turns import in_turn
 
 from dlas import config, models
 from dlas.hardware.targets.resolving import resolve
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.target import Target
 from dlas.models.quantized import calibrated
 from dlas.systems.choices import fastest
 from dlas.systems.choices.fastest import Kind

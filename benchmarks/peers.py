@@ -35,8 +35,8 @@ from turns import in_turn
 from dlas import config, models
 from dlas.hardware.sessions.single_kernels import relative_error
 from dlas.hardware.targets.resolving import resolve
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.deployment import exclusive_board
+from dlas.interfaces.targets.target import Target
 from dlas.systems.program import program
 from dlas.systems.program.program import LoweredProgram
 from dlas.systems.tuners.common.tuning_store import TuningStore

@@ -30,9 +30,9 @@ from threads import use_threads
 from dlas import config
 from dlas.algorithms.layout import physical_shape
 from dlas.algorithms.shared.sparse.formats import random_weight
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.resolving import resolve
+from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS
 from dlas.systems.program import kernels

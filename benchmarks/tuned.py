@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from dlas import config, models
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.race import race
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import Schedules, TuningTask
 from dlas.systems.choices import scheduling
 from dlas.systems.choices.lowering import lower
 from dlas.systems.compilers.tvm.building import build_library
 from dlas.systems.program.program import LoweredProgram
-from dlas.systems.tuners.common.task import Schedules, TuningTask
 
 NETWORKS = {**layers.NETWORKS, "resnet20": ("dlas.models.resnet.resnet20", 32)}
 OPT_LEVEL = 3

@@ -26,14 +26,14 @@ from layers import NETWORKS, RANDOM, layers_of, short
 from dlas import config
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.resolving import resolve
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.candidates import Timed, time_candidates
 from dlas.hardware.timing.deployment import exclusive_board
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import DENSE, TuningTask, rounded_density
 from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS
 from dlas.systems.compilers.tvm import linking
 from dlas.systems.program.operands import arguments, representative_weight, tolerance
-from dlas.systems.tuners.common.task import DENSE, TuningTask, rounded_density
 from dlas.systems.tuners.common.tuning_store import TuningStore
 from dlas.systems.tuners.parameters import tuner as parameters
 from dlas.systems.tuners.parameters.space import of_tasks, space

@@ -16,10 +16,10 @@ from dlas.hardware.results import measurement, reference, self_test
 from dlas.hardware.results.comparison import ENOUGH_SESSIONS, Outcome
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.targets import reached, target_file
-from dlas.hardware.targets.reach import Address
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import deployment
 from dlas.hardware.timing.deployment import Yardstick
+from dlas.interfaces.targets.reach import Address
+from dlas.interfaces.targets.target import Target
 
 LARGEST_RATE = 0.05
 """Largest accepted rate of false alarms: the level of the test that every comparison makes."""

@@ -8,14 +8,14 @@ from pathlib import Path
 from dlas import config, datasets, models
 from dlas.bundle import writing
 from dlas.config.rules import UNTUNED
-from dlas.datasets.dataset import ImageDataset
 from dlas.files import weights_file
 from dlas.files.weights_file import WeightsFile
 from dlas.hardware.results import reference
 from dlas.hardware.targets.resolving import resolve
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import deployment, single_kernels
 from dlas.hardware.timing.deployment import Yardstick
+from dlas.interfaces.images import ImageDataset
+from dlas.interfaces.targets.target import Target
 from dlas.models.untrained import Architecture, Untrained
 from dlas.stages.compression import Compress
 from dlas.stages.deployment import Deploy, Deployed

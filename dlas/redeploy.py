@@ -45,7 +45,7 @@ from dlas.hardware.results import measurement
 from dlas.hardware.results.comparison import Comparison, Outcome
 from dlas.hardware.sessions.session import keep_torch_out
 from dlas.hardware.targets import machine
-from dlas.hardware.targets.reach import Address
+from dlas.interfaces.targets.reach import Address
 from dlas.printable import printable
 from dlas.redeployment import Redeployed, Request
 

@@ -25,10 +25,10 @@ from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.results.reference import Reference
 from dlas.hardware.targets import machine, reached, target_file
 from dlas.hardware.targets.fitting import DoesNotFit
-from dlas.hardware.targets.reach import Address
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import deployment
 from dlas.hardware.timing.deployment import Yardstick
+from dlas.interfaces.targets.reach import Address
+from dlas.interfaces.targets.target import Target
 from dlas.printable import printable
 
 REBUILD = (

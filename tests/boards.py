@@ -17,8 +17,8 @@ from command import command, environment
 
 from dlas import config
 from dlas.hardware.targets import resolving
-from dlas.hardware.targets.reach import Reach
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.reach import Reach
+from dlas.interfaces.targets.target import Target
 
 KEY = "bench"
 READY_SECONDS = 60

@@ -17,9 +17,9 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from dlas import config, datasets
-from dlas.datasets.dataset import ImageDataset
 from dlas.hardware.targets import resolving
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.images import ImageDataset
+from dlas.interfaces.targets.target import Target
 
 for threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[threads] = "1"  # two processes with as many threads as cores would wait for each other

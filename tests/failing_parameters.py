@@ -10,7 +10,7 @@ import numpy as np
 import tvm
 from tvm import te, tirx
 
-from dlas.hardware.targets.code_target import CodeTarget
+from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import ConvWorkload
 
 

@@ -10,8 +10,8 @@ import torch
 import tvm
 from tvm.tirx import PrimFunc
 
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.llvm import tvm_target
+from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS
 from dlas.systems.tuners.ansor.tuner import target_text

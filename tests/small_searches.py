@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from dlas.hardware.no_torch import without_torch
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import Tuning, TuningTask
 from dlas.interfaces.workload import ConvWorkload
 from dlas.systems.tuners.ansor import tuner as ansor
-from dlas.systems.tuners.common.task import Tuning, TuningTask
 from dlas.systems.tuners.common.tuning_store import TuningStore
 from dlas.systems.tuners.metaschedule import tuner as metaschedule
 

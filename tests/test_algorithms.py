@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlas import config
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.resolving import resolve
+from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins import registry
 from dlas.testing import check_algorithm

@@ -24,11 +24,11 @@ from small_searches import SMALL, TASKS, ansor_settings, by_ansor, started
 from dlas.errors import UserError
 from dlas.hardware import no_torch
 from dlas.hardware.targets import target_file
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import TuningTask
 from dlas.systems.tuners import none
 from dlas.systems.tuners.ansor import tuner as ansor
 from dlas.systems.tuners.ansor import worker as ansor_worker
-from dlas.systems.tuners.common.task import TuningTask
 from dlas.systems.tuners.common.tuning_store import TuningStore
 
 TUNE = """

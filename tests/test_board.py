@@ -25,10 +25,10 @@ from dlas.errors import UserError
 from dlas.hardware.boards import remote
 from dlas.hardware.results import measurement
 from dlas.hardware.targets import llvm
-from dlas.hardware.targets.placement import Placement
-from dlas.hardware.targets.reach import Reach
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import deployment, single_kernels
+from dlas.interfaces.targets.placement import Placement
+from dlas.interfaces.targets.reach import Reach
+from dlas.interfaces.targets.target import Target
 
 PROTOCOL = config.Timing(name="test", runs=20, warmup=1)
 
@@ -38,7 +38,7 @@ import numpy as np
 from pydantic import TypeAdapter
 from dlas import config
 from dlas.hardware.results import measurement
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.target import Target
 from dlas.hardware.timing import deployment
 library, told, result = map(pathlib.Path, sys.argv[1:])
 board = TypeAdapter(Target).validate_json(told.read_text())

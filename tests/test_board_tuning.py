@@ -16,12 +16,12 @@ from sampled_schedules import compiled, largest_error
 from test_parameters import FAILING, INTEGER
 
 from dlas.errors import UserError
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import Tuning, TuningTask
 from dlas.interfaces.workload import ConvWorkload
 from dlas.systems.tuners import transfer
 from dlas.systems.tuners.ansor import tuner as ansor
 from dlas.systems.tuners.common.search import SearchSettings
-from dlas.systems.tuners.common.task import Tuning, TuningTask
 from dlas.systems.tuners.common.tuning_store import TuningStore
 from dlas.systems.tuners.metaschedule import tuner as metaschedule
 from dlas.systems.tuners.parameters import tuner as parameters

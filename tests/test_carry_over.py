@@ -11,8 +11,8 @@ import tvm
 from sampled_schedules import compiled, largest_error, sampled
 from tvm.tirx import PrimFunc
 
-from dlas.hardware.targets.code_target import CodeTarget
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.interfaces.targets.target import Target
 from dlas.interfaces.workload import ConvWorkload
 from dlas.systems.tuners.ansor.carry_over import CannotCarry, carry_over
 

@@ -20,9 +20,9 @@ from torch import nn
 from user_models import residual
 
 from dlas.bundle import Bundle
-from dlas.datasets.dataset import ImageDataset
 from dlas.hardware.targets import target_file
 from dlas.hardware.timing import deployment
+from dlas.interfaces.images import ImageDataset
 
 pytestmark = pytest.mark.slow
 

@@ -14,8 +14,8 @@ from torch import nn
 from dlas import config
 from dlas.compression import channel_pruning
 from dlas.compression.finetuning import Finetune
-from dlas.datasets.dataset import ImageDataset
 from dlas.errors import UserError
+from dlas.interfaces.images import ImageDataset
 from dlas.models import checkpoint, counting, evaluation, training
 from dlas.models.mobilenetv2 import mobilenetv2
 from dlas.models.resnet import resnet18

@@ -13,17 +13,17 @@ from small_networks import Residual
 
 from dlas import config, models
 from dlas.compression.finetuning import Finetune
-from dlas.datasets.dataset import ImageDataset
 from dlas.hardware.targets.resolving import resolve
 from dlas.interfaces.compiler import Compiler
 from dlas.interfaces.compression import Compression
 from dlas.interfaces.dataset import Dataset
+from dlas.interfaces.images import ImageDataset
 from dlas.interfaces.tuner import Tuner
+from dlas.interfaces.tuning import TuningTask
 from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins import contracts
 from dlas.plugins.registry import ALGORITHMS, COMPRESSIONS, DATASETS, FACTORIES, TUNERS, variants
 from dlas.systems.compilers.tvm import building
-from dlas.systems.tuners.common.task import TuningTask
 from dlas.testing import check_algorithm, check_compression, check_dataset, check_network, check_tuner
 
 LAYER = ConvWorkload(

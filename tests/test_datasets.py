@@ -21,10 +21,11 @@ from sklearn.datasets import load_digits
 
 from dlas import config, datasets
 from dlas.datasets import cifar10, digits
-from dlas.datasets.dataset import ImageDataset, channel_statistics, fingerprint
+from dlas.datasets.dataset import channel_statistics, fingerprint
 from dlas.datasets.digits import enlarged
 from dlas.datasets.download import download
 from dlas.errors import UserError
+from dlas.interfaces.images import ImageDataset
 
 DIGITS = config.Dataset("digits", "dlas.datasets.digits")
 PER_BATCH = 20

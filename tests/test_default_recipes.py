@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from dlas import config, models
 from dlas.compression import channel_pruning, weight_pruning
 from dlas.compression.finetuning import Finetune
-from dlas.datasets.dataset import ImageDataset
+from dlas.interfaces.images import ImageDataset
 from dlas.models import evaluation, training
 
 RECIPES = (channel_pruning, weight_pruning)

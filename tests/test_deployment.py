@@ -18,10 +18,10 @@ from dlas import config
 from dlas.errors import UserError
 from dlas.hardware.results import measurement
 from dlas.hardware.targets import llvm, machine, target_file
-from dlas.hardware.targets.placement import Placement
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import deployment
 from dlas.hardware.timing.deployment import Yardstick
+from dlas.interfaces.targets.placement import Placement
+from dlas.interfaces.targets.target import Target
 
 PROTOCOL = config.Timing(name="test", runs=30, warmup=2)
 

@@ -32,12 +32,12 @@ from dlas.errors import UserError
 from dlas.hardware.results import measurement
 from dlas.hardware.results.comparison import Comparison
 from dlas.hardware.targets import machine, reached, target_file
-from dlas.hardware.targets.reach import Address
+from dlas.interfaces.targets.reach import Address
+from dlas.interfaces.tuning import Record
 from dlas.redeployment import Opened, Redeployed
 from dlas.systems.program import program
 from dlas.systems.tuners.ansor import tuner as ansor
 from dlas.systems.tuners.common.search import require_records
-from dlas.systems.tuners.common.task import Record
 from dlas.systems.tuners.metaschedule import tuner as metaschedule
 from dlas.systems.tuners.parameters import tuner as parameters
 

@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from small_searches import SMALL
 
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import TuningTask
 from dlas.systems.tuners.ansor import tuner as ansor
 from dlas.systems.tuners.ansor import worker as ansor_worker
 from dlas.systems.tuners.common.relatives import relatives_of
-from dlas.systems.tuners.common.task import TuningTask
 from dlas.systems.tuners.common.tuning_store import TuningStore
 from dlas.tune import main
 

@@ -15,11 +15,11 @@ from test_algorithms import workloads
 from test_integer_convolution import by_numpy, integer_grid, random_operands
 
 from dlas import config
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.fitting import misfits
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.machine import this_machine
 from dlas.hardware.targets.resolving import resolve
+from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins import registry
 from dlas.testing.algorithm import compiled, laid_out, physical

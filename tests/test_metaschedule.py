@@ -17,8 +17,8 @@ from test_ansor import wait_for
 
 from dlas.errors import UserError
 from dlas.hardware.targets import target_file
-from dlas.hardware.targets.target import Target
-from dlas.systems.tuners.common.task import TuningTask
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import TuningTask
 from dlas.systems.tuners.common.tuning_store import TuningStore
 from dlas.systems.tuners.metaschedule import tuner as metaschedule
 

@@ -17,7 +17,7 @@ from dlas.bundle import verify
 from dlas.errors import UserError
 from dlas.files import documents
 from dlas.hardware.targets import target_file
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.target import Target
 from dlas.plugins.registry import ALGORITHMS, TUNERS
 from dlas.redeployment import Request, redeployed
 from dlas.systems.choices import record

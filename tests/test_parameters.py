@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from dlas.errors import UserError
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import candidates
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import Tuning, TuningTask, rounded_density
 from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS
 from dlas.systems.tuners import transfer
 from dlas.systems.tuners import tuning as systems_tuning
-from dlas.systems.tuners.common.task import Tuning, TuningTask, rounded_density
 from dlas.systems.tuners.common.tuning_store import TuningStore
 from dlas.systems.tuners.parameters import tuner as parameters
 

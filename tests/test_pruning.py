@@ -15,8 +15,8 @@ from torch.nn.utils import prune
 from dlas import config, models
 from dlas.compression import block_pruning, channel_pruning, magnitude_pruning, weight_pruning
 from dlas.compression.finetuning import Finetune
-from dlas.datasets.dataset import ImageDataset
 from dlas.errors import UserError
+from dlas.interfaces.images import ImageDataset
 from dlas.models import checkpoint, counting, evaluation, training
 from dlas.models.mobilenetv2 import mobilenetv2
 from dlas.models.resnet import resnet20

@@ -16,8 +16,9 @@ from torch import nn
 from dlas import config
 from dlas.compression import automatic, channel_pruning, weight_pruning
 from dlas.compression.finetuning import Finetune
-from dlas.datasets.dataset import ImageDataset, from_arrays
+from dlas.datasets.dataset import from_arrays
 from dlas.errors import UserError
+from dlas.interfaces.images import ImageDataset
 from dlas.models import evaluation, training
 from dlas.models.vgg import VGG
 

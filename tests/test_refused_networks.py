@@ -18,8 +18,9 @@ from torch import nn
 from dlas import config, datasets, models, users_code
 from dlas.config.layers.model import Model
 from dlas.datasets import folder, imagenet
-from dlas.datasets.dataset import ImageDataset, channel_statistics
+from dlas.datasets.dataset import channel_statistics
 from dlas.errors import UserError
+from dlas.interfaces.images import ImageDataset
 from dlas.models import training, trial
 from dlas.models.resnet import resnet18, resnet20
 from dlas.models.untrained import Untrained

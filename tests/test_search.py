@@ -16,10 +16,10 @@ import pytest
 import test_parameters
 from small_searches import TASKS, by_ansor, by_metaschedule
 
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import deployment
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import Record, Tuning, TuningTask
 from dlas.systems.tuners.common.search import Searcher, SearchSettings, search
-from dlas.systems.tuners.common.task import Record, Tuning, TuningTask
 from dlas.systems.tuners.common.tuning_store import TuningStore
 
 FAILED = None

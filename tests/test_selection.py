@@ -13,15 +13,15 @@ from torch import nn
 
 from dlas import config
 from dlas.hardware.targets.resolving import resolve
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.deployment import run
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import Schedules
 from dlas.systems.choices.lowering import lower
 from dlas.systems.choices.scheduling import choose, kernel_tasks, without_schedule
 from dlas.systems.compilers.tvm.building import build_library
 from dlas.systems.program import kernels
 from dlas.systems.program.kernel_choice import KernelChoice
 from dlas.systems.program.program import ConvLayer, LoweredProgram
-from dlas.systems.tuners.common.task import Schedules
 
 IMAGE = (1, 16, 24, 24)
 

@@ -25,8 +25,8 @@ from dlas.algorithms.shared.sparse.formats import (
     segment_count,
 )
 from dlas.algorithms.shared.sparse.views import Views, im2col, row_copies
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.llvm import tvm_target
+from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins import registry
 

@@ -19,13 +19,15 @@ from torch import nn
 
 from dlas import config
 from dlas.compression import channel_pruning
-from dlas.datasets.dataset import ImageDataset, from_arrays
+from dlas.datasets.dataset import from_arrays
 from dlas.errors import UserError
 from dlas.files.weights_file import WeightsFile
-from dlas.hardware.targets.code_target import CodeTarget
-from dlas.hardware.targets.placement import Placement
-from dlas.hardware.targets.reach import Reach
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.images import ImageDataset
+from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.interfaces.targets.placement import Placement
+from dlas.interfaces.targets.reach import Reach
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import TuningTask
 from dlas.models.resnet import resnet20
 from dlas.models.untrained import Architecture, Untrained
 from dlas.stages.compression import Compress
@@ -51,7 +53,6 @@ from dlas.systems.compilers.tvm import yardstick
 from dlas.systems.program.program import LoweredProgram
 from dlas.systems.tuners import none
 from dlas.systems.tuners.ansor import tuner as ansor
-from dlas.systems.tuners.common.task import TuningTask
 from dlas.systems.tuners.common.tuning_store import TuningStore
 
 PACKAGE = REPOSITORY / "dlas"

@@ -13,11 +13,11 @@ import tiny_library
 from dlas import config
 from dlas.errors import UserError
 from dlas.hardware.targets import caches, fitting, instruction_sets, llvm, machine, resolving, target_file
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.machine import Machine
-from dlas.hardware.targets.placement import Placement
-from dlas.hardware.targets.reach import Reach
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.interfaces.targets.placement import Placement
+from dlas.interfaces.targets.reach import Reach
+from dlas.interfaces.targets.target import Target
 from dlas.systems.compilers.tvm import linking
 
 RASPBERRY_PI_4 = "processor\t: 0\nFeatures\t: fp asimd evtstrm crc32 cpuid\nCPU part\t: 0xd08\n"

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from dlas import config
-from dlas.datasets.dataset import ImageDataset
 from dlas.errors import UserError
+from dlas.interfaces.images import ImageDataset
 from dlas.models import evaluation, training
 from dlas.models.augmentation import LARGEST_SHIFT, augmented
 from dlas.models.vgg import VGG

@@ -15,10 +15,10 @@ from sampled_schedules import compiled, largest_error
 from small_searches import SMALL, metaschedule_settings
 
 from dlas.errors import UserError
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import TuningTask
 from dlas.systems.tuners import transfer
 from dlas.systems.tuners.common.relatives import distance
-from dlas.systems.tuners.common.task import TuningTask
 from dlas.systems.tuners.common.tiles import adapted_tiles
 from dlas.systems.tuners.common.tuning_store import TuningStore
 from dlas.systems.tuners.metaschedule import tuner as metaschedule

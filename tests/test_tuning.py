@@ -11,8 +11,8 @@ import torch
 from small_searches import metaschedule_settings
 from torch import nn
 
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.deployment import run
+from dlas.interfaces.targets.target import Target
 from dlas.systems.choices import scheduling
 from dlas.systems.choices.lowering import lower
 from dlas.systems.compilers.tvm.building import build_library

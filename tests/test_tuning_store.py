@@ -13,10 +13,10 @@ from small_searches import TASKS, ansor_settings, started
 
 from dlas.errors import UserError
 from dlas.hardware.targets import target_file
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import TuningTask
 from dlas.systems.tuners.ansor import tuner as ansor
 from dlas.systems.tuners.ansor import worker as ansor_worker
-from dlas.systems.tuners.common.task import TuningTask
 from dlas.systems.tuners.common.tuning_store import TuningStore
 
 NEW = TuningTask(replace(TASKS[0].workload, out_channels=8), "direct")

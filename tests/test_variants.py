@@ -9,7 +9,7 @@ import pytest
 from test_config import parsed
 
 from dlas.errors import UserError
-from dlas.hardware.targets.code_target import CodeTarget
+from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS, variants
 from dlas.systems.choices.declared import kernel_algorithm, serving_modules, unsupported

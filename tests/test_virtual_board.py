@@ -29,13 +29,14 @@ from dlas import config, datasets
 from dlas.bundle import Bundle
 from dlas.errors import UserError
 from dlas.hardware.targets import llvm, resolving
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing import deployment
 from dlas.hardware.timing.single_kernels import KernelPair, compare_kernels
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import TuningTask
 from dlas.interfaces.workload import ConvWorkload
 from dlas.systems.program.operands import arguments
 from dlas.systems.tuners.ansor import tuner as ansor
-from dlas.systems.tuners.common.task import TuningTask, definition
+from dlas.systems.tuners.common.task import definition
 from dlas.systems.tuners.common.tuning_store import TuningStore
 
 pytestmark = pytest.mark.slow

@@ -21,9 +21,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 from dlas import config, datasets
-from dlas.datasets.dataset import ImageDataset
 from dlas.errors import UserError
 from dlas.files import weights_file
+from dlas.interfaces.images import ImageDataset
 from dlas.models import evaluation, weights
 from dlas.models.densenet import densenet161
 from dlas.models.resnet import resnet18, resnet20

@@ -14,8 +14,8 @@ from test_algorithms import REGISTERS, grid, largest_error, third_of_the_grid, t
 
 from dlas import config
 from dlas.algorithms.activation import RELU6_LIMIT
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.resolving import resolve
+from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS
 from dlas.testing.algorithm import compiled

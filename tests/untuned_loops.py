@@ -5,7 +5,7 @@ from __future__ import annotations
 import tvm
 
 from dlas.algorithms.direct import dense as direct
-from dlas.hardware.targets.code_target import CodeTarget
+from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import ConvWorkload
 
 unsupported, layouts, pack_weight, compute = (

@@ -13,16 +13,16 @@ from dlas.bundle import Bundle
 from dlas.bundle.rebuild_process import Carried, Rebuilt
 from dlas.errors import UserError
 from dlas.hardware.targets import target_file
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.llvm import require_known
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import Schedules, TuningTask
 from dlas.plugins.registry import ALGORITHMS, TUNERS
 from dlas.printable import printable
 from dlas.systems.choices import record
 from dlas.systems.compilers.tvm import yardstick
 from dlas.systems.program import program
 from dlas.systems.tuners.common.old_records import brought_up_to_date
-from dlas.systems.tuners.common.task import Schedules, TuningTask
 
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc

@@ -18,7 +18,7 @@ from dlas.bundle.layout import Bundle
 from dlas.crashes import crash
 from dlas.errors import UserError
 from dlas.hardware.no_torch import with_modules_of_this_process
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.target import Target
 from dlas.printable import printable, printable_lines
 
 CPU_SECONDS = 2 * 60 * 60

@@ -24,7 +24,7 @@ from dlas.bundle.layout import Bundle
 from dlas.errors import UserError
 from dlas.files import documents
 from dlas.files.documents import Document
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.target import Target
 from dlas.printable import printable, printable_lines
 from dlas.processes.parent import die_with_parent
 

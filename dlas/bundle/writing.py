@@ -10,13 +10,13 @@ from pathlib import Path
 from dlas import config
 from dlas.bundle import Bundle, seal, speedup
 from dlas.bundle.layer_table import LayerRow, layer_rows, write_layers
-from dlas.datasets.dataset import ImageDataset
 from dlas.files import documents
 from dlas.hardware.results import measurement, reference
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.targets import machine, target_file
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.single_kernels import KernelTime
+from dlas.interfaces.images import ImageDataset
+from dlas.interfaces.targets.target import Target
 from dlas.models import counting, precision
 from dlas.models.fidelity import layers_without_signal
 from dlas.models.precision import FLOAT32_BITS, INTEGER_BITS

@@ -15,7 +15,7 @@ from dlas.errors import UserError
 if TYPE_CHECKING:
     from torch import nn
 
-    from dlas.datasets.dataset import ImageDataset
+    from dlas.interfaces.images import ImageDataset
 
 __all__ = ["Settings", "compress", "rehearse", "restore"]
 

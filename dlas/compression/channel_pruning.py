@@ -24,7 +24,7 @@ from dlas.compression.rehearsal import random_images, refusal
 if TYPE_CHECKING:
     from torch import nn
 
-    from dlas.datasets.dataset import ImageDataset
+    from dlas.interfaces.images import ImageDataset
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from dlas import config
 if TYPE_CHECKING:
     from torch import nn
 
-    from dlas.datasets.dataset import ImageDataset
+    from dlas.interfaces.images import ImageDataset
 
 
 @dataclass(frozen=True)

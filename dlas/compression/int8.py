@@ -20,7 +20,7 @@ from dlas.users_code import told
 if TYPE_CHECKING:
     from torch import nn
 
-    from dlas.datasets.dataset import ImageDataset
+    from dlas.interfaces.images import ImageDataset
 
 log = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-    from dlas.datasets.dataset import ImageDataset
+    from dlas.interfaces.images import ImageDataset
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,6 @@ from dlas.config.layers.model import Model
 from dlas.config.layers.target import REACHES, Rpc, Target
 from dlas.config.layers.timing import Timing
 from dlas.config.layers.tracking import Tracking
-from dlas.config.layers.training import Train
 from dlas.config.layers.tuner import Tuner
 from dlas.config.parsing import parse
 from dlas.config.places import REPOSITORY, config_folder, default_artifacts, home
@@ -25,6 +24,7 @@ from dlas.config.recorded import flat, identity, to_yaml
 from dlas.config.rules import check
 from dlas.config.stack import GROUPS, Stack
 from dlas.errors import require
+from dlas.interfaces.training import Train
 
 __all__ = [
     "GROUPS",

@@ -14,9 +14,9 @@ from dlas.config.layers.model import Model
 from dlas.config.layers.target import Target
 from dlas.config.layers.timing import Timing
 from dlas.config.layers.tracking import Tracking
-from dlas.config.layers.training import Train
 from dlas.config.layers.tuner import Tuner
 from dlas.errors import require
+from dlas.interfaces.training import Train
 
 RERUNS = ("none", "failed", "all")
 

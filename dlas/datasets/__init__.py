@@ -11,7 +11,7 @@ from dlas.errors import UserError
 
 if TYPE_CHECKING:
     from dlas import config
-    from dlas.datasets.dataset import ImageDataset
+    from dlas.interfaces.images import ImageDataset
 
 
 def load(dataset: config.Dataset) -> ImageDataset:
@@ -30,7 +30,7 @@ def load(dataset: config.Dataset) -> ImageDataset:
         raise UserError(
             f"{dataset.implementation} gives images that are not as promised: {'; '.join(faults)}",
             key="dataset.module",
-            remedy="mend it there; dlas.datasets.dataset.ImageDataset says what is promised",
+            remedy="mend it there; dlas.interfaces.images.ImageDataset says what is promised",
         )
     return images
 

@@ -6,9 +6,9 @@ import logging
 
 import numpy as np
 
-from dlas.datasets.dataset import ImageDataset, Images
 from dlas.datasets.sampling import stratified
 from dlas.errors import UserError
+from dlas.interfaces.images import ImageDataset, Images
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dlas import config
 from dlas.datasets import cifar_archive
 from dlas.datasets.cifar_archive import CifarArchive
-from dlas.datasets.dataset import ImageDataset
+from dlas.interfaces.images import ImageDataset
 
 ARCHIVE = CifarArchive(
     title="CIFAR-10",

@@ -14,9 +14,10 @@ import numpy as np
 
 from dlas import config
 from dlas.datasets.archive_pickle import read_pickle
-from dlas.datasets.dataset import ImageDataset, Images, Labels, from_arrays
+from dlas.datasets.dataset import from_arrays
 from dlas.datasets.download import download
 from dlas.errors import UserError
+from dlas.interfaces.images import ImageDataset, Images, Labels
 
 SIZE = 32
 SHAPE = (3, SIZE, SIZE)

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dlas.datasets.dataset import Labels
 from dlas.datasets.refusal import require_none
 from dlas.errors import UserError
+from dlas.interfaces.images import Labels
 
 SUFFIXES = (
     ".bmp",

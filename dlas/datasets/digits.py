@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from dlas import config
-from dlas.datasets.dataset import ImageDataset, from_arrays
+from dlas.datasets.dataset import from_arrays
+from dlas.interfaces.images import ImageDataset
 
 SIZE = 32
 CLASSES = 10

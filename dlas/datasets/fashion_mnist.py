@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from dlas import config
-from dlas.datasets.dataset import ImageDataset, Images, Labels, from_arrays
+from dlas.datasets.dataset import from_arrays
 from dlas.datasets.download import download
 from dlas.datasets.sampling import stratified
 from dlas.errors import UserError
+from dlas.interfaces.images import ImageDataset, Images, Labels
 
 URL = "https://github.com/zalandoresearch/fashion-mnist/raw/master/data/fashion"
 DEBIAN_PACKAGE = "dataset-fashion-mnist"

@@ -8,7 +8,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from dlas import config
-    from dlas.datasets.dataset import ImageDataset
+    from dlas.interfaces.images import ImageDataset
 
 
 def faults_of(found: ImageDataset, settings: config.Dataset) -> list[str]:

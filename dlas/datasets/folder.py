@@ -9,10 +9,11 @@ import numpy as np
 
 from dlas import config
 from dlas.datasets.class_folders import ClassFolders, class_count, class_folders
-from dlas.datasets.dataset import ImageDataset, from_arrays
+from dlas.datasets.dataset import from_arrays
 from dlas.datasets.image_files import Framing, read_images
 from dlas.datasets.memory import require_memory
 from dlas.errors import UserError
+from dlas.interfaces.images import ImageDataset
 
 PARTS = {"train", "val", "valid", "validation", "test"}
 

@@ -20,11 +20,12 @@ import numpy.typing as npt
 
 from dlas import config
 from dlas.datasets.class_folders import ClassFolders, class_count, class_folders
-from dlas.datasets.dataset import ImageDataset, from_arrays
+from dlas.datasets.dataset import from_arrays
 from dlas.datasets.image_files import Framing, read_images
 from dlas.datasets.memory import require_memory
 from dlas.datasets.sampling import stratified
 from dlas.errors import UserError
+from dlas.interfaces.images import ImageDataset
 
 FRAMING = Framing(shorter_side=256, crop=224)
 STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -16,10 +16,11 @@ import numpy as np
 
 from dlas import config
 from dlas.datasets.class_folders import image_files
-from dlas.datasets.dataset import ImageDataset, Images, from_arrays
+from dlas.datasets.dataset import from_arrays
 from dlas.datasets.image_files import planes, read_images
 from dlas.datasets.imagenet import FRAMING, STATISTICS
 from dlas.errors import UserError
+from dlas.interfaces.images import ImageDataset, Images
 
 PACKAGE = "foolbox"
 SAMPLE = re.compile(r"foolbox/data/imagenet_\d+_(?P<label>\d+)\.jpg")

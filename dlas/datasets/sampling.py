@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from dlas.datasets.dataset import Labels
+from dlas.interfaces.images import Labels
 
 
 def stratified(labels: Labels, count: int, seed: int) -> npt.NDArray[np.int64]:

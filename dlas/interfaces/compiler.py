@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from tvm.tirx import PrimFunc
 
-    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.code_target import CodeTarget
     from dlas.systems.program.program import LoweredProgram
 
 

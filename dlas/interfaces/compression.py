@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from dlas import config
-    from dlas.datasets.dataset import ImageDataset
+    from dlas.interfaces.images import ImageDataset
 
 
 @runtime_checkable

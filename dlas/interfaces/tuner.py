@@ -8,10 +8,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from dlas.hardware.targets.code_target import CodeTarget
-    from dlas.hardware.targets.target import Target
-    from dlas.systems.tuners.common.task import Schedules, Tuning, TuningTask
-    from dlas.systems.tuners.common.tuning_store import TuningStore
+    from dlas.interfaces.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.target import Target
+    from dlas.interfaces.tuning import Schedules, Tuning, TuningTask
+    from dlas.interfaces.tuning_records import TuningRecords
 
 
 @runtime_checkable
@@ -33,7 +33,7 @@ class Tuner(Protocol):
         target: Target,
         settings: Any,
         log: Path,
-        store: TuningStore,
+        store: TuningRecords,
         /,
     ) -> Tuning:
         """Search schedules of the tasks, each distinct one with its `count`, and tell how it went.

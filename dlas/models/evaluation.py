@@ -7,7 +7,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from dlas.datasets.dataset import ImageDataset
+from dlas.interfaces.images import ImageDataset
 
 BATCH_SIZE = 64
 

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from dlas.datasets.dataset import ImageDataset
 from dlas.errors import UserError
+from dlas.interfaces.images import ImageDataset
 from dlas.models.augmentation import augmented
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from safetensors.torch import load_file
 from torch import nn
 
 from dlas import config, models
-from dlas.datasets.dataset import ImageDataset
 from dlas.errors import UserError
 from dlas.files import weights_file
 from dlas.files.weights_file import KEY
+from dlas.interfaces.images import ImageDataset
 from dlas.models.checkpoint import fill, require_same_names
 
 WRAPPERS = ("state_dict", "model_state_dict", "model", "net")

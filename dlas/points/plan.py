@@ -18,7 +18,7 @@ from dlas.systems.choices.kind import Kind, kinds_of
 from dlas.users_code import told
 
 if TYPE_CHECKING:
-    from dlas.datasets.dataset import ImageDataset
+    from dlas.interfaces.images import ImageDataset
     from dlas.models.trial import Trial
 
 

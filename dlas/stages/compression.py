@@ -13,7 +13,7 @@ from dlas.stages.stage import Stage
 
 if TYPE_CHECKING:
     from dlas import config
-    from dlas.datasets.dataset import ImageDataset
+    from dlas.interfaces.images import ImageDataset
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,9 +16,9 @@ from dlas.stages import target_parts
 from dlas.stages.stage import Kept, Stage, counted_by
 
 if TYPE_CHECKING:
-    from dlas.datasets.dataset import ImageDataset
     from dlas.hardware.results.reference import Reference
-    from dlas.hardware.targets.target import Target
+    from dlas.interfaces.images import ImageDataset
+    from dlas.interfaces.targets.target import Target
     from dlas.stages.library import Library
     from dlas.stages.network import Network
 

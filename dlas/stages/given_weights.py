@@ -13,8 +13,8 @@ from dlas.stages.network import Network, filled, keep
 from dlas.stages.stage import Stage
 
 if TYPE_CHECKING:
-    from dlas.datasets.dataset import ImageDataset
     from dlas.files.weights_file import WeightsFile
+    from dlas.interfaces.images import ImageDataset
     from dlas.models.untrained import Architecture
 
 

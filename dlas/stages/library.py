@@ -12,7 +12,7 @@ from dlas.systems.compilers.tvm import building
 from dlas.systems.program.kernels import scheduling_modules
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.code_target import CodeTarget
     from dlas.stages.kernels.chosen import Kernels
     from dlas.stages.program.declared import Lowered
 

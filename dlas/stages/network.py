@@ -15,7 +15,7 @@ from dlas.stages.stage import Kept
 if TYPE_CHECKING:
     from torch import nn
 
-    from dlas.datasets.dataset import ImageDataset
+    from dlas.interfaces.images import ImageDataset
 
 WEIGHTS, ACCURACY = "model.safetensors", "accuracy.json"
 

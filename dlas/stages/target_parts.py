@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.code_target import CodeTarget
-    from dlas.hardware.targets.placement import Placement
-    from dlas.hardware.targets.reach import Reach
-    from dlas.hardware.targets.target import Target
+    from dlas.interfaces.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.placement import Placement
+    from dlas.interfaces.targets.reach import Reach
+    from dlas.interfaces.targets.target import Target
 
 
 def code_and_placement(target: Target) -> tuple[CodeTarget, Placement]:

@@ -14,7 +14,7 @@ from dlas.stages.stage import Stage
 
 if TYPE_CHECKING:
     from dlas import config
-    from dlas.datasets.dataset import ImageDataset
+    from dlas.interfaces.images import ImageDataset
     from dlas.models.untrained import Untrained
 
 

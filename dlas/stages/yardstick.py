@@ -12,7 +12,7 @@ from dlas.systems.compilers.tvm import yardstick
 from dlas.systems.program.kernels import scheduling_modules
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.code_target import CodeTarget
 
 LIBRARY = "yardstick.so"
 

@@ -15,7 +15,7 @@ from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins import contracts
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.code_target import CodeTarget
 
 LARGEST_ERROR = 1e-5
 """Largest error of a float32 kernel, relative to its largest output: sums in another order differ by about

@@ -12,7 +12,7 @@ from dlas.plugins import contracts
 if TYPE_CHECKING:
     from torch import nn
 
-    from dlas.datasets.dataset import ImageDataset
+    from dlas.interfaces.images import ImageDataset
 
 SEED = 0
 

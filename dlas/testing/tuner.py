@@ -13,8 +13,8 @@ from dlas.plugins import contracts
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
-    from dlas.hardware.targets.target import Target
-    from dlas.systems.tuners.common.task import TuningTask
+    from dlas.interfaces.targets.target import Target
+    from dlas.interfaces.tuning import TuningTask
 
 
 def check_tuner(

@@ -13,7 +13,7 @@ from dlas.algorithms.shared.dense.tiling import largest_divisor
 from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.code_target import CodeTarget
 
 ENOUGH_THREADS = 8192
 """Threads that keep a small GPU busy: eight blocks of them for each of its eight multiprocessors; fewer leave

@@ -11,7 +11,7 @@ from dlas.algorithms.shared.integer import packing as integer_packing
 from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.code_target import CodeTarget
 
 
 def unsupported(workload: ConvWorkload) -> str:

@@ -15,7 +15,7 @@ from dlas.interfaces.workload import ConvWorkload
 if TYPE_CHECKING:
     import tvm
 
-    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.code_target import CodeTarget
 
 
 def unsupported(workload: ConvWorkload) -> str:

@@ -10,7 +10,7 @@ from dlas.interfaces.workload import ConvWorkload
 if TYPE_CHECKING:
     import tvm
 
-    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.code_target import CodeTarget
 
 
 def schedule(function: tvm.tirx.PrimFunc, workload: ConvWorkload, target: CodeTarget) -> tvm.tirx.PrimFunc:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from tvm.s_tir import Schedule
     from tvm.s_tir.schedule import LoopRV
 
-    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.code_target import CodeTarget
 
 ROWS_PER_CORE = 2
 """Rows of tiles per core below which cores are idle: then blocks of channels share the work too."""

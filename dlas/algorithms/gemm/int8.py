@@ -21,7 +21,7 @@ from dlas.algorithms.spatial_pack import int8 as spatial_pack
 from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.code_target import CodeTarget
 
 
 def unsupported(workload: ConvWorkload) -> str:

@@ -25,7 +25,7 @@ from dlas.interfaces.workload import ConvWorkload
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule
 
-    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.code_target import CodeTarget
 
 
 def unsupported(workload: ConvWorkload) -> str:

@@ -13,7 +13,7 @@ from dlas.algorithms.shared.integer.dot_products import BYTES
 from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.code_target import CodeTarget
 
 
 def unsupported(workload: ConvWorkload) -> str:

@@ -14,7 +14,7 @@ from dlas.interfaces.workload import ConvWorkload
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule
 
-    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.code_target import CodeTarget
 
 __all__ = ["compute", "layouts", "pack_weight", "schedule", "unsupported"]
 

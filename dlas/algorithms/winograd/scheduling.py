@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tvm.s_tir import Schedule
     from tvm.s_tir.schedule import LoopRV, SBlockRV
 
-    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.code_target import CodeTarget
 
 MAX_CHUNK_BYTES = 512 << 10
 """Largest size of the transformed inputs of a chunk, and twice that of its products: they should stay in a

@@ -28,7 +28,7 @@ from dlas.hardware.boards import lock
 from dlas.hardware.sessions.process import LibraryFailed
 from dlas.hardware.targets.fitting import misfits, require_no
 from dlas.hardware.targets.machine import Machine
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.target import Target
 
 ABOUT, RUN = "dlas.board.about", "dlas.board.run"
 """Names of the functions on the board's side."""

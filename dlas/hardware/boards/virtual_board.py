@@ -28,7 +28,7 @@ from filelock import FileLock
 
 import dlas
 from dlas.errors import UserError
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.target import Target
 
 log = logging.getLogger("dlas.board")
 

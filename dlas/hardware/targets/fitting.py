@@ -6,11 +6,11 @@ from dataclasses import replace
 
 from dlas.errors import UserError
 from dlas.hardware.targets import gpu
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.instruction_sets import architecture
 from dlas.hardware.targets.machine import Machine, this_machine
-from dlas.hardware.targets.target import Target
 from dlas.hardware.targets.triples import system
+from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.interfaces.targets.target import Target
 
 
 class DoesNotFit(UserError):

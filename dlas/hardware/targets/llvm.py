@@ -6,8 +6,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from dlas.errors import UserError
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.instruction_sets import architecture
+from dlas.interfaces.targets.code_target import CodeTarget
 
 if TYPE_CHECKING:
     import tvm

@@ -7,9 +7,9 @@ from dataclasses import replace
 from dlas import config
 from dlas.errors import UserError
 from dlas.hardware.targets.fitting import on_board
-from dlas.hardware.targets.reach import Address
 from dlas.hardware.targets.resolving import resolve
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.reach import Address
+from dlas.interfaces.targets.target import Target
 from dlas.printable import printable
 
 

@@ -6,14 +6,14 @@ from dlas import config
 from dlas.config.layers.target import MAX_L2_BYTES, MIN_L2_BYTES
 from dlas.errors import UserError
 from dlas.hardware.targets import caches, gpu, instruction_sets, machine
-from dlas.hardware.targets.code_target import L2_BYTES_UNTOLD, CodeTarget
 from dlas.hardware.targets.instruction_sets import architecture
 from dlas.hardware.targets.llvm import require_known
-from dlas.hardware.targets.placement import Placement
-from dlas.hardware.targets.reach import Reach
-from dlas.hardware.targets.target import Target
 from dlas.hardware.targets.triples import of_this_machine
 from dlas.hardware.targets.vector_registers import VECTOR_REGISTERS
+from dlas.interfaces.targets.code_target import L2_BYTES_UNTOLD, CodeTarget
+from dlas.interfaces.targets.placement import Placement
+from dlas.interfaces.targets.reach import Reach
+from dlas.interfaces.targets.target import Target
 
 
 def resolve(declared: config.Target) -> Target:

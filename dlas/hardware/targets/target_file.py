@@ -11,12 +11,12 @@ from dlas import config
 from dlas.errors import UserError
 from dlas.files import documents
 from dlas.files.documents import Document, Values
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.instruction_sets import architecture
-from dlas.hardware.targets.placement import Placement
-from dlas.hardware.targets.reach import Reach
-from dlas.hardware.targets.target import Target
 from dlas.hardware.targets.vector_registers import VECTOR_REGISTERS
+from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.interfaces.targets.placement import Placement
+from dlas.interfaces.targets.reach import Reach
+from dlas.interfaces.targets.target import Target
 from dlas.printable import printable
 
 WORD = re.compile(r"\w[\w.+-]{0,99}")

@@ -24,9 +24,9 @@ import numpy as np
 from dlas.errors import UserError
 from dlas.hardware.results import statistics
 from dlas.hardware.sessions.process import LibraryFailed
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.deployment import session_result
 from dlas.hardware.timing.single_kernels import KernelArgument, KernelRun, time_kernels
+from dlas.interfaces.targets.target import Target
 
 TURNS = 4
 """Rounds over the candidates, which take turns: what else the machine does comes and goes."""

@@ -26,7 +26,7 @@ from dlas.hardware.results import measurement
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.sessions.process import run_session
 from dlas.hardware.targets.fitting import require_fit
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.target import Target
 
 TIME_LIMIT_SECONDS = 3600.0
 """Time limit of a process, after which it is taken to hang: the slowest network here, unscheduled, needs

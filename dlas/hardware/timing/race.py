@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from dlas.hardware.results import statistics
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.deployment import exclusive_board, session_result
 from dlas.hardware.timing.single_kernels import NS_PER_MS, KernelTime
+from dlas.interfaces.targets.target import Target
 
 RUNS = 3
 """Runs of each library in a turn: few, so that the next ones' turns find the machine's pace the same."""

@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from dlas.hardware.results import statistics
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.deployment import TIME_LIMIT_SECONDS, exclusive_board, session_result
+from dlas.interfaces.targets.target import Target
 
 NS_PER_MS = 1e6
 

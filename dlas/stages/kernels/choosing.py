@@ -19,7 +19,7 @@ from dlas.systems.tuners import tuning
 
 if TYPE_CHECKING:
     from dlas import config
-    from dlas.hardware.targets.target import Target
+    from dlas.interfaces.targets.target import Target
     from dlas.stages.kernels.tuning import Tuned
     from dlas.stages.program.declared import Lowered
 

@@ -15,9 +15,9 @@ from dlas.systems.tuners import tuning
 
 if TYPE_CHECKING:
     from dlas import config
-    from dlas.hardware.targets.target import Target
-    from dlas.systems.tuners.common.task import TuningTask
-    from dlas.systems.tuners.common.tuning_store import TuningStore
+    from dlas.interfaces.targets.target import Target
+    from dlas.interfaces.tuning import TuningTask
+    from dlas.interfaces.tuning_records import TuningRecords
 
 TUNING = "tuning.json"
 
@@ -30,7 +30,7 @@ class Tuned(Kept):
     failed: int
     seconds: float
     layers: list[dict[str, object]]
-    """A `dlas.systems.tuners.common.task.LayerTuning` for each task, as plain values."""
+    """A `dlas.interfaces.tuning.LayerTuning` for each task, as plain values."""
     stopped: str
     """Why the search ended before its budget did; "" where it did not."""
 
@@ -49,7 +49,7 @@ class Tune(Stage[Tuned]):
     target: Target = field(metadata=counted_by(target_parts.code_and_placement))
     """The board to time on. How it is reached and what links for it are not counted: another board of its
     kind is as fast."""
-    measured: TuningStore = field(metadata=counted_by(nothing))
+    measured: TuningRecords = field(metadata=counted_by(nothing))
     """Records of earlier searches. They are not counted: they only shorten the search, and a search finds
     other schedules each time anyway. Whatever it finds is in its result."""
 

@@ -22,8 +22,8 @@ from dlas.systems.graph.sites import conv_sites
 from dlas.systems.program import program
 
 if TYPE_CHECKING:
-    from dlas.datasets.dataset import ImageDataset
-    from dlas.hardware.targets.target import Target
+    from dlas.interfaces.images import ImageDataset
+    from dlas.interfaces.targets.target import Target
     from dlas.stages.network import Network
 
 CANDIDATES = "candidates.csv"

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.race import race
 from dlas.hardware.timing.single_kernels import KernelTime
+from dlas.interfaces.targets.target import Target
 from dlas.systems.choices.cheapest_mix import LayerOptions, Option, cheapest
 from dlas.systems.choices.declared import assigned, in_format
 from dlas.systems.choices.kind import Kind

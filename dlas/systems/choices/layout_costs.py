@@ -12,8 +12,8 @@ from tvm import relax, te
 
 from dlas.algorithms.layout import activation_block, physical_shape
 from dlas.hardware.targets.llvm import tvm_target
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.single_kernels import KernelArgument, KernelRun, time_kernels
+from dlas.interfaces.targets.target import Target
 from dlas.systems.choices.cheapest_mix import Follower, LayoutCost
 from dlas.systems.compilers.tvm import linking
 from dlas.systems.compilers.tvm.fallback_schedule import schedule_plainly

@@ -18,16 +18,16 @@ import tvm
 
 from dlas.algorithms.shared.sparse.formats import stored_fraction
 from dlas.hardware.targets.llvm import tvm_target
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.race import race
 from dlas.hardware.timing.single_kernels import KernelPair, KernelTime, compare_kernels
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import DENSE, Schedules, TuningTask, rounded_density
 from dlas.systems.compilers.tvm import linking
 from dlas.systems.compilers.tvm.building import build_library
 from dlas.systems.program import kernels
 from dlas.systems.program.kernel_choice import KernelChoice
 from dlas.systems.program.operands import arguments, tolerance
 from dlas.systems.program.program import ConvLayer, LoweredProgram
-from dlas.systems.tuners.common.task import DENSE, Schedules, TuningTask, rounded_density
 
 WORTH_TUNING = 0.97
 """Share of the untuned network's time that the tuned one may take: identical libraries have been seen to

@@ -10,8 +10,8 @@ import tvm
 from tvm import te
 
 from dlas.errors import UserError
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.interfaces.algorithm import TEAlgorithm, TensorIRAlgorithm, TunableAlgorithm
+from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.plugins.registry import ALGORITHMS, variants
 from dlas.systems.program.program import ConvLayer
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlas import config
-from dlas.hardware.targets.code_target import CodeTarget
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import Schedules, Tuning, TuningTask
+from dlas.interfaces.tuning_records import TuningRecords
 from dlas.systems.program.kernel_choice import NOT_TUNED
-from dlas.systems.tuners.common.task import Schedules, Tuning, TuningTask
-from dlas.systems.tuners.common.tuning_store import TuningStore
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Settings(config.Tuner):
 
 
 def tune(
-    tasks: Sequence[TuningTask], target: Target, settings: Settings, log: Path, store: TuningStore
+    tasks: Sequence[TuningTask], target: Target, settings: Settings, log: Path, store: TuningRecords
 ) -> Tuning:
     """Measure nothing and write no log."""
     return Tuning()

@@ -10,13 +10,13 @@ from collections.abc import Generator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from dlas.hardware.targets.code_target import CodeTarget
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import Schedules, Tuning, TuningTask
+from dlas.interfaces.tuning_records import TuningRecords
 from dlas.systems.tuners.common.relatives import relatives_of
 from dlas.systems.tuners.common.search import Searcher, measure_new
-from dlas.systems.tuners.common.task import Schedules, Tuning, TuningTask
 from dlas.systems.tuners.common.transferring import TransferSettings, without_relatives
-from dlas.systems.tuners.common.tuning_store import TuningStore
 from dlas.systems.tuners.metaschedule import tuner as metaschedule
 from dlas.systems.tuners.metaschedule.tuner import VERSION, measured, read, request
 
@@ -24,7 +24,7 @@ Settings = TransferSettings
 
 
 def tune(
-    tasks: Sequence[TuningTask], target: Target, settings: TransferSettings, log: Path, store: TuningStore
+    tasks: Sequence[TuningTask], target: Target, settings: TransferSettings, log: Path, store: TuningRecords
 ) -> Tuning:
     """Measure `settings.candidates` of each task that the store has no time of: see
     dlas.systems.tuners.common.search.

@@ -14,15 +14,15 @@ from pathlib import Path
 
 from dlas import config
 from dlas.files.documents import Document, Values
-from dlas.hardware.targets.code_target import CodeTarget
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import Schedules, Tuning, TuningTask
+from dlas.interfaces.tuning_records import TuningRecords
 from dlas.plugins.registry import TUNERS
 from dlas.systems.program.kernels import has_parameters
 from dlas.systems.tuners.common.old_records import with_lasting_names
 from dlas.systems.tuners.common.search import SearchSettings
-from dlas.systems.tuners.common.task import Schedules, Tuning, TuningTask
 from dlas.systems.tuners.common.transferring import TransferSettings, without_relatives
-from dlas.systems.tuners.common.tuning_store import TuningStore
 from dlas.systems.tuners.parameters import tuner as parameters
 
 SCHEDULES, PARAMETERS = "log.json", "parameters.json"
@@ -44,7 +44,7 @@ SUMMARY = Document("summary of a search", version=2, converters=(_with_lasting_n
 
 
 def tune(
-    tasks: Sequence[TuningTask], target: Target, settings: config.Tuner, folder: Path, store: TuningStore
+    tasks: Sequence[TuningTask], target: Target, settings: config.Tuner, folder: Path, store: TuningRecords
 ) -> Tuning:
     """Search as `settings` say; the logs of both searches, and the summary, are written to `folder`.
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tvm.s_tir import Schedule
     from tvm.s_tir.schedule import LoopRV
 
-    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.code_target import CodeTarget
 
 L2_SHARE, MAX_INPUT_BYTES = 1 / 2, 1 << 17
 """Limits of a task's input: half of the core's second-level cache, and at most 128 KiB. That is half of the

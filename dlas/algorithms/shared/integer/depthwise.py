@@ -19,7 +19,7 @@ from dlas.algorithms.shared.tir_arrays import each_vector, flat, load, store, ta
 from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.code_target import CodeTarget
 
 TILE = 8
 """Registers of sums in a tile of a row: enough to hide the latency of one multiply-add, and to leave others

@@ -14,7 +14,7 @@ from dlas.algorithms.shared.integer.words import words_of
 from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.code_target import CodeTarget
 
 
 def parameters(workload: ConvWorkload, target: CodeTarget) -> tuple[IntegerTile, ...] | tuple[RowTile, ...]:

@@ -18,7 +18,7 @@ from dlas.hardware.targets.instruction_sets import architecture
 from dlas.interfaces.workload import INT8_MAX, UINT8_MAX
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.code_target import CodeTarget
 
 BYTE_BITS = 8
 

@@ -13,7 +13,7 @@ from dlas.algorithms.shared.integer.packing import packed_shape, steps
 from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.code_target import CodeTarget
 
 SHORTEST_STEP = 10
 """Instructions in whose time an addition to a register is done, so that the next one need not wait."""

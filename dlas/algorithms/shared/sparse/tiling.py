@@ -14,7 +14,7 @@ from dlas.algorithms.shared.sparse.formats import summed_together, terms_of_step
 from dlas.algorithms.shared.sparse.views import RUN_VECTORS, Views
 
 if TYPE_CHECKING:
-    from dlas.hardware.targets.code_target import CodeTarget
+    from dlas.interfaces.targets.code_target import CodeTarget
 
 LONGEST_RUN = RUN_VECTORS
 """Vectors of the longest run. A longer one would spend fewer instructions on anything but multiply-adds, but

@@ -11,8 +11,8 @@ import tvm
 from tvm import relax
 
 from dlas.algorithms.shared.gpu.rules import schedule_by_rules
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.llvm import tvm_target
+from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.systems.compilers.tvm import cuda_compiler, linking
 from dlas.systems.compilers.tvm.fallback_schedule import schedule_plainly
 from dlas.systems.program import kernels

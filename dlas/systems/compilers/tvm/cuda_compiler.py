@@ -21,7 +21,7 @@ from tvm.target import Target as TvmTarget
 
 from dlas.errors import UserError, last_line
 from dlas.hardware.targets import gpu
-from dlas.hardware.targets.code_target import CodeTarget
+from dlas.interfaces.targets.code_target import CodeTarget
 
 SOURCE_IS_READY = "tvm_callback_cuda_postproc"
 """TVM's hook for a last change to the CUDA C++."""

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from dlas.errors import UserError
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.instruction_sets import architecture
 from dlas.hardware.targets.triples import of_this_machine, system
+from dlas.interfaces.targets.code_target import CodeTarget
 
 INSTALL = "pip install 'dlas[boards]' brings one, ziglang's ld.lld; so does Debian's package binutils-{gnu}"
 

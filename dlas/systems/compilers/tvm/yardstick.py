@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dlas.hardware.targets.code_target import CodeTarget
+from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import ConvWorkload
 from dlas.systems.program.program import ConvLayer, LoweredProgram, Parameter
 

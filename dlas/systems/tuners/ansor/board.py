@@ -17,9 +17,9 @@ from typing import Any
 
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.machine import usable_cores
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.candidates import Failed, time_alone
 from dlas.hardware.timing.single_kernels import KernelArgument
+from dlas.interfaces.targets.target import Target
 from dlas.systems.compilers.tvm import linking
 from dlas.systems.tuners.ansor.carry_over import carry_over
 from dlas.systems.tuners.common.building_processes import Builders

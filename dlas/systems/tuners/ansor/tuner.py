@@ -15,9 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.machine import usable_cores
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import Record, Schedules, Tuning, TuningTask
+from dlas.interfaces.tuning_records import TuningRecords
 from dlas.systems.tuners.ansor.carry_over import CannotCarry, carry_over
 from dlas.systems.tuners.ansor.worker import answers, worker_files
 from dlas.systems.tuners.common.board_questions import board_on_request
@@ -32,8 +34,6 @@ from dlas.systems.tuners.common.search import (
     search,
     searchable,
 )
-from dlas.systems.tuners.common.task import Record, Schedules, Tuning, TuningTask
-from dlas.systems.tuners.common.tuning_store import TuningStore
 from dlas.systems.tuners.common.worker_process import records_of
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ SEED = 1
 
 
 def tune(
-    tasks: Sequence[TuningTask], target: Target, settings: SearchSettings, log: Path, store: TuningStore
+    tasks: Sequence[TuningTask], target: Target, settings: SearchSettings, log: Path, store: TuningRecords
 ) -> Tuning:
     """Search until `settings.trials` candidates are measured: see dlas.systems.tuners.common.search.
 

@@ -9,8 +9,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.deployment import exclusive_board
+from dlas.interfaces.targets.target import Target
 from dlas.systems.tuners.common.worker_process import Reply
 
 TAKE, GIVE_BACK = "take", "give back"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dlas.systems.tuners.common.task import LayerTuning
+from dlas.interfaces.tuning import LayerTuning
 
 SHOWN = 10
 """Layers in the table: those that take most time; all of them are in the bundle's tuning.json."""

@@ -7,10 +7,10 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
+from dlas.interfaces.tuning import Record, TuningTask
+from dlas.interfaces.tuning_records import RecordsOfTarget
 from dlas.interfaces.workload import ConvWorkload
 from dlas.printable import printable
-from dlas.systems.tuners.common.task import Record, TuningTask
-from dlas.systems.tuners.common.tuning_store import Shelf
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +54,7 @@ def distance(one: ConvWorkload, other: ConvWorkload) -> float:
 
 
 def relatives_of(
-    tasks: Sequence[TuningTask], shelf: Shelf, read: Callable[[str], Record], candidates: int
+    tasks: Sequence[TuningTask], shelf: RecordsOfTarget, read: Callable[[str], Record], candidates: int
 ) -> dict[str, list[tuple[str, str]]]:
     """Records of relatives, with their workloads' keys, for each task that `shelf` has no time of: more than
     `candidates`, since some may not fit the task."""
@@ -67,7 +67,7 @@ def relatives_of(
 
 
 def records_of_relatives(
-    task: TuningTask, shelf: Shelf, read: Callable[[str], Record], count: int
+    task: TuningTask, shelf: RecordsOfTarget, read: Callable[[str], Record], count: int
 ) -> list[tuple[ConvWorkload, str]]:
     """At most `count` records that `shelf` has of the task's relatives by the same algorithm, each with its
     workload: those of near and fast schedules first."""
@@ -84,7 +84,7 @@ def records_of_relatives(
 
 
 def _relatives(
-    task: TuningTask, shelf: Shelf, read: Callable[[str], Record]
+    task: TuningTask, shelf: RecordsOfTarget, read: Callable[[str], Record]
 ) -> Iterator[tuple[float, TuningTask, list[tuple[Record, str]]]]:
     """The nearest tasks that have records, with their distances, nearest first."""
     found = ((_apart(task, other), other) for other in shelf.tasks(task.algorithm) if other.key != task.key)
@@ -93,7 +93,9 @@ def _relatives(
     return islice((relative for relative in kept if relative[2]), RELATIVES)
 
 
-def _own_records(task: TuningTask, shelf: Shelf, read: Callable[[str], Record]) -> list[tuple[Record, str]]:
+def _own_records(
+    task: TuningTask, shelf: RecordsOfTarget, read: Callable[[str], Record]
+) -> list[tuple[Record, str]]:
     """The records in the file of `task`. A store that somebody else wrote may have other lines there, whose
     algorithms nobody asked for: they are left out, with a warning."""
     lines = shelf.records(task)

@@ -18,14 +18,15 @@ from pathlib import Path
 
 from dlas import config
 from dlas.errors import UserError
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.fitting import misfits
 from dlas.hardware.targets.machine import this_machine
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import LayerTuning, Record, Tuning, TuningTask
+from dlas.interfaces.tuning_records import RecordsOfTarget, TuningRecords
 from dlas.printable import printable
 from dlas.systems.tuners.common import gains
-from dlas.systems.tuners.common.task import LayerTuning, Record, Tuning, TuningTask
-from dlas.systems.tuners.common.tuning_store import Shelf, TuningStore, whole_lines
+from dlas.systems.tuners.common.tuning_store import whole_lines
 
 logger = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ def search(
     target: Target,
     trials: int,
     log: Path,
-    store: TuningStore,
+    store: TuningRecords,
     patience: float = math.inf,
 ) -> Tuning:
     """Search until `trials` candidates of these tasks are measured, those in `store` with them, or until
@@ -115,7 +116,7 @@ def measure_new(
     target: Target,
     candidates: int,
     log: Path,
-    store: TuningStore,
+    store: TuningRecords,
 ) -> Tuning:
     """Measure at most `candidates` of each task that `store` has no time of; for the rest see `search`."""
 
@@ -131,7 +132,7 @@ def _searched(
     tasks: Sequence[TuningTask],
     target: Target,
     log: Path,
-    store: TuningStore,
+    store: TuningRecords,
     rounds: Callable[[_SearchState], list[_Round]],
     patience: float,
 ) -> Tuning:
@@ -267,7 +268,7 @@ class _SearchState:
     searcher: Searcher
     tasks: Mapping[str, TuningTask]
     log: Path
-    shelf: Shelf
+    shelf: RecordsOfTarget
     resumed: bool
     """Whether an interrupted search had begun the log."""
     lines: int = 0
@@ -363,7 +364,7 @@ class _SearchState:
 
 @contextmanager
 def _search_state(
-    searcher: Searcher, tasks: Sequence[TuningTask], log: Path, shelf: Shelf
+    searcher: Searcher, tasks: Sequence[TuningTask], log: Path, shelf: RecordsOfTarget
 ) -> Iterator[_SearchState]:
     """The state of a search from its log and the store. Before and after, a record that was
     cut off is removed."""

@@ -34,12 +34,13 @@ from dlas.files import documents
 from dlas.files.documents import Document
 from dlas.files.plain_files import open_plain
 from dlas.hardware.boards import lock
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.llvm import compiler_options
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import TuningTask
 from dlas.printable import printable
 from dlas.systems.tuners.common.old_records import with_lasting_names
-from dlas.systems.tuners.common.task import TuningTask, computed
+from dlas.systems.tuners.common.task import computed
 
 SUFFIX = ".json"
 

@@ -14,9 +14,9 @@ from typing import Any
 
 from tvm.s_tir import meta_schedule as ms
 
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.candidates import Failed, time_alone
 from dlas.hardware.timing.single_kernels import KernelArgument
+from dlas.interfaces.targets.target import Target
 from dlas.systems.compilers.tvm import linking
 
 

@@ -16,12 +16,13 @@ from pydantic import TypeAdapter
 from tvm.s_tir import meta_schedule as ms
 from tvm.support.popen_pool import PopenPoolExecutor, StatusKind
 
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.instruction_sets import architecture
 from dlas.hardware.targets.llvm import tvm_target
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import TuningTask
 from dlas.interfaces.workload import ConvWorkload
-from dlas.systems.tuners.common.task import TuningTask, definition
+from dlas.systems.tuners.common.task import definition
 from dlas.systems.tuners.metaschedule import board, intrinsics
 from dlas.systems.tuners.metaschedule.tuner import FAILED_SECONDS
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from tvm.s_tir import meta_schedule as ms
 
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.llvm import tvm_target
+from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.interfaces.tuning import TuningTask
 from dlas.systems.tuners.common.relatives import SEEDS
-from dlas.systems.tuners.common.task import TuningTask
 from dlas.systems.tuners.metaschedule import measuring
 from dlas.systems.tuners.metaschedule.measuring import Bench, Board, Layer, Report
 from dlas.systems.tuners.metaschedule.transfer import adapted

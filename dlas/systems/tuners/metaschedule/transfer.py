@@ -17,10 +17,10 @@ from tvm.s_tir import Schedule
 from tvm.s_tir import meta_schedule as ms
 
 from dlas.errors import last_line
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.llvm import tvm_target
+from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.interfaces.tuning import TuningTask
 from dlas.interfaces.workload import ConvWorkload
-from dlas.systems.tuners.common.task import TuningTask
 from dlas.systems.tuners.common.tiles import adapted_tiles
 from dlas.systems.tuners.metaschedule import measuring
 from dlas.systems.tuners.metaschedule.measuring import Bench, Board, Layer, Report

@@ -17,8 +17,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dlas.hardware.no_torch import with_modules_of_this_process
-from dlas.hardware.targets.code_target import CodeTarget
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import Record, Schedules, Tuning, TuningTask
+from dlas.interfaces.tuning_records import TuningRecords
 from dlas.systems.tuners.common import worker_process
 from dlas.systems.tuners.common.board_questions import board_on_request
 from dlas.systems.tuners.common.relatives import SEEDS, relatives_of
@@ -32,8 +34,6 @@ from dlas.systems.tuners.common.search import (
     search,
     searchable,
 )
-from dlas.systems.tuners.common.task import Record, Schedules, Tuning, TuningTask
-from dlas.systems.tuners.common.tuning_store import TuningStore
 from dlas.systems.tuners.common.worker_process import Reply, no_questions, records_of
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ that did not run."""
 
 
 def tune(
-    tasks: Sequence[TuningTask], target: Target, settings: SearchSettings, log: Path, store: TuningStore
+    tasks: Sequence[TuningTask], target: Target, settings: SearchSettings, log: Path, store: TuningRecords
 ) -> Tuning:
     """Search until `settings.trials` candidates are measured: see dlas.systems.tuners.common.search.
 

@@ -17,15 +17,15 @@ from typing import Any
 import tvm
 
 from dlas.errors import UserError
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.llvm import tvm_target
-from dlas.hardware.targets.target import Target
 from dlas.hardware.timing.candidates import TURNS, Failed, Timed, time_candidates
 from dlas.hardware.timing.deployment import exclusive_board
+from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import TuningTask
 from dlas.systems.compilers.tvm import linking
 from dlas.systems.program.operands import arguments, representative_weight, tolerance
 from dlas.systems.tuners.common.building_processes import Builders
-from dlas.systems.tuners.common.task import TuningTask
 from dlas.systems.tuners.parameters.space import GAIN, Measured, algorithm_of, description, of_tasks, space
 
 ROUND = 6

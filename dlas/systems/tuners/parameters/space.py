@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from dlas.errors import UserError
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.interfaces.algorithm import TunableAlgorithm
+from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.interfaces.tuning import TuningTask
 from dlas.plugins.registry import ALGORITHMS
-from dlas.systems.tuners.common.task import TuningTask
 
 NAME = "the search over parameters"
 

@@ -18,13 +18,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dlas.hardware.targets.code_target import CodeTarget
 from dlas.hardware.targets.llvm import tvm_target
-from dlas.hardware.targets.target import Target
+from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.interfaces.targets.target import Target
+from dlas.interfaces.tuning import Record, Schedules, Tuning, TuningTask
+from dlas.interfaces.tuning_records import TuningRecords
 from dlas.systems.tuners.common.relatives import relatives_of
 from dlas.systems.tuners.common.search import NOT_MEASURED, Searcher, foreign_log, measure_new, search
-from dlas.systems.tuners.common.task import Record, Schedules, Tuning, TuningTask
-from dlas.systems.tuners.common.tuning_store import TuningStore
 from dlas.systems.tuners.parameters.space import (
     GAIN,
     NAME,
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
 
-def tune(tasks: Sequence[TuningTask], target: Target, trials: int, log: Path, store: TuningStore) -> Tuning:
+def tune(tasks: Sequence[TuningTask], target: Target, trials: int, log: Path, store: TuningRecords) -> Tuning:
     """Search until `trials` candidates are measured, or every layer is done.
 
     UserError where the target is not this machine: see dlas.systems.tuners.common.search.
@@ -56,7 +56,7 @@ def tune(tasks: Sequence[TuningTask], target: Target, trials: int, log: Path, st
 
 
 def transfer(
-    tasks: Sequence[TuningTask], target: Target, candidates: int, log: Path, store: TuningStore
+    tasks: Sequence[TuningTask], target: Target, candidates: int, log: Path, store: TuningRecords
 ) -> Tuning:
     """Measure the parameters that served similar layers best, at most `candidates` of each layer that
     `store` has no time of."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from dlas.hardware.targets.code_target import CodeTarget
-from dlas.hardware.targets.placement import Placement
-from dlas.hardware.targets.reach import Reach
+from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.interfaces.targets.placement import Placement
+from dlas.interfaces.targets.reach import Reach
 
 
 @dataclass(frozen=True)
