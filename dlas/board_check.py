@@ -21,7 +21,7 @@ from dlas.hardware.timing.deployment import Yardstick
 from dlas.interfaces.targets.reach import Address
 from dlas.interfaces.targets.target import Target
 
-LARGEST_RATE = 0.05
+MAX_RATE = 0.05
 """Largest accepted rate of false alarms: the level of the test that every comparison makes."""
 
 TOO_MANY_ALARMS = 3
@@ -80,7 +80,7 @@ def check(options: Options, declared: config.Target | None, protocol: config.Tim
             found.append(measured)
     print(report(found))
     print(f"kept       {kept}")
-    return TOO_MANY_ALARMS if self_test.alarms(found) > LARGEST_RATE else 0
+    return TOO_MANY_ALARMS if self_test.alarms(found) > MAX_RATE else 0
 
 
 def report(found: Sequence[Measurement]) -> str:
@@ -90,7 +90,7 @@ def report(found: Sequence[Measurement]) -> str:
     medians = [measured.median_ms for measured in found]
     unsteady = Counter(reason for measured in found for reason in measured.unsteady)
     resolved = (
-        f"no slowdown below a factor of {self_test.LARGEST_FACTOR:g} is seen reliably"
+        f"no slowdown below a factor of {self_test.MAX_FACTOR:g} is seen reliably"
         if smallest is None
         else f"a slowdown by a factor of {smallest:.3f} is seen in {self_test.POWER:.0%} of the pairs"
     )
@@ -99,7 +99,7 @@ def report(found: Sequence[Measurement]) -> str:
         f"{min(medians):.3f} to {max(medians):.3f} ms",
         f"pairs      {outcomes.total()}: {counts}",
         f"alarms     {self_test.alarms(found):.1%} of the pairs, and all of them are one library; "
-        f"aimed at: {LARGEST_RATE:.0%} at most",
+        f"aimed at: {MAX_RATE:.0%} at most",
         f"resolves   {resolved}",
         *(f"unsteady   {reason}, {count} times" for reason, count in unsteady.most_common(3)),
     ]

@@ -13,7 +13,7 @@ import pytest
 
 PACKAGE = Path(__file__).resolve().parent.parent / "dlas"
 
-LARGEST_ROOM = 15
+MAX_ROOM = 15
 """Entries of a folder; of models and data sets there may be as many as people want."""
 
 FULL_OF_CHOICES = {"dlas", "dlas.models", "dlas.datasets"}
@@ -94,7 +94,7 @@ def test_no_room_is_a_hall() -> None:
     halls = {
         folder: len(inside)
         for folder, inside in entries.items()
-        if len(inside) > LARGEST_ROOM and folder not in FULL_OF_CHOICES
+        if len(inside) > MAX_ROOM and folder not in FULL_OF_CHOICES
     }
     assert not halls
     assert len(entries) > 20

@@ -21,7 +21,7 @@ MOMENTS = ("[1/2]", "train:", "compress-", "lower:", "tune:", "kernels:", "build
 """Words of the log after which there are kills."""
 
 SEED = 20261130
-LONGEST_SECONDS = 1.5
+MAX_SECONDS = 1.5
 """From a moment to the kill: what follows the last stage lasts so long, timing and logging."""
 
 
@@ -90,7 +90,7 @@ def require_same(sweep: Sweep, undisturbed: Sweep) -> None:
 
 def moments(chance: random.Random) -> Iterator[tuple[str, float]]:
     while True:
-        yield chance.choice(MOMENTS), chance.choice((0.0, 0.05, LONGEST_SECONDS)) * chance.random()
+        yield chance.choice(MOMENTS), chance.choice((0.0, 0.05, MAX_SECONDS)) * chance.random()
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ from dlas import config
 from dlas.errors import UserError
 from dlas.interfaces.images import ImageDataset
 from dlas.models import evaluation, training
-from dlas.models.augmentation import LARGEST_SHIFT, augmented
+from dlas.models.augmentation import MAX_SHIFT, augmented
 from dlas.models.vgg import VGG
 
 
@@ -106,8 +106,8 @@ def test_training_on_a_gpu_gives_a_network_on_the_cpu(digits: ImageDataset) -> N
 
 
 def shifts_of(image: np.ndarray) -> list[bytes]:
-    padded = np.pad(image, ((0, 0), (LARGEST_SHIFT,) * 2, (LARGEST_SHIFT,) * 2))
-    steps = range(2 * LARGEST_SHIFT + 1)
+    padded = np.pad(image, ((0, 0), (MAX_SHIFT,) * 2, (MAX_SHIFT,) * 2))
+    steps = range(2 * MAX_SHIFT + 1)
     height, width = image.shape[1:]
     return [padded[:, top : top + height, left : left + width].tobytes() for top in steps for left in steps]
 

@@ -20,14 +20,14 @@ from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS
 from dlas.testing.algorithm import compiled
 
-LARGEST_ERROR = {"winograd_f2": 1e-5, "winograd_f4": 1e-4}
+MAX_ERROR = {"winograd_f2": 1e-5, "winograd_f4": 1e-4}
 """In float32, of the largest output."""
 
 FLOAT16_ERROR = 2e-3
 
 DEEP = ConvWorkload(1, 512, 7, 9, 32, (3, 3), padding=(1, 1, 1, 1), bias=True, residual=True)
 
-by_name = pytest.mark.parametrize("name", LARGEST_ERROR)
+by_name = pytest.mark.parametrize("name", MAX_ERROR)
 
 
 def algorithm(name: str) -> ModuleType:
@@ -60,7 +60,7 @@ def allowed(name: str, layer: ConvWorkload) -> float:
     """More after relu6: it cuts the largest output, while the sums have a deviation of sqrt(9 * channels)."""
     largest_sum = 3 * math.sqrt(9 * layer.in_channels)
     cut = max(1.0, largest_sum / RELU6_LIMIT) if layer.activation == "relu6" else 1.0
-    return LARGEST_ERROR[name] * cut
+    return MAX_ERROR[name] * cut
 
 
 @by_name

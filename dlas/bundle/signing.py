@@ -28,7 +28,7 @@ NAMESPACE = "dlas-bundle"
 SIGNERS = "DLAS_SIGNERS"
 """Environment variable with the file of the signers that are trusted; without it none has to sign."""
 
-LARGEST_BYTES = 1 << 16
+MAX_BYTES = 1 << 16
 """Largest size of a signature: those of RSA keys of 16384 bits have 6 KB."""
 
 
@@ -73,7 +73,7 @@ def signer(bundle: Bundle, signers: Path) -> str:
             remedy="a file of allowed signers (ssh-keygen(1)): a name and a public key on each line",
         )
     try:
-        signature = read_plain(bundle.signature, LARGEST_BYTES)
+        signature = read_plain(bundle.signature, MAX_BYTES)
     except UserError as error:
         raise _unsigned(f"{SIGNATURE} {error.problem}", signers) from None
     try:

@@ -19,7 +19,7 @@ from dlas.interfaces.images import Images
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FEWEST_GREYS = 16
+MIN_GREYS = 16
 """Levels of 256 that images of 16 bits have to reach, or else they hold values of fewer bits."""
 
 
@@ -102,8 +102,8 @@ def _reason(error: Exception, file: Path) -> str:
 def _of_fewer_bits(files: Sequence[Path], images: Images, sixteen_bits: list[int]) -> list[str]:
     """Problems of images of 16 bits that are all so dark that they hold 10 or 12 bits, as many cameras write
     them: next to nothing would be left of them."""
-    if not sixteen_bits or images[sixteen_bits].max() >= FEWEST_GREYS:
+    if not sixteen_bits or images[sixteen_bits].max() >= MIN_GREYS:
         return []
-    limit = FEWEST_GREYS * 256
+    limit = MIN_GREYS * 256
     reason = f"like all images of 16 bits here it stays below {limit} of 65535: scale it to the whole range"
     return [f"{files[index]} ({reason})" for index in sixteen_bits]

@@ -26,7 +26,7 @@ PACKAGE = "foolbox"
 SAMPLE = re.compile(r"foolbox/data/imagenet_\d+_(?P<label>\d+)\.jpg")
 CLASSES = 1000
 PIECES, PIECES_SEED = 256, 0
-SMALLEST_PIECE = 0.4
+MIN_PIECE = 0.4
 """Smallest side of a piece, as a fraction of the photograph's shorter side."""
 
 
@@ -100,7 +100,7 @@ def _pieces() -> Images:
     pieces = np.empty((PIECES, 3, FRAMING.crop, FRAMING.crop), np.uint8)
     for index in range(PIECES):
         photograph = photographs[index % len(photographs)]
-        side = round(random.uniform(SMALLEST_PIECE, 1) * min(photograph.size))
+        side = round(random.uniform(MIN_PIECE, 1) * min(photograph.size))
         left, top = (int(random.integers(length - side + 1)) for length in photograph.size)
         square = (FRAMING.crop, FRAMING.crop)
         piece = photograph.resize(square, Image.Resampling.BILINEAR, (left, top, left + side, top + side))

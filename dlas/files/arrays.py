@@ -17,7 +17,7 @@ from dlas.printable import printable
 NUMBERS = "iuf"
 """NumPy's kinds of arrays that are read: integers and floating point. A pickle would be another."""
 
-LARGEST_BYTES = 1 << 30
+MAX_BYTES = 1 << 30
 """Largest size of an .npy file: sixteen images of 1024x1024 have 200 MB."""
 
 
@@ -25,8 +25,8 @@ def read_array(path: Path) -> np.ndarray:
     """The array of numbers in an .npy file; UserError, naming the file, for anything else."""
     with open_plain(path) as file:
         size = os.fstat(file.fileno()).st_size
-        if size > LARGEST_BYTES:
-            raise UserError(f"is too large: more than {LARGEST_BYTES} bytes", key=printable(path))
+        if size > MAX_BYTES:
+            raise UserError(f"is too large: more than {MAX_BYTES} bytes", key=printable(path))
         try:
             with warnings.catch_warnings(action="ignore"):
                 version = np.lib.format.read_magic(file)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 SCHEMA = "schema"
-LARGEST_BYTES = 1 << 24
+MAX_BYTES = 1 << 24
 DEEPEST = 20
 """Largest depth of objects and lists within each other: as deep as any document here goes, and far from
 Python's own limit."""
@@ -51,7 +51,7 @@ class Document:
     """Version that is written, and that `read` gives."""
     converters: tuple[Converter, ...] = ()
     """Converters from version 1 to 2, from 2 to 3, and so on up to `version`."""
-    largest_bytes: int = LARGEST_BYTES
+    largest_bytes: int = MAX_BYTES
     """Largest size of the file."""
     finite: bool = True
     """Whether NaN and the infinities, which are no JSON, are refused."""

@@ -97,6 +97,11 @@ class ConvWorkload:
         return self.out_channels // self.groups
 
     @property
+    def is_depthwise(self) -> bool:
+        """Whether each channel is convolved by itself."""
+        return self.groups > 1 and self.group_in_channels == self.group_out_channels == 1
+
+    @property
     def input_shape(self) -> tuple[int, int, int, int]:
         """NCHW shape of the input, however it lies in memory."""
         return (self.batch, self.in_channels, self.height, self.width)

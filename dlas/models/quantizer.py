@@ -22,7 +22,7 @@ PLANES = ("aten.conv2d.default", "aten.conv2d.padding")
 
 ADDITIONS = ("aten.add.Tensor", "aten.add_.Tensor")
 
-LEAST_EXPONENT = -80
+MIN_EXPONENT = -80
 """Exponent of the smallest unit: values that are all below 1e-24 are as good as 0."""
 
 
@@ -39,7 +39,7 @@ class _InUnits:
     def calculate_qparams(self) -> tuple[torch.Tensor, torch.Tensor]:
         """Give the scales and the zero points."""
         _, exponent = torch.frexp(torch.maximum(-self.min_val, self.max_val))
-        unit = torch.ldexp(torch.ones(()), exponent.clamp(min=LEAST_EXPONENT))
+        unit = torch.ldexp(torch.ones(()), exponent.clamp(min=MIN_EXPONENT))
         scaled: Any = copy.deepcopy(self)
         scaled.min_val, scaled.max_val = self.min_val / unit, self.max_val / unit
         scale, zero = super(_InUnits, scaled).calculate_qparams()  # type: ignore[misc]

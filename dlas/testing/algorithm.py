@@ -17,7 +17,7 @@ from dlas.plugins import contracts
 if TYPE_CHECKING:
     from dlas.interfaces.targets.code_target import CodeTarget
 
-LARGEST_ERROR = 1e-5
+MAX_ERROR = 1e-5
 """Largest error of a float32 kernel, relative to its largest output: sums in another order differ by about
 1e-6."""
 
@@ -26,7 +26,7 @@ def check_algorithm(
     algorithm: Algorithm,
     workloads: Sequence[ConvWorkload],
     target: CodeTarget | None = None,
-    largest_error: float = LARGEST_ERROR,
+    largest_error: float = MAX_ERROR,
 ) -> list[ConvWorkload]:
     """Build the untuned kernels of the workloads that it serves and compare with PyTorch; these are returned.
 

@@ -26,7 +26,7 @@ from tvm.auto_scheduler import (
 )
 from tvm.auto_scheduler.measure import PythonBasedMeasureCallback
 
-LARGEST_ROUND = 16
+MAX_ROUND = 16
 """Candidates of one layer measured together; small budgets get smaller rounds."""
 
 ROUNDS_PER_TASK = 2
@@ -63,7 +63,7 @@ def tune(request: Mapping[str, Any], report: Report, ask: Ask) -> None:
     if remaining <= 0:
         return
     chosen = most_promising(tasks, progress, remaining)
-    per_round = max(1, min(LARGEST_ROUND, trials // (ROUNDS_PER_TASK * len(tasks))))
+    per_round = max(1, min(MAX_ROUND, trials // (ROUNDS_PER_TASK * len(tasks))))
     model = XGBModel(num_warmup_sample=search["model_from"], verbose_eval=0)
     resumed = [PreloadMeasuredStates(str(log))] if progress.trials else []
     if log.exists() and log.stat().st_size:

@@ -28,7 +28,7 @@ ADD_A_STAGE = ("CHW", "RF")
 """Kinds of steps that add a stage, cache write and rfactor: the new one takes the place of the stage that
 they are about, which comes next."""
 
-LARGEST_INNERMOST = 64
+MAX_INNERMOST = 64
 """Largest innermost tile, as in the search itself: its parameter max_innermost_split_factor."""
 
 
@@ -80,7 +80,7 @@ def adapted_steps(record: dict[str, Any], task: SearchTask) -> list[Step]:
             iterator, _, lengths, inner_to_outer = more
             loop = applied(record, found, task).stages[here].iters[iterator]
             extent = int(loop.range.extent)
-            _, *lengths = adapted_tiles(extent, [extent, *lengths], LARGEST_INNERMOST)
+            _, *lengths = adapted_tiles(extent, [extent, *lengths], MAX_INNERMOST)
             more = [iterator, extent, lengths, inner_to_outer]
         elif kind == COMPUTE_AT:
             where, iterator = more

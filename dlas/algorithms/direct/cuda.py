@@ -25,7 +25,7 @@ AXES = ("blockIdx.y", "blockIdx.x", "threadIdx.y", "threadIdx.x")
 """Thread axes that the loops are bound to: over blocks of channels, stretches of pixels, parts of a block of
 channels, and pixels."""
 
-LARGEST_TILES = ((8, 4), (8, 2), (4, 2), (4, 1), (2, 1))
+MAX_TILES = ((8, 4), (8, 2), (4, 2), (4, 1), (2, 1))
 """Channels by pixels of a thread, the best use of what is loaded first; none has more than 32 sums."""
 
 
@@ -75,7 +75,7 @@ def thread_tile(workload: ConvWorkload) -> ThreadTile:
     outputs = workload.batch * workload.out_channels * workload.out_height * workload.out_width
     tiles = [
         ThreadTile(largest_divisor(lanes, channels), largest_divisor(workload.out_width, columns))
-        for channels, columns in LARGEST_TILES
+        for channels, columns in MAX_TILES
     ]
     enough = (tile for tile in tiles if outputs // (tile.channels * tile.columns) >= ENOUGH_THREADS)
     return next(enough, ThreadTile(1, 1))

@@ -8,13 +8,13 @@ from typing import Any
 
 from tvm.script.ir_builder import tirx as T
 
-WORTH_A_THREAD = 1 << 15
+MIN_PARALLEL_INSTRUCTIONS = 1 << 15
 """Vector instructions below which waking threads takes longer than the work."""
 
 
 def tasks(count: Any, instructions: float) -> Any:
     """A loop over `count` tasks, in parallel where they take so many vector instructions that it pays."""
-    return T.parallel(count) if instructions >= WORTH_A_THREAD else T.serial(count)
+    return T.parallel(count) if instructions >= MIN_PARALLEL_INSTRUCTIONS else T.serial(count)
 
 
 def flat(buffer: Any, dtype: str, size: int) -> Any:

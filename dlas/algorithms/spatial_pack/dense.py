@@ -44,7 +44,7 @@ def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray,
     block of them; for a depthwise layer as (blocks, H, W, lanes)."""
     lanes, merged = _lanes(workload), _merged_groups(workload)
     _, channels, height, width = workload.weight_shape
-    if is_depthwise(workload):
+    if workload.is_depthwise:
         blocked = weight.reshape(-1, lanes, height, width)
         return (np.ascontiguousarray(blocked.transpose(0, 2, 3, 1)),)
     group_out = workload.group_out_channels
@@ -59,7 +59,7 @@ def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray,
 
 def compute(workload: ConvWorkload) -> list[te.Tensor]:
     """[input, weight as `pack_weight` makes it, bias?, residual?, output]."""
-    return _depthwise(workload) if is_depthwise(workload) else _dense(workload)
+    return _depthwise(workload) if workload.is_depthwise else _dense(workload)
 
 
 def schedule(sch: Schedule, workload: ConvWorkload, target: CodeTarget) -> None:
@@ -70,11 +70,6 @@ def schedule(sch: Schedule, workload: ConvWorkload, target: CodeTarget) -> None:
     compute_at(sch, "conv2d", tiles[-1])
     share_out(sch, workload, target, sums, tile, tiles)
     sum_in_registers(sch, "conv2d")
-
-
-def is_depthwise(workload: ConvWorkload) -> bool:
-    """Whether each channel is convolved by itself."""
-    return workload.groups > 1 and workload.group_in_channels == workload.group_out_channels == 1
 
 
 def _dense(workload: ConvWorkload) -> list[te.Tensor]:
@@ -163,7 +158,7 @@ def _reduction_block(workload: ConvWorkload) -> int:
 
 def _sums(workload: ConvWorkload) -> Sums:
     merged = _merged_groups(workload)
-    channels = 1 if is_depthwise(workload) else merged * workload.group_in_channels
+    channels = 1 if workload.is_depthwise else merged * workload.group_in_channels
     return Sums(
         planes=workload.batch * workload.groups // merged,
         blocks=_blocks(workload) * merged // workload.groups,

@@ -23,7 +23,7 @@ def unsupported(workload: ConvWorkload) -> str:
 
 def layouts(workload: ConvWorkload) -> tuple[int, int]:
     """Blocks of channels, but for an input whose groups do not begin at a word of four channels."""
-    whole_words = workload.group_in_channels % BYTES == 0 or integer_packing.is_depthwise(workload)
+    whole_words = workload.group_in_channels % BYTES == 0 or workload.is_depthwise
     return activation_block(workload.in_channels) if whole_words else 1, activation_block(
         workload.out_channels
     )

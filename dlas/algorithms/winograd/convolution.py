@@ -25,7 +25,7 @@ from dlas.interfaces.workload import ConvWorkload
 
 KERNEL = 3
 
-LONGEST_RUN = 16
+MAX_RUN = 16
 
 TILES_IN_REGISTERS = (6, 14)
 """The most tiles whose sums fit beside the operands, with two vectors of output channels for each, in 16 and
@@ -244,7 +244,7 @@ def run_length(tiles: int) -> int:
         indivisible = runs > RUNS_IN_CHUNK and largest_divisor(runs, RUNS_IN_CHUNK) == 1
         return runs * run / tiles * (1 + LOAD_COST * loads + INDIVISIBLE_COST * indivisible)
 
-    return min(range(1, min(tiles, LONGEST_RUN) + 1), key=cost)
+    return min(range(1, min(tiles, MAX_RUN) + 1), key=cost)
 
 
 def input_lanes(workload: ConvWorkload) -> int:

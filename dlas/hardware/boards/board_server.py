@@ -42,7 +42,7 @@ LOOPBACK = "127.0.0.1"
 HANDSHAKE_SECONDS = 5.0
 """Seconds after which a client that has not said who it is is dropped: others wait behind it."""
 
-LONGEST_SESSION_SECONDS = 6 * 3600.0
+MAX_SESSION_SECONDS = 6 * 3600.0
 
 POLL_SECONDS = 0.5
 
@@ -149,7 +149,7 @@ def _serve_client(
     for name, value in KEEPALIVE:
         if hasattr(socket, name):
             connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    limit = min(options.get("timeout") or LONGEST_SESSION_SECONDS, LONGEST_SESSION_SECONDS)
+    limit = min(options.get("timeout") or MAX_SESSION_SECONDS, MAX_SESSION_SECONDS)
     folder = utils.tempdir()
     session = multiprocessing.get_context("fork").Process(target=_session, args=(connection, folder))
     log.info("serving %s", address)

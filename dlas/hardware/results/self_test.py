@@ -21,7 +21,7 @@ POWER = 0.8
 """Share of comparisons that must see a difference for it to count as resolved: Cohen, Statistical Power
 Analysis (1988)."""
 
-LARGEST_FACTOR = 4.0
+MAX_FACTOR = 4.0
 """Largest slowdown that is tried: a board that can't tell this one can't tell anything."""
 
 STEPS = 10
@@ -41,7 +41,7 @@ def alarms(deployments: Sequence[Measurement]) -> float:
 
 def smallest_difference(deployments: Sequence[Measurement]) -> float | None:
     """The factor by which a library has to be slower for `POWER` of the pairs to say so; None for one beyond
-    `LARGEST_FACTOR`."""
+    `MAX_FACTOR`."""
 
     def seen(factor: float) -> float:
         slowed = [scaled(deployment, factor) for deployment in deployments]
@@ -54,8 +54,8 @@ def smallest_difference(deployments: Sequence[Measurement]) -> float | None:
 
 def smallest_factor(seen: Callable[[float], float]) -> float | None:
     """The factor at which `seen`, which grows with it, reaches `POWER`: by bisection, rounded up. None for
-    one beyond `LARGEST_FACTOR`."""
-    low, high = 1.0, LARGEST_FACTOR
+    one beyond `MAX_FACTOR`."""
+    low, high = 1.0, MAX_FACTOR
     if seen(high) < POWER:
         return None
     for _ in range(STEPS):

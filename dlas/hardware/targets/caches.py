@@ -11,14 +11,14 @@ from dlas.hardware.targets import machine
 
 UNITS = MappingProxyType({"K": 1 << 10, "M": 1 << 20})
 
-LARGEST_BYTES = 64 << 20
+MAX_BYTES = 64 << 20
 """Bytes assumed of the largest cache where the system tells none: most machines have at most that."""
 
 
 def largest_bytes() -> int:
     """Bytes of the largest cache of the first core; where it is not told, what most machines have at most."""
     known = [size for folder in _folders(0) if (size := _size(folder)) is not None]
-    return min(max(known, default=LARGEST_BYTES), int(psutil.virtual_memory().available) // 4)
+    return min(max(known, default=MAX_BYTES), int(psutil.virtual_memory().available) // 4)
 
 
 def l2_bytes(cpu: int) -> int | None:

@@ -14,7 +14,7 @@ from dlas.plugins.registry import ALGORITHMS
 
 SEED = 0
 
-LARGEST_BIAS = 1 << 14
+MAX_BIAS = 1 << 14
 """Largest bias of integer sums: as much as some hundred products."""
 
 SPREAD = 0.025
@@ -24,7 +24,7 @@ range and few are cut off at its ends."""
 FRACTION = 256
 """Steps in 1 of an integer kernel's outputs before they are rounded."""
 
-LARGEST_ERROR = 1e-3
+MAX_ERROR = 1e-3
 """Largest error of a tuned kernel, relative to its largest output: sums in another order
 differ by about 1e-6."""
 
@@ -51,7 +51,7 @@ def representative_weight(workload: ConvWorkload, percent: int) -> np.ndarray:
 
 def tolerance(workload: ConvWorkload) -> float:
     """Largest error that a tuned kernel's output may have, relative to its largest output; 0 for integers."""
-    return 0.0 if workload.output_dtype == "uint8" else LARGEST_ERROR
+    return 0.0 if workload.output_dtype == "uint8" else MAX_ERROR
 
 
 def _float_epilogue(workload: ConvWorkload, random: np.random.Generator) -> list[np.ndarray]:
@@ -62,7 +62,7 @@ def _float_epilogue(workload: ConvWorkload, random: np.random.Generator) -> list
 def _integer_epilogue(workload: ConvWorkload, random: np.random.Generator) -> list[np.ndarray]:
     channels, depth = workload.out_channels, math.prod(workload.weight_shape[1:])
     scale = 1 if workload.output_zero is None else FRACTION
-    bias = random.integers(-LARGEST_BIAS, LARGEST_BIAS, channels).astype("int32")
+    bias = random.integers(-MAX_BIAS, MAX_BIAS, channels).astype("int32")
     multiplier = random.random(channels, np.float32) * np.float32(scale * SPREAD / math.sqrt(depth))
     residual_multiplier = random.random(1, np.float32) * np.float32(scale)
     residual = [*_residual(workload, random), residual_multiplier] if workload.residual else []

@@ -10,7 +10,7 @@ from tvm import te
 
 from dlas.algorithms.activation import activated
 from dlas.algorithms.layout import element, logical_index, physical_shape
-from dlas.algorithms.shared.dense.tiling import WORTH_A_THREAD
+from dlas.algorithms.shared.dense.tiling import MIN_PARALLEL_VALUES
 from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
@@ -80,6 +80,6 @@ def schedule_padding(sch: Schedule, workload: ConvWorkload) -> None:
     if has_padded_stage(workload):
         batch, channel, *_, innermost = sch.get_loops(sch.get_sblock("padded"))
         planes = sch.fuse(batch, channel)
-        if prod(workload.input_shape) >= WORTH_A_THREAD:
+        if prod(workload.input_shape) >= MIN_PARALLEL_VALUES:
             sch.parallel(planes)
         sch.vectorize(innermost)

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 BYTES_PER_VALUE = 4
 
-WORTH_A_THREAD = 32768
+MIN_PARALLEL_VALUES = 32768
 """Values to move below which waking the other threads costs more than it saves."""
 
 SUMS_IN_FLIGHT = 8

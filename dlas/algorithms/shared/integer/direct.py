@@ -8,7 +8,7 @@ from dlas.algorithms.shared.integer.convolution import Convolution, Plane
 from dlas.algorithms.shared.integer.depthwise import RowTile, depthwise, row_tiles
 from dlas.algorithms.shared.integer.dot_products import dot_product
 from dlas.algorithms.shared.integer.kernel import integer_kernel
-from dlas.algorithms.shared.integer.packing import group_words, is_depthwise
+from dlas.algorithms.shared.integer.packing import group_words
 from dlas.algorithms.shared.integer.tile import IntegerTile, tiles
 from dlas.algorithms.shared.integer.words import words_of
 from dlas.interfaces.workload import ConvWorkload
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def parameters(workload: ConvWorkload, target: CodeTarget) -> tuple[IntegerTile, ...] | tuple[RowTile, ...]:
     """Tiles that a tuner may try, the cost rule's choice first."""
-    if is_depthwise(workload):
+    if workload.is_depthwise:
         return row_tiles(workload, target)
     top, left, bottom, right = workload.padding
     pixels = (workload.height + top + bottom) * (workload.width + left + right)
@@ -30,7 +30,7 @@ def parameters(workload: ConvWorkload, target: CodeTarget) -> tuple[IntegerTile,
 
 def kernel_with(workload: ConvWorkload, target: CodeTarget, chosen: Any) -> Any:
     """The kernel in TensorIR with one of its `parameters`; it reads the words of its input where they lie."""
-    if is_depthwise(workload):
+    if workload.is_depthwise:
         return depthwise(workload, target, chosen)
     dot = dot_product(target, workload.weight_limit)
     with integer_kernel(workload, workload.out_width) as (builder, arguments):

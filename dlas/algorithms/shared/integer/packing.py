@@ -15,11 +15,6 @@ LANES = 16
 """Output channels in a block: one AVX-512, two AVX2 or four NEON registers of int32."""
 
 
-def is_depthwise(workload: ConvWorkload) -> bool:
-    """Whether every channel is convolved by itself."""
-    return workload.groups > 1 and workload.group_in_channels == workload.group_out_channels == 1
-
-
 def group_words(workload: ConvWorkload) -> int:
     """Words of four channels that one pixel of a group takes."""
     return -(-workload.group_in_channels // BYTES)
@@ -43,7 +38,7 @@ def column_words(workload: ConvWorkload) -> int:
 def packed_shape(workload: ConvWorkload) -> tuple[int, ...]:
     """Shape of the weights: (groups, blocks, words, H, W, LANES, 4), or depthwise (blocks, words, W, LANES,
     4)."""
-    if is_depthwise(workload):
+    if workload.is_depthwise:
         blocks = -(-workload.out_channels // LANES)
         return (blocks, column_words(workload), workload.kernel[1], LANES, BYTES)
     words, blocks = group_words(workload), group_blocks(workload)
@@ -53,14 +48,14 @@ def packed_shape(workload: ConvWorkload) -> tuple[int, ...]:
 def offsets_shape(workload: ConvWorkload) -> tuple[int]:
     """Shape of the sums' offsets, one for every lane of every block."""
     shape = packed_shape(workload)
-    return (shape[0] * LANES if is_depthwise(workload) else shape[0] * shape[1] * LANES,)
+    return (shape[0] * LANES if workload.is_depthwise else shape[0] * shape[1] * LANES,)
 
 
 def pack_weight(workload: ConvWorkload, weight: np.ndarray) -> tuple[np.ndarray, ...]:
     """int8 OIHW weights as `packed_shape` says, and the int32 offset of every output channel's sums: what its
     weights add up to for data of `SIGN_OFFSET`, which instructions for signed data leave out."""
     height, width = workload.kernel
-    if is_depthwise(workload):
+    if workload.is_depthwise:
         columns = _filled(_filled(weight.reshape(-1, height, width), 0, LANES), 1, BYTES)
         packed = columns.reshape(-1, LANES, column_words(workload), BYTES, width).transpose(0, 2, 4, 1, 3)
         sums = packed.sum(axis=(1, 2, 4), dtype=np.int32)

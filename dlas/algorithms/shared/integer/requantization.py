@@ -21,7 +21,7 @@ FRACTION_BITS = 8
 """Fraction bits that are kept until the final rounding; they leave 23 bits for the value, which needs 9."""
 
 
-LARGEST_SUM = 1 << 30
+MAX_SUM = 1 << 30
 """Bound of sums: half of what an int32 holds, so that rounding weights up does no harm."""
 
 
@@ -34,7 +34,7 @@ def exact_scales(
     The products, and the zero point's share in the bias, each add up to UINT8_MAX times the weights at most.
     """
     largest = np.abs(weight.astype(np.float64)).sum(axis=(1, 2, 3)) * (2 * UINT8_MAX)
-    least = (largest + np.abs(bias.astype(np.float64)) / input_scale) / LARGEST_SUM
+    least = (largest + np.abs(bias.astype(np.float64)) / input_scale) / MAX_SUM
     scales: np.ndarray = np.maximum(weight_scale, least.astype(np.float32))
     return scales
 

@@ -15,7 +15,7 @@ from dlas.interfaces.workload import ConvWorkload
 if TYPE_CHECKING:
     from dlas.interfaces.targets.code_target import CodeTarget
 
-SHORTEST_STEP = 10
+MIN_STEP = 10
 """Instructions in whose time an addition to a register is done, so that the next one need not wait."""
 
 STEP_COST, STORE_COST = 5, 10
@@ -55,7 +55,7 @@ def tiles(
 
     def cost(tile: IntegerTile) -> tuple[float, int]:
         registers = tile.pixels * tile.vectors
-        step = max(registers * dot.cost + tile.pixels + tile.vectors + STEP_COST, SHORTEST_STEP)
+        step = max(registers * dot.cost + tile.pixels + tile.vectors + STEP_COST, MIN_STEP)
         bands = workload.batch * workload.groups * -(-plane[0] // tile.rows) * -(-vectors // tile.vectors)
         tiles = -(-bands // target.cores) * -(-plane[1] // tile.columns)
         return tiles * (steps(workload) * step + registers * STORE_COST), -tile.columns

@@ -16,7 +16,7 @@ from dlas.algorithms.shared.sparse.views import RUN_VECTORS, Views
 if TYPE_CHECKING:
     from dlas.interfaces.targets.code_target import CodeTarget
 
-LONGEST_RUN = RUN_VECTORS
+MAX_RUN = RUN_VECTORS
 """Vectors of the longest run. A longer one would spend fewer instructions on anything but multiply-adds, but
 less of its input would fit the first-level cache."""
 
@@ -90,7 +90,7 @@ def tiling(views: Views, target: CodeTarget) -> SparseTiling:
     rows, blocks = summed_together(views.workload)
     lanes = _widest(views, target)
     whole = math.ceil(views.pixels / lanes)
-    most = min(whole, LONGEST_RUN, _most_vectors(rows, target))
+    most = min(whole, MAX_RUN, _most_vectors(rows, target))
     vectors = min(
         range(math.ceil(most / 2), most + 1), key=lambda count: (math.ceil(whole / count) * count, -count)
     )

@@ -13,7 +13,7 @@ import tvm
 from tvm import tirx
 from tvm.tirx import IterVar
 
-from dlas.algorithms.shared.dense.tiling import WORTH_A_THREAD, largest_divisor
+from dlas.algorithms.shared.dense.tiling import MIN_PARALLEL_VALUES, largest_divisor
 
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule
@@ -95,7 +95,7 @@ def _schedule(sch: Schedule, block: SBlockRV) -> tuple[LoopRV | None, LoopRV | N
         tasks = list(accumulate((_extent(sch, loop) for loop in outer), mul))
         count = next((index for index, fused in enumerate(tasks, 1) if fused >= ENOUGH_TASKS), len(outer))
         task = sch.fuse(*outer[:count]) if count > 1 else outer[0]
-        if work >= WORTH_A_THREAD:
+        if work >= MIN_PARALLEL_VALUES:
             sch.parallel(task)
     return task, reduced[0] if reduced else None
 

@@ -17,7 +17,7 @@ from dlas.systems.tuners.metaschedule import measuring
 from dlas.systems.tuners.metaschedule.measuring import Bench, Board, Layer, Report
 from dlas.systems.tuners.metaschedule.transfer import adapted
 
-LARGEST_ROUND = 16
+MAX_ROUND = 16
 """Candidates of one layer measured together; small budgets get smaller rounds."""
 
 SMALL_ROUND = 4
@@ -62,7 +62,7 @@ def tune(request: Mapping[str, Any], report: Report, board: Board) -> None:
         database.commit_workload(layer.workload.mod)
     _restore(layers, log, database, model)
     per_layer = max(1, trials // len(layers))
-    per_round = max(min(SMALL_ROUND, per_layer), min(LARGEST_ROUND, per_layer // ROUNDS_PER_TASK))
+    per_round = max(min(SMALL_ROUND, per_layer), min(MAX_ROUND, per_layer // ROUNDS_PER_TASK))
     for layer in layers:
         spaces = layer.context.generate_design_space()
         layer.context.pre_tuning(trials, per_round, spaces, database, model)
