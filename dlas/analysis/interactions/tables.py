@@ -1,0 +1,122 @@
+"""What a study found, as tables."""
+
+from __future__ import annotations
+
+from dlas.analysis.interactions import sentences
+from dlas.analysis.interactions.effects import Effect
+from dlas.analysis.interactions.study import Study
+from dlas.analysis.phrases import listed
+from dlas.analysis.statistics.contrast import Estimate
+from dlas.analysis.table import Table, Value
+
+
+def all_of(study: Study) -> tuple[Table, ...]:
+    """Every table of a study that has rows."""
+    tables = (
+        effects(study),
+        shares(study),
+        interactions(study),
+        flips(study),
+        next_points(study),
+        gaps(study),
+    )
+    return tuple(table for table in tables if table.rows)
+
+
+def effects(study: Study) -> Table:
+    """The effect of each choice against its layer's reference, as a factor of latency."""
+    columns = ("layer", "choice", "against", "factor", "low", "high", "pairs", "smallest", "largest", "from")
+    rows = tuple(_effect(one) for one in study.effects)
+    notes = (
+        "A factor of 1.31 means 1.31 times the latency, geometric mean over the pairs.",
+        *sentences.caveats(study),
+    )
+    return Table("effects", "What each choice does to the latency", columns, rows, notes)
+
+
+def _effect(one: Effect) -> tuple[Value, ...]:
+    found = (None, None, None) if one.estimate is None else _ratio(one.estimate)
+    said = (one.pairs, one.lowest, one.highest, one.basis.value)
+    return (one.factor, one.level, one.reference, *found, *said)
+
+
+def shares(study: Study) -> Table:
+    """The variance of the log latency that each layer and each pair explains."""
+    columns = ("layers", "degrees of freedom", "share", "share (type III)", "p (Holm)")
+    rows = tuple(
+        (listed(one.factors), one.freedom, one.share if one.freedom else None, one.share_three, one.p_value)
+        for one in study.shares.shares
+    )
+    notes = (sentences.rest(study.shares), "Shares are of type II, parts of 1.") if rows else ()
+    return Table("variance", "What explains how the latencies differ", columns, rows, notes)
+
+
+def interactions(study: Study) -> Table:
+    """Ratios of ratios, the surest first."""
+    columns = (
+        *("layer", "choice", "against", "beside", "there", "here"),
+        *("factor there", "factor here", "ratio of ratios", "low", "high", "contexts", "p (Holm)"),
+    )
+    ordered = sorted(
+        study.interactions,
+        key=lambda one: (1.0 if one.p_value is None else one.p_value, -abs(one.estimate.log)),
+    )
+    rows = tuple(
+        (
+            *(one.factor, one.level, one.reference, one.other, one.there, one.here),
+            *(one.effect_there.ratio, one.effect_here.ratio, *_ratio(one.estimate)),
+            *(one.contexts, one.p_value),
+        )
+        for one in ordered
+    )
+    return Table("interactions", "What choices do to each other's effect", columns, rows)
+
+
+def flips(study: Study) -> Table:
+    """Orders of two choices that change with another layer's choice."""
+    columns = (
+        *("layer", "first", "second", "beside", "here", "there", "first/second here", "low", "high"),
+        *("first/second there", "low", "high", "contexts", "p (Holm)", "claim"),
+    )
+    rows = tuple(
+        (
+            *(one.factor, one.faster_here, one.faster_there, one.other, one.here, one.there),
+            *(*_ratio(one.gain_here), *_ratio(one.gain_there), one.contexts, one.p_value),
+            "not tested" if one.p_value is None else "changes" if one.holds else "can't tell",
+        )
+        for one in study.flips.flips
+    )
+    return Table("flips", "Orders that change", columns, rows, (sentences.flips(study.flips),))
+
+
+def next_points(study: Study) -> Table:
+    """The points most likely to be worth measuring."""
+    columns = ("chance to be on the front", "expected ms", "low", "high", "accuracy", "python -m dlas.run …")
+    rows = tuple(
+        (one.chance, one.predicted_ms, one.low_ms, one.high_ms, one.accuracy, one.overrides)
+        for one in study.next.points
+    )
+    notes = (
+        f"Expected by a linear model of {study.next.model}; low and high are two standard errors away.",
+        "Overrides name the choices of the layers; add what else the sweep was started with.",
+    )
+    return Table("next", "What to measure next", columns, rows, notes)
+
+
+def gaps(study: Study) -> Table:
+    """Pairs of choices that no point has together, and interactions that can't be told."""
+    columns = ("layer", "choice", "layer beside", "choice beside", "what can't be told")
+    never = [(*pair, "nobody tried the two together") for pair in study.next.never_together]
+    apart = set(study.next.never_together)
+    unseen = [
+        (one.factor, one.level, one.other, one.there, "their interaction: a point to compare with is missing")
+        for one in study.unseen
+        if not {(one.factor, one.level, one.other, one.there), (one.other, one.there, one.factor, one.level)}
+        & apart
+    ]
+    return Table("gaps", "What these points can't tell", columns, (*never, *unseen))
+
+
+def _ratio(estimate: Estimate) -> tuple[float, float | None, float | None]:
+    interval = estimate.interval
+    return (estimate.ratio, None, None) if interval is None else (estimate.ratio, interval.low, interval.high)

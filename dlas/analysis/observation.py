@@ -1,0 +1,94 @@
+"""One measured point, as the analysis sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+FINISHED = "FINISHED"
+LAYERS = ("dataset", "model", "compression", "algo", "format", "compiler", "tuner", "target")
+"""Choices that every point has, from the first layer of the stack to the last."""
+
+NO_COMPRESSION = "none"
+STEP = "+"
+"""What stands between the steps of a compression: `weight_pruning+int8`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What was chosen for a point, and what was found of it. None stands for what its run lacks."""
+
+    run_id: str
+    name: str
+    status: str
+    """FINISHED, FAILED, KILLED or RUNNING."""
+    choices: Mapping[str, str]
+    """The choice of each of `LAYERS` by its name (`algo`: `gemm`), and each further setting that differs
+    between the points by its full key (`tuner.trials`). Several compressions are joined by `STEP`; that of a
+    dense network is `NO_COMPRESSION`."""
+    error: str = ""
+    """Why it failed, in one line."""
+    session_medians_ms: tuple[float, ...] = ()
+    """Median latency of each session in milliseconds; empty where only the median of all samples is known."""
+    median_ms: float | None = None
+    """Median over the samples of all sessions, in milliseconds."""
+    low_ms: float | None = None
+    high_ms: float | None = None
+    """The bootstrap interval of `median_ms` over samples."""
+    first_ms: float | None = None
+    """Milliseconds of the first run of the first session."""
+    cold_ms: float | None = None
+    """Median with cold caches, in milliseconds."""
+    accuracy_dense: float | None = None
+    """Fractions of 1, on the test images: of the dense network, of the compressed one, of the library."""
+    accuracy_compressed: float | None = None
+    accuracy_deployed: float | None = None
+    parameters_dense: float | None = None
+    parameters_remaining: float | None = None
+    """Parameters that were not removed with their channel and are not zero."""
+    macs_dense: float | None = None
+    """Multiply-accumulates per image."""
+    macs_remaining: float | None = None
+    """Those that were not removed with their channel and whose weight is not zero."""
+    dense_bytes: float | None = None
+    """Bytes of the dense network's parameters in float32."""
+    format_bytes: float | None = None
+    """Bytes of the weights as the kernels read them, indices included."""
+    library_bytes: float | None = None
+    memory_bytes: float | None = None
+    """The most memory that a session held, in bytes."""
+    expected_speedup: float | None = None
+    """Dense multiply-accumulates over those that the kernels spend, counted in bits."""
+    target_kind: str | None = None
+    """Processor that computes: `cpu` or `cuda`."""
+    tuning_seconds: float | None = None
+    tuning_trials: float | None = None
+    layers_tuned: float | None = None
+    emulated: bool = False
+    """Whether the board was emulated: its times say nothing about a real one."""
+    unsteady: str = ""
+    """Reasons not to trust the times; empty where the board held still."""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    """Every tag of the run."""
+
+    @property
+    def timed(self) -> bool:
+        """Whether the point is finished and has a latency."""
+        return self.status == FINISHED and self.latency_ms is not None
+
+    @property
+    def latency_ms(self) -> float | None:
+        """Milliseconds of a run: the median of all samples, else the middle of the sessions' medians."""
+        if self.median_ms is not None:
+            return self.median_ms
+        ordered = sorted(self.session_medians_ms)
+        middle = len(ordered) // 2
+        if not ordered:
+            return None
+        return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """Compressions in the order in which they were made; empty for a dense network."""
+        named = self.choices.get("compression", NO_COMPRESSION)
+        return () if named == NO_COMPRESSION else tuple(named.split(STEP))

@@ -1,0 +1,72 @@
+"""Differences of cells' mean log latencies, with what the noise lets one say of them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
+
+from dlas.analysis.statistics.noise import Noise, Vector
+from dlas.hardware.results.statistics import CONFIDENCE, Interval
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A difference of log latencies. Its exponential is a ratio of latencies."""
+
+    log: float
+    error: float | None = None
+    """Standard error; None where the sessions give none."""
+    freedom: float = math.inf
+    """Degrees of freedom of the error."""
+
+    @property
+    def ratio(self) -> float:
+        return math.exp(self.log)
+
+    @property
+    def interval(self) -> Interval | None:
+        """Interval of the ratio by Student's t, at `CONFIDENCE`; None without an error."""
+        if self.error is None:
+            return None
+        reach = float(stdtrit(self.freedom, (1 + CONFIDENCE) / 2)) * self.error
+        return Interval(math.exp(self.log - reach), math.exp(self.log + reach))
+
+    @property
+    def t(self) -> float | None:
+        """The difference in standard errors."""
+        return self.log / self.error if self.error else None
+
+    @property
+    def p_value(self) -> float | None:
+        """Two-sided p-value of there being no difference; None without an error."""
+        return None if self.t is None else 2 * float(stdtr(self.freedom, -abs(self.t)))
+
+    @property
+    def below_one(self) -> float | None:
+        """One-sided p-value of the ratio not being below 1."""
+        return None if self.t is None else float(stdtr(self.freedom, self.t))
+
+    @property
+    def above_one(self) -> float | None:
+        """One-sided p-value of the ratio not being above 1."""
+        return None if self.t is None else float(stdtr(self.freedom, -self.t))
+
+
+def estimate(weights: Vector, means: Vector, noise: Noise | None, cells: NDArray[np.intp]) -> Estimate:
+    """The weighted sum of the cells' means, `weights` and `means` those of `cells`, which are positions in
+    `noise`.
+
+    Cells may differ in noise: the degrees of freedom are those of Satterthwaite (1946), An approximate
+    distribution of estimates of variance components, and not more than all sessions give.
+    """
+    log = float(weights @ means)
+    if noise is None:
+        return Estimate(log)
+    parts = weights**2 * noise.of_means[cells]
+    variance = float(parts.sum())
+    freedom = variance**2 / float((parts**2 / noise.freedom[cells]).sum())
+    return Estimate(log, math.sqrt(variance), min(freedom, noise.pooled_freedom))
