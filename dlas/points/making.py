@@ -23,9 +23,11 @@ log = logging.getLogger("dlas.run")
 
 @dataclass(frozen=True)
 class Started:
-    """A stage whose work began."""
+    """A stage whose work began, or the timing, or the writing of the bundle."""
 
     stage: str
+    goes_on: bool = False
+    """Whether it goes on from what an interrupted attempt left."""
 
 
 @dataclass(frozen=True)
@@ -146,10 +148,13 @@ def _made(tell: Tell, point: Point) -> Finished:
     def used(kept: Kept) -> None:
         tell(Used(kept.name))
 
+    def started(stage: str, goes_on: bool) -> None:
+        tell(Started(stage, goes_on))
+
     with folders.disk_troubles(Path(point.stack.artifacts)):
         typed = "".join(f"{override}\n" for override in point.overrides)
         (point.bundle / "overrides.txt").write_text(typed, encoding="utf-8")
-        found = run_point(point.stack, point.bundle, used, lambda stage: tell(Started(stage)))
+        found = run_point(point.stack, point.bundle, used, started)
         return Finished(writing.metrics(found), writing.tags(found))
 
 
