@@ -1,6 +1,7 @@
 """The command: compose a stack, check it, and make one MLflow run of each of its points.
 
     python -m dlas.run -m model=vgg16,resnet18 algo=direct,gemm
+    python -m dlas.run --plan -m model=vgg16,resnet18 algo=direct,gemm    only tell what is to be done
 
 Exit status: 0 every point finished; 1 a point failed; 2 a mistake in the config, nothing was started;
 130 stopped by Ctrl-C or SIGTERM.
@@ -8,6 +9,7 @@ Exit status: 0 every point finished; 1 a point failed; 2 a mistake in the config
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import shlex
@@ -30,8 +32,11 @@ from dlas.points import fingerprint, making, process
 
 if TYPE_CHECKING:
     from dlas import tracking
+    from dlas.points.progress import Progress
 
 STOPPED, MISTAKE = 130, 2
+PLAN = "--plan"
+PLANNING = "hydra.callbacks.sweep._target_=dlas.points.planning.PlanCallback"
 # A second Ctrl-C within this many seconds would only spoil the closing of the runs.
 CLOSING_SECONDS = 5.0
 
@@ -52,7 +57,7 @@ def _run() -> None:
     try:
         from dlas.config import typed
 
-        sys.argv[1:] = typed.in_order(sys.argv[1:])
+        sys.argv[1:] = typed.in_order(_with_plan(sys.argv[1:]))
         hydra.main(version_base="1.3", config_path=str(config.config_folder()), config_name="config")(
             run_job
         )()
@@ -70,6 +75,12 @@ def _run() -> None:
             raise
         print(mistake, file=sys.stderr)
         sys.exit(MISTAKE)
+
+
+def _with_plan(arguments: list[str]) -> list[str]:
+    """The arguments as Hydra takes them: to ask for a plan is to have another callback."""
+    others = [each for each in arguments if each != PLAN]
+    return others if len(others) == len(arguments) else [*others, PLANNING]
 
 
 def run_job(composed: DictConfig) -> str:
@@ -137,7 +148,7 @@ def _make(
                 work,
                 making.Point(stack, tuple(overrides), bundle, fingerprint.code_of(stack)),
                 logged,
-                on_use=lambda used: run.log(tags={tracking.STAGES: " ".join(used)}),
+                on_use=functools.partial(_note, run),
                 beat=lambda: tracking.beat(run.store, runs),
                 output=output,
             )
@@ -145,6 +156,14 @@ def _make(
             run.log_output(output)
         run.log_bundle(bundle)
         run.log(metrics=found.metrics, tags=found.tags)
+
+
+def _note(run: tracking.OpenRun, progress: Progress) -> None:
+    """Log the stage results that the point used so far, and how long the last one took that was made."""
+    from dlas import tracking
+
+    seconds = {f"{tracking.SECONDS}{step}": took for step, took in progress.seconds.items()}
+    run.log(tags={tracking.STAGES: " ".join(progress.used)}, metrics=seconds)
 
 
 def _command() -> str:

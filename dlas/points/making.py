@@ -45,6 +45,32 @@ class Tried:
 
 
 @dataclass(frozen=True)
+class Fallback:
+    """Layers that a declared kernel can't serve."""
+
+    declared: str
+    served_by: str
+    reason: str
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What is known of a point that is not made yet."""
+
+    point: int
+    """Its place among all."""
+    done: tuple[str, ...]
+    """Names `<stage>/<key>` of the results that are there, up to the first that is not."""
+    first: str | None
+    """Name of the first result that is not there: what comes after it can't be known before it is made. None
+    where all are there."""
+    begun: bool
+    """Whether an interrupted attempt at that left something to go on from."""
+    fallbacks: tuple[Fallback, ...]
+
+
+@dataclass(frozen=True)
 class Failed:
     """The parts of a UserError that ended the work."""
 
@@ -129,6 +155,22 @@ def check(tell: Tell, stacks: Sequence[config.Stack], logged: Logging) -> None:
     logged.begin()
     try:
         plan.check(stacks, lambda points: tell(Tried(tuple(points))))
+    except UserError as error:
+        tell(Failed(error.problem, error.key, error.remedy, error.point))
+    else:
+        tell(Finished({}, {}))
+
+
+def foresee(tell: Tell, stacks: Sequence[config.Stack], logged: Logging) -> None:
+    """Check points as `check` does, and tell what is known of each before `Finished` or `Failed`."""
+    from dlas.points import foreseeing, plan
+
+    logged.begin()
+    try:
+        rehearsed = plan.check(stacks, lambda points: tell(Tried(tuple(points))))
+        tell(Tried(()))
+        for known in foreseeing.foreseen(stacks, rehearsed):
+            tell(known)
     except UserError as error:
         tell(Failed(error.problem, error.key, error.remedy, error.point))
     else:

@@ -20,6 +20,7 @@ from dlas.users_code import told
 
 if TYPE_CHECKING:
     from dlas.models.trial import Trial
+    from dlas.stages.checks.rehearsal import Rehearsed
 
 
 @dataclass
@@ -38,16 +39,19 @@ def tell_nobody(points: Sequence[int]) -> None:
     """Tell nobody which points' network is about to be tried."""
 
 
-def check(stacks: Sequence[config.Stack], on_try: Callable[[Sequence[int]], None] = tell_nobody) -> None:
+def check(
+    stacks: Sequence[config.Stack], on_try: Callable[[Sequence[int]], None] = tell_nobody
+) -> list[Rehearsed]:
     """UserError for the first target, board or device that is not there, and the first network that cannot be
     right, cannot be compressed or compiled as declared, or is given weights that are not its own.
 
     Each distinct network is tried once, and each distinct compression of it is rehearsed once; what an
     earlier command tried is not tried again. The images of every set are read, unless an earlier command read
-    the same files. `on_try` is given the places of the points whose network is about to be tried.
+    the same files. `on_try` is given the places of the points whose network is about to be tried. Returns the
+    rehearsal of each point.
     """
     from dlas.models import weights
-    from dlas.stages.rehearsal import Rehearse, TryNetwork
+    from dlas.stages.checks.rehearsal import Rehearse, TryNetwork
 
     artifacts = Path(stacks[0].artifacts)
     temporary.require_room()
@@ -57,11 +61,12 @@ def check(stacks: Sequence[config.Stack], on_try: Callable[[Sequence[int]], None
     with folders.disk_troubles(artifacts):
         rehearsals = _rehearsals(stacks, store)
         code.remember([rehearsal.trial.code for rehearsal in rehearsals])
+        rehearsed: dict[int, Rehearsed] = {}
         for rehearsal in rehearsals:
             on_try(rehearsal.points)
             with at_point(rehearsal.points[0]):
                 tried = store.obtain(TryNetwork(trial=rehearsal.trial))
-                store.obtain(
+                found = store.obtain(
                     Rehearse(
                         tried=tried,
                         trial=rehearsal.trial,
@@ -70,6 +75,7 @@ def check(stacks: Sequence[config.Stack], on_try: Callable[[Sequence[int]], None
                         batch_sizes=tuple(rehearsal.batch_sizes),
                     )
                 )
+            rehearsed |= dict.fromkeys(rehearsal.points, found)
     given: list[tuple[config.Model, config.Dataset]] = []
     for place, stack in enumerate(stacks):
         if stack.model.weights is not None and (stack.model, stack.dataset) not in given:
@@ -78,6 +84,7 @@ def check(stacks: Sequence[config.Stack], on_try: Callable[[Sequence[int]], None
             given.append((stack.model, stack.dataset))
     with folders.disk_troubles(artifacts):
         _require_images(stacks, store)
+    return [rehearsed[place] for place in range(len(stacks))]
 
 
 def _require_machines(stacks: Sequence[config.Stack]) -> None:
@@ -147,7 +154,7 @@ def _images(dataset: config.Dataset, store: StageStore) -> tuple[tuple[int, int,
 def _read(dataset: config.Dataset, store: StageStore) -> tuple[tuple[int, int, int], int]:
     """The shape of the images and the number of the classes of a set of which every image can be read;
     UserError where one can't be."""
-    from dlas.stages.images import ReadImages
+    from dlas.stages.checks.images import ReadImages
 
     try:
         if _tells_files(dataset):

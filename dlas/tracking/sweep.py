@@ -50,7 +50,9 @@ class Led:
 _led: list[Led] = []
 
 
-def _stopping(method: Callable[..., None]) -> Callable[..., None]:
+def stopping(method: Callable[..., None]) -> Callable[..., None]:
+    """Have the method of a callback leave with an exit status where it raises."""
+
     @functools.wraps(method)
     def called(*arguments: Any, **named: Any) -> None:
         try:
@@ -81,11 +83,11 @@ class SweepCallback(Callback):
         self._check = check
         self._fingerprint = fingerprint
 
-    @_stopping
+    @stopping
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Check a single point and its store; leave where an earlier run is to be taken."""
         stack = composing.stack_of(config)
-        _require_one_store([stack])
+        require_one_store([stack])
         known = self._earlier([stack], ALL)
         if known:
             _conclude(list(known.values()), {run.run_id for run in known.values()})
@@ -93,27 +95,27 @@ class SweepCallback(Callback):
         os.environ[UNCHECKED] = _identities(self._check([stack], config.hydra))
         _tell_places(_store_of(stack), stack)
 
-    @_stopping
+    @stopping
     def on_run_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
         """Print the table of a single point."""
         store = _store_of(composing.stack_of(config))
         _conclude([tracking.fetch(store, job_return.return_value)])
 
-    @_stopping
+    @stopping
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Check every point that has no earlier run, open the sweep's run and tell the points its id; leave
         where no point is to be made."""
         points = composing.sweep_points(config)
         with composing.naming(points):
             stacks = composing.stacks_of(points)
-            _require_one_store(stacks)
+            require_one_store(stacks)
         known = self._earlier(stacks, SWEPT if composing.tells_points(config) else ALL)
         taken = list(dict.fromkeys(run.run_id for run in known.values()))
         left = [place for place in range(len(stacks)) if place not in known]
         if not left:
             _conclude(list({run.run_id: run for run in known.values()}.values()), taken)
             sys.exit()
-        with composing.naming(points), _of_all(left):
+        with composing.naming(points), of_all(left):
             unchecked = _identities(self._check([stacks[place] for place in left], config.hydra))
         store = _store_of(stacks[0])
         _tell_places(store, stacks[0])
@@ -125,7 +127,7 @@ class SweepCallback(Callback):
         for name, value in told.items():
             config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{name}='{value}'")
 
-    @_stopping
+    @stopping
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Close the sweep's run and print the table of its points."""
         run = _led.pop().run
@@ -151,7 +153,7 @@ class SweepCallback(Callback):
 
 
 @contextmanager
-def _of_all(left: Sequence[int]) -> Iterator[None]:
+def of_all(left: Sequence[int]) -> Iterator[None]:
     """Have a UserError about one of the points at these places tell its place among all."""
     try:
         yield
@@ -195,7 +197,7 @@ def abandon(status: str) -> None:
             print("".join(f"  {name}\n" for name in left.elements()), end="")
 
 
-def _require_one_store(stacks: list[Stack]) -> None:
+def require_one_store(stacks: list[Stack]) -> None:
     """UserError where the points have several."""
     first = stacks[0]
     if any((stack.artifacts, stack.tracking) != (first.artifacts, first.tracking) for stack in stacks):
