@@ -16,7 +16,7 @@ import shlex
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -28,11 +28,12 @@ from omegaconf import DictConfig
 from dlas import config, quota, user
 from dlas.errors import UserError
 from dlas.output import forgiving_output
-from dlas.points import fingerprint, making, process
+from dlas.points import durations, fingerprint, making, process
+from dlas.points.progress import Progress
+from dlas.points.view.status import Course
 
 if TYPE_CHECKING:
     from dlas import tracking
-    from dlas.points.progress import Progress
 
 STOPPED, MISTAKE = 130, 2
 PLAN = "--plan"
@@ -89,6 +90,7 @@ def run_job(composed: DictConfig) -> str:
     A point that fails is recorded and does not stop the others, so nothing but a stop by the user is raised.
     """
     from dlas import tracking
+    from dlas.points import expected
     from dlas.tracking import sweep
 
     stack = config.parse(composed)
@@ -111,19 +113,30 @@ def run_job(composed: DictConfig) -> str:
         log.info("%s%s earlier: run %s", position, earlier.status, earlier.run_id)
         return earlier.run_id
     tags[tracking.FINGERPRINT] = known
+    took = expected.earlier(store, stack).by_step(stack)
     run = tracking.start_point(store, name, tags, parent)
     logged = process.logging_of(job.job_logging, job.verbose)
     work = making.check_and_make if sweep.is_unchecked(stack) else making.make
-    started = time.monotonic()
+    course = _course(sweep.count_led())
+    course.begin_point()
     try:
         with tracking.closing(run):
-            _make(work, stack, overrides, logged, run)
-        log.info("%sfinished in %.0f s", position, time.monotonic() - started)
+            far = functools.partial(course.lines, position, name, expected=took)
+            _make(work, stack, overrides, logged, run, far)
+        log.info("%sfinished in %s", position, durations.told(course.so_far))
     except UserError as error:
         log.error("%sfailed: %s", position, error)
     except Exception:
         log.exception("%sfailed, and not by your mistake; please report:", position)
+    finally:
+        course.end_point()
     return run.run_id
+
+
+@functools.cache
+def _course(points: int) -> Course:
+    """The course of the points that this process makes, the same one for all of them."""
+    return Course(points)
 
 
 def _make(
@@ -132,6 +145,7 @@ def _make(
     overrides: list[str],
     logged: making.Logging,
     run: tracking.OpenRun,
+    far: Callable[[Progress], Sequence[str]],
 ) -> None:
     """Have the point made in a process of its own, and log what it found, and wrote."""
     from dlas import tracking
@@ -150,6 +164,7 @@ def _make(
                 logged,
                 on_use=functools.partial(_note, run),
                 beat=lambda: tracking.beat(run.store, runs),
+                far=far,
                 output=output,
             )
         finally:

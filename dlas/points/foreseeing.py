@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dlas import config, datasets, pipeline
 from dlas.errors import at_point
 from dlas.hardware.targets.resolving import resolve
-from dlas.points.making import Fallback, Foreseen
+from dlas.points.messages import Fallback, Foreseen
 from dlas.stages.store.finished import FinishedStages, NotMade
 from dlas.systems.choices.kind import kinds_of
 

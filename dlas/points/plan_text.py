@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dlas.points import durations
-from dlas.points.making import Foreseen
+from dlas.points.messages import Foreseen
 from dlas.points.steps import TIMING, Step
 from dlas.printable import aligned
 from dlas.tracking.store import Record

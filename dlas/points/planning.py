@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from dlas import config
@@ -21,19 +20,17 @@ from dlas.points.expected import Earlier
 from dlas.points.plan_text import Planned
 from dlas.tracking import store as tracking
 from dlas.tracking import sweep
+from dlas.tracking.sweep import SweepCallback
 
 log = logging.getLogger("dlas.run")
 
 
-class PlanCallback(Callback):
-    """The callback of Hydra that takes the place of `SweepCallback` where a plan is asked for.
+class PlanCallback(SweepCallback):
+    """The callback of Hydra that is taken where a plan is asked for.
 
-    It checks the points as that does, prints what is known of them, and leaves: nothing is made, and nothing
-    written to the store of runs. `fingerprint` gives the hash by which a point's earlier run is found.
+    It checks the points, prints what is known of them, and leaves: nothing is made, and nothing written to
+    the store of runs.
     """
-
-    def __init__(self, fingerprint: Callable[[config.Stack], str], **_: Any) -> None:
-        self._fingerprint = fingerprint
 
     @sweep.stopping
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
@@ -52,7 +49,7 @@ class PlanCallback(Callback):
             sweep.require_one_store(stacks)
         artifacts, kept = Path(stacks[0].artifacts), stacks[0].tracking
         store = tracking.find_store(artifacts, kept.uri, kept.experiment)
-        runs = [self._earlier(store, stack, stack.rerun or rerun) for stack in stacks]
+        runs = [self._run_of(store, stack, stack.rerun or rerun) for stack in stacks]
         left = [place for place, run in enumerate(runs) if run is None]
         with composing.naming(points), sweep.of_all(left):
             known = process.foresee([stacks[place] for place in left], hydra) if left else {}
@@ -69,7 +66,7 @@ class PlanCallback(Callback):
         print(plan_text.told(planned))
         sys.exit()
 
-    def _earlier(
+    def _run_of(
         self, store: tracking.Store | None, stack: config.Stack, rerun: str
     ) -> tracking.Record | None:
         return None if store is None else tracking.earlier(store, self._fingerprint(stack), rerun)

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
@@ -22,9 +23,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from dlas import config, crashes
 from dlas.errors import UserError
-from dlas.points import making
-from dlas.points.making import Failed, Finished, Foreseen, Logging, Point, Used
+from dlas.points import durations, making, view
+from dlas.points.making import Logging, Point
+from dlas.points.messages import Failed, Finished, Foreseen, Used
 from dlas.points.progress import Progress
+from dlas.points.steps import TIMING
 from dlas.processes import apart
 from dlas.processes.fork_server import ForkServer
 
@@ -59,30 +62,37 @@ def make(
     *,
     on_use: Callable[[Progress], None],
     beat: Callable[[], None],
+    far: Callable[[Progress], Sequence[str]],
     output: Path,
 ) -> Finished:
     """Have the point made by `work` of `points.making`; UserError that says why where it failed.
 
     `on_use` is called each time that a result of a stage was used, and at the end. What the process writes
-    goes to this one's own streams, and to the file `output`.
+    is shown with the lines that `far` makes of its progress, and goes to the file `output`.
     """
     progress = Progress()
 
     def told(message: object) -> None:
         progress.note(message)
+        shown.tick()
         if isinstance(message, Used | Finished):
             on_use(progress)
 
     timeout = point.stack.timeout
-    with output.open("ab", buffering=0) as copy:
+
+    def tick() -> None:
+        if progress.step != TIMING:  # nothing of ours runs then
+            shown.tick()
+
+    with output.open("ab", buffering=0) as copy, view.opened(lambda: far(progress)) as shown:
 
         def wrote(stream: int, written: bytes) -> None:
-            _write(stream, written)
+            shown.wrote(stream, written)
             with suppress(OSError):  # a full disk ends the work itself
                 copy.write(written)
 
         try:
-            code = _call(work, (point, logged), apart.Watch(told, wrote, beat), timeout)
+            code = _call(work, (point, logged), apart.Watch(told, wrote, beat, tick), timeout)
         except TimeoutError:
             problem = f"it took longer than {timeout:g} s, and was stopped {progress.where}"
             raise UserError(problem, key="timeout") from None
@@ -134,8 +144,10 @@ def _try(
             if isinstance(message, Foreseen):
                 note(dataclasses.replace(message, point=left[message.point]))
 
-        watch = apart.Watch(told, _write, lambda: None)
-        code = _call(work, ([stacks[place] for place in left], logged), watch, None)
+        checked = [stacks[place] for place in left]
+        with view.opened(_checking(len(checked))) as shown:
+            watch = apart.Watch(told, shown.wrote, apart.do_nothing, shown.tick)
+            code = _call(work, (checked, logged), watch, None)
         if isinstance(progress.outcome, Failed):
             error = progress.outcome.error
             error.point = None if error.point is None else left[error.point]
@@ -148,6 +160,11 @@ def _try(
         lost += guilty
         left = [place for place in left if place not in guilty]
     return lost
+
+
+def _checking(points: int) -> Callable[[], Sequence[str]]:
+    began = time.monotonic()
+    return lambda: [f"checking {points} points for {durations.told(time.monotonic() - began)}"]
 
 
 def _call(
@@ -168,15 +185,6 @@ def _environment() -> dict[str, str]:
     except OSError:  # there is no terminal
         return dict(os.environ)
     return {**os.environ, "COLUMNS": str(size.columns), "LINES": str(size.lines)}
-
-
-def _write(stream: int, written: bytes) -> None:
-    """Write to this process's own standard output or standard error."""
-    own: Any = sys.stdout if stream == 1 else sys.stderr
-    with suppress(BrokenPipeError):  # whoever read it has left
-        own.flush()
-        own.buffer.write(written)
-        own.flush()
 
 
 def _end(code: int) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dlas.points.making import Failed, Finished, Started, Tried, Used
+from dlas.points.messages import Failed, Finished, Started, Tried, Used
 from dlas.points.steps import nth
 
 
@@ -47,11 +47,18 @@ class Progress:
             case Failed():
                 self.outcome = told
 
+    @property
+    def step(self) -> str:
+        """Name of the step that is going on; "" where none is."""
+        if self.started is None:
+            return ""
+        stage = self.started.stage
+        return nth(stage, sum(result.partition("/")[0] == stage for result in self.used))
+
     def _end_step(self) -> None:
-        ended, self.started = self.started, None
-        if ended is not None and not ended.goes_on:
-            earlier = sum(result.partition("/")[0] == ended.stage for result in self.used)
-            self.seconds[nth(ended.stage, earlier)] = self.now() - self.since
+        if self.started is not None and not self.started.goes_on:
+            self.seconds[self.step] = self.now() - self.since
+        self.started = None
 
     @property
     def where(self) -> str:

@@ -167,6 +167,11 @@ def _not_of(records: Sequence[tracking.Record], sweep: str) -> list[str]:
     return [record.run_id for record in records if record.tags.get(tracking.PARENT) != sweep]
 
 
+def count_led() -> int:
+    """Number of points that are made for the sweep which this process leads; 1 where it leads none."""
+    return len(_led[-1].points) if _led else 1
+
+
 def is_unchecked(stack: Stack) -> bool:
     """Whether the point is one that could not be checked with the others."""
     return identity(stack) in os.environ.get(UNCHECKED, "").split()
