@@ -13,6 +13,7 @@ import functools
 import logging
 import os
 import shlex
+import shutil
 import signal
 import sys
 import time
@@ -47,24 +48,25 @@ log = logging.getLogger("dlas.run")
 def main() -> None:
     """Run the `dlas-run` command."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them its own way
+    typed = list(sys.argv)
     _stop_on_signals()
     quota.follow()
     user.stand_in()
     with forgiving_output():
-        _run()
+        _run(typed)
 
 
-def _run() -> None:
+def _run(typed: Sequence[str]) -> None:
     try:
-        from dlas.config import typed
+        from dlas.config.typed import in_order
 
-        sys.argv[1:] = typed.in_order(_with_plan(sys.argv[1:]))
+        sys.argv[1:] = in_order(_with_plan(sys.argv[1:]))
         hydra.main(version_base="1.3", config_path=str(config.config_folder()), config_name="config")(
             run_job
         )()
     except KeyboardInterrupt:
         _abandon("KILLED")
-        print(f"go on: {_command()}", file=sys.stderr)
+        print(f"go on: {_command(typed)}", file=sys.stderr)
         print("stopped; the same command goes on from the finished stages", file=sys.stderr)
         sys.exit(STOPPED)
     except Exception as error:
@@ -121,7 +123,7 @@ def run_job(composed: DictConfig) -> str:
     course.begin_point()
     try:
         with tracking.closing(run):
-            far = functools.partial(course.lines, position, name, expected=took)
+            far = functools.partial(course.lines, position, sweep.short_name(overrides), expected=took)
             _make(work, stack, overrides, logged, run, far)
         log.info("%sfinished in %s", position, durations.told(course.so_far))
     except UserError as error:
@@ -162,7 +164,7 @@ def _make(
                 work,
                 making.Point(stack, tuple(overrides), bundle, fingerprint.code_of(stack)),
                 logged,
-                on_use=functools.partial(_note, run),
+                on_step=functools.partial(_note, run),
                 beat=lambda: tracking.beat(run.store, runs),
                 far=far,
                 output=output,
@@ -181,11 +183,20 @@ def _note(run: tracking.OpenRun, progress: Progress) -> None:
     run.log(tags={tracking.STAGES: " ".join(progress.used)}, metrics=seconds)
 
 
-def _command() -> str:
-    """The command that this process was started with, as a shell takes it."""
-    program, *arguments = sys.argv
-    started = ["dlas-run"] if Path(program).name == "dlas-run" else ["python", "-m", "dlas.run"]
+def _command(typed: Sequence[str]) -> str:
+    """The command that this process was started with, as the same shell takes it."""
+    program, *arguments = typed
+    if Path(program).stem == "dlas-run":
+        started = [_as_found("dlas-run", program)]
+    else:
+        started = [_as_found("python", sys.executable), "-m", "dlas.run"]
     return shlex.join([*started, *arguments])
+
+
+def _as_found(name: str, program: str) -> str:
+    """The name of the program where a shell finds that one by it, or else its path."""
+    found = shutil.which(name)
+    return name if found is not None and Path(found).absolute() == Path(program).absolute() else program
 
 
 def _abandon(status: str) -> None:

@@ -56,7 +56,7 @@ def told(points: Sequence[Planned]) -> str:
         lines.append((_number(place, points), point.name or "-", *_cells(point, way, points)))
     made = sum(point.earlier is None for point in points)
     whole = _seconds((point, step) for point, way in zip(points, ways, strict=True) for step in way.own)
-    closing = [f"{made} of {len(points)} points to be made, {whole} in all", "", KEPT, EXPECTED]
+    closing = [f"{made} of {len(points)} points to be made, in all {whole}", "", KEPT, EXPECTED]
     return "\n".join([*aligned(lines), "", *closing, *_fallbacks(points)])
 
 
@@ -124,7 +124,7 @@ def _seconds(steps: Iterable[tuple[Planned, Step]]) -> str:
         return f"about {durations.told(sum(known))}" if known else "-"
     if not known:
         return NOT_KNOWN
-    return f"about {durations.told(sum(known))} and {', '.join(unknown)}: {NOT_KNOWN}"
+    return f"about {durations.told(sum(known))}; {NOT_KNOWN}: {', '.join(unknown)}"
 
 
 def _fallbacks(points: Sequence[Planned]) -> list[str]:

@@ -60,14 +60,14 @@ def make(
     point: Point,
     logged: Logging,
     *,
-    on_use: Callable[[Progress], None],
+    on_step: Callable[[Progress], None],
     beat: Callable[[], None],
     far: Callable[[Progress], Sequence[str]],
     output: Path,
 ) -> Finished:
     """Have the point made by `work` of `points.making`; UserError that says why where it failed.
 
-    `on_use` is called each time that a result of a stage was used, and at the end. What the process writes
+    `on_step` is called each time that a result of a stage was used, or a step ended. What the process writes
     is shown with the lines that `far` makes of its progress, and goes to the file `output`.
     """
     progress = Progress()
@@ -75,8 +75,8 @@ def make(
     def told(message: object) -> None:
         progress.note(message)
         shown.tick()
-        if isinstance(message, Used | Finished):
-            on_use(progress)
+        if isinstance(message, Used) or progress.seconds:
+            on_step(progress)
 
     timeout = point.stack.timeout
 

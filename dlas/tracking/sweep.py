@@ -41,10 +41,11 @@ log = logging.getLogger("dlas.run")
 
 @dataclass(frozen=True)
 class Led:
-    """A sweep that this process leads: its run, and the names of its points."""
+    """A sweep that this process leads: its run, the names of its points, and the overrides that all have."""
 
     run: tracking.OpenRun
     points: tuple[str, ...]
+    shared: frozenset[str]
 
 
 _led: list[Led] = []
@@ -122,7 +123,9 @@ class SweepCallback(Callback):
         overrides = composing.overridden(config)
         tags = {"dlas.overrides": " ".join(overrides)}
         run = tracking.start_sweep(store, f"sweep {run_name(overrides)}".strip(), tags, taken)
-        _led.append(Led(run, tuple(run_name(composing.overridden(points[place])) for place in left)))
+        typed = [composing.overridden(point) for point in points]
+        names = tuple(run_name(typed[place]) for place in left)
+        _led.append(Led(run, names, frozenset(typed[0]).intersection(*typed[1:])))
         told = {PARENT: run.run_id, POINTS: str(len(points)), UNCHECKED: unchecked}
         for name, value in told.items():
             config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{name}='{value}'")
@@ -170,6 +173,12 @@ def _not_of(records: Sequence[tracking.Record], sweep: str) -> list[str]:
 def count_led() -> int:
     """Number of points that are made for the sweep which this process leads; 1 where it leads none."""
     return len(_led[-1].points) if _led else 1
+
+
+def short_name(overrides: list[str]) -> str:
+    """Name of a point: the overrides that not all points have of the sweep which this process leads."""
+    shared = _led[-1].shared if _led else frozenset[str]()
+    return run_name([override for override in overrides if override not in shared]) or run_name(overrides)
 
 
 def is_unchecked(stack: Stack) -> bool:

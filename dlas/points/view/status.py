@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from dlas.points import durations
 from dlas.points.progress import Progress
+from dlas.points.steps import TIMING
 
 
 @dataclass
@@ -66,6 +67,8 @@ def _step(progress: Progress, expected: Mapping[str, float], now: float) -> str:
     started = progress.started
     if started is None:
         return "starting" if not progress.used else f"after {progress.used[-1].partition('/')[0]}"
-    told = f"{started.stage} for {durations.told(now - progress.since)}"
     seconds = expected.get(progress.step)
-    return told if seconds is None else f"{told} of about {durations.told(seconds)}"
+    about = "" if seconds is None else f" of about {durations.told(seconds)}"
+    if progress.step == TIMING:
+        return f"timing{about}, and nothing is drawn meanwhile"
+    return f"{started.stage} for {durations.told(now - progress.since)}{about}"
