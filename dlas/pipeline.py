@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from dlas import config, datasets, models
@@ -34,6 +35,7 @@ from dlas.stages.store import code
 from dlas.stages.store.store import StageStore, tell_nobody
 from dlas.stages.training import Train
 from dlas.stages.yardstick import BuildYardstick
+from dlas.stages.yardstick import Yardstick as BuiltYardstick
 from dlas.systems.choices import scheduling
 from dlas.systems.choices.declared import serving_modules
 from dlas.systems.choices.kind import Kind, kinds_of
@@ -49,71 +51,72 @@ CHECKED_IMAGES = 16
 the whole test set."""
 
 
+TIMING, WRITING = "timing", "bundle"
+"""What follows the stages, as it is told of."""
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the stages of a point made."""
+
+    dense: Network
+    compressed: Network
+    lowered: Lowered
+    tuned: Tuned
+    kernels: Kernels
+    library: Library
+    deployed: Deployed
+    batches: tuple[writing.Batch, ...]
+    yardstick: BuiltYardstick | None
+
+
 def run_point(
     stack: config.Stack,
     bundle: Path,
     on_use: Callable[[Kept], None] = tell_nobody,
-    on_start: Callable[[str], None] = tell_nobody,
+    on_start: Callable[[str, bool], None] = tell_nobody,
 ) -> writing.Results:
     """Make the point that `stack` declares: fill the folder `bundle` and seal it.
 
     Finished stages are taken from the store in `stack.artifacts`, and `on_use` is told of each result; the
-    others are made, and `on_start` is told of each stage. The timing is always made anew.
+    others are made, and `on_start` is told of each stage, and of the timing and the writing. The timing is
+    always made anew.
     """
-    kernel_kinds = kinds_of(stack.algo.algorithms, stack.format.formats)
-    _remember_code(stack, kernel_kinds)
+    remember_code(stack)
     store = StageStore(Path(stack.artifacts) / "stages", on_use, on_start)
-    tuning_store = TuningStore(Path(stack.artifacts) / "tuning")
     target = resolve(stack.target)
     deployment.require_board(target)
     building.require_tools(target.code, target.linker)
     dataset = datasets.normalized_for(stack.model, datasets.load(stack.dataset))
-    shape, opt_level = dataset.image_shape, stack.compiler.opt_level
+    made = obtain(stack, target, dataset, store)
+    for batch in made.batches:
+        _require_right(batch, made.deployed, target)
 
-    dense = dense_network(stack.model, stack.train, stack.seed, dataset, store)
-    network = dense
-    for step in stack.compression.values():
-        network = store.obtain(
-            Compress(network=network, dataset=dataset, settings=step, train=stack.train, seed=stack.seed)
-        )
-    lowered = _lowered(kernel_kinds, network, dataset, target, opt_level, store)
-    warn_of_wide_weights(lowered.program.layers, target.code)
-    tasks = tuple(scheduling.kernel_tasks(lowered.program).values())
-    tuned = store.obtain(Tune(tasks=tasks, settings=stack.tuner, target=target, measured=tuning_store))
-    chosen = _kernels(stack.tuner, lowered, tuned, target, opt_level, store)
-    library = _library(lowered, chosen, target, opt_level, store)
-    deployed = store.obtain(Deploy(network=network, library=library, dataset=dataset, target=target))
-    batches = tuple(
-        _batch(size, network, lowered, deployed, shape, target, opt_level, store)
-        for size in stack.timing.batch_sizes[1:]
-    )
-    beside = (
-        store.obtain(BuildYardstick(target=target.code, linker=target.linker))
-        if stack.timing.yardstick
-        else None
-    )
+    on_start(TIMING, False)
+    beside = made.yardstick
     timing = deployment.measure(
-        library.path,
-        deployed.reference.inputs,
+        made.library.path,
+        made.deployed.reference.inputs,
         target,
         stack.timing,
         None if beside is None else Yardstick(beside.path, yardstick.INPUT),
-        {batch.size: batch.library.path for batch in batches},
+        {batch.size: batch.library.path for batch in made.batches},
     )
-    profile = single_kernels.profile(library.path, deployed.reference.inputs, target, PROFILED_RUNS)
+    profile = single_kernels.profile(made.library.path, made.deployed.reference.inputs, target, PROFILED_RUNS)
 
+    on_start(WRITING, False)
     found = writing.Results(
         stack=stack,
         target=target,
         dataset=dataset,
-        dense=dense,
-        compressed=network,
-        lowered=lowered,
-        tuned=tuned,
-        kernels=chosen,
-        library=library,
-        deployed=deployed,
-        batches=batches,
+        dense=made.dense,
+        compressed=made.compressed,
+        lowered=made.lowered,
+        tuned=made.tuned,
+        kernels=made.kernels,
+        library=made.library,
+        deployed=made.deployed,
+        batches=made.batches,
         yardstick=beside,
         timing=timing,
         profile=profile,
@@ -122,7 +125,40 @@ def run_point(
     return found
 
 
-def _remember_code(stack: config.Stack, kinds: tuple[Kind, ...]) -> None:
+def obtain(stack: config.Stack, target: Target, dataset: ImageDataset, store: StageStore) -> Made:
+    """The results of all stages of the point, in their order. `dataset` is normalized for the model."""
+    shape, opt_level = dataset.image_shape, stack.compiler.opt_level
+    dense = dense_network(stack.model, stack.train, stack.seed, dataset, store)
+    network = dense
+    for step in stack.compression.values():
+        network = store.obtain(
+            Compress(network=network, dataset=dataset, settings=step, train=stack.train, seed=stack.seed)
+        )
+    lowered = _lowered(_kinds(stack), network, dataset, target, opt_level, store)
+    warn_of_wide_weights(lowered.program.layers, target.code)
+    tasks = tuple(scheduling.kernel_tasks(lowered.program).values())
+    measured = TuningStore(Path(stack.artifacts) / "tuning")
+    tuned = store.obtain(Tune(tasks=tasks, settings=stack.tuner, target=target, measured=measured))
+    chosen = _kernels(stack.tuner, lowered, tuned, target, opt_level, store)
+    library = _library(lowered, chosen, target, opt_level, store)
+    deployed = store.obtain(Deploy(network=network, library=library, dataset=dataset, target=target))
+    batches = tuple(
+        _batch(size, network, lowered, shape, target, opt_level, store)
+        for size in stack.timing.batch_sizes[1:]
+    )
+    beside = (
+        store.obtain(BuildYardstick(target=target.code, linker=target.linker))
+        if stack.timing.yardstick
+        else None
+    )
+    return Made(dense, network, lowered, tuned, chosen, library, deployed, batches, beside)
+
+
+def _kinds(stack: config.Stack) -> tuple[Kind, ...]:
+    return kinds_of(stack.algo.algorithms, stack.format.formats)
+
+
+def remember_code(stack: config.Stack) -> None:
     """Read now what the stages will use, so that a change of it while they work is noticed."""
     code.remember(
         [
@@ -131,7 +167,7 @@ def _remember_code(stack: config.Stack, kinds: tuple[Kind, ...]) -> None:
             *(step.implementation for step in stack.compression.values()),
             *(
                 name
-                for kind in kinds
+                for kind in _kinds(stack)
                 for whole in (True, False)
                 for name in serving_modules(kind, integer=whole)
             ),
@@ -198,20 +234,19 @@ def _batch(
     size: int,
     network: Network,
     lowered: Lowered,
-    deployed: Deployed,
     image_shape: tuple[int, int, int],
     target: Target,
     opt_level: int,
     store: StageStore,
 ) -> writing.Batch:
     """The network for a larger batch: every layer by the algorithm and in the format that it has for one
-    image, scheduled untuned, since a tuned schedule is for the loops of one shape.
-
-    UserError unless its library answers as PyTorch does.
-    """
+    image, scheduled untuned, since a tuned schedule is for the loops of one shape."""
     larger = store.obtain(Enlarge(lowered=lowered, network=network, image_shape=image_shape, size=size))
-    library = _library(larger, None, target, opt_level, store)
-    known = reference.first(deployed.reference, max(CHECKED_IMAGES, size))
-    found = deployment.run(library.path, known.inputs, target, size)
-    reference.require_match(known, found, f"the library for batches of {size}")
-    return writing.Batch(size, larger, library)
+    return writing.Batch(size, larger, _library(larger, None, target, opt_level, store))
+
+
+def _require_right(batch: writing.Batch, deployed: Deployed, target: Target) -> None:
+    """UserError unless the library for the batch answers as PyTorch does."""
+    known = reference.first(deployed.reference, max(CHECKED_IMAGES, batch.size))
+    found = deployment.run(batch.library.path, known.inputs, target, batch.size)
+    reference.require_match(known, found, f"the library for batches of {batch.size}")

@@ -5,6 +5,8 @@ Whatever comes from a bundle, a tuning log or a board goes through here before i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 LONGEST = 500
 """Largest number of characters; what is longer is cut."""
 
@@ -19,3 +21,12 @@ def printable(value: object, longest: int = LONGEST) -> str:
 def printable_lines(text: str) -> str:
     """`text` with its new lines, and no other character that does not print."""
     return "\n".join(printable(line, len(line)) for line in text.split("\n"))
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of cells as lines of text, with each column as wide as its widest cell."""
+    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
+    ]

@@ -1,6 +1,7 @@
 """The command: compose a stack, check it, and make one MLflow run of each of its points.
 
     python -m dlas.run -m model=vgg16,resnet18 algo=direct,gemm
+    python -m dlas.run --plan -m model=vgg16,resnet18 algo=direct,gemm    only tell what is to be done
 
 Exit status: 0 every point finished; 1 a point failed; 2 a mistake in the config, nothing was started;
 130 stopped by Ctrl-C or SIGTERM.
@@ -8,13 +9,15 @@ Exit status: 0 every point finished; 1 a point failed; 2 a mistake in the config
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import shlex
+import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -26,12 +29,16 @@ from omegaconf import DictConfig
 from dlas import config, quota, user
 from dlas.errors import UserError
 from dlas.output import forgiving_output
-from dlas.points import fingerprint, making, process
+from dlas.points import durations, fingerprint, making, process
+from dlas.points.progress import Progress
+from dlas.points.view.status import Course
 
 if TYPE_CHECKING:
     from dlas import tracking
 
 STOPPED, MISTAKE = 130, 2
+PLAN = "--plan"
+PLANNING = "hydra.callbacks.sweep._target_=dlas.points.planning.PlanCallback"
 # A second Ctrl-C within this many seconds would only spoil the closing of the runs.
 CLOSING_SECONDS = 5.0
 
@@ -41,24 +48,25 @@ log = logging.getLogger("dlas.run")
 def main() -> None:
     """Run the `dlas-run` command."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them its own way
+    typed = list(sys.argv)
     _stop_on_signals()
     quota.follow()
     user.stand_in()
     with forgiving_output():
-        _run()
+        _run(typed)
 
 
-def _run() -> None:
+def _run(typed: Sequence[str]) -> None:
     try:
-        from dlas.config import typed
+        from dlas.config.typed import in_order
 
-        sys.argv[1:] = typed.in_order(sys.argv[1:])
+        sys.argv[1:] = in_order(_with_plan(sys.argv[1:]))
         hydra.main(version_base="1.3", config_path=str(config.config_folder()), config_name="config")(
             run_job
         )()
     except KeyboardInterrupt:
         _abandon("KILLED")
-        print(f"go on: {_command()}", file=sys.stderr)
+        print(f"go on: {_command(typed)}", file=sys.stderr)
         print("stopped; the same command goes on from the finished stages", file=sys.stderr)
         sys.exit(STOPPED)
     except Exception as error:
@@ -72,12 +80,19 @@ def _run() -> None:
         sys.exit(MISTAKE)
 
 
+def _with_plan(arguments: list[str]) -> list[str]:
+    """The arguments as Hydra takes them: to ask for a plan is to have another callback."""
+    others = [each for each in arguments if each != PLAN]
+    return others if len(others) == len(arguments) else [*others, PLANNING]
+
+
 def run_job(composed: DictConfig) -> str:
     """Make one point as one MLflow run, under its sweep's if there is one; returns the run's id.
 
     A point that fails is recorded and does not stop the others, so nothing but a stop by the user is raised.
     """
     from dlas import tracking
+    from dlas.points import expected
     from dlas.tracking import sweep
 
     stack = config.parse(composed)
@@ -100,19 +115,30 @@ def run_job(composed: DictConfig) -> str:
         log.info("%s%s earlier: run %s", position, earlier.status, earlier.run_id)
         return earlier.run_id
     tags[tracking.FINGERPRINT] = known
+    took = expected.earlier(store, stack).by_step(stack)
     run = tracking.start_point(store, name, tags, parent)
     logged = process.logging_of(job.job_logging, job.verbose)
     work = making.check_and_make if sweep.is_unchecked(stack) else making.make
-    started = time.monotonic()
+    course = _course(sweep.count_led())
+    course.begin_point()
     try:
         with tracking.closing(run):
-            _make(work, stack, overrides, logged, run)
-        log.info("%sfinished in %.0f s", position, time.monotonic() - started)
+            far = functools.partial(course.lines, position, sweep.short_name(overrides), expected=took)
+            _make(work, stack, overrides, logged, run, far)
+        log.info("%sfinished in %s", position, durations.told(course.so_far))
     except UserError as error:
         log.error("%sfailed: %s", position, error)
     except Exception:
         log.exception("%sfailed, and not by your mistake; please report:", position)
+    finally:
+        course.end_point()
     return run.run_id
+
+
+@functools.cache
+def _course(points: int) -> Course:
+    """The course of the points that this process makes, the same one for all of them."""
+    return Course(points)
 
 
 def _make(
@@ -121,6 +147,7 @@ def _make(
     overrides: list[str],
     logged: making.Logging,
     run: tracking.OpenRun,
+    far: Callable[[Progress], Sequence[str]],
 ) -> None:
     """Have the point made in a process of its own, and log what it found, and wrote."""
     from dlas import tracking
@@ -137,8 +164,9 @@ def _make(
                 work,
                 making.Point(stack, tuple(overrides), bundle, fingerprint.code_of(stack)),
                 logged,
-                on_use=lambda used: run.log(tags={tracking.STAGES: " ".join(used)}),
+                on_step=functools.partial(_note, run),
                 beat=lambda: tracking.beat(run.store, runs),
+                far=far,
                 output=output,
             )
         finally:
@@ -147,11 +175,28 @@ def _make(
         run.log(metrics=found.metrics, tags=found.tags)
 
 
-def _command() -> str:
-    """The command that this process was started with, as a shell takes it."""
-    program, *arguments = sys.argv
-    started = ["dlas-run"] if Path(program).name == "dlas-run" else ["python", "-m", "dlas.run"]
+def _note(run: tracking.OpenRun, progress: Progress) -> None:
+    """Log the stage results that the point used so far, and how long the last one took that was made."""
+    from dlas import tracking
+
+    seconds = {f"{tracking.SECONDS}{step}": took for step, took in progress.seconds.items()}
+    run.log(tags={tracking.STAGES: " ".join(progress.used)}, metrics=seconds)
+
+
+def _command(typed: Sequence[str]) -> str:
+    """The command that this process was started with, as the same shell takes it."""
+    program, *arguments = typed
+    if Path(program).stem == "dlas-run":
+        started = [_as_found("dlas-run", program)]
+    else:
+        started = [_as_found("python", sys.executable), "-m", "dlas.run"]
     return shlex.join([*started, *arguments])
+
+
+def _as_found(name: str, program: str) -> str:
+    """The name of the program where a shell finds that one by it, or else its path."""
+    found = shutil.which(name)
+    return name if found is not None and Path(found).absolute() == Path(program).absolute() else program
 
 
 def _abandon(status: str) -> None:

@@ -105,6 +105,7 @@ def test_no_room_is_a_hall() -> None:
     [
         ("mlflow", {"dlas.tracking"}),
         ("hydra", {"dlas.run", "dlas.config", "dlas.tracking.sweep"}),
+        ("rich", {"dlas.points.view"}),
         ("torchao", {"dlas.models.quantized", "dlas.models.quantizer"}),
         ("torch_pruning", {"dlas.compression"}),
         ("tvm", {"dlas.algorithms", "dlas.bundle", "dlas.hardware", "dlas.systems", "dlas.testing"}),

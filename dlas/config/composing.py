@@ -79,10 +79,19 @@ def _naming(combinations: Sequence[Sequence[str]]) -> Iterator[None]:
     except UserError as error:
         if error.point is None or len(combinations) < 2:
             raise
-        common = set(combinations[0]).intersection(*combinations[1:])
-        name = " ".join(one for one in combinations[error.point] if one not in common)
+        name = _differing(combinations)[error.point]
         which = f"[point {error.point + 1} of {len(combinations)}{f': {name}' if name else ''}]"
         raise UserError(error.problem, key=error.key, remedy=f"{error.remedy}  {which}".strip()) from error
+
+
+def names(points: Sequence[DictConfig]) -> list[str]:
+    """The points by the overrides that not all have."""
+    return _differing([overridden(point) for point in points])
+
+
+def _differing(combinations: Sequence[Sequence[str]]) -> list[str]:
+    common = set(combinations[0]).intersection(*combinations[1:])
+    return [" ".join(one for one in combination if one not in common) for combination in combinations]
 
 
 def _with_new_values(combinations: Sequence[Sequence[str]]) -> list[int]:

@@ -26,15 +26,21 @@ STAND_INS = ("direct", "spatial_pack")
 
 def of(stack: config.Stack) -> str:
     """The hash (hex), equal for two points only where a run of one tells the numbers of the other."""
-    settings = dataclasses.asdict(stack.dataset)
-    folders = (settings["root"], settings.get("calibration_root"))
     parts = [
         config.identity(stack),
         code_of(stack),
-        *(None if folder is None else _files(Path(folder).expanduser().absolute()) for folder in folders),
+        *files_of(stack.dataset),
         socket.gethostname() if stack.target.reach == "local" else None,
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def files_of(dataset: config.Dataset) -> tuple[str | None, ...]:
+    """The hashes (hex) of the paths, sizes and times of change of the files in each of the set's folders;
+    None for a folder that is not set."""
+    settings = dataclasses.asdict(dataset)
+    folders = (settings["root"], settings.get("calibration_root"))
+    return tuple(None if each is None else _files(Path(each).expanduser().absolute()) for each in folders)
 
 
 def code_of(stack: config.Stack) -> str:

@@ -1,6 +1,6 @@
 """What is done in the process of a point, or in that of the check before all points.
 
-Both tell their asker, in another process, how far they are, by the messages below.
+Both tell their asker, in another process, how far they are, by `messages`.
 """
 
 from __future__ import annotations
@@ -14,56 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from dlas import config, users_code
 from dlas.errors import UserError
+from dlas.points.messages import Failed, Finished, Started, Tried, Used
 
 if TYPE_CHECKING:
     from dlas.stages.stage import Kept
 
 log = logging.getLogger("dlas.run")
-
-
-@dataclass(frozen=True)
-class Started:
-    """A stage whose work began."""
-
-    stage: str
-
-
-@dataclass(frozen=True)
-class Used:
-    """A result of a stage that was obtained, by its name `<stage>/<key>`."""
-
-    result: str
-
-
-@dataclass(frozen=True)
-class Tried:
-    """A network that is about to be tried, by the places of its points."""
-
-    points: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Failed:
-    """The parts of a UserError that ended the work."""
-
-    problem: str
-    key: str
-    remedy: str
-    point: int | None = None
-
-    @property
-    def error(self) -> UserError:
-        error = UserError(self.problem, key=self.key, remedy=self.remedy)
-        error.point = self.point
-        return error
-
-
-@dataclass(frozen=True)
-class Finished:
-    """The end of the work, with what a point found."""
-
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str]
 
 
 Tell = Callable[[object], None]
@@ -133,6 +89,22 @@ def check(tell: Tell, stacks: Sequence[config.Stack], logged: Logging) -> None:
         tell(Finished({}, {}))
 
 
+def foresee(tell: Tell, stacks: Sequence[config.Stack], logged: Logging) -> None:
+    """Check points as `check` does, and tell what is known of each before `Finished` or `Failed`."""
+    from dlas.points import foreseeing, plan
+
+    logged.begin()
+    try:
+        rehearsed = plan.check(stacks, lambda points: tell(Tried(tuple(points))))
+        tell(Tried(()))
+        for known in foreseeing.foreseen(stacks, rehearsed):
+            tell(known)
+    except UserError as error:
+        tell(Failed(error.problem, error.key, error.remedy, error.point))
+    else:
+        tell(Finished({}, {}))
+
+
 def _made(tell: Tell, point: Point) -> Finished:
     from dlas.bundle import writing
     from dlas.files import folders
@@ -146,10 +118,13 @@ def _made(tell: Tell, point: Point) -> Finished:
     def used(kept: Kept) -> None:
         tell(Used(kept.name))
 
+    def started(stage: str, goes_on: bool) -> None:
+        tell(Started(stage, goes_on))
+
     with folders.disk_troubles(Path(point.stack.artifacts)):
         typed = "".join(f"{override}\n" for override in point.overrides)
         (point.bundle / "overrides.txt").write_text(typed, encoding="utf-8")
-        found = run_point(point.stack, point.bundle, used, lambda stage: tell(Started(stage)))
+        found = run_point(point.stack, point.bundle, used, started)
         return Finished(writing.metrics(found), writing.tags(found))
 
 

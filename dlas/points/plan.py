@@ -12,14 +12,15 @@ from typing import TYPE_CHECKING
 from dlas import config, datasets
 from dlas.errors import UserError, at_point
 from dlas.files import folders, temporary
+from dlas.points import fingerprint
 from dlas.stages.store import code
 from dlas.stages.store.store import StageStore
 from dlas.systems.choices.kind import Kind, kinds_of
 from dlas.users_code import told
 
 if TYPE_CHECKING:
-    from dlas.interfaces.images import ImageDataset
     from dlas.models.trial import Trial
+    from dlas.stages.checks.rehearsal import Rehearsed
 
 
 @dataclass
@@ -38,31 +39,34 @@ def tell_nobody(points: Sequence[int]) -> None:
     """Tell nobody which points' network is about to be tried."""
 
 
-def check(stacks: Sequence[config.Stack], on_try: Callable[[Sequence[int]], None] = tell_nobody) -> None:
+def check(
+    stacks: Sequence[config.Stack], on_try: Callable[[Sequence[int]], None] = tell_nobody
+) -> list[Rehearsed]:
     """UserError for the first target, board or device that is not there, and the first network that cannot be
     right, cannot be compressed or compiled as declared, or is given weights that are not its own.
 
     Each distinct network is tried once, and each distinct compression of it is rehearsed once; what an
-    earlier command tried is not tried again. Images are read of sets that come after the first, and of one
-    whose settings tell neither the shape of its images nor the number of its classes. `on_try` is given the
-    places of the points whose network is about to be tried.
+    earlier command tried is not tried again. The images of every set are read, unless an earlier command read
+    the same files. `on_try` is given the places of the points whose network is about to be tried. Returns the
+    rehearsal of each point.
     """
     from dlas.models import weights
-    from dlas.stages.rehearsal import Rehearse, TryNetwork
+    from dlas.stages.checks.rehearsal import Rehearse, TryNetwork
 
     artifacts = Path(stacks[0].artifacts)
     temporary.require_room()
     folders.require_writable(artifacts / "stages")
     _require_machines(stacks)
-    rehearsals = _rehearsals(stacks)
     store = StageStore(artifacts / "stages", level=logging.DEBUG)
     with folders.disk_troubles(artifacts):
+        rehearsals = _rehearsals(stacks, store)
         code.remember([rehearsal.trial.code for rehearsal in rehearsals])
+        rehearsed: dict[int, Rehearsed] = {}
         for rehearsal in rehearsals:
             on_try(rehearsal.points)
             with at_point(rehearsal.points[0]):
                 tried = store.obtain(TryNetwork(trial=rehearsal.trial))
-                store.obtain(
+                found = store.obtain(
                     Rehearse(
                         tried=tried,
                         trial=rehearsal.trial,
@@ -71,13 +75,16 @@ def check(stacks: Sequence[config.Stack], on_try: Callable[[Sequence[int]], None
                         batch_sizes=tuple(rehearsal.batch_sizes),
                     )
                 )
+            rehearsed |= dict.fromkeys(rehearsal.points, found)
     given: list[tuple[config.Model, config.Dataset]] = []
     for place, stack in enumerate(stacks):
         if stack.model.weights is not None and (stack.model, stack.dataset) not in given:
             with at_point(place):
                 weights.check(stack.model, stack.dataset)
             given.append((stack.model, stack.dataset))
-    _read_later_sets(stacks)
+    with folders.disk_troubles(artifacts):
+        _require_images(stacks, store)
+    return [rehearsed[place] for place in range(len(stacks))]
 
 
 def _require_machines(stacks: Sequence[config.Stack]) -> None:
@@ -106,15 +113,14 @@ def _require_machines(stacks: Sequence[config.Stack]) -> None:
                 available_device(stack.train.device)
 
 
-def _rehearsals(stacks: Sequence[config.Stack]) -> list[Rehearsal]:
+def _rehearsals(stacks: Sequence[config.Stack], store: StageStore) -> list[Rehearsal]:
     """The distinct networks with their distinct compressions, in the order of the points."""
     from dlas.models.trial import Trial
 
-    shapes: list[tuple[config.Dataset, tuple[int, int, int], int]] = []
     found: list[Rehearsal] = []
     for place, stack in enumerate(stacks):
         with at_point(place):
-            shape, classes = _images(stack.dataset, shapes)
+            shape, classes = _images(stack.dataset, store)
             datasets.require_normalizing(stack.model, shape[0])
         model = dataclasses.replace(stack.model, weights=None)
         one = Rehearsal(
@@ -138,23 +144,24 @@ def _batch_size(stack: config.Stack) -> int | None:
     return min(stack.train.batch_size, 2)
 
 
-def _images(
-    dataset: config.Dataset, known: list[tuple[config.Dataset, tuple[int, int, int], int]]
-) -> tuple[tuple[int, int, int], int]:
+def _images(dataset: config.Dataset, store: StageStore) -> tuple[tuple[int, int, int], int]:
     """Channels, height and width of its images, and the number of its classes."""
     if dataset.image_shape is not None and dataset.classes is not None:
         return dataset.image_shape, dataset.classes
-    for one, shape, classes in known:
-        if one == dataset:
-            return shape, classes
-    read = _read(dataset)
-    known.append((dataset, read.image_shape, read.classes))
-    return read.image_shape, read.classes
+    return _read(dataset, store)
 
 
-def _read(dataset: config.Dataset) -> ImageDataset:
+def _read(dataset: config.Dataset, store: StageStore) -> tuple[tuple[int, int, int], int]:
+    """The shape of the images and the number of the classes of a set of which every image can be read;
+    UserError where one can't be."""
+    from dlas.stages.checks.images import ReadImages
+
     try:
-        return datasets.load(dataset)
+        if _tells_files(dataset):
+            found = store.obtain(ReadImages(settings=dataset, files=fingerprint.files_of(dataset)))
+            return found.image_shape, found.classes
+        read = datasets.load(dataset)
+        return read.image_shape, read.classes
     except UserError:
         raise
     except Exception as error:  # a user's own code may raise anything
@@ -165,14 +172,16 @@ def _read(dataset: config.Dataset) -> ImageDataset:
         ) from error
 
 
-def _read_later_sets(stacks: Sequence[config.Stack]) -> None:
-    """UserError for a broken image of a set that is read after other points were made.
+def _tells_files(dataset: config.Dataset) -> bool:
+    """Whether all files that a set is read from are known: not those of a user's own that names no folder."""
+    return dataset.root is not None or dataset.implementation.partition(".")[0] == code.OURS
 
-    The first set is read when the first point starts, before anything is trained.
-    """
-    read = [stacks[0].dataset]
+
+def _require_images(stacks: Sequence[config.Stack], store: StageStore) -> None:
+    """UserError for the first set with an image that cannot be read."""
+    read: list[config.Dataset] = []
     for place, stack in enumerate(stacks):
         if stack.dataset not in read:
             read.append(stack.dataset)
             with at_point(place):
-                _read(stack.dataset)
+                _read(stack.dataset, store)

@@ -5,15 +5,16 @@ The command itself imports neither torch nor TVM.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -22,8 +23,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from dlas import config, crashes
 from dlas.errors import UserError
-from dlas.points import making
-from dlas.points.making import Failed, Finished, Logging, Point, Started, Tried, Used
+from dlas.points import durations, making, view
+from dlas.points.making import Logging, Point
+from dlas.points.messages import Failed, Finished, Foreseen, Used
+from dlas.points.progress import Progress
+from dlas.points.steps import TIMING
 from dlas.processes import apart
 from dlas.processes.fork_server import ForkServer
 
@@ -45,39 +49,6 @@ def server() -> ForkServer:
     return ForkServer(ours)
 
 
-@dataclass
-class Progress:
-    """How far the work in another process is."""
-
-    used: list[str] = field(default_factory=list)
-    started: str = ""
-    """The stage that was begun last, unless it is done."""
-    tried: tuple[int, ...] = ()
-    outcome: Failed | Finished | None = None
-
-    def note(self, told: object) -> None:
-        """Note what the work tells."""
-        match told:
-            case Started(stage):
-                self.started = stage
-            case Used(result):
-                self.started = ""
-                self.used.append(result)
-            case Tried(points):
-                self.tried = points
-            case Failed() | Finished():
-                self.outcome = told
-
-    @property
-    def where(self) -> str:
-        """Where in the way of a point the work is, for a person."""
-        if self.started:
-            return f"while the stage {self.started} was going on"
-        if self.used:
-            return f"after the stage {self.used[-1].partition('/')[0]}"
-        return "while its network was tried" if self.tried else "before its first stage"
-
-
 def logging_of(settings: Any, verbose: bool | str | Sequence[str]) -> Logging:
     """The log as Hydra has it in this process: `verbose` is hydra.verbose."""
     debugged = ("",) if verbose is True else (verbose,) if isinstance(verbose, str) else tuple(verbose or ())
@@ -89,32 +60,39 @@ def make(
     point: Point,
     logged: Logging,
     *,
-    on_use: Callable[[Sequence[str]], None],
+    on_step: Callable[[Progress], None],
     beat: Callable[[], None],
+    far: Callable[[Progress], Sequence[str]],
     output: Path,
 ) -> Finished:
     """Have the point made by `work` of `points.making`; UserError that says why where it failed.
 
-    `on_use` is given the names of the results that were used, each time that there is one more. What the
-    process writes goes to this one's own streams, and to the file `output`.
+    `on_step` is called each time that a result of a stage was used, or a step ended. What the process writes
+    is shown with the lines that `far` makes of its progress, and goes to the file `output`.
     """
     progress = Progress()
 
     def told(message: object) -> None:
         progress.note(message)
-        if isinstance(message, Used):
-            on_use(progress.used)
+        shown.tick()
+        if isinstance(message, Used) or progress.seconds:
+            on_step(progress)
 
     timeout = point.stack.timeout
-    with output.open("ab", buffering=0) as copy:
+
+    def tick() -> None:
+        if progress.step != TIMING:  # nothing of ours runs then
+            shown.tick()
+
+    with output.open("ab", buffering=0) as copy, view.opened(lambda: far(progress)) as shown:
 
         def wrote(stream: int, written: bytes) -> None:
-            _write(stream, written)
+            shown.wrote(stream, written)
             with suppress(OSError):  # a full disk ends the work itself
                 copy.write(written)
 
         try:
-            code = _call(work, (point, logged), apart.Watch(told, wrote, beat), timeout)
+            code = _call(work, (point, logged), apart.Watch(told, wrote, beat, tick), timeout)
         except TimeoutError:
             problem = f"it took longer than {timeout:g} s, and was stopped {progress.where}"
             raise UserError(problem, key="timeout") from None
@@ -131,24 +109,62 @@ def check(stacks: Sequence[config.Stack], hydra: DictConfig) -> list[config.Stac
     Returns those whose check ended its process, which tells nothing of the others. `hydra` is Hydra's own
     part of the config.
     """
+    return [stacks[place] for place in _try(making.check, stacks, hydra, lambda told: None)]
+
+
+def foresee(stacks: Sequence[config.Stack], hydra: DictConfig) -> dict[int, Foreseen]:
+    """Check the points as `check` does; returns what is known of each, by its place. Of those whose check
+    ended its process nothing is."""
+    known: dict[int, Foreseen] = {}
+
+    def note(told: Foreseen) -> None:
+        known[told.point] = told
+
+    _try(making.foresee, stacks, hydra, note)
+    return known
+
+
+def _try(
+    work: Callable[..., None],
+    stacks: Sequence[config.Stack],
+    hydra: DictConfig,
+    note: Callable[[Foreseen], None],
+) -> list[int]:
+    """Have work done for all points at once; UserError where it failed. `note` is given what it tells.
+
+    It is begun again without the points that ended its process; their places are returned.
+    """
     logged = logging_of(hydra.hydra_logging, hydra.verbose)
-    left, unchecked = list(range(len(stacks))), list[int]()
+    left, lost = list(range(len(stacks))), list[int]()
     while left:
         progress = Progress()
-        watch = apart.Watch(progress.note, _write, lambda: None)
-        code = _call(making.check, ([stacks[place] for place in left], logged), watch, None)
+
+        def told(message: object, progress: Progress = progress, left: list[int] = left) -> None:
+            progress.note(message)
+            if isinstance(message, Foreseen):
+                note(dataclasses.replace(message, point=left[message.point]))
+
+        checked = [stacks[place] for place in left]
+        with view.opened(_checking(len(checked))) as shown:
+            watch = apart.Watch(told, shown.wrote, apart.do_nothing, shown.tick)
+            code = _call(work, (checked, logged), watch, None)
         if isinstance(progress.outcome, Failed):
             error = progress.outcome.error
             error.point = None if error.point is None else left[error.point]
             raise error
         if isinstance(progress.outcome, Finished):
             break
-        lost = [left[place] for place in progress.tried] or left
-        how = f"{_end(code)} while '{stacks[lost[0]].model.name}' was tried{_meaning(code)}"
+        guilty = [left[place] for place in progress.tried] or left
+        how = f"{_end(code)} while '{stacks[guilty[0]].model.name}' was tried{_meaning(code)}"
         log.warning("checking the points: %s. Its points are tried once more, each by itself", how)
-        unchecked += lost
-        left = [place for place in left if place not in lost]
-    return [stacks[place] for place in unchecked]
+        lost += guilty
+        left = [place for place in left if place not in guilty]
+    return lost
+
+
+def _checking(points: int) -> Callable[[], Sequence[str]]:
+    began = time.monotonic()
+    return lambda: [f"checking {points} points for {durations.told(time.monotonic() - began)}"]
 
 
 def _call(
@@ -169,15 +185,6 @@ def _environment() -> dict[str, str]:
     except OSError:  # there is no terminal
         return dict(os.environ)
     return {**os.environ, "COLUMNS": str(size.columns), "LINES": str(size.lines)}
-
-
-def _write(stream: int, written: bytes) -> None:
-    """Write to this process's own standard output or standard error."""
-    own: Any = sys.stdout if stream == 1 else sys.stderr
-    with suppress(BrokenPipeError):  # whoever read it has left
-        own.flush()
-        own.buffer.write(written)
-        own.flush()
 
 
 def _end(code: int) -> str:

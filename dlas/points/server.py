@@ -14,7 +14,7 @@ from importlib import import_module
 TAKEN = (
     "dlas.pipeline",
     "dlas.points.plan",
-    "dlas.stages.rehearsal",
+    "dlas.stages.checks.rehearsal",
     "pydantic",
     "scipy.optimize",
     "scipy.stats",

@@ -28,12 +28,16 @@ from dlas.processes.parent import die_with_parent
 Tell = Callable[[object], None]
 """Tells the asker something: any object that can be pickled."""
 
-BEAT_SECONDS = 60.0
+BEAT_SECONDS, TICK_SECONDS = 60.0, 1.0
 STOP_SECONDS = 10.0
 """Time that the work has to end by itself once it is interrupted."""
 
 INTERRUPTED = 130
 CHUNK = 1 << 16
+
+
+def do_nothing() -> None:
+    """Do nothing, where no clock has to be followed."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,8 @@ class Watch:
     """Function that is given what the work writes: to 1, its standard output, or to 2, its standard error."""
     beat: Callable[[], None]
     """Function that is called every `BEAT_SECONDS`."""
+    tick: Callable[[], None] = do_nothing
+    """Function that is called every `TICK_SECONDS`."""
 
 
 def call(
@@ -98,9 +104,9 @@ class _Followed:
         """Hand on what it writes and tells, until it ended: True, or the time is over: False."""
         now = time.monotonic()
         until = now + timeout if timeout is not None else float("inf")
-        beat = now + BEAT_SECONDS
+        beat, tick = now + BEAT_SECONDS, now + TICK_SECONDS
         while now < until:
-            ready = self._ready(min(until, beat) - now)
+            ready = self._ready(max(min(until, beat, tick) - now, 0))
             self._hand_on(ready, watch)
             if self._end in ready:
                 while left := self._ready(0) - {self._end}:
@@ -110,6 +116,9 @@ class _Followed:
             if now >= beat:
                 watch.beat()
                 beat = now + BEAT_SECONDS
+            if now >= tick:
+                watch.tick()
+                tick = now + TICK_SECONDS
         return False
 
     def interrupt(self, watch: Watch) -> None:

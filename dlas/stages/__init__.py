@@ -4,6 +4,8 @@ A stage is an object (`stage.Stage`): its fields are all that its work may use, 
 made from them, from the code that does the work and from the versions of the packages that it calls (`key`,
 `code`). `store` keeps the results. One stage a file:
 
+    checks.images      a set of which every image can be read
+    checks.rehearsal   the network and its way to kernels, tried untrained
     training           the dense network, trained
     given_weights      the dense network as its given weights say
     compression        one step of making it cheaper

@@ -31,6 +31,8 @@ OUTPUT = "log.txt"
 KIND, ERROR, ORIGINAL = "dlas.kind", "dlas.error", "dlas.original"
 # The stage results that a point took, `<stage>/<key>` each, in order.
 STAGES = "dlas.stages"
+# Prefix of the metrics that tell how many seconds each stage took that the point made from its beginning.
+SECONDS = "seconds."
 # The process that writes a run, and when it was last heard of (seconds since the epoch).
 PROCESS, HEARTBEAT = "dlas.process", "dlas.heartbeat"
 # What the numbers of a point depend on, as one hash; the runs that a sweep took instead of making them again.
@@ -287,6 +289,39 @@ def earlier(store: Store, fingerprint: str, rerun: str) -> Record | None:
     found = _found(store, [store.experiment_id], chosen)
     of_status = [[run for run in found if run.status == status] for status in counted]
     return next((runs[-1] for runs in of_status if runs), None)
+
+
+def find_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas") -> Store | None:
+    """The store, to be read; None where it is not there yet, since nothing is made.
+
+    Raises `UserError` naming `tracking.uri` where it cannot be reached.
+    """
+    if not is_there(store_uri(artifacts, uri)):
+        return None
+    _quiet()
+    from mlflow import MlflowClient
+
+    address = store_uri(artifacts, uri)
+    try:
+        client = MlflowClient(tracking_uri=address)
+        known = client.get_experiment_by_name(experiment)
+    except _mlflow_error() as error:
+        raise UserError(
+            f"{address} cannot be opened: {_first_line(error)}", key="tracking.uri", remedy="one that answers"
+        ) from None
+    return None if known is None else Store(client, address, known.experiment_id)
+
+
+def alike(store: Store, params: Mapping[str, str], most: int) -> list[Record]:
+    """The last points, `most` at most, that have these parameters, the newest first, however they ended."""
+    chosen = [f"params.`{name}` = '{value}'" for name, value in params.items() if "'" not in value]
+    found = store.client.search_runs(
+        [store.experiment_id],
+        " and ".join([f"tags.`{KIND}` = 'point'", *chosen]),
+        order_by=["attributes.start_time DESC"],
+        max_results=most,
+    )
+    return [_record(run) for run in found]
 
 
 def with_stages(store: Store) -> list[Record]:

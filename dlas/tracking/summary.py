@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 
+from dlas.printable import aligned
 from dlas.tracking.store import ERROR, Record
 
 BEST, EMULATED = "*", "emulated"
@@ -33,7 +34,7 @@ def table(points: Sequence[Record], earlier: Collection[str] = ()) -> str:
         told = f"earlier: {skipped} of {len(points)} points have this run and were not made again"
         closing.append(f"{told}; rerun=all makes them")
     closing += [f"{point.name}: {point.tags[ERROR]}" for point in points if ERROR in point.tags]
-    return "\n".join(["", *_aligned(lines), "", *closing, "Look closer: make ui  (or: python -m dlas.ui)"])
+    return "\n".join(["", *aligned(lines), "", *closing, "Look closer: make ui  (or: python -m dlas.ui)"])
 
 
 def best(points: Sequence[Record]) -> Record | None:
@@ -81,11 +82,3 @@ def _outcome(point: Record, earlier: Collection[str]) -> list[str]:
 
 def _number(point: Record, metric: str, form: str) -> str:
     return format(point.metrics[metric], form) if metric in point.metrics else "-"
-
-
-def _aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]

@@ -41,16 +41,19 @@ log = logging.getLogger("dlas.run")
 
 @dataclass(frozen=True)
 class Led:
-    """A sweep that this process leads: its run, and the names of its points."""
+    """A sweep that this process leads: its run, the names of its points, and the overrides that all have."""
 
     run: tracking.OpenRun
     points: tuple[str, ...]
+    shared: frozenset[str]
 
 
 _led: list[Led] = []
 
 
-def _stopping(method: Callable[..., None]) -> Callable[..., None]:
+def stopping(method: Callable[..., None]) -> Callable[..., None]:
+    """Have the method of a callback leave with an exit status where it raises."""
+
     @functools.wraps(method)
     def called(*arguments: Any, **named: Any) -> None:
         try:
@@ -81,11 +84,11 @@ class SweepCallback(Callback):
         self._check = check
         self._fingerprint = fingerprint
 
-    @_stopping
+    @stopping
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Check a single point and its store; leave where an earlier run is to be taken."""
         stack = composing.stack_of(config)
-        _require_one_store([stack])
+        require_one_store([stack])
         known = self._earlier([stack], ALL)
         if known:
             _conclude(list(known.values()), {run.run_id for run in known.values()})
@@ -93,39 +96,41 @@ class SweepCallback(Callback):
         os.environ[UNCHECKED] = _identities(self._check([stack], config.hydra))
         _tell_places(_store_of(stack), stack)
 
-    @_stopping
+    @stopping
     def on_run_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
         """Print the table of a single point."""
         store = _store_of(composing.stack_of(config))
         _conclude([tracking.fetch(store, job_return.return_value)])
 
-    @_stopping
+    @stopping
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Check every point that has no earlier run, open the sweep's run and tell the points its id; leave
         where no point is to be made."""
         points = composing.sweep_points(config)
         with composing.naming(points):
             stacks = composing.stacks_of(points)
-            _require_one_store(stacks)
+            require_one_store(stacks)
         known = self._earlier(stacks, SWEPT if composing.tells_points(config) else ALL)
         taken = list(dict.fromkeys(run.run_id for run in known.values()))
         left = [place for place in range(len(stacks)) if place not in known]
         if not left:
             _conclude(list({run.run_id: run for run in known.values()}.values()), taken)
             sys.exit()
-        with composing.naming(points), _of_all(left):
+        with composing.naming(points), of_all(left):
             unchecked = _identities(self._check([stacks[place] for place in left], config.hydra))
         store = _store_of(stacks[0])
         _tell_places(store, stacks[0])
         overrides = composing.overridden(config)
         tags = {"dlas.overrides": " ".join(overrides)}
         run = tracking.start_sweep(store, f"sweep {run_name(overrides)}".strip(), tags, taken)
-        _led.append(Led(run, tuple(run_name(composing.overridden(points[place])) for place in left)))
+        typed = [composing.overridden(point) for point in points]
+        names = tuple(run_name(typed[place]) for place in left)
+        _led.append(Led(run, names, frozenset(typed[0]).intersection(*typed[1:])))
         told = {PARENT: run.run_id, POINTS: str(len(points)), UNCHECKED: unchecked}
         for name, value in told.items():
             config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{name}='{value}'")
 
-    @_stopping
+    @stopping
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Close the sweep's run and print the table of its points."""
         run = _led.pop().run
@@ -151,7 +156,7 @@ class SweepCallback(Callback):
 
 
 @contextmanager
-def _of_all(left: Sequence[int]) -> Iterator[None]:
+def of_all(left: Sequence[int]) -> Iterator[None]:
     """Have a UserError about one of the points at these places tell its place among all."""
     try:
         yield
@@ -163,6 +168,17 @@ def _of_all(left: Sequence[int]) -> Iterator[None]:
 def _not_of(records: Sequence[tracking.Record], sweep: str) -> list[str]:
     """The ids of those that are of another sweep, or none."""
     return [record.run_id for record in records if record.tags.get(tracking.PARENT) != sweep]
+
+
+def count_led() -> int:
+    """Number of points that are made for the sweep which this process leads; 1 where it leads none."""
+    return len(_led[-1].points) if _led else 1
+
+
+def short_name(overrides: list[str]) -> str:
+    """Name of a point: the overrides that not all points have of the sweep which this process leads."""
+    shared = _led[-1].shared if _led else frozenset[str]()
+    return run_name([override for override in overrides if override not in shared]) or run_name(overrides)
 
 
 def is_unchecked(stack: Stack) -> bool:
@@ -195,7 +211,7 @@ def abandon(status: str) -> None:
             print("".join(f"  {name}\n" for name in left.elements()), end="")
 
 
-def _require_one_store(stacks: list[Stack]) -> None:
+def require_one_store(stacks: list[Stack]) -> None:
     """UserError where the points have several."""
     first = stacks[0]
     if any((stack.artifacts, stack.tracking) != (first.artifacts, first.tracking) for stack in stacks):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dlas.printable import aligned
 from dlas.stages.command.units import age_text, size_text
 from dlas.stages.command.uses import Uses
 from dlas.stages.store.contents import Stored
@@ -15,14 +16,9 @@ def table(results: Sequence[Stored], uses: Uses, now: float) -> str:
     """One line for each result, the last used first, and their sum."""
     if not results:
         return "nothing is stored"
-    lines = [HEADINGS]
+    lines: list[Sequence[str]] = [HEADINGS]
     for stored in sorted(results, key=lambda each: each.used, reverse=True):
         runs = ", ".join(f"{use.run_id} {use.status}" for use in uses.get(stored.name, ())) or "-"
         lines.append((stored.name, size_text(stored.bytes), age_text(now - stored.used), runs))
-    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-    padded = [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
     whole = sum(stored.bytes for stored in results)
-    return "\n".join([*padded, "", f"{len(results)} results, {size_text(whole)}"])
+    return "\n".join([*aligned(lines), "", f"{len(results)} results, {size_text(whole)}"])

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 LOCK, UNFINISHED, DAMAGED, REMOVED = ".lock", ".unfinished", ".damaged", ".removed"
 
 
-def tell_nobody(what: object) -> None:
+def tell_nobody(*what: object) -> None:
     """Tell nobody that a result was used, or that work began."""
 
 
@@ -38,8 +38,9 @@ class StageStore:
     root: Path
     on_use: Callable[[Kept], None] = tell_nobody
     """Function that is told of each result that is obtained."""
-    on_start: Callable[[str], None] = tell_nobody
-    """Function that is told the name of each stage whose work begins."""
+    on_start: Callable[[str, bool], None] = tell_nobody
+    """Function that is told the name of each stage whose work begins, and whether an interrupted attempt left
+    something to go on from."""
     level: int = logging.INFO
     """Level at which the log tells what is started, and what was finished earlier."""
 
@@ -58,7 +59,7 @@ class StageStore:
                 log.log(self.level, "%s: finished earlier", stage.stage)
             else:
                 log.log(self.level, "%s: started", stage.stage)
-                self.on_start(stage.stage)
+                self.on_start(stage.stage, with_suffix(folder, UNFINISHED).exists())
                 _make(stage, inputs, folder)
             entry.touch(folder)
         result = stage.read(folder)

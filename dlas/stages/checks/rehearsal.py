@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +26,28 @@ if TYPE_CHECKING:
 
     from dlas import config
 
+STAND_INS = "stand_ins.json"
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """A layer that its declared kernel can't serve, and what takes its place."""
+
+    layer: str
+    kind: Kind
+    """The kernel that was declared."""
+    served_by: str
+    """Algorithm that serves it."""
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rehearsed(Kept):
+    """The way of an untrained network to its kernels."""
+
+    stand_ins: tuple[StandIn, ...]
+    """The layers that each kind of kernels can't serve."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class TryNetwork(Stage[Kept]):
@@ -45,7 +68,7 @@ class TryNetwork(Stage[Kept]):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Rehearse(Stage[Kept]):
+class Rehearse(Stage[Rehearsed]):
     """The network, untrained, compressed step by step, imported and given its kernels: UserError where one of
     these cannot be."""
 
@@ -68,14 +91,15 @@ class Rehearse(Stage[Kept]):
         for step in self.steps:
             network = self._compressed(network, step)
         single = self._layers(network, 1)
-        for site in single:
-            for kind in self.kinds:
-                assigned(site, kind.algorithm, kind.weight_format)
+        found = [each for site in single for kind in self.kinds for each in _stand_ins(site, kind)]
         for size in self.batch_sizes[1:]:
             require_same_layers([site.name for site in single], self._layers(network, size), size)
+        (folder / STAND_INS).write_text(json.dumps([asdict(each) for each in found], indent=1) + "\n")
 
-    def read(self, folder: Path) -> Kept:
-        return Kept(folder=folder)
+    def read(self, folder: Path) -> Rehearsed:
+        told = json.loads((folder / STAND_INS).read_text())
+        found = tuple(StandIn(**{**each, "kind": Kind(**each["kind"])}) for each in told)
+        return Rehearsed(folder=folder, stand_ins=found)
 
     def _layers(self, network: nn.Module, batch: int) -> list[ConvSite]:
         shape = (batch, *self.trial.image_shape)
@@ -95,3 +119,11 @@ class Rehearse(Stage[Kept]):
                 remedy="leave it out for this network",
             ) from error
         return made.eval()
+
+
+def _stand_ins(site: ConvSite, kind: Kind) -> list[StandIn]:
+    """The kernel that serves the layer in the place of the declared one, if that can't."""
+    layer = assigned(site, kind.algorithm, kind.weight_format)
+    if not layer.fallback_reason:
+        return []
+    return [StandIn(site.name, kind, layer.algorithm, layer.fallback_reason)]

@@ -1,0 +1,81 @@
+"""What the process of a point, or that of the check before all points, tells the command."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dlas.errors import UserError
+
+
+@dataclass(frozen=True)
+class Started:
+    """A stage whose work began, or the timing, or the writing of the bundle."""
+
+    stage: str
+    goes_on: bool = False
+    """Whether it goes on from what an interrupted attempt left."""
+
+
+@dataclass(frozen=True)
+class Used:
+    """A result of a stage that was obtained, by its name `<stage>/<key>`."""
+
+    result: str
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A network that is about to be tried, by the places of its points."""
+
+    points: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """Layers that a declared kernel can't serve."""
+
+    declared: str
+    served_by: str
+    reason: str
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What is known of a point that is not made yet."""
+
+    point: int
+    """Its place among all."""
+    done: tuple[str, ...]
+    """Names `<stage>/<key>` of the results that are there, up to the first that is not."""
+    first: str | None
+    """Name of the first result that is not there: what comes after it can't be known before it is made. None
+    where all are there."""
+    begun: bool
+    """Whether an interrupted attempt at that left something to go on from."""
+    fallbacks: tuple[Fallback, ...]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The parts of a UserError that ended the work."""
+
+    problem: str
+    key: str
+    remedy: str
+    point: int | None = None
+
+    @property
+    def error(self) -> UserError:
+        error = UserError(self.problem, key=self.key, remedy=self.remedy)
+        error.point = self.point
+        return error
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The end of the work, with what a point found."""
+
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]

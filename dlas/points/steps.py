@@ -1,0 +1,83 @@
+"""The steps of a point as they are declared, in the order in which `dlas.pipeline` takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from dlas import config
+from dlas.config.rules import UNTUNED
+from dlas.systems.choices.kind import kinds_of
+
+TIMING = "timing"
+"""The step that is no stage: it is done anew each time."""
+
+NETWORK = ("dataset.name", "dataset.module", "model.name", "model.factory", "model.image_size")
+TRAINING = (*NETWORK, "train.batch_size", "train.device")
+COMPRESSED = (*TRAINING, "compression")
+KERNELS = (*COMPRESSED, "algo", "format", "target", "timing.batch_sizes")
+TUNED = (*KERNELS, "tuner")
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a point."""
+
+    stage: str
+    """Name of the stage, or `TIMING`."""
+    name: str
+    """Name of the step: of the second of one stage `<stage>.2`."""
+    declared: tuple[str, ...]
+    """All that is declared about it and the steps before it: points that agree in it share the result."""
+    alike: tuple[str, ...]
+    """Parameters of a run, or beginnings of their names before a dot, that decide how long the step takes."""
+    unit: str
+    """Parameter that it takes time in proportion to; "" for none."""
+
+    def decisive(self, params: Mapping[str, str]) -> dict[str, str]:
+        """Those of a run's parameters that decide how long the step takes, but for its unit."""
+        return {
+            name: value
+            for name, value in params.items()
+            if name != self.unit and any(name == each or name.startswith(f"{each}.") for each in self.alike)
+        }
+
+
+def nth(stage: str, earlier: int) -> str:
+    """Name of the step, where so many of the same stage are before it."""
+    return stage if earlier == 0 else f"{stage}.{earlier + 1}"
+
+
+def of(stack: config.Stack) -> list[Step]:
+    """The steps of the point."""
+    found: list[Step] = []
+    for stage, settings, alike, unit in _steps(stack):
+        before = found[-1].declared if found and stage != "yardstick" else ()
+        declared = (*before, stage, *(repr(each) for each in settings))
+        name = nth(stage, sum(each.stage == stage for each in found))
+        found.append(Step(stage, name, declared, alike, unit))
+    return found
+
+
+def _steps(stack: config.Stack) -> Iterator[tuple[str, tuple[object, ...], tuple[str, ...], str]]:
+    """The stage of each step, the settings that it uses, what it takes its time by, and its unit."""
+    target, level = stack.target, stack.compiler.opt_level
+    if stack.model.weights is None:
+        unit = "train.epochs" if stack.train.epochs else ""
+        yield "train", (stack.dataset, stack.model, stack.train, stack.seed), TRAINING, unit
+    else:
+        yield "weights", (stack.dataset, stack.model), NETWORK, ""
+    for name, settings in stack.compression.items():
+        yield f"compress-{name}", (settings, stack.train, stack.seed), (*COMPRESSED, "train.epochs"), ""
+    kinds = kinds_of(stack.algo.algorithms, stack.format.formats)
+    yield "lower", (kinds, (target, level) if len(kinds) > 1 else ()), KERNELS, ""
+    yield "tune", (stack.tuner, target), TUNED, "tuner.trials" if hasattr(stack.tuner, "trials") else ""
+    yield "kernels", (target, level) if stack.tuner.registered != UNTUNED else (), TUNED, ""
+    yield "build", (target, level), TUNED, ""
+    yield "deploy", (target,), TUNED, ""
+    for size in stack.timing.batch_sizes[1:]:
+        yield "lower-batch", (size,), TUNED, ""
+        yield "build", (target, level), TUNED, ""
+    if stack.timing.yardstick:
+        yield "yardstick", (target,), ("target",), ""
+    yield TIMING, (stack.timing,), (*TUNED, "timing"), ""
