@@ -171,7 +171,7 @@ def _make(
             )
         finally:
             run.log_output(output)
-        run.log_bundle(bundle)
+        run.log_files(bundle, tracking.BUNDLE)
         run.log(metrics=found.metrics, tags=found.tags)
 
 

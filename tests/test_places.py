@@ -125,7 +125,7 @@ def test_a_path_with_odd_letters_holds_runs_and_their_files(
     (tmp_path / "bundle" / "é").write_text("b")
     opened = tracking.open_store(odd)
     run = tracking.start_point(opened, "a", {})
-    run.log_bundle(tmp_path / "bundle")
+    run.log_files(tmp_path / "bundle", "bundle")
     fetched = tracking.fetch_bundle(opened, run.run_id, tmp_path / "fetched")
     assert (fetched / "é").read_text() == "b"
     assert {path.name for path in odd.iterdir()} >= {"mlflow.db", "mlruns"}

@@ -41,7 +41,7 @@ def test_a_point_lies_under_its_sweep_with_all_that_was_logged(
     run = tracking.start_point(store, "a=1", {"dlas.point": "abc"}, sweep.run_id)
     with tracking.closing(run):
         run.log(params=params, metrics=metrics, tags={"dlas.overrides": "a=1"})
-        run.log_bundle(tmp_path)
+        run.log_files(tmp_path, "bundle")
     tracking.close(sweep, "FINISHED")
     tracking.close(sweep, "FAILED")
 
@@ -89,7 +89,7 @@ def test_a_bundle_comes_back_byte_for_byte(store: tracking.Store, tmp_path: Path
     (tmp_path / "made" / "model" / "weights").write_bytes(content)
     run = tracking.start_point(store, "kept", {})
     with tracking.closing(run):
-        run.log_bundle(tmp_path / "made")
+        run.log_files(tmp_path / "made", "bundle")
     folder = tracking.fetch_bundle(store, run.run_id, tmp_path / "fetched")
     assert (folder / "model" / "weights").read_bytes() == content
 

@@ -53,7 +53,7 @@ def test_the_ui_shows_the_project_s_runs_and_their_bundles(tmp_path: Path) -> No
     (tmp_path / "bundle" / "manifest.json").write_text("{}")
     run = tracking.start_point(tracking.open_store(tmp_path / "artifacts"), "shown", {})
     with tracking.closing(run):
-        run.log_bundle(tmp_path / "bundle")
+        run.log_files(tmp_path / "bundle", "bundle")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

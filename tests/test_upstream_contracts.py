@@ -8,6 +8,7 @@ before all others.
 from __future__ import annotations
 
 import ast
+import contextlib
 import dataclasses
 import functools
 import inspect
@@ -19,6 +20,7 @@ import pickle
 import queue
 import re
 import socket
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -1043,6 +1045,55 @@ def test_mlflow_ends_no_run_of_a_client_when_the_process_ends(client: Any) -> No
     assert client.get_run(run).info.status == "RUNNING"
     assert client.get_run(run).data.tags["dlas.kind"] == "point"
     assert MLFLOW_PARENT_RUN_ID == tracking.store.PARENT
+
+
+@upstream("mlflow", "dlas/tracking/embedded/location.py")
+def test_mlflow_keeps_the_places_of_files_in_these_columns(client: Any, tmp_path: Path) -> None:
+    place = (tmp_path / "mlruns").as_uri()
+    experiment = client.create_experiment("places", artifact_location=place)
+    run = client.create_run(experiment).info
+    assert run.artifact_uri == f"{place}/{run.run_id}/artifacts"
+    with contextlib.closing(sqlite3.connect(client.tracking_uri.removeprefix("sqlite:///"))) as connection:
+        told = "SELECT artifact_location FROM experiments WHERE experiment_id = ?"
+        assert connection.execute(told, [experiment]).fetchall() == [(place,)]
+        told = "SELECT artifact_uri FROM runs WHERE run_uuid = ?"
+        assert connection.execute(told, [run.run_id]).fetchall() == [(run.artifact_uri,)]
+        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+            connection.execute(f"UPDATE {table} SET {column} = replace({column}, 'mlruns', 'others')")
+        connection.commit()
+    assert client.get_run(run.run_id).info.artifact_uri == run.artifact_uri.replace("mlruns", "others")
+    assert "others" in client.create_run(experiment).info.artifact_uri
+
+
+@upstream("mlflow", "dlas/tracking/embedded/schema.py")
+def test_mlflow_tells_the_version_of_its_tables(client: Any) -> None:
+    from alembic.script import ScriptDirectory
+    from mlflow.store.db import utils
+
+    database = client.tracking_uri.removeprefix("sqlite:///")
+    with contextlib.closing(sqlite3.connect(database)) as connection:
+        (row,) = connection.execute("SELECT version_num FROM alembic_version")
+    assert row == (utils._get_latest_schema_revision(),)
+    steps = ScriptDirectory.from_config(utils._get_alembic_config("")).walk_revisions()
+    assert {row[0], "0584bdc529eb"} <= {step.revision for step in steps}
+    assert parameters(utils._upgrade_db) == ["engine"]
+
+
+@upstream("mlflow", "dlas/tracking/files.py")
+def test_mlflow_gives_access_to_files_by_their_place(tmp_path: Path) -> None:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    (tmp_path / "made" / "inner").mkdir(parents=True)
+    (tmp_path / "made" / "inner" / "file").write_text("four")
+    repository = get_artifact_repository((tmp_path / "kept").as_uri(), tracking_uri="sqlite:///none")
+    repository.log_artifacts(str(tmp_path / "made"), None)
+    (inner,) = repository.list_artifacts(None)
+    assert (inner.path, inner.is_dir) == ("inner", True)
+    (file,) = repository.list_artifacts("inner")
+    assert (file.path, file.is_dir, file.file_size) == ("inner/file", False, 4)
+    (tmp_path / "fetched").mkdir()
+    fetched = Path(repository.download_artifacts("", str(tmp_path / "fetched")))
+    assert (fetched / "inner" / "file").read_text() == "four"
 
 
 @upstream("mlflow", "dlas/tracking/store.py", "dlas/ui.py")

@@ -2,6 +2,7 @@
 
 from dlas.tracking.leftovers import beat, close_left
 from dlas.tracking.store import (
+    BUNDLE,
     CLIENT_ENVIRONMENT,
     FINGERPRINT,
     ORIGINAL,
@@ -35,6 +36,7 @@ from dlas.tracking.store import (
 )
 
 __all__ = [
+    "BUNDLE",
     "CLIENT_ENVIRONMENT",
     "FINGERPRINT",
     "ORIGINAL",

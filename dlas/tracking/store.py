@@ -11,16 +11,20 @@ import logging
 import math
 import os
 import re
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from dlas.errors import UserError, require
 from dlas.processes import identity
+from dlas.tracking import files
+from dlas.tracking.embedded import location, schema
+from dlas.tracking.embedded.address import SQLITE, address_of, database_at
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -37,11 +41,18 @@ SECONDS = "seconds."
 PROCESS, HEARTBEAT = "dlas.process", "dlas.heartbeat"
 # What the numbers of a point depend on, as one hash; the runs that a sweep took instead of making them again.
 FINGERPRINT, EARLIER = "dlas.fingerprint", "dlas.earlier"
+# The id that a run has where it was made, where that is another one.
+ORIGIN = "dlas.origin"
 SWEEP = "sweep"
+# The statuses of runs that make a new one needless, by what `rerun` says.
+COUNTED: Mapping[str, tuple[str, ...]] = {
+    "all": (),
+    "failed": ("FINISHED",),
+    "none": ("FINISHED", "FAILED"),
+}
 # MLflow's own tag by which a run points at the one above it, and its limits.
 PARENT = "mlflow.parentRunId"
 BATCH, PARAM_CHARACTERS, TAG_CHARACTERS = 100, 6000, 8000
-SQLITE = "sqlite:///"
 CLIENT_ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
 # Without it MLflow's UI starts 15 processes instead of 2.
 SERVER_ENVIRONMENT = {**CLIENT_ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
@@ -73,6 +84,17 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Number:
+    """A value of a metric."""
+
+    name: str
+    value: float
+    time: int
+    """Time at which it was logged, in milliseconds since the epoch."""
+    step: int
+
+
+@dataclass(frozen=True)
 class OpenRun:
     """A run that is being written."""
 
@@ -87,17 +109,33 @@ class OpenRun:
         tags: Mapping[str, str] | None = None,
     ) -> None:
         """Log parameters, metrics and tags in as few requests as MLflow allows."""
-        from mlflow.entities import Metric, Param, RunTag
         from mlflow.utils.time import get_current_time_millis
 
         now = get_current_time_millis()
-        client, run_id = self.store.client, self.run_id
-        numbers = [Metric(name, float(value), now, 0) for name, value in (metrics or {}).items()]
-        settings = [Param(name, value[:PARAM_CHARACTERS]) for name, value in (params or {}).items()]
-        labels = [RunTag(name, value[:TAG_CHARACTERS]) for name, value in (tags or {}).items()]
-        for start in range(0, max(len(numbers), len(settings), len(labels)), BATCH):
+        self.log_numbers([Number(name, float(value), now, 0) for name, value in (metrics or {}).items()])
+        self.log_texts(params or {}, tags or {})
+
+    def log_numbers(self, numbers: Sequence[Number]) -> None:
+        """Log metrics with times of their own; one that is there already is not logged twice."""
+        from mlflow.entities import Metric
+
+        metrics = [Metric(one.name, one.value, one.time, one.step) for one in numbers]
+        for start in range(0, len(metrics), BATCH):
+            self.store.client.log_batch(self.run_id, metrics=metrics[start : start + BATCH])
+
+    def log_texts(self, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
+        """Log parameters, which are never changed again, and tags."""
+        from mlflow.entities import Param, RunTag
+
+        settings = [Param(name, value[:PARAM_CHARACTERS]) for name, value in params.items()]
+        labels = [RunTag(name, value[:TAG_CHARACTERS]) for name, value in tags.items()]
+        for start in range(0, max(len(settings), len(labels)), BATCH):
             batch = slice(start, start + BATCH)
-            client.log_batch(run_id, metrics=numbers[batch], params=settings[batch], tags=labels[batch])
+            self.store.client.log_batch(self.run_id, params=settings[batch], tags=labels[batch])
+
+    def log_files(self, folder: Path, inside: str | None = None) -> None:
+        """Copy what lies in the folder to the run's own page, into the folder `inside` where one is given."""
+        files.upload(self.store, self.run_id, folder, inside)
 
     def log_output(self, written: Path) -> None:
         """Put what a point wrote on the run's own page, each progress bar as it was in the end.
@@ -107,32 +145,26 @@ class OpenRun:
         try:
             lines = written.read_bytes().decode(errors="replace").split("\n")
             text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
-            self.store.client.log_text(self.run_id, text, OUTPUT)
+            with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
+                (Path(folder) / OUTPUT).write_text(text, encoding="utf-8")
+                self.log_files(Path(folder))
         except Exception as error:
-            log.warning("what the point wrote could not be kept: %s", _first_line(error))
-
-    def log_bundle(self, folder: Path) -> None:
-        """Copy the folder to `bundle/` on the run's own page."""
-        self.store.client.log_artifacts(self.run_id, str(folder), BUNDLE)
+            log.warning("what the point wrote could not be kept: %s", first_line(error))
 
 
 def store_uri(artifacts: Path, uri: str | None) -> str:
     """Address of the store: `tracking.uri`, else MLFLOW_TRACKING_URI, else sqlite in the artifacts folder."""
-    return uri or os.environ.get("MLFLOW_TRACKING_URI") or _sqlite(artifacts / "mlflow.db")
+    return uri or os.environ.get("MLFLOW_TRACKING_URI") or address_of(database_in(artifacts))
+
+
+def database_in(artifacts: Path) -> Path:
+    """The database of an artifacts folder."""
+    return artifacts / "mlflow.db"
 
 
 def is_there(uri: str) -> bool:
     """Whether there may be a store at the address: not where it is a database that was never made."""
-    return not uri.startswith(SQLITE) or _database(uri).exists()
-
-
-def _sqlite(database: Path) -> str:
-    """Address of the database, as SQLAlchemy reads it."""
-    return f"{SQLITE}{str(database).replace('%', '%25').replace('?', '%3F')}"
-
-
-def _database(uri: str) -> Path:
-    return Path(unquote(uri.removeprefix(SQLITE)))
+    return not uri.startswith(SQLITE) or database_at(uri).exists()
 
 
 def open_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas") -> Store:
@@ -148,13 +180,21 @@ def open_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas"
             return _connected(address, experiment, None)
         problem = f"{address}: what follows a ? is no part of the database's path"
         require("?" not in address, "tracking.uri", problem, "%3F for one in its name")
-        database = _database(address)
+        database = database_at(address)
+        if database.exists() and not location.is_writable(database):
+            _quiet()
+            schema.require_current(database)
+            return _connected(address, experiment, None)
         database.parent.mkdir(parents=True, exist_ok=True)
         # Two processes that make one fresh database break it for good.
         with filelock.FileLock(f"{database}.lock"):
-            if not database.exists():
+            if database.exists():
+                _quiet()
+                schema.upgrade(database)
+                location.settle(database)
+            else:
                 _make_database(database)
-            return _connected(address, experiment, (database.parent / "mlruns").absolute().as_uri())
+            return _connected(address, experiment, location.folder(database).as_uri())
     except UserError:
         raise
     except OSError as error:
@@ -164,7 +204,7 @@ def open_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas"
     except _mlflow_error() as error:
         remedy = "sqlite:////<absolute path>/mlflow.db or the address of an MLflow server"
         raise UserError(
-            f"{address} cannot be opened: {_first_line(error)}", key="tracking.uri", remedy=remedy
+            f"{address} cannot be opened: {first_line(error)}", key="tracking.uri", remedy=remedy
         ) from None
 
 
@@ -172,7 +212,22 @@ def start_sweep(store: Store, name: str, tags: Mapping[str, str], earlier: Seque
     """A parent run; `close` it when its points are done. Runs of `earlier` sweeps count as points of it."""
     parts = [earlier[start : start + BATCH] for start in range(0, len(earlier), BATCH)]
     taken = {f"{EARLIER}.{number}": " ".join(part) for number, part in enumerate(parts)}
-    return _create(store, name, {**tags, **taken, KIND: SWEEP})
+    return create(store, name, {**tags, **taken, KIND: SWEEP})
+
+
+def create(store: Store, name: str, tags: Mapping[str, str], *, started: int | None = None) -> OpenRun:
+    """A run that this process writes. It began at `started`, in milliseconds since the epoch, or just now."""
+    from mlflow.tracking.context.registry import resolve_tags
+
+    process = {PROCESS: str(identity.this()), HEARTBEAT: str(int(time.time()))}
+    given = resolve_tags({**process, **tags})
+    labels = {key: value[:TAG_CHARACTERS] for key, value in given.items()}
+    run = store.client.create_run(store.experiment_id, start_time=started, tags=labels, run_name=name)
+    return OpenRun(store, run.info.run_id)
+
+
+def _under(parent: str | None) -> dict[str, str]:
+    return {PARENT: parent} if parent else {}
 
 
 def close(run: OpenRun, status: str) -> None:
@@ -183,7 +238,7 @@ def close(run: OpenRun, status: str) -> None:
 
 def start_point(store: Store, name: str, tags: Mapping[str, str], parent: str | None = None) -> OpenRun:
     """A point's run, under the sweep's run `parent` if it has one; write to it inside `closing`."""
-    return _create(store, name, {**tags, **_under(parent), KIND: "point"})
+    return create(store, name, {**tags, **_under(parent), KIND: "point"})
 
 
 @contextmanager
@@ -199,7 +254,7 @@ def closing(run: OpenRun) -> Iterator[None]:
             run.log(tags={ERROR: str(error) or type(error).__name__})
             close(run, "FAILED")
         except Exception as unwritten:  # the store's disk may be what failed
-            log.error("the run %s could not be marked FAILED: %s", run.run_id, _first_line(unwritten))
+            log.error("the run %s could not be marked FAILED: %s", run.run_id, first_line(unwritten))
         raise
     except BaseException:
         close(run, "KILLED")
@@ -213,15 +268,15 @@ def log_redeploy(
     name: str,
     metrics: Mapping[str, float],
     tags: Mapping[str, str],
-    files: Path | None,
+    folder: Path | None,
 ) -> str:
     """Log a finished run that points at the original by the tag `dlas.original`; returns its id."""
     parent = fetch(store, original).tags.get(PARENT)
-    run = _create(store, name, {**tags, **_under(parent), KIND: "redeploy", ORIGINAL: original})
+    run = create(store, name, {**tags, **_under(parent), KIND: "redeploy", ORIGINAL: original})
     with closing(run):
         run.log(metrics=metrics)
-        if files is not None:
-            store.client.log_artifacts(run.run_id, str(files), "redeploy")
+        if folder is not None:
+            run.log_files(folder, "redeploy")
     return run.run_id
 
 
@@ -232,19 +287,38 @@ def fetch(store: Store, run_id: str) -> Record:
     except _mlflow_error() as error:
         remedy = f"the id on the run's page in MLflow ({store.uri})"
         raise UserError(
-            f"there is no run '{run_id}': {_first_line(error)}", key="run", remedy=remedy
+            f"there is no run '{run_id}': {first_line(error)}", key="run", remedy=remedy
         ) from None
+
+
+def has(store: Store, run_id: str) -> bool:
+    """Whether the store has a run of that id."""
+    from mlflow.exceptions import ErrorCode, MlflowException
+    from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
+
+    try:
+        store.client.get_run(run_id)
+    except MlflowException as error:
+        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+            return False
+        raise
+    return True
+
+
+def of_origin(store: Store, origin: str) -> Record | None:
+    """The run that has another id where it was made; None where no run of the store came from there."""
+    found = _found(store, _experiments(store), f"tags.`{ORIGIN}` = '{origin}'")
+    return found[0] if found else None
 
 
 def fetch_bundle(store: Store, run_id: str, destination: Path) -> Path:
     """Copy the run's bundle under `destination`, and return its folder; `UserError` where it has none."""
     fetch(store, run_id)
-    if not store.client.list_artifacts(run_id, BUNDLE):
+    if not files.sizes(store, run_id, BUNDLE):
         raise UserError(
             f"the run '{run_id}' has no bundle", key="run", remedy="a run whose status is FINISHED"
         )
-    destination.mkdir(parents=True, exist_ok=True)
-    return Path(store.client.download_artifacts(run_id, BUNDLE, str(destination)))
+    return files.download(store, run_id, BUNDLE, destination)
 
 
 def finished(store: Store, run_id: str) -> tuple[list[Record], list[Record]]:
@@ -282,7 +356,7 @@ def earlier(store: Store, fingerprint: str, rerun: str) -> Record | None:
     `rerun` says which are made again: `all`; `failed`: those that have no finished run; `none`: those that
     have neither a finished nor a failed one. A run that was stopped tells nothing.
     """
-    counted = {"all": (), "failed": ("FINISHED",), "none": ("FINISHED", "FAILED")}[rerun]
+    counted = COUNTED[rerun]
     if not counted:
         return None
     chosen = f"tags.`{FINGERPRINT}` = '{fingerprint}' and tags.`{KIND}` = 'point'"
@@ -381,7 +455,7 @@ def _make_database(database: Path) -> None:
 
     unfinished = database.with_name(f"{database.name}.unfinished")
     unfinished.unlink(missing_ok=True)
-    engine = create_sqlalchemy_engine(_sqlite(unfinished))
+    engine = create_sqlalchemy_engine(address_of(unfinished))
     try:
         _initialize_tables(engine)
     except Exception:
@@ -400,20 +474,6 @@ def _quiet() -> None:
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
 
-def _create(store: Store, name: str, tags: Mapping[str, str]) -> OpenRun:
-    from mlflow.tracking.context.registry import resolve_tags
-
-    process = {PROCESS: str(identity.this()), HEARTBEAT: str(int(time.time()))}
-    given = resolve_tags({**process, **tags})
-    labels = {key: value[:TAG_CHARACTERS] for key, value in given.items()}
-    run = store.client.create_run(store.experiment_id, tags=labels, run_name=name)
-    return OpenRun(store, run.info.run_id)
-
-
-def _under(parent: str | None) -> dict[str, str]:
-    return {PARENT: parent} if parent else {}
-
-
 def _record(run: Any) -> Record:
     info, data = run.info, run.data
     ended = math.inf if info.end_time is None else info.end_time / 1000
@@ -426,8 +486,9 @@ def _mlflow_error() -> type[Exception]:
     return cast("type[Exception]", MlflowException)
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0]
+def first_line(error: BaseException) -> str:
+    """The first line of what an exception says; its type where it says nothing."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def shown(uri: str) -> str:
