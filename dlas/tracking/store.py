@@ -381,7 +381,7 @@ def find_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas"
         known = client.get_experiment_by_name(experiment)
     except _mlflow_error() as error:
         raise UserError(
-            f"{address} cannot be opened: {_first_line(error)}", key="tracking.uri", remedy="one that answers"
+            f"{address} cannot be opened: {first_line(error)}", key="tracking.uri", remedy="one that answers"
         ) from None
     return None if known is None else Store(client, address, known.experiment_id)
 
