@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cache
@@ -115,3 +117,18 @@ def test_a_library_stays_behind_its_doors(library: str, rooms: set[str]) -> None
     users = {name for name, path in MODULES.items() if library in libraries(path)}
     assert users
     assert {name for name in users if not any(f"{name}.".startswith(f"{room}.") for room in rooms)} == set()
+
+
+def test_the_analysis_knows_neither_where_points_come_from_nor_what_made_them() -> None:
+    users = [path for name, path in MODULES.items() if name.startswith("dlas.analysis")]
+    assert users
+    found = {library for path in users for library in libraries(path)}
+    assert not found & {"mlflow", "hydra", "omegaconf", "torch", "tvm", "statsmodels"}
+
+
+def test_the_analysis_is_imported_without_heavy_packages() -> None:
+    modules = ", ".join(name for name in MODULES if name.startswith("dlas.analysis"))
+    heavy = {"mlflow", "hydra", "torch", "tvm", "statsmodels", "pandas"}
+    code = f"import sys, {modules}; print(sorted({heavy!r} & set(sys.modules)))"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.strip() == "[]"

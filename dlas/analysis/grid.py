@@ -84,10 +84,12 @@ class Grid:
 
     @cached_property
     def failed(self) -> frozenset[tuple[str, ...]]:
-        """Combinations that were tried and have no time."""
+        """Combinations of these choices that were tried and have no time."""
         measured = {cell.levels for cell in self.cells}
         tried = {self.naming.levels(one) for one in self.untimed}
-        return frozenset(tried - measured)
+        known = [set(factor.levels) for factor in self.factors]
+        inside = {one for one in tried if all(a in b for a, b in zip(one, known, strict=True))}
+        return frozenset(inside - measured)
 
     def untried(self) -> Iterator[tuple[str, ...]]:
         """Combinations that no point has; none of a grid of more than `LARGEST`, which has too many."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shlex
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
@@ -13,11 +12,10 @@ import numpy as np
 from scipy.special import stdtr
 
 from dlas.analysis.grid import Grid
+from dlas.analysis.interactions.rivals import Rivals
+from dlas.analysis.interactions.rivals import of as rivals_of
 from dlas.analysis.observation import LAYERS, STEP
 from dlas.analysis.statistics.linear_model import Fit, Matrix, Term, design, main_effects, with_pairs
-
-OF_LATENCY_ALONE = ("algo", "format", "compiler", "tuner", "target")
-"""Layers that leave a network's accuracy as it is, but for rounding."""
 
 AT_ONCE = 4096
 """Rows of a design in memory at a time."""
@@ -68,28 +66,32 @@ def next_points(grid: Grid, most: int = 10) -> Next:
     terms, fit = _model(grid)
     if fit is None or not untried:
         return Next((), len(untried), apart, "")
-    known = _estimable(grid, terms, fit, untried)
-    bars = _bars(grid)
-    found = []
-    for levels, log, error in known:
-        accuracy = bars.accuracy(levels)
-        best = bars.fastest(levels, accuracy)
-        chance = 1.0 if best is None else float(stdtr(fit.freedom, (best - log) / error))
-        settings = _settings(grid, levels)
-        found.append(
-            NextPoint(
-                overrides(settings),
-                settings,
-                math.exp(log),
-                math.exp(log - 2 * error),
-                math.exp(log + 2 * error),
-                chance,
-                accuracy,
-            )
-        )
-    found.sort(key=lambda one: (-one.chance, one.predicted_ms, one.overrides))
+    rivals = rivals_of(grid)
+    judged = sorted((-_chance(rivals, fit, one), one) for one in _predictions(grid, terms, fit, untried))
+    points = tuple(_next_point(grid, rivals, one, -negative) for negative, one in judged[:most])
     name = "effects and pairs" if len(terms) > len(grid.factors) else "effects without pairs"
-    return Next(tuple(found[:most]), len(untried), apart, name)
+    return Next(points, len(untried), apart, name)
+
+
+@dataclass(frozen=True, order=True)
+class _Prediction:
+    log: float
+    """Log of the latency in milliseconds."""
+    error: float
+    levels: tuple[str, ...]
+
+
+def _chance(rivals: Rivals, fit: Fit, one: _Prediction) -> float:
+    """The chance that the latency is below that of all rivals, by Student's t."""
+    best = rivals.fastest(one.levels)
+    return 1.0 if best is None else float(stdtr(fit.freedom, (best - one.log) / one.error))
+
+
+def _next_point(grid: Grid, rivals: Rivals, one: _Prediction, chance: float) -> NextPoint:
+    settings = _settings(grid, one.levels)
+    low, high = one.log - 2 * one.error, one.log + 2 * one.error
+    times = (math.exp(one.log), math.exp(low), math.exp(high))
+    return NextPoint(overrides(settings), settings, *times, chance, rivals.accuracy(one.levels))
 
 
 def overrides(settings: Mapping[str, str]) -> str:
@@ -112,10 +114,10 @@ def _model(grid: Grid) -> tuple[list[Term], Fit | None]:
     return [], None
 
 
-def _estimable(
+def _predictions(
     grid: Grid, terms: Sequence[Term], fit: Fit, untried: Sequence[tuple[str, ...]]
-) -> list[tuple[tuple[str, ...], float, float]]:
-    """Predictions of the points that the model has one for: choices, log latency, standard error."""
+) -> list[_Prediction]:
+    """Predictions of the points that the model has one for."""
     variance = fit.residual_squares / fit.freedom
     found = []
     for start in range(0, len(untried), AT_ONCE):
@@ -124,7 +126,7 @@ def _estimable(
         fits, logs = fit.estimable(rows), rows @ fit.coefficients
         errors = np.sqrt(variance * (1 + fit.variance_factors(rows)))
         found += [
-            (levels, float(log), float(error))
+            _Prediction(float(log), float(error), levels)
             for levels, known, log, error in zip(part, fits, logs, errors, strict=True)
             if known
         ]
@@ -156,48 +158,3 @@ def _never_together(grid: Grid) -> tuple[tuple[str, str, str, str], ...]:
         for other in grid.factors[b].levels
         if (one, other) not in together
     )
-
-
-@dataclass(frozen=True)
-class _Bars:
-    """The latencies that an untried point has to beat: of its data set and target, by accuracy."""
-
-    network: Sequence[int]
-    """Positions of the factors that decide the accuracy."""
-    place: Sequence[int]
-    """Positions of the factors within which latencies are rivals."""
-    accuracies: Mapping[tuple[str, ...], float]
-    """Mean accuracy of each network, where it is known."""
-    rivals: Mapping[tuple[str, ...], Sequence[tuple[float, float | None]]]
-    """Log latencies with the accuracies of their networks, by place."""
-
-    def accuracy(self, levels: Sequence[str]) -> float | None:
-        """The mean accuracy of the points that have the same network."""
-        return self.accuracies.get(_at(levels, self.network))
-
-    def fastest(self, levels: Sequence[str], accuracy: float | None) -> float | None:
-        """The least log latency of the points that are as accurate; None where there is none."""
-        rivals = self.rivals.get(_at(levels, self.place), ())
-        if accuracy is None:
-            return min((log for log, _ in rivals), default=None)
-        return min((log for log, its in rivals if its is not None and its >= accuracy), default=None)
-
-
-def _bars(grid: Grid) -> _Bars:
-    names = [factor.name for factor in grid.factors]
-    network = [at for at, name in enumerate(names) if name not in OF_LATENCY_ALONE]
-    place = [at for at, name in enumerate(names) if name in ("dataset", "target")]
-    found: dict[tuple[str, ...], list[float]] = defaultdict(list)
-    for cell in grid.cells:
-        known = [one.accuracy_deployed for one in cell.points if one.accuracy_deployed is not None]
-        found[_at(cell.levels, network)] += known
-    accuracies = {each: sum(known) / len(known) for each, known in found.items() if known}
-    rivals: dict[tuple[str, ...], list[tuple[float, float | None]]] = defaultdict(list)
-    for cell, mean in zip(grid.cells, grid.means, strict=True):
-        accuracy = accuracies.get(_at(cell.levels, network))
-        rivals[_at(cell.levels, place)].append((float(mean), accuracy))
-    return _Bars(network, place, accuracies, rivals)
-
-
-def _at(levels: Sequence[str], places: Sequence[int]) -> tuple[str, ...]:
-    return tuple(levels[at] for at in places)

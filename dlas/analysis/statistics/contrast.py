@@ -60,8 +60,8 @@ def estimate(weights: Vector, means: Vector, noise: Noise | None, cells: NDArray
     """The weighted sum of the cells' means, `weights` and `means` those of `cells`, which are positions in
     `noise`.
 
-    Cells may differ in noise: the degrees of freedom are those of Satterthwaite (1946), An approximate
-    distribution of estimates of variance components, and not more than all sessions give.
+    Cells may differ in noise: of two cells this is Welch's t, of more the degrees of freedom are those of
+    Satterthwaite (1946), An approximate distribution of estimates of variance components.
     """
     log = float(weights @ means)
     if noise is None:
@@ -69,4 +69,4 @@ def estimate(weights: Vector, means: Vector, noise: Noise | None, cells: NDArray
     parts = weights**2 * noise.of_means[cells]
     variance = float(parts.sum())
     freedom = variance**2 / float((parts**2 / noise.freedom[cells]).sum())
-    return Estimate(log, math.sqrt(variance), min(freedom, noise.pooled_freedom))
+    return Estimate(log, math.sqrt(variance), freedom)

@@ -66,7 +66,7 @@ class Fit:
     def _decomposed(self) -> tuple[Matrix, Vector, Matrix]:
         root = np.sqrt(self.weights)[:, None]
         left, singular, right = np.linalg.svd(root * self.design, full_matrices=False)
-        kept = singular > TOLERANCE * singular[0]
+        kept = singular > TOLERANCE * singular.max(initial=0.0)
         return left[:, kept], singular[kept], right[kept]
 
     @property

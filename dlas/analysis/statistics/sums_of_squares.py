@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dlas.analysis.statistics.linear_model import Fit, Term, columns, design
+from dlas.analysis.statistics.linear_model import Fit, Matrix, Term, design
 from dlas.analysis.statistics.noise import Vector
 
 
@@ -43,11 +44,11 @@ def type_two(terms: Sequence[Term], data: Data) -> list[Squares]:
     classes, and Langsrud (2003), ANOVA for unbalanced data: use Type II instead of Type III sums of squares.
     In a whole grid types I, II and III are the same. Otherwise the sums need not add up to the total.
     """
+    reduced = _reduced(terms, data)
     found = []
     for term in terms:
         others = [other for other in terms if not set(term) <= set(other)]
-        without, beside = data.fit(others), data.fit([*others, term])
-        found.append(_difference(term, without, beside))
+        found.append(_difference(term, reduced.fit(others), reduced.fit([*others, term])))
     return found
 
 
@@ -58,15 +59,37 @@ def type_three(terms: Sequence[Term], data: Data) -> list[Squares] | None:
     Type III, as Yates (1934) by weighted squares of means: it compares plain means over the levels of the
     other factors.
     """
-    full = data.fit(terms)
+    reduced = _reduced(terms, data)
+    full = reduced.fit(terms)
     if full.rank < full.design.shape[1]:
         return None
-    found = []
-    for place, term in enumerate(terms):
-        kept = [columns(other, data.levels, data.counts) for at, other in enumerate(terms) if at != place]
-        without = Fit(np.hstack([np.ones((len(data.values), 1)), *kept]), data.values, data.weights)
-        found.append(_difference(term, without, full))
-    return found
+    without = (reduced.fit([other for other in terms if other != term]) for term in terms)
+    return [_difference(term, fit, full) for term, fit in zip(terms, without, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Reduced:
+    """A problem with as many rows as columns that has the sums of squares of a longer one, but for what the
+    largest model leaves: an orthogonal transformation changes no length."""
+
+    constant: Matrix
+    blocks: Mapping[Term, Matrix]
+    """The columns of each term."""
+    values: Vector
+
+    def fit(self, terms: Sequence[Term]) -> Fit:
+        """The model of these terms."""
+        kept = np.hstack([self.constant, *(self.blocks[term] for term in terms)])
+        return Fit(kept, self.values, np.ones(len(self.values)))
+
+
+def _reduced(terms: Sequence[Term], data: Data) -> _Reduced:
+    """The problem by the QR decomposition of the design of all terms."""
+    root = np.sqrt(data.weights)
+    across, triangle = np.linalg.qr(root[:, None] * design(terms, data.levels, data.counts))
+    widths = [math.prod(data.counts[factor] - 1 for factor in term) for term in terms]
+    constant, *blocks = np.hsplit(triangle, np.cumsum([1, *widths[:-1]])) if terms else [triangle]
+    return _Reduced(constant, dict(zip(terms, blocks, strict=True)), across.T @ (root * data.values))
 
 
 def _difference(term: Term, without: Fit, beside: Fit) -> Squares:
