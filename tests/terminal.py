@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 import pyte
+from command import REPOSITORY
 
 INTERRUPT = b"\x03"
 SECONDS = 600.0
@@ -29,10 +30,14 @@ class Terminal:
         self._pid, self._terminal = pty.fork()
         if not self._pid:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+            os.chdir(REPOSITORY)
             os.execve(command[0], list(command), {**environment, "TERM": "xterm", **environment})
 
     def type(self, keys: bytes) -> None:
         os.write(self._terminal, keys)
+
+    def send(self, number: int) -> None:
+        os.kill(self._pid, number)
 
     def read_until(self, seen: Callable[[], bool]) -> bool:
         """Take what is written until something is seen, or all is written; whether it was seen."""

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 
 import pytest
-from command import environment
+from command import REPOSITORY, environment
 from terminal import INTERRUPT, Terminal
 
 from dlas.points.messages import Finished, Started, Used
@@ -96,6 +96,7 @@ def test_without_a_terminal_there_are_lines_alone_and_a_reader_may_leave() -> No
         capture_output=True,
         text=True,
         env=environment(),
+        cwd=REPOSITORY,
     )
     assert made.returncode == 0
     assert made.stderr.splitlines() == [line for line in ENDED if line != "an öutput"]
