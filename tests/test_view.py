@@ -23,7 +23,7 @@ import logging, sys, time
 logging.basicConfig(format="%(message)s")
 from dlas.points import view
 far = ["one"]
-with view.opened(lambda: [f"points: {far[0]} done " + "x" * 60]) as shown:
+with view.fitting(lambda: [f"points: {far[0]} done " + "x" * 60]) as shown:
     shown.wrote(2, b"begun\\n" + b"\\r  0% of a bar")
     shown.tick()
     logging.warning("a warning of the command's own")
