@@ -29,7 +29,7 @@ from omegaconf import DictConfig
 from dlas import config, quota, user
 from dlas.errors import UserError
 from dlas.output import forgiving_output
-from dlas.points import durations, fingerprint, making, process
+from dlas.points import durations, fingerprint, making, process, view
 from dlas.points.progress import Progress
 from dlas.points.view.status import Course
 
@@ -167,6 +167,7 @@ def _make(
                 on_step=functools.partial(_note, run),
                 beat=lambda: tracking.beat(run.store, runs),
                 far=far,
+                opened=view.fitting if sweep.is_led_here() else view.in_lines,
                 output=output,
             )
         finally:

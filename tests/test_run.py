@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from command import REPOSITORY, command, dlas, environment
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from omegaconf import OmegaConf
+from terminal import INTERRUPT, Terminal
 
 from dlas import bundle
 from dlas.config import identity, parse
@@ -279,30 +280,25 @@ def test_a_point_that_takes_too_long_fails(sweep: Sweep, users_conf: Path) -> No
 
 @pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_a_stopped_sweep_is_killed_and_never_finished(number: int, users_conf: Path, tmp_path: Path) -> None:
-    endless = (*SMALL[:-1], "train.epochs=100000", f"artifacts={tmp_path}")
-    process = subprocess.Popen(
-        command("run", "--config-dir", str(users_conf), "-m", "algo=direct,gemm", *endless),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=REPOSITORY,
-        env=environment(),
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "step/s" in line:  # in the middle of training
-            break
-    time.sleep(1)
-    process.send_signal(number)
-    process.send_signal(number)
-    stdout, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "KILLED" in stdout
-    assert "not begun, 1 of 2 points:\n  model=two_layers" in stdout.replace("algo=gemm ", "")
-    assert f"artifacts={tmp_path}" in stderr.rpartition("go on: python -m dlas.run --config-dir ")[2]
-    assert stderr.strip().splitlines()[-1] == "stopped; the same command goes on from the finished stages"
-    assert "Traceback" not in stderr
-    client = MlflowClient(f"sqlite:///{tmp_path / 'mlflow.db'}")
+    artifacts = tmp_path / "an 'odd' $folder"
+    endless = (*SMALL[:-1], "train.epochs=100000", f"artifacts={artifacts}")
+    typed = ["--config-dir", str(users_conf), "-m", "algo=direct,gemm", *endless]
+    terminal = Terminal(command("run", *typed), environment(), columns=1000)
+    assert terminal.read_until(lambda: b"step/s" in terminal.written)  # in the middle of training
+    for _ in range(2):
+        terminal.type(INTERRUPT) if number == signal.SIGINT else terminal.send(number)
+    assert terminal.end() == 130
+    lines = terminal.text.splitlines()
+    assert any(re.search(r"two_layers +direct .* KILLED ", line) for line in lines)
+    begun = lines.index("not begun, 1 of 2 points:")
+    assert lines[begun + 1].startswith("  model=two_layers ")
+    assert "algo=gemm" in lines[begun + 1]
+    program, *arguments = shlex.split(lines[-2].removeprefix("go on: "))
+    assert shutil.which(program) == sys.executable
+    assert arguments == ["-m", "dlas.run", *typed]
+    assert lines[-1] == "stopped; the same command goes on from the finished stages"
+    assert "Traceback" not in terminal.text
+    client = MlflowClient(f"sqlite:///{artifacts / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("dlas").experiment_id])
     assert sorted(run.data.tags["dlas.kind"] for run in runs) == ["point", "sweep"]
     assert {run.info.status for run in runs} == {"KILLED"}

@@ -15,7 +15,7 @@ from dlas.points.steps import Step
 from dlas.processes import identity
 from dlas.tracking import store as tracking
 
-LATEST = 200
+LATEST = 100
 """Earlier runs, the latest, that are looked at."""
 
 ASKED = ("dataset.name", "model.name")

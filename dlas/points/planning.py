@@ -41,6 +41,8 @@ class PlanCallback(SweepCallback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Print the plan of a sweep."""
         known = composing.tells_points(config)
+        if not known:
+            log.info("this sweeper finds its points on the way: the plan is of the one that all start from")
         self._print(composing.sweep_points(config), sweep.SWEPT if known else sweep.ALL, config.hydra)
 
     def _print(self, points: Sequence[DictConfig], rerun: str, hydra: DictConfig) -> None:

@@ -63,12 +63,13 @@ def make(
     on_step: Callable[[Progress], None],
     beat: Callable[[], None],
     far: Callable[[Progress], Sequence[str]],
+    opened: view.Opening,
     output: Path,
 ) -> Finished:
     """Have the point made by `work` of `points.making`; UserError that says why where it failed.
 
     `on_step` is called each time that a result of a stage was used, or a step ended. What the process writes
-    is shown with the lines that `far` makes of its progress, and goes to the file `output`.
+    goes to the view, with the lines that `far` makes of its progress, and to the file `output`.
     """
     progress = Progress()
 
@@ -84,7 +85,7 @@ def make(
         if progress.step != TIMING:  # nothing of ours runs then
             shown.tick()
 
-    with output.open("ab", buffering=0) as copy, view.opened(lambda: far(progress)) as shown:
+    with output.open("ab", buffering=0) as copy, opened(lambda: far(progress)) as shown:
 
         def wrote(stream: int, written: bytes) -> None:
             shown.wrote(stream, written)
@@ -145,7 +146,7 @@ def _try(
                 note(dataclasses.replace(message, point=left[message.point]))
 
         checked = [stacks[place] for place in left]
-        with view.opened(_checking(len(checked))) as shown:
+        with view.fitting(_checking(len(checked))) as shown:
             watch = apart.Watch(told, shown.wrote, apart.do_nothing, shown.tick)
             code = _call(work, (checked, logged), watch, None)
         if isinstance(progress.outcome, Failed):

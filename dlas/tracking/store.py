@@ -370,12 +370,14 @@ def find_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas"
 
     Raises `UserError` naming `tracking.uri` where it cannot be reached.
     """
-    if not is_there(store_uri(artifacts, uri)):
+    address = store_uri(artifacts, uri)
+    if not is_there(address):
         return None
     _quiet()
     from mlflow import MlflowClient
 
-    address = store_uri(artifacts, uri)
+    if address.startswith(SQLITE):
+        schema.require_current(database_at(address))
     try:
         client = MlflowClient(tracking_uri=address)
         known = client.get_experiment_by_name(experiment)

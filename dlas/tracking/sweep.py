@@ -170,6 +170,11 @@ def _not_of(records: Sequence[tracking.Record], sweep: str) -> list[str]:
     return [record.run_id for record in records if record.tags.get(tracking.PARENT) != sweep]
 
 
+def is_led_here() -> bool:
+    """Whether this process makes its points one after the other, and is no helper of the one that leads."""
+    return bool(_led) or PARENT not in os.environ
+
+
 def count_led() -> int:
     """Number of points that are made for the sweep which this process leads; 1 where it leads none."""
     return len(_led[-1].points) if _led else 1

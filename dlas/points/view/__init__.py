@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 Told = Callable[[], Sequence[str]]
@@ -29,16 +29,27 @@ class View(Protocol):
         """Show how far it is now. It is called about once a second."""
 
 
+Opening = Callable[[Told], AbstractContextManager[View]]
+"""Way to open a view."""
+
+
 @contextmanager
-def opened(told: Told) -> Iterator[View]:
-    """The view that fits where the standard error goes."""
+def fitting(told: Told) -> Iterator[View]:
+    """The view that fits where the standard error goes, for a process that has it for itself."""
     if sys.stderr.isatty() and os.environ.get("TERM", "") not in NO_CURSOR:
         from dlas.points.view.live import Live
 
         with Live(told).shown() as live:
             yield live
     else:
-        from dlas.points.view.lines import Lines
-
-        with Lines(told).shown() as lines:
+        with in_lines(told) as lines:
             yield lines
+
+
+@contextmanager
+def in_lines(told: Told) -> Iterator[View]:
+    """The view that several processes may have on one standard error."""
+    from dlas.points.view.lines import Lines
+
+    with Lines(told).shown() as lines:
+        yield lines

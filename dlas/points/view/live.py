@@ -20,6 +20,9 @@ from dlas.points.view.written import Written, write
 SECONDS = 0.25
 """Shortest time between two drawings for a progress bar alone."""
 
+OWN = 0
+"""Number of the stream that the command itself writes to."""
+
 
 class _Terminal(Console):
     """A terminal whose cursor stays: a command that is killed could not show it again."""
@@ -38,7 +41,7 @@ class Live:
         self._drawn = now()
         self._errors = sys.stderr
         self._console = _Terminal(file=sys.stderr, force_terminal=True, highlight=False, markup=False)
-        self._written = {1: Written(), 2: Written()}
+        self._written = {OWN: Written(), 1: Written(), 2: Written()}
         self._live = rich.live.Live(
             get_renderable=self._below,
             console=self._console,
@@ -102,7 +105,7 @@ class _Above(io.TextIOBase):
         self._live = live
 
     def write(self, text: str, /) -> int:
-        self._live.wrote(2, text.encode(errors="replace"))
+        self._live.wrote(OWN, text.encode(errors="replace"))
         return len(text)
 
     def writable(self) -> bool:
