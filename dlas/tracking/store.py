@@ -387,14 +387,19 @@ def earlier(store: Store, fingerprint: str, rerun: str) -> Record | None:
 def find_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas") -> Store | None:
     """The store, to be read; None where it is not there yet, since nothing is made.
 
-    Raises `UserError` naming `tracking.uri` where it cannot be reached.
+    Raises `UserError` naming `tracking.uri` where it cannot be used; within seconds, where it is a server.
     """
-    if not is_there(store_uri(artifacts, uri)):
+    address = store_uri(artifacts, uri)
+    if not is_there(address):
         return None
+    remote.require_answer(address)
     _quiet()
     from mlflow import MlflowClient
 
-    address = store_uri(artifacts, uri)
+    def find() -> object:
+        return MlflowClient(tracking_uri=address).get_experiment_by_name(experiment)
+
+    remote.require_usable(address, find)
     try:
         client = MlflowClient(tracking_uri=address)
         known = client.get_experiment_by_name(experiment)
