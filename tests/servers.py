@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -47,22 +48,23 @@ def free_ports(count: int) -> list[int]:
 
 @contextmanager
 def running(
-    command: Sequence[str | Path], ready: Callable[[], object], log: Path, **process: Any
+    command: Sequence[str | Path],
+    ready: Callable[[], object],
+    log: Path,
+    stop: signal.Signals = signal.SIGKILL,
+    **process: Any,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """The program, from when `ready` raises no exception."""
+    """The program with its children, from when `ready` raises nothing; the signal `stop` ends them."""
+    process |= {"stdin": subprocess.DEVNULL, "start_new_session": True}
     with log.open("ab") as written:
-        started = subprocess.Popen(
-            list(map(str, command)), stdin=subprocess.DEVNULL, stdout=written, stderr=written, **process
-        )
+        started = subprocess.Popen(list(map(str, command)), stdout=written, stderr=written, **process)
     try:
         _wait(started, ready, log)
         yield started
     finally:
-        started.terminate()
-        with suppress(subprocess.TimeoutExpired):
-            started.wait(20)
-        started.kill()
-        started.wait()
+        with suppress(ProcessLookupError):
+            os.killpg(started.pid, stop)
+        started.wait(STARTS_WITHIN_SECONDS)
 
 
 def _wait(process: subprocess.Popen[bytes], ready: Callable[[], object], log: Path) -> None:
@@ -109,7 +111,8 @@ def postgresql(folder: Path) -> Iterator[str]:
         address = f"postgresql://lab:{PASSWORD}@{HOST}:{port}"
         command = [programs / "postgres", "-D", data, "-h", HOST, "-p", str(port), "-k", "", "-F"]
         log = Path(str(folder) + ".log")
-        with running(command, lambda: psycopg.connect(f"{address}/postgres").close(), log, cwd="/", **owner):
+        ready = lambda: psycopg.connect(f"{address}/postgres").close()  # noqa: E731
+        with running(command, ready, log, signal.SIGINT, cwd="/", **owner):  # it ends its clients' sessions
             with psycopg.connect(f"{address}/postgres", autocommit=True) as connection:
                 connection.execute("CREATE DATABASE mlflow")
                 connection.execute("CREATE DATABASE users")
@@ -122,8 +125,6 @@ def postgresql(folder: Path) -> Iterator[str]:
 @contextmanager
 def s3(folder: Path) -> Iterator[str]:
     """An S3-compatible store with one bucket, and a key for it; gives its address."""
-    import boto3
-
     folder.mkdir()
     ports = free_ports(8)
     names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc")
@@ -137,13 +138,7 @@ def s3(folder: Path) -> Iterator[str]:
     command += ["-ip.bind", HOST, "-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=8"]
     command += [f"-filer.localSocket={folder / 'filer.sock'}", f"-s3.localSocket={folder / 's3.sock'}"]
     address = f"http://{HOST}:{ports[6]}"
-    admin = boto3.client(
-        "s3",
-        endpoint_url=address,
-        region_name="us-east-1",
-        aws_access_key_id="admin",
-        aws_secret_access_key="admin",
-    )
+    admin = s3_client(address, "admin", "admin")
     with running(command, lambda: admin.create_bucket(Bucket=BUCKET), folder / "log", cwd=folder):
         yield address
 
@@ -151,6 +146,19 @@ def s3(folder: Path) -> Iterator[str]:
 def _identity(key: str, secret: str, actions: list[str]) -> dict[str, Any]:
     """A user as SeaweedFS takes it."""
     return {"name": key, "credentials": [{"accessKey": key, "secretKey": secret}], "actions": actions}
+
+
+def s3_client(address: str, key: str, secret: str) -> Any:
+    """The client of S3 by the makers of S3."""
+    import boto3
+
+    return boto3.client(
+        "s3",
+        endpoint_url=address,
+        region_name="us-east-1",
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+    )
 
 
 def s3_environment(address: str, secret: str = SECRET_KEY) -> dict[str, str]:

@@ -6,6 +6,8 @@ import re
 from urllib.parse import urlsplit
 
 DATABASES = ("postgresql", "mysql", "mssql")
+PROXIED = "mlflow-artifacts:"
+"""Scheme of files that an MLflow server takes and gives itself, wherever it keeps them."""
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 

@@ -16,17 +16,24 @@ from urllib.request import url2pathname
 from dlas.errors import UserError
 from dlas.processes import deadline
 from dlas.tracking.remote import answer, refusals
-from dlas.tracking.remote.address import is_database_server, is_here, is_server
+from dlas.tracking.remote.address import PROXIED, is_database_server, is_here, is_server
 from dlas.tracking.remote.patience import answer_seconds, once
 
 PROBE_FOLDER = "dlas-probe"
 """Folder beside those of an experiment's runs, for files that are removed at once."""
 
+CONNECT_REQUESTS = 2
+"""Requests for an experiment, which may have to be made."""
+
+PROBE_REQUESTS = 4
+"""Requests for a file by way of a server, each of which is given up by itself: it is written, looked for,
+read and removed. A client of another store waits for a minute each time, so that it has the time of one."""
+
 
 def require_answer(address: str) -> None:
     """UserError where nobody answers at the address of a server. It takes no import of MLflow."""
     if is_server(address):
-        _raise(_in_time(lambda: answer.refusal_of(address), refusals.silent(address)))
+        _raise(_in_time(1, lambda: answer.refusal_of(address), refusals.silent(address)))
 
 
 def require_usable(address: str, connect: Callable[[], object]) -> None:
@@ -55,7 +62,7 @@ def require_usable(address: str, connect: Callable[[], object]) -> None:
             return refusals.explained(address, error)
         return None
 
-    _raise(_in_time(use, refusals.silent(address)))
+    _raise(_in_time(CONNECT_REQUESTS, use, refusals.silent(address)))
 
 
 def require_place_for_files(address: str, location: str) -> None:
@@ -83,12 +90,14 @@ def require_place_for_files(address: str, location: str) -> None:
             return refusals.no_place_for_files(address, location, error)
         return None
 
-    _raise(_in_time(use, refusals.files_take_too_long(address, location)))
+    requests = PROBE_REQUESTS if location.startswith(PROXIED) else 1
+    _raise(_in_time(requests, use, refusals.files_take_too_long(address, location)))
 
 
-def _in_time(use: Callable[[], UserError | None], late: UserError) -> UserError | None:
+def _in_time(requests: int, use: Callable[[], UserError | None], late: UserError) -> UserError | None:
+    """What the use of a store raises, `late` where that takes longer than so many requests may."""
     try:
-        return deadline.within(answer_seconds(), use)
+        return deadline.within(requests * answer_seconds(), use)
     except TimeoutError:
         return late
 

@@ -6,7 +6,7 @@ from typing import cast
 
 from dlas.errors import UserError
 from dlas.tracking.remote import proxy
-from dlas.tracking.remote.address import is_server, shown
+from dlas.tracking.remote.address import PROXIED, is_server, shown
 from dlas.tracking.remote.patience import TIMEOUT
 from dlas.tracking.remote.reasons import chain, network_reason, silence
 
@@ -17,6 +17,7 @@ SERVER = "the address of an MLflow server that runs: http://<machine>:<port>"
 DATABASE = "the address of a database that runs: postgresql://<user>:<password>@<machine>:<port>/<database>"
 PATIENCE = f"{TIMEOUT}=<seconds> in the environment waits longer for a slow one"
 ITS_LOG = "the server's own log tells why"
+CLIENT_SETTINGS = "the environment has its address and keys: docs/servers.md"
 OF_EXTRA = ("boto3", "botocore", "psycopg", "psycopg2")
 """Modules of other people's packages that the extra `server` brings."""
 
@@ -57,12 +58,12 @@ def no_place_for_files(address: str, location: str, error: Exception) -> UserErr
     problem = f"{shown(address)}: files of runs can't be kept at {shown(location)}"
     if isinstance(error, ModuleNotFoundError):
         return UserError(f"{problem}, which takes a package: {error}", key=KEY, remedy=_package(error))
-    if location.startswith("mlflow-artifacts:"):
-        told, remedy = _answered(error)
-        told = network_reason(error) or told
+    reason = network_reason(error)
+    if location.startswith(PROXIED):
+        told, remedy = (reason, ITS_LOG) if reason is not None else _answered(error)
     else:
-        told = network_reason(error) or _first_line(error)
-        remedy = "the settings of the client for that store in the environment: docs/servers.md"
+        told, remedy = reason or _first_line(error), CLIENT_SETTINGS
+    remedy = PATIENCE if reason == silence() else remedy
     return UserError(f"{problem}: {told}", key=KEY, remedy=remedy)
 
 
