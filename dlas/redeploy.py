@@ -190,7 +190,9 @@ def _store(options: Options) -> Store:
     from dlas import tracking
 
     artifacts = Path(options.artifacts) if options.artifacts else config.home() / "artifacts"
-    return tracking.open_store(artifacts.absolute(), options.tracking.uri, options.tracking.experiment)
+    store = tracking.open_store(artifacts.absolute(), options.tracking.uri, options.tracking.experiment)
+    tracking.require_place_for_files(store)
+    return store
 
 
 def _fetched(name: str, store: Store | None, folder: Path) -> Path:

@@ -108,7 +108,7 @@ def run_job(composed: DictConfig) -> str:
     }
     tags["dlas.compression"] = config.flat(stack)["compression"]  # Hydra has no one choice of several steps
 
-    store = tracking.open_store(Path(stack.artifacts), stack.tracking.uri, stack.tracking.experiment)
+    store = tracking.join_store(Path(stack.artifacts), stack.tracking.uri, stack.tracking.experiment)
     known = fingerprint.of(stack)
     earlier = tracking.earlier(store, known, stack.rerun or (sweep.SWEPT if parent else sweep.ALL))
     if earlier is not None:

@@ -31,13 +31,15 @@ def dlas(
     module: str,
     *arguments: str,
     env: Mapping[str, str] | None = None,
+    late_env: Mapping[str, str] | None = None,
     killed_at: tuple[str, float] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """`python -m dlas.<module> <arguments>`, run to its end: by a fork of a process that has its imports
-    behind it, or, where its environment has to differ, from the start. It is killed (SIGKILL) so many seconds
-    after it wrote this text to its standard error, where one is given."""
+    behind it, or, where its environment has to differ from the start, by a new one. `late_env` is for a fork:
+    variables that are looked at when they count. It is killed (SIGKILL) so many seconds after it wrote this
+    text to its standard error, where one is given."""
     if env is None:
-        return _warm(module, *arguments, killed_at=killed_at)
+        return _warm(module, *arguments, env=late_env, killed_at=killed_at)
     assert killed_at is None
     return subprocess.run(
         command(module, *arguments),
@@ -50,11 +52,11 @@ def dlas(
 
 
 def _warm(
-    module: str, *arguments: str, killed_at: tuple[str, float] | None
+    module: str, *arguments: str, env: Mapping[str, str] | None, killed_at: tuple[str, float] | None
 ) -> subprocess.CompletedProcess[str]:
     with tempfile.TemporaryDirectory() as folder:
         streams = {name: f"{folder}/{name}" for name in ("stdout", "stderr")}
-        asked = {"module": module, "arguments": arguments, "environment": environment(), **streams}
+        asked = {"module": module, "arguments": arguments, "environment": environment(env), **streams}
         asked["killed_at"] = killed_at
         starter = _starter()
         assert starter.stdin is not None

@@ -18,8 +18,8 @@ from dlas.config import composing
 from dlas.points import expected, plan_text, process, steps
 from dlas.points.expected import Earlier
 from dlas.points.plan_text import Planned
+from dlas.tracking import remote, sweep
 from dlas.tracking import store as tracking
-from dlas.tracking import sweep
 from dlas.tracking.sweep import SweepCallback
 
 log = logging.getLogger("dlas.run")
@@ -63,7 +63,7 @@ class PlanCallback(SweepCallback):
                 zip(composing.names(points), stacks, runs, strict=True)
             )
         ]
-        uri = tracking.shown(tracking.store_uri(artifacts, kept.uri))
+        uri = remote.shown(tracking.store_uri(artifacts, kept.uri))
         log.info("runs go to %s (experiment %s), files to %s", uri, kept.experiment, artifacts)
         print(plan_text.told(planned))
         sys.exit()

@@ -1,6 +1,7 @@
 """Runs in MLflow: the only room that knows it. The store of runs, a sweep's parent run, its closing table."""
 
 from dlas.tracking.leftovers import beat, close_left
+from dlas.tracking.remote import is_server, shown
 from dlas.tracking.store import (
     BUNDLE,
     CLIENT_ENVIRONMENT,
@@ -23,11 +24,12 @@ from dlas.tracking.store import (
     fetch_bundle,
     find_store,
     finished,
-    is_server,
     is_there,
+    join_store,
     log_redeploy,
     open_store,
     points,
+    require_place_for_files,
     start_point,
     start_sweep,
     store_uri,
@@ -61,9 +63,12 @@ __all__ = [
     "finished",
     "is_server",
     "is_there",
+    "join_store",
     "log_redeploy",
     "open_store",
     "points",
+    "require_place_for_files",
+    "shown",
     "start_point",
     "start_sweep",
     "store_uri",

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from dlas.processes import identity
+from dlas.tracking import remote
 from dlas.tracking import store as tracking
 from dlas.tracking.store import ERROR, HEARTBEAT, PROCESS, OpenRun, Record, Store
 
@@ -19,11 +20,12 @@ log = logging.getLogger("dlas.run")
 
 def beat(store: Store, runs: Iterable[str]) -> None:
     """Note that the process of these runs is there; a store that can't be reached now is told later."""
-    for run in runs:
-        try:
-            store.client.set_tag(run, HEARTBEAT, str(int(time.time())))
-        except Exception as error:  # whatever the store's client raises
-            log.debug("no heartbeat in %s: %s", run, error)
+    with remote.hasty():
+        for run in runs:
+            try:
+                store.client.set_tag(run, HEARTBEAT, str(int(time.time())))
+            except Exception as error:  # whatever the store's client raises
+                log.debug("no heartbeat in %s: %s", run, error)
 
 
 def close_left(store: Store) -> list[Record]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import math
 import os
-import re
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,11 +17,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
 
 from dlas.errors import UserError, require
 from dlas.processes import identity
-from dlas.tracking import files
+from dlas.tracking import files, remote
 from dlas.tracking.embedded import location, schema
 from dlas.tracking.embedded.address import SQLITE, address_of, database_at
 
@@ -168,16 +166,30 @@ def is_there(uri: str) -> bool:
 
 
 def open_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas") -> Store:
-    """The store, made if it is not there yet; several processes may ask at once.
+    """The store, for a command that starts: made if it is not there yet; several processes may ask at once.
 
-    Raises `UserError` naming `tracking.uri` where it cannot be reached.
+    Raises `UserError` naming `tracking.uri` where it cannot be used; within seconds, where it is a server.
+    """
+    address = store_uri(artifacts, uri)
+    remote.require_answer(address)
+    _quiet()
+    remote.require_usable(address, lambda: _connected(address, experiment, None))
+    return join_store(artifacts, address, experiment)
+
+
+def join_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas") -> Store:
+    """The store, in the middle of a command: a server may be away for some minutes.
+
+    Raises `UserError` naming `tracking.uri` where it cannot be opened.
     """
     import filelock
 
     address = store_uri(artifacts, uri)
     try:
         if not address.startswith(SQLITE):
-            return _connected(address, experiment, None)
+            # A server says itself where files go; a database has them go to a folder of this machine.
+            own = None if remote.is_server(address) else (artifacts / "mlruns").absolute().as_uri()
+            return _connected(address, experiment, own)
         problem = f"{address}: what follows a ? is no part of the database's path"
         require("?" not in address, "tracking.uri", problem, "%3F for one in its name")
         database = database_at(address)
@@ -206,6 +218,13 @@ def open_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas"
         raise UserError(
             f"{address} cannot be opened: {first_line(error)}", key="tracking.uri", remedy=remedy
         ) from None
+
+
+def require_place_for_files(store: Store) -> None:
+    """UserError where a store on another machine can't keep the files of runs."""
+    if not store.uri.startswith(SQLITE):
+        place = str(store.client.get_experiment(store.experiment_id).artifact_location)
+        remote.require_place_for_files(store.uri, place)
 
 
 def start_sweep(store: Store, name: str, tags: Mapping[str, str], earlier: Sequence[str] = ()) -> OpenRun:
@@ -368,16 +387,21 @@ def earlier(store: Store, fingerprint: str, rerun: str) -> Record | None:
 def find_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas") -> Store | None:
     """The store, to be read; None where it is not there yet, since nothing is made.
 
-    Raises `UserError` naming `tracking.uri` where it cannot be reached.
+    Raises `UserError` naming `tracking.uri` where it cannot be used; within seconds, where it is a server.
     """
     address = store_uri(artifacts, uri)
     if not is_there(address):
         return None
+    remote.require_answer(address)
     _quiet()
     from mlflow import MlflowClient
 
     if address.startswith(SQLITE):
         schema.require_current(database_at(address))
+    def find() -> object:
+        return MlflowClient(tracking_uri=address).get_experiment_by_name(experiment)
+
+    remote.require_usable(address, find)
     try:
         client = MlflowClient(tracking_uri=address)
         known = client.get_experiment_by_name(experiment)
@@ -491,13 +515,3 @@ def _mlflow_error() -> type[Exception]:
 def first_line(error: BaseException) -> str:
     """The first line of what an exception says; its type where it says nothing."""
     return str(error).strip().partition("\n")[0] or type(error).__name__
-
-
-def shown(uri: str) -> str:
-    """The address as it may be printed: without a user's name and password."""
-    return re.sub(r"//[^/@]*@", "//", uri)
-
-
-def is_server(uri: str) -> bool:
-    """Whether the address is that of an MLflow server rather than a database."""
-    return urlsplit(uri).scheme in ("http", "https")

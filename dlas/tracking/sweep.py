@@ -27,7 +27,7 @@ from omegaconf import DictConfig
 from dlas.config import Stack, composing, identity
 from dlas.errors import UserError
 from dlas.files import folders
-from dlas.tracking import leftovers, summary
+from dlas.tracking import leftovers, remote, summary
 from dlas.tracking import store as tracking
 
 # Environment variables through which a point, maybe in another process, learns of its sweep.
@@ -145,7 +145,7 @@ class SweepCallback(Callback):
         first = stacks[0]
         if not tracking.is_there(tracking.store_uri(Path(first.artifacts), first.tracking.uri)):
             return {}
-        store = _store_of(first)
+        store = _opened(first)
         _clear_up(store, Path(first.artifacts))
         found = {}
         for place, stack in enumerate(stacks):
@@ -224,17 +224,27 @@ def require_one_store(stacks: list[Stack]) -> None:
         raise UserError("the points of one sweep share one store", key="artifacts", remedy=remedy)
 
 
-def _store_of(stack: Stack) -> tracking.Store:
-    """The store of a point; raises `UserError` before any work."""
+def _opened(stack: Stack) -> tracking.Store:
+    """The store of a point, as the command starts; raises `UserError` before any work."""
     artifacts = Path(stack.artifacts)
     folders.require_writable(artifacts)
     with folders.disk_troubles(artifacts):
-        return tracking.open_store(artifacts, stack.tracking.uri, stack.tracking.experiment)
+        store = tracking.open_store(artifacts, stack.tracking.uri, stack.tracking.experiment)
+    tracking.require_place_for_files(store)
+    return store
+
+
+def _store_of(stack: Stack) -> tracking.Store:
+    """The store of a point, later on; made here, once all points are checked, if it is not there yet."""
+    artifacts = Path(stack.artifacts)
+    folders.require_writable(artifacts)
+    with folders.disk_troubles(artifacts):
+        return tracking.join_store(artifacts, stack.tracking.uri, stack.tracking.experiment)
 
 
 def _tell_places(store: tracking.Store, stack: Stack) -> None:
     """Say, as the first line of a run, where it writes."""
-    uri, experiment = tracking.shown(store.uri), stack.tracking.experiment
+    uri, experiment = remote.shown(store.uri), stack.tracking.experiment
     log.info("runs go to %s (experiment %s), files to %s", uri, experiment, stack.artifacts)
 
 

@@ -1,0 +1,7 @@
+"""Stores on other machines: whether they can be used, told within seconds, and how long they may be away."""
+
+from dlas.tracking.remote.address import is_server, shown
+from dlas.tracking.remote.check import require_answer, require_place_for_files, require_usable
+from dlas.tracking.remote.patience import hasty
+
+__all__ = ["hasty", "is_server", "require_answer", "require_place_for_files", "require_usable", "shown"]
