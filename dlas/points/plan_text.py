@@ -20,7 +20,8 @@ KEPT = (
     "those behind is known once that one is made."
 )
 EXPECTED = "expected: as earlier runs of this machine took for the same, in proportion to epochs and trials."
-UNCHECKED = "not checked: the check of its network ended its process, so that it is tried when it starts"
+UNCHECKED = "not known"
+CRASHED = "could not be checked, since the check of its network ended its process; tried when it starts: "
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,14 @@ def told(points: Sequence[Planned]) -> str:
         lines.append((_number(place, points), point.name or "-", *_cells(point, way, points)))
     made = sum(point.earlier is None for point in points)
     whole = _seconds((point, step) for point, way in zip(points, ways, strict=True) for step in way.own)
+    crashed = [
+        _number(place, points)
+        for place, point in enumerate(points)
+        if point.earlier is None and point.known is None
+    ]
     closing = [f"{made} of {len(points)} points to be made, in all {whole}", "", KEPT, EXPECTED]
+    if crashed:
+        closing.append(CRASHED + ", ".join(crashed))
     return "\n".join([*aligned(lines), "", *closing, *_fallbacks(points)])
 
 

@@ -16,7 +16,6 @@ from omegaconf import DictConfig
 from dlas import config
 from dlas.config import composing
 from dlas.points import expected, plan_text, process, steps
-from dlas.points.expected import Earlier
 from dlas.points.plan_text import Planned
 from dlas.tracking import remote, sweep
 from dlas.tracking import store as tracking
@@ -56,12 +55,13 @@ class PlanCallback(SweepCallback):
         with composing.naming(points), sweep.of_all(left):
             known = process.foresee([stacks[place] for place in left], hydra) if left else {}
         ahead = {place: known.get(number) for number, place in enumerate(left)}
-        took = _Took(store)
+        names = [
+            name or sweep.run_name(composing.overridden(point))
+            for name, point in zip(composing.names(points), points, strict=True)
+        ]
         planned = [
-            Planned(name, run, ahead.get(place), steps.of(stack), took.by_step(stack) if run is None else {})
-            for place, (name, stack, run) in enumerate(
-                zip(composing.names(points), stacks, runs, strict=True)
-            )
+            Planned(names[place], runs[place], ahead.get(place), steps.of(stack), _seconds(store, stack))
+            for place, stack in enumerate(stacks)
         ]
         uri = remote.shown(tracking.store_uri(artifacts, kept.uri))
         log.info("runs go to %s (experiment %s), files to %s", uri, kept.experiment, artifacts)
@@ -74,18 +74,6 @@ class PlanCallback(SweepCallback):
         return None if store is None else tracking.earlier(store, self._fingerprint(stack), rerun)
 
 
-class _Took:
-    """How long the steps of points may take, from one look into the store for all points that are alike."""
-
-    def __init__(self, store: tracking.Store | None) -> None:
-        self._store = store
-        self._looked: dict[tuple[str, str], Earlier] = {}
-
-    def by_step(self, stack: config.Stack) -> dict[str, float]:
-        """Seconds by the name of the step; none where nothing is known."""
-        if self._store is None:
-            return {}
-        asked = (stack.dataset.name, stack.model.name)
-        if asked not in self._looked:
-            self._looked[asked] = expected.earlier(self._store, stack)
-        return self._looked[asked].by_step(stack)
+def _seconds(store: tracking.Store | None, stack: config.Stack) -> dict[str, float]:
+    """Seconds that the steps of the point may take, by their names."""
+    return {} if store is None else expected.earlier(store, stack).by_step(stack)
