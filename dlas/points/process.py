@@ -164,8 +164,8 @@ def _try(
 
 
 def _checking(points: int) -> Callable[[], Sequence[str]]:
-    began = time.monotonic()
-    return lambda: [f"checking {points} points for {durations.told(time.monotonic() - began)}"]
+    what, began = "1 point" if points == 1 else f"{points} points", time.monotonic()
+    return lambda: [f"checking {what} for {durations.told(time.monotonic() - began)}"]
 
 
 def _call(
