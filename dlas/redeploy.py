@@ -50,7 +50,8 @@ from dlas.printable import printable
 from dlas.redeployment import Redeployed, Request
 
 if TYPE_CHECKING:
-    from dlas.tracking.store import Store
+    from dlas.tracking.delivery import Place
+    from dlas.tracking.store import Record, Store
 
 SLOWER, UNCLEAR = 3, 4
 
@@ -105,6 +106,26 @@ class Result:
     """The verdict in words, or what was wrong."""
 
 
+@dataclass(frozen=True)
+class Kept:
+    """The runs that are kept: in the store, and on their way to it."""
+
+    place: Place
+    store: Store
+
+    def run(self, run_id: str) -> Record:
+        """The run; UserError where there is none."""
+        from dlas import tracking
+
+        return tracking.fetch(self.store, run_id)
+
+    def bundle(self, run_id: str, destination: Path) -> Path:
+        """The run's bundle, fetched to the destination; UserError where it has none."""
+        from dlas.tracking import delivery
+
+        return delivery.fetch_bundle(self.place, self.store, run_id, destination)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the `dlas-redeploy` command; returns its exit status."""
     keep_torch_out()
@@ -127,13 +148,13 @@ def redeploy(options: Options, request: Request) -> list[Result]:
     stop the others."""
     if options.bundle is not None:
         return [_result(options.bundle, options, request, None)]
-    store = _store(options)
-    runs, results = _points(store, options.runs)
+    kept = _kept(options)
+    runs, results = _points(kept.store, options.runs)
     several = len(runs) + len(results) > 1
     for run in runs:
         if several:
             print(f"\n{run}")
-        results.append(_result(run, options, request, store))
+        results.append(_result(run, options, request, kept))
     if several:
         print("", *(printable(f"{result.name}  {result.told}") for result in results), sep="\n")
     return results
@@ -165,17 +186,19 @@ def _points(store: Store, runs: Sequence[str]) -> tuple[list[str], list[Result]]
     return list(dict.fromkeys(found)), failed
 
 
-def _result(name: str, options: Options, request: Request, store: Store | None) -> Result:
+def _result(name: str, options: Options, request: Request, kept: Kept | None) -> Result:
     """Fetch, verify, deploy, check, time, compare, report, log."""
     try:
         with tempfile.TemporaryDirectory(prefix="dlas-") as temporary:
             folder = Path(temporary)
-            verified = bundle.trusted(_fetched(name, store, folder), options.signers)
+            original = None if kept is None else kept.run(name)
+            source = Path(name).expanduser() if kept is None else kept.bundle(name, folder / "fetched")
+            verified = bundle.trusted(source, options.signers)
             print(printable(f"verified   {name}: every file is as it was sealed"))
             found = redeployment.redeployed(verified, request, folder)
             print(redeployment.report(found))
-            if store is not None:
-                _log(store, name, found, folder)
+            if kept is not None and original is not None:
+                _log(kept, original, found)
     except (UserError, OSError) as error:
         return _failure(name, error)
     return Result(name, found.outcome, found.verdict)
@@ -186,44 +209,49 @@ def _failure(name: str, error: Exception) -> Result:
     return Result(name, None, f"failed: {str(error).partition(chr(10))[0]}")
 
 
-def _store(options: Options) -> Store:
+def _kept(options: Options) -> Kept:
     from dlas import tracking
+    from dlas.tracking.delivery import Place
 
     artifacts = Path(options.artifacts) if options.artifacts else config.home() / "artifacts"
-    store = tracking.open_store(artifacts.absolute(), options.tracking.uri, options.tracking.experiment)
+    place = Place(artifacts.absolute(), options.tracking.uri, options.tracking.experiment)
+    store = place.open()
     tracking.require_place_for_files(store)
-    return store
+    return Kept(place, store)
 
 
-def _fetched(name: str, store: Store | None, folder: Path) -> Path:
-    if store is None:
-        return Path(name).expanduser()
+def _log(kept: Kept, original: Record, found: Redeployed) -> None:
+    """Keep the result as a run beside the original, on disk first."""
     from dlas import tracking
-
-    return tracking.fetch_bundle(store, name, folder / "fetched")
-
-
-def _log(store: Store, original: str, found: Redeployed, folder: Path) -> None:
-    from dlas import tracking
+    from dlas.tracking import delivery
 
     comparison, made = found.comparison, found.rebuilt
-    files = folder / "redeploy"
-    files.mkdir()
-    measurement.write(comparison.new, files / "timing.json")
-    documents.write(machine.ENVIRONMENT, files / "environment.json", comparison.new.environment)
-    metrics = measurement.metrics(comparison.new)
-    for one in (comparison, *found.larger):
-        metrics |= _ratio(one, "" if one.new.batch == 1 else f"_b{one.new.batch}")
-    if made is not None:
-        metrics["redeploy.schedules_carried"] = sum(kernel.carried for kernel in made.kernels)
-        metrics["redeploy.schedules_left"] = sum(not kernel.carried for kernel in made.kernels)
+    if not tracking.is_writable(kept.store):
+        print(f"not logged {tracking.shown(kept.store.uri)} can only be read")
+        return
     tags = {"dlas.verdict": found.verdict, "dlas.rebuilt": "false" if made is None else made.target.name}
     if comparison.new.emulated:
         tags["dlas.emulated"] = str(comparison.new.environment["cpu"])
     if unsteady := comparison.new.unsteady_at_any_size:
         tags["dlas.unsteady"] = "; ".join(unsteady)
-    run_id = tracking.log_redeploy(store, original, f"redeploy of {original}", metrics, tags, files)
-    print(f"logged     run {run_id}")
+    run = delivery.redeploy(kept.place, kept.store, original, f"redeploy of {original.run_id}", tags)
+    with delivery.delivering(run):
+        files = run.folder / "redeploy"
+        files.mkdir()
+        measurement.write(comparison.new, files / "timing.json")
+        documents.write(machine.ENVIRONMENT, files / "environment.json", comparison.new.environment)
+        run.note(metrics=_metrics(found))
+    print(f"logged     run {run.own_id}")
+
+
+def _metrics(found: Redeployed) -> dict[str, float]:
+    metrics = measurement.metrics(found.comparison.new)
+    for one in (found.comparison, *found.larger):
+        metrics |= _ratio(one, "" if one.new.batch == 1 else f"_b{one.new.batch}")
+    if found.rebuilt is not None:
+        metrics["redeploy.schedules_carried"] = sum(kernel.carried for kernel in found.rebuilt.kernels)
+        metrics["redeploy.schedules_left"] = sum(not kernel.carried for kernel in found.rebuilt.kernels)
+    return metrics
 
 
 def _ratio(comparison: Comparison, size: str) -> dict[str, float]:

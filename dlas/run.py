@@ -34,7 +34,7 @@ from dlas.points.progress import Progress
 from dlas.points.view.status import Course
 
 if TYPE_CHECKING:
-    from dlas import tracking
+    from dlas.tracking.delivery import Draft
 
 STOPPED, MISTAKE = 130, 2
 PLAN = "--plan"
@@ -93,7 +93,7 @@ def run_job(composed: DictConfig) -> str:
     """
     from dlas import tracking
     from dlas.points import expected
-    from dlas.tracking import sweep
+    from dlas.tracking import delivery, sweep
 
     stack = config.parse(composed)
     job = HydraConfig.get()
@@ -108,21 +108,22 @@ def run_job(composed: DictConfig) -> str:
     }
     tags["dlas.compression"] = config.flat(stack)["compression"]  # Hydra has no one choice of several steps
 
-    store = tracking.join_store(Path(stack.artifacts), stack.tracking.uri, stack.tracking.experiment)
+    place = delivery.Place(Path(stack.artifacts), stack.tracking.uri, stack.tracking.experiment)
+    store = delivery.reach(place)
     known = fingerprint.of(stack)
-    earlier = tracking.earlier(store, known, stack.rerun or (sweep.SWEPT if parent else sweep.ALL))
+    earlier = delivery.earlier(place, store, known, stack.rerun or (sweep.SWEPT if parent else sweep.ALL))
     if earlier is not None:
         log.info("%s%s earlier: run %s", position, earlier.status, earlier.run_id)
         return earlier.run_id
     tags[tracking.FINGERPRINT] = known
-    took = expected.earlier(store, stack).by_step(stack)
-    run = tracking.start_point(store, name, tags, parent)
+    took = {} if store is None else expected.earlier(store, stack).by_step(stack)
+    run = delivery.begin(place, store, name, tags, parent)
     logged = process.logging_of(job.job_logging, job.verbose)
     work = making.check_and_make if sweep.is_unchecked(stack) else making.make
     course = _course(sweep.count_led())
     course.begin_point()
     try:
-        with tracking.closing(run):
+        with delivery.delivering(run):
             far = functools.partial(course.lines, position, sweep.short_name(overrides), expected=took)
             _make(work, stack, overrides, logged, run, far)
         log.info("%sfinished in %s", position, durations.told(course.so_far))
@@ -132,7 +133,7 @@ def run_job(composed: DictConfig) -> str:
         log.exception("%sfailed, and not by your mistake; please report:", position)
     finally:
         course.end_point()
-    return run.run_id
+    return run.own_id
 
 
 @functools.cache
@@ -146,42 +147,35 @@ def _make(
     stack: config.Stack,
     overrides: list[str],
     logged: making.Logging,
-    run: tracking.OpenRun,
+    run: Draft,
     far: Callable[[Progress], Sequence[str]],
 ) -> None:
-    """Have the point made in a process of its own, and log what it found, and wrote."""
-    from dlas import tracking
+    """Have the point made in a process of its own, and note what it found."""
     from dlas.files import folders
-    from dlas.tracking import sweep
+    from dlas.tracking import delivery, sweep
 
-    artifacts = Path(stack.artifacts)
-    runs = [run.run_id, *filter(None, [os.environ.get(sweep.PARENT)])]
-    with folders.disk_troubles(artifacts), folders.scratch_folder(artifacts, run.run_id) as bundle:
-        run.log(params=config.flat(stack))
-        output = bundle.parent / tracking.OUTPUT
-        try:
-            found = process.make(
-                work,
-                making.Point(stack, tuple(overrides), bundle, fingerprint.code_of(stack)),
-                logged,
-                on_step=functools.partial(_note, run),
-                beat=lambda: tracking.beat(run.store, runs),
-                far=far,
-                opened=view.fitting if sweep.is_led_here() else view.in_lines,
-                output=output,
-            )
-        finally:
-            run.log_output(output)
-        run.log_files(bundle, tracking.BUNDLE)
-        run.log(metrics=found.metrics, tags=found.tags)
+    with folders.disk_troubles(Path(stack.artifacts)):
+        run.bundle.mkdir()
+        run.note(params=config.flat(stack))
+        found = process.make(
+            work,
+            making.Point(stack, tuple(overrides), run.bundle, fingerprint.code_of(stack)),
+            logged,
+            on_step=functools.partial(_note, run),
+            beat=lambda: delivery.beat(run, os.environ.get(sweep.PARENT)),
+            far=far,
+            opened=view.fitting if sweep.is_led_here() else view.in_lines,
+            output=run.output,
+        )
+        run.note(metrics=found.metrics, tags=found.tags)
 
 
-def _note(run: tracking.OpenRun, progress: Progress) -> None:
-    """Log the stage results that the point used so far, and how long the last one took that was made."""
+def _note(run: Draft, progress: Progress) -> None:
+    """Note the stage results that the point used so far, and how long the last one took that was made."""
     from dlas import tracking
 
     seconds = {f"{tracking.SECONDS}{step}": took for step, took in progress.seconds.items()}
-    run.log(tags={tracking.STAGES: " ".join(progress.used)}, metrics=seconds)
+    run.note(tags={tracking.STAGES: " ".join(progress.used)}, metrics=seconds)
 
 
 def _command(typed: Sequence[str]) -> str:

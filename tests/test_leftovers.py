@@ -25,8 +25,8 @@ artifacts = Path(sys.argv[1])
 store = tracking.open_store(artifacts)
 sweep = tracking.start_sweep(store, "sweep", {})
 point = tracking.start_point(store, "point", {}, sweep.run_id)
-with folders.scratch_folder(artifacts, point.run_id) as bundle:
-    (bundle / "half").write_text("written")
+with folders.scratch_folder(artifacts, point.run_id) as folder:
+    (folder / "half").write_text("written")
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -53,8 +53,8 @@ def test_what_a_killed_process_left_is_closed_and_removed(store: tracking.Store,
         [sys.executable, "-c", PROGRAM, str(artifacts)], env=environment({"PYTHONPATH": searched})
     )
     assert killed.returncode == -9
-    with folders.scratch_folder(artifacts, ours.run_id) as bundle:
-        assert len(list((artifacts / "unfinished").glob("*/bundle"))) == 2
+    with folders.scratch_folder(artifacts, ours.run_id) as folder:
+        assert len(list((artifacts / "unfinished").glob("*/reserve"))) == 2
         closed = tracking.close_left(store)
         assert {run.tags["dlas.kind"] for run in closed} == {"sweep", "point"}
         for run in closed:
@@ -63,7 +63,7 @@ def test_what_a_killed_process_left_is_closed_and_removed(store: tracking.Store,
         assert status(store, ours.run_id) == "RUNNING"
         (removed,) = folders.remove_left(artifacts, time.time())
         assert removed.name in {run.run_id for run in closed}
-        assert bundle.is_dir()
+        assert folder.is_dir()
     assert not list((artifacts / "unfinished").iterdir())
     assert not tracking.close_left(store)
     tracking.close(ours, "FINISHED")

@@ -38,8 +38,8 @@ def add_point(store: tracking.Store, files: Path, name: str, parent: str | None 
     files.mkdir(exist_ok=True)
     (files / "model.so").write_text(name)
     run = tracking.start_point(store, name, {}, parent)
-    with tracking.closing(run):
-        run.log_files(files, "bundle")
+    run.log_files(files, "bundle")
+    tracking.close(run, "FINISHED")
     return run.run_id
 
 

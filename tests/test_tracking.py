@@ -39,9 +39,9 @@ def test_a_point_lies_under_its_sweep_with_all_that_was_logged(
 
     sweep = tracking.start_sweep(store, "sweep of two", {"dlas.overrides": "a=1,2"})
     run = tracking.start_point(store, "a=1", {"dlas.point": "abc"}, sweep.run_id)
-    with tracking.closing(run):
-        run.log(params=params, metrics=metrics, tags={"dlas.overrides": "a=1"})
-        run.log_files(tmp_path, "bundle")
+    run.log(params=params, metrics=metrics, tags={"dlas.overrides": "a=1"})
+    run.log_files(tmp_path, "bundle")
+    tracking.close(run, "FINISHED")
     tracking.close(sweep, "FINISHED")
     tracking.close(sweep, "FAILED")
 
@@ -63,52 +63,14 @@ def test_a_point_lies_under_its_sweep_with_all_that_was_logged(
     assert (listed.run_id, listed.status, listed.metrics["metric.3"]) == (run.run_id, "FINISHED", 1.0)
 
 
-@pytest.mark.parametrize(
-    ("exception", "status", "reason"),
-    [
-        (UserError("no room", key="artifacts"), "FAILED", "artifacts: no room"),
-        (ZeroDivisionError(), "FAILED", "ZeroDivisionError"),
-        (KeyboardInterrupt(), "KILLED", None),
-        (SystemExit(0), "KILLED", None),
-    ],
-)
-def test_a_run_that_was_left_early_is_never_finished(
-    store: tracking.Store, mlflow: MlflowClient, exception: BaseException, status: str, reason: str | None
-) -> None:
-    run = tracking.start_point(store, "left", {})
-    with pytest.raises(type(exception)), tracking.closing(run):
-        raise exception
-    seen = mlflow.get_run(run.run_id)
-    assert seen.info.status == status
-    assert seen.data.tags.get("dlas.error") == reason
-
-
 def test_a_bundle_comes_back_byte_for_byte(store: tracking.Store, tmp_path: Path) -> None:
     content = bytes(range(256))
     (tmp_path / "made" / "model").mkdir(parents=True)
     (tmp_path / "made" / "model" / "weights").write_bytes(content)
     run = tracking.start_point(store, "kept", {})
-    with tracking.closing(run):
-        run.log_files(tmp_path / "made", "bundle")
+    run.log_files(tmp_path / "made", "bundle")
     folder = tracking.fetch_bundle(store, run.run_id, tmp_path / "fetched")
     assert (folder / "model" / "weights").read_bytes() == content
-
-
-def test_a_redeploy_points_at_the_original_and_is_no_point_of_the_sweep(
-    store: tracking.Store, mlflow: MlflowClient, tmp_path: Path
-) -> None:
-    (tmp_path / "timing.json").write_text("{}")
-    sweep = tracking.start_sweep(store, "sweep", {})
-    run = tracking.start_point(store, "original", {}, sweep.run_id)
-    tracking.close(run, "FINISHED")
-    again = tracking.log_redeploy(
-        store, run.run_id, "again", {"redeploy.ratio": 1.01}, {"dlas.verdict": "same"}, tmp_path
-    )
-    seen = mlflow.get_run(again)
-    assert (seen.info.status, seen.data.metrics) == ("FINISHED", {"redeploy.ratio": 1.01})
-    assert seen.data.tags["dlas.original"] == run.run_id
-    assert seen.data.tags["mlflow.parentRunId"] == sweep.run_id
-    assert [point.run_id for point in tracking.points(store, sweep.run_id)] == [run.run_id]
 
 
 def test_what_is_not_there_is_said_by_its_id(store: tracking.Store, tmp_path: Path) -> None:
@@ -152,8 +114,8 @@ def test_a_deleted_experiment_is_refused(
 def start_together(artifacts: Path, start: Barrier) -> None:
     start.wait()
     run = tracking.start_point(tracking.open_store(artifacts), "one", {})
-    with tracking.closing(run):
-        run.log(metrics={"one": 1.0})
+    run.log(metrics={"one": 1.0})
+    tracking.close(run, "FINISHED")
 
 
 def test_eight_processes_may_meet_a_fresh_store(tmp_path: Path) -> None:

@@ -52,13 +52,15 @@ def test_the_ui_shows_the_project_s_runs_and_their_bundles(tmp_path: Path) -> No
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "manifest.json").write_text("{}")
     run = tracking.start_point(tracking.open_store(tmp_path / "artifacts"), "shown", {})
-    with tracking.closing(run):
-        run.log_files(tmp_path / "bundle", "bundle")
+    run.log_files(tmp_path / "bundle", "bundle")
+    tracking.close(run, "FINISHED")
+    # What its files are found by are not the places where they were written.
+    (tmp_path / "artifacts").rename(tmp_path / "moved")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     server = subprocess.Popen(
-        command("ui", f"port={port}", f"artifacts={tmp_path / 'artifacts'}"),
+        command("ui", f"port={port}", f"artifacts={tmp_path / 'moved'}"),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=REPOSITORY,
@@ -73,8 +75,8 @@ def test_the_ui_shows_the_project_s_runs_and_their_bundles(tmp_path: Path) -> No
         remote = tracking.open_store(tmp_path / "unused", address)
         assert tracking.fetch(remote, run.run_id).status == "FINISHED"
         other = tracking.start_point(remote, "remote", {})
-        with tracking.closing(other):
-            other.log(metrics={"one": 1.0})
+        other.log(metrics={"one": 1.0})
+        tracking.close(other, "FINISHED")
         assert tracking.fetch(remote, other.run_id).metrics == {"one": 1.0}
         assert not (tmp_path / "unused").exists()
     finally:

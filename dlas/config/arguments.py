@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import keyword
 from typing import Any, TypeVar, cast
 
 from omegaconf import OmegaConf
@@ -20,14 +21,17 @@ def options(cls: type[Options], arguments: list[str]) -> Options:
     """`key=value` arguments of a small command as its dataclass of options; `UserError` names a wrong one,
     and one without a value: YAML takes that for a null, which stands for the default.
 
-    A text is taken as it is typed, unless it stands in quotes of its own.
+    A text is taken as it is typed, unless it stands in quotes of its own. An option whose name Python keeps
+    for itself, such as `from`, is a field with an underscore behind it.
     """
     typed: dict[str, str] = {}
     for argument in arguments:
-        known = f"known: {', '.join(f'{option.name}=' for option in dataclasses.fields(cast(Any, cls)))}"
+        names = (option.name.rstrip("_") for option in dataclasses.fields(cast(Any, cls)))
+        known = f"known: {', '.join(f'{name}=' for name in names)}"
         require_characters("arguments", argument)
         require("=" in argument, argument, "is not of the form key=value", known)
         key, _, value = argument.partition("=")
+        key = f"{key}_" if keyword.iskeyword(key) else key
         require(bool(value.strip()), key, "has no value", f"{key}=<value>, or leave it out")
         require(
             key not in typed, key, f"is given twice, by {key}={typed.get(key)} and {argument}", "one of them"

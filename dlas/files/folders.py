@@ -19,7 +19,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # Not every library raises an OSError: safetensors and sqlite say it in words.
 FULL_IN_WORDS = (*(os.strerror(code) for code in FULL), "disk is full")
 # Kept free for what is left to write when the disk is full: how the run ended.
-RESERVE_BYTES = 1 << 20
+RESERVE, RESERVE_BYTES = "reserve", 1 << 20
 OWNER = ".process"
 """Suffix of the file beside a scratch folder that names the process which it belongs to."""
 
@@ -38,19 +38,24 @@ def require_writable(artifacts: Path) -> None:
 
 @contextmanager
 def scratch_folder(artifacts: Path, name: str) -> Iterator[Path]:
-    """An empty folder on the disk of the artifacts. It is removed afterwards, with the space
-    that it reserved; after a kill by `remove_left`."""
+    """A folder on the disk of the artifacts, which is empty but for the space that it reserves. It is removed
+    afterwards, unless it was renamed; after a kill by `remove_left`."""
     folder = scratch(artifacts, name)
     folder.parent.mkdir(parents=True, exist_ok=True)
     owner = folder.with_suffix(OWNER)
     try:
         owner.write_text(str(identity.this()))
-        (folder / "bundle").mkdir(parents=True)
-        (folder / "reserve").write_bytes(bytes(RESERVE_BYTES))
-        yield folder / "bundle"
+        folder.mkdir()
+        (folder / RESERVE).write_bytes(bytes(RESERVE_BYTES))
+        yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         owner.unlink(missing_ok=True)
+
+
+def free_reserve(folder: Path) -> None:
+    """Give the space that a scratch folder reserved to what is left to be written."""
+    (folder / RESERVE).unlink(missing_ok=True)
 
 
 def scratch(artifacts: Path, name: str) -> Path:

@@ -17,7 +17,7 @@ from dlas import config
 from dlas.config import composing
 from dlas.points import expected, plan_text, process, steps
 from dlas.points.plan_text import Planned
-from dlas.tracking import remote, sweep
+from dlas.tracking import delivery, remote, sweep
 from dlas.tracking import store as tracking
 from dlas.tracking.sweep import SweepCallback
 
@@ -50,7 +50,10 @@ class PlanCallback(SweepCallback):
             sweep.require_one_store(stacks)
         artifacts, kept = Path(stacks[0].artifacts), stacks[0].tracking
         store = tracking.find_store(artifacts, kept.uri, kept.experiment)
-        runs = [self._run_of(store, stack, stack.rerun or rerun) for stack in stacks]
+        place = delivery.Place(artifacts, kept.uri, kept.experiment)
+        runs = [
+            delivery.earlier(place, store, self._fingerprint(stack), stack.rerun or rerun) for stack in stacks
+        ]
         left = [place for place, run in enumerate(runs) if run is None]
         with composing.naming(points), sweep.of_all(left):
             known = process.foresee([stacks[place] for place in left], hydra) if left else {}
@@ -67,11 +70,6 @@ class PlanCallback(SweepCallback):
         log.info("runs go to %s (experiment %s), files to %s", uri, kept.experiment, artifacts)
         print(plan_text.told(planned))
         sys.exit()
-
-    def _run_of(
-        self, store: tracking.Store | None, stack: config.Stack, rerun: str
-    ) -> tracking.Record | None:
-        return None if store is None else tracking.earlier(store, self._fingerprint(stack), rerun)
 
 
 def _seconds(store: tracking.Store | None, stack: config.Stack) -> dict[str, float]:

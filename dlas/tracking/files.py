@@ -17,6 +17,11 @@ def upload(store: Store, run_id: str, folder: Path, inside: str | None = None) -
     _repository(store, run_id).log_artifacts(str(folder), inside)
 
 
+def upload_file(store: Store, run_id: str, file: Path) -> None:
+    """Copy the file to the run."""
+    _repository(store, run_id).log_artifact(str(file))
+
+
 def sizes(store: Store, run_id: str, inside: str | None = None) -> dict[str, int]:
     """The sizes in bytes of all files of the run, or of those in a folder of it, by their paths."""
     repository = _repository(store, run_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 
 from dlas.processes import identity
@@ -28,10 +28,11 @@ def beat(store: Store, runs: Iterable[str]) -> None:
                 log.debug("no heartbeat in %s: %s", run, error)
 
 
-def close_left(store: Store) -> list[Record]:
-    """Close as KILLED every run, sweeps among them, whose process is over; returns them."""
+def close_left(store: Store, waiting: Collection[str] = ()) -> list[Record]:
+    """Close as KILLED every run, sweeps among them, whose process is over, but for those that ended and
+    are `waiting` to be sent; returns them."""
     now = time.time()
-    left = [run for run in tracking.running(store) if _is_left(run, now)]
+    left = [run for run in tracking.running(store) if run.run_id not in waiting and _is_left(run, now)]
     for run in left:
         opened = OpenRun(store, run.run_id)
         opened.log(tags={ERROR: f"its process is over ({run.tags[PROCESS]})"})

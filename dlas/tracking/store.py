@@ -10,17 +10,15 @@ from __future__ import annotations
 import logging
 import math
 import os
-import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from dlas.errors import UserError, require
 from dlas.processes import identity
-from dlas.tracking import files, remote
+from dlas.tracking import files, output, remote
 from dlas.tracking.embedded import location, schema
 from dlas.tracking.embedded.address import SQLITE, address_of, database_at
 
@@ -41,6 +39,8 @@ PROCESS, HEARTBEAT = "dlas.process", "dlas.heartbeat"
 FINGERPRINT, EARLIER = "dlas.fingerprint", "dlas.earlier"
 # The id that a run has where it was made, where that is another one.
 ORIGIN = "dlas.origin"
+# Of the record of a run that waits to be sent: its folder. No store has it.
+UNSENT = "dlas.unsent"
 SWEEP = "sweep"
 # The statuses of runs that make a new one needless, by what `rerun` says.
 COUNTED: Mapping[str, tuple[str, ...]] = {
@@ -51,7 +51,11 @@ COUNTED: Mapping[str, tuple[str, ...]] = {
 # MLflow's own tag by which a run points at the one above it, and its limits.
 PARENT = "mlflow.parentRunId"
 BATCH, PARAM_CHARACTERS, TAG_CHARACTERS = 100, 6000, 8000
-CLIENT_ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
+CLIENT_ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
 # Without it MLflow's UI starts 15 processes instead of 2.
 SERVER_ENVIRONMENT = {**CLIENT_ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
@@ -136,28 +140,27 @@ class OpenRun:
         files.upload(self.store, self.run_id, folder, inside)
 
     def log_output(self, written: Path) -> None:
-        """Put what a point wrote on the run's own page, each progress bar as it was in the end.
-
-        Where that fails, nothing else does: the disk or the store may be what failed the point.
-        """
+        """Put what a killed point wrote on the run's own page; where that fails, nothing else does."""
         try:
-            lines = written.read_bytes().decode(errors="replace").split("\n")
-            text = "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in lines)
-            with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
-                (Path(folder) / OUTPUT).write_text(text, encoding="utf-8")
-                self.log_files(Path(folder))
-        except Exception as error:
+            output.settle(written)
+            files.upload_file(self.store, self.run_id, written)
+        except Exception as error:  # whatever the store's client raises
             log.warning("what the point wrote could not be kept: %s", first_line(error))
 
 
 def store_uri(artifacts: Path, uri: str | None) -> str:
     """Address of the store: `tracking.uri`, else MLFLOW_TRACKING_URI, else sqlite in the artifacts folder."""
-    return uri or os.environ.get("MLFLOW_TRACKING_URI") or address_of(database_in(artifacts))
+    return uri or os.environ.get("MLFLOW_TRACKING_URI") or embedded_uri(artifacts)
 
 
-def database_in(artifacts: Path) -> Path:
-    """The database of an artifacts folder."""
-    return artifacts / "mlflow.db"
+def embedded_uri(artifacts: Path) -> str:
+    """Address of the database in the artifacts folder."""
+    return address_of(artifacts / "mlflow.db")
+
+
+def is_writable(store: Store) -> bool:
+    """Whether runs can be written, as far as it shows: not where a database can only be read."""
+    return not store.uri.startswith(SQLITE) or location.is_writable(database_at(store.uri))
 
 
 def is_there(uri: str) -> bool:
@@ -256,47 +259,8 @@ def close(run: OpenRun, status: str) -> None:
 
 
 def start_point(store: Store, name: str, tags: Mapping[str, str], parent: str | None = None) -> OpenRun:
-    """A point's run, under the sweep's run `parent` if it has one; write to it inside `closing`."""
+    """A point's run, under the sweep's run `parent` if it has one."""
     return create(store, name, {**tags, **_under(parent), KIND: "point"})
-
-
-@contextmanager
-def closing(run: OpenRun) -> Iterator[None]:
-    """End the run FINISHED, or FAILED (the reason is the tag `dlas.error`), or KILLED after Ctrl-C.
-
-    The exception goes on its way.
-    """
-    try:
-        yield
-    except Exception as error:
-        try:
-            run.log(tags={ERROR: str(error) or type(error).__name__})
-            close(run, "FAILED")
-        except Exception as unwritten:  # the store's disk may be what failed
-            log.error("the run %s could not be marked FAILED: %s", run.run_id, first_line(unwritten))
-        raise
-    except BaseException:
-        close(run, "KILLED")
-        raise
-    close(run, "FINISHED")
-
-
-def log_redeploy(
-    store: Store,
-    original: str,
-    name: str,
-    metrics: Mapping[str, float],
-    tags: Mapping[str, str],
-    folder: Path | None,
-) -> str:
-    """Log a finished run that points at the original by the tag `dlas.original`; returns its id."""
-    parent = fetch(store, original).tags.get(PARENT)
-    run = create(store, name, {**tags, **_under(parent), KIND: "redeploy", ORIGINAL: original})
-    with closing(run):
-        run.log(metrics=metrics)
-        if folder is not None:
-            run.log_files(folder, "redeploy")
-    return run.run_id
 
 
 def fetch(store: Store, run_id: str) -> Record:
@@ -428,6 +392,17 @@ def alike(store: Store, params: Mapping[str, str], most: int) -> list[Record]:
 def with_stages(store: Store) -> list[Record]:
     """The runs of all experiments that tell which stage results they used."""
     return _found(store, _experiments(store), f"tags.`{STAGES}` LIKE '%'")
+
+
+def experiments(store: Store) -> dict[str, Store]:
+    """All experiments of the store, by their names."""
+    found = store.client.search_experiments()
+    return {one.name: Store(store.client, store.uri, one.experiment_id) for one in found}
+
+
+def runs(store: Store) -> list[Record]:
+    """All runs of the experiment that DLAS made, sweeps and redeploys among them."""
+    return _found(store, [store.experiment_id], f"tags.`{KIND}` LIKE '%'")
 
 
 def unfinished(store: Store) -> list[Record]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from dlas.printable import aligned
-from dlas.tracking.store import ERROR, Record
+from dlas.tracking.store import ERROR, UNSENT, Record
 
-BEST, EMULATED = "*", "emulated"
+BEST, EMULATED, UNSENT_STATUS = "*", "emulated", "not sent yet"
 # Settings that follow from a choice whose name is already shown.
 IMPLIED = (".module", ".factory")
 # Settings that say where and when a point is made, and nothing of it.
@@ -33,6 +33,10 @@ def table(points: Sequence[Record], earlier: Collection[str] = ()) -> str:
     if skipped:
         told = f"earlier: {skipped} of {len(points)} points have this run and were not made again"
         closing.append(f"{told}; rerun=all makes them")
+    waiting = sum(UNSENT in point.tags for point in points)
+    if waiting:
+        told = f"{UNSENT_STATUS}: {waiting} of {len(points)} points are kept on this disk"
+        closing.append(f"{told}; python -m dlas.sync sends them")
     closing += [f"{point.name}: {point.tags[ERROR]}" for point in points if ERROR in point.tags]
     return "\n".join(["", *aligned(lines), "", *closing, "Look closer: make ui  (or: python -m dlas.ui)"])
 
@@ -75,9 +79,15 @@ def _outcome(point: Record, earlier: Collection[str]) -> list[str]:
         median,
         interval,
         speedup if speedup == "-" else f"{speedup}x",
-        f"{point.status} earlier" if point.run_id in earlier else point.status,
+        _status(point, earlier),
         point.run_id,
     ]
+
+
+def _status(point: Record, earlier: Collection[str]) -> str:
+    if UNSENT in point.tags:
+        return f"{point.status}, {UNSENT_STATUS}"
+    return f"{point.status} earlier" if point.run_id in earlier else point.status
 
 
 def _number(point: Record, metric: str, form: str) -> str:

@@ -27,12 +27,13 @@ from omegaconf import DictConfig
 from dlas.config import Stack, composing, identity
 from dlas.errors import UserError
 from dlas.files import folders
-from dlas.tracking import leftovers, remote, summary
+from dlas.tracking import delivery, leftovers, remote, summary
 from dlas.tracking import store as tracking
+from dlas.tracking.delivery import Place
 
 # Environment variables through which a point, maybe in another process, learns of its sweep.
 PARENT, POINTS, UNCHECKED = "DLAS_SWEEP", "DLAS_POINTS", "DLAS_UNCHECKED"
-MISTAKE, FAILURE = 2, 1
+MISTAKE, FAILURE, NOT_SENT = 2, 1, 3
 # Which points are made again where nothing is said of it.
 SWEPT, ALL = "failed", "all"
 
@@ -41,9 +42,11 @@ log = logging.getLogger("dlas.run")
 
 @dataclass(frozen=True)
 class Led:
-    """A sweep that this process leads: its run, the names of its points, and the overrides that all have."""
+    """A sweep that this process leads: its run, where runs go, its points by name, and the overrides that all
+    have."""
 
     run: tracking.OpenRun
+    place: Place
     points: tuple[str, ...]
     shared: frozenset[str]
 
@@ -99,8 +102,7 @@ class SweepCallback(Callback):
     @stopping
     def on_run_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
         """Print the table of a single point."""
-        store = _store_of(composing.stack_of(config))
-        _conclude([tracking.fetch(store, job_return.return_value)])
+        _conclude([delivery.fetch(_place_of(composing.stack_of(config)), job_return.return_value)])
 
     @stopping
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
@@ -125,7 +127,8 @@ class SweepCallback(Callback):
         run = tracking.start_sweep(store, f"sweep {run_name(overrides)}".strip(), tags, taken)
         typed = [composing.overridden(point) for point in points]
         names = tuple(run_name(typed[place]) for place in left)
-        _led.append(Led(run, names, frozenset(typed[0]).intersection(*typed[1:])))
+        shared = frozenset(typed[0]).intersection(*typed[1:])
+        _led.append(Led(run, _place_of(stacks[0]), names, shared))
         told = {PARENT: run.run_id, POINTS: str(len(points)), UNCHECKED: unchecked}
         for name, value in told.items():
             config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{name}='{value}'")
@@ -133,11 +136,12 @@ class SweepCallback(Callback):
     @stopping
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Close the sweep's run and print the table of its points."""
-        run = _led.pop().run
-        records = tracking.points(run.store, run.run_id)
+        led = _led.pop()
+        delivery.send_again(led.place)
+        records = delivery.points(led.place, led.run.store, led.run.run_id)
         finished = all(record.status == "FINISHED" for record in records)
-        tracking.close(run, "FINISHED" if finished else "FAILED")
-        _conclude(records, _not_of(records, run.run_id))
+        delivery.end_sweep(led.place, led.run, "FINISHED" if finished else "FAILED")
+        _conclude(records, _not_of(records, led.run.run_id))
 
     def _earlier(self, stacks: Sequence[Stack], rerun: str) -> dict[int, tracking.Record]:
         """The earlier runs that are taken, by the places of their points. `rerun` is that of points which say
@@ -145,11 +149,11 @@ class SweepCallback(Callback):
         first = stacks[0]
         if not tracking.is_there(tracking.store_uri(Path(first.artifacts), first.tracking.uri)):
             return {}
-        store = _opened(first)
-        _clear_up(store, Path(first.artifacts))
+        store, kept = _opened(first), _place_of(first)
+        _clear_up(kept, store)
         found = {}
         for place, stack in enumerate(stacks):
-            run = tracking.earlier(store, self._fingerprint(stack), stack.rerun or rerun)
+            run = delivery.earlier(kept, store, self._fingerprint(stack), stack.rerun or rerun)
             if run is not None:
                 found[place] = run
         return found
@@ -206,8 +210,8 @@ def abandon(status: str) -> None:
     that were not begun."""
     while _led:
         led = _led.pop()
-        tracking.close(led.run, status)
-        begun = tracking.points(led.run.store, led.run.run_id)
+        delivery.end_sweep(led.place, led.run, status)
+        begun = delivery.points(led.place, led.run.store, led.run.run_id)
         taken = _not_of(begun, led.run.run_id)
         print(summary.table(begun, taken))
         left = Counter(led.points) - Counter(point.name for point in begun if point.run_id not in taken)
@@ -248,10 +252,18 @@ def _tell_places(store: tracking.Store, stack: Stack) -> None:
     log.info("runs go to %s (experiment %s), files to %s", uri, experiment, stack.artifacts)
 
 
-def _clear_up(store: tracking.Store, artifacts: Path) -> None:
-    """Close the runs of processes that are over, with what they wrote, and remove their scratch folders."""
-    for run in leftovers.close_left(store):
-        written = folders.scratch(artifacts, run.run_id) / tracking.OUTPUT
+def _place_of(stack: Stack) -> Place:
+    """Where the run of a point goes."""
+    return Place(Path(stack.artifacts), stack.tracking.uri, stack.tracking.experiment)
+
+
+def _clear_up(place: Place, store: tracking.Store) -> None:
+    """Send what waits, close the runs of other processes that are over, with what they wrote, and remove
+    their scratch folders."""
+    artifacts = place.artifacts
+    delivery.send_all(place, store)
+    for run in leftovers.close_left(store, [folder.name for folder in delivery.folders(artifacts)]):
+        written = folders.scratch(artifacts, run.run_id) / delivery.FILES / tracking.OUTPUT
         if written.is_file():
             tracking.OpenRun(store, run.run_id).log_output(written)
     for folder in folders.remove_left(artifacts, time.time()):
@@ -263,3 +275,5 @@ def _conclude(records: Sequence[tracking.Record], earlier: Collection[str] = ())
     print(summary.table(records, earlier))
     if any(record.status != "FINISHED" for record in records):
         sys.exit(FAILURE)
+    if any(tracking.UNSENT in record.tags for record in records):
+        sys.exit(NOT_SENT)

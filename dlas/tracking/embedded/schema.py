@@ -22,8 +22,13 @@ def require_current(database: Path) -> None:
     if found is None or found == _newest():
         return
     _require_known(database, found)
-    problem = f"{database} has the tables of an older MLflow ({found}, not {_newest()}), and can't be written"
-    raise UserError(problem, key=KEY, remedy="a copy of its folder that can be written is brought up to date")
+    problem = (
+        f"{database} has the tables of an older MLflow ({found}, not {_newest()}), and is only read here"
+    )
+    remedy = (
+        "a command that writes runs, such as dlas.run, brings it up to date, or a copy that can be written"
+    )
+    raise UserError(problem, key=KEY, remedy=remedy)
 
 
 def upgrade(database: Path) -> None:
