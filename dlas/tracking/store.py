@@ -401,6 +401,7 @@ def find_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas"
 
     if address.startswith(SQLITE):
         schema.require_current(database_at(address))
+
     def find() -> object:
         return MlflowClient(tracking_uri=address).get_experiment_by_name(experiment)
 
