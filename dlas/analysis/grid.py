@@ -45,9 +45,8 @@ class Cell:
 
     @cached_property
     def logs(self) -> tuple[float, ...]:
-        """Log of the median latency of each session, in ms; of a point whose sessions aren't known, one."""
-        medians = (one.session_medians_ms or (one.latency_ms,) for one in self.points)
-        return tuple(math.log(ms) for each in medians for ms in each if ms is not None)
+        """Log of the median latency of each session of each point, in ms."""
+        return tuple(log for one in self.points for log in one.logs)
 
 
 @dataclass(frozen=True)

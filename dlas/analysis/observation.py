@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -86,6 +87,12 @@ class Observation:
         if not ordered:
             return None
         return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+
+    @property
+    def logs(self) -> tuple[float, ...]:
+        """Logarithm of each session's median in milliseconds; of the latency where sessions aren't known."""
+        medians = self.session_medians_ms or (self.latency_ms,)
+        return tuple(math.log(median) for median in medians if median is not None)
 
     @property
     def steps(self) -> tuple[str, ...]:
