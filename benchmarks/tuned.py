@@ -37,7 +37,7 @@ def tasks(lowered: LoweredProgram) -> list[TuningTask]:
 def library(lowered: LoweredProgram, schedules: Schedules, target: Target, folder: Path) -> Path:
     """The network built with each schedule that is right and faster in it, in the new `folder`."""
     folder.mkdir()
-    _, kernels = scheduling.choose(lowered, schedules, target, OPT_LEVEL, folder)
+    kernels = scheduling.choose(lowered, schedules, target, OPT_LEVEL, folder).tuned
     path = folder / "network.so"
     build_library(lowered, kernels, target.code, target.linker, OPT_LEVEL, path)
     return path
@@ -54,4 +54,4 @@ def medians(libraries: Sequence[Path], network: str, target: Target) -> list[flo
     """Milliseconds of each, in turn in one process."""
     _, size = NETWORKS[network]
     image = torch.rand(1, 3, size, size).numpy().astype(np.float32)
-    return [contender.median_ms for contender in race(libraries, image, target)]
+    return [contender.median_ms for contender in race(libraries, image, target).contenders]

@@ -32,6 +32,7 @@ from dlas.stages.program.declared import Lower, Lowered
 from dlas.stages.program.fastest import LowerFastest
 from dlas.stages.stage import Kept
 from dlas.stages.store import code
+from dlas.stages.store.attempts import decided
 from dlas.stages.store.store import StageStore, tell_nobody
 from dlas.stages.training import Train
 from dlas.stages.yardstick import BuildYardstick
@@ -134,12 +135,13 @@ def obtain(stack: config.Stack, target: Target, dataset: ImageDataset, store: St
         network = store.obtain(
             Compress(network=network, dataset=dataset, settings=step, train=stack.train, seed=stack.seed)
         )
-    lowered = _lowered(_kinds(stack), network, dataset, target, opt_level, store)
+    anew = stack.rerun == config.UNSTEADY
+    lowered = _lowered(_kinds(stack), network, dataset, target, opt_level, store, anew=anew)
     warn_of_wide_weights(lowered.program.layers, target.code)
     tasks = tuple(scheduling.kernel_tasks(lowered.program).values())
     measured = TuningStore(Path(stack.artifacts) / "tuning")
     tuned = store.obtain(Tune(tasks=tasks, settings=stack.tuner, target=target, measured=measured))
-    chosen = _kernels(stack.tuner, lowered, tuned, target, opt_level, store)
+    chosen = _kernels(stack.tuner, lowered, tuned, target, opt_level, store, anew=anew)
     library = _library(lowered, chosen, target, opt_level, store)
     deployed = store.obtain(Deploy(network=network, library=library, dataset=dataset, target=target))
     batches = tuple(
@@ -200,25 +202,33 @@ def _lowered(
     target: Target,
     opt_level: int,
     store: StageStore,
+    *,
+    anew: bool,
 ) -> Lowered:
-    """The program. With several kinds of kernels to choose from, each layer gets the
-    fastest on the target."""
+    """The program. With several kinds of kernels to choose from, each layer gets the fastest on the target,
+    chosen `anew` where it was while the board did not hold still."""
     if len(kinds) == 1:
         return store.obtain(Lower(network=network, image_shape=dataset.image_shape, kind=kinds[0]))
-    return store.obtain(
-        LowerFastest(network=network, dataset=dataset, kinds=kinds, target=target, opt_level=opt_level)
-    )
+    stage = LowerFastest(network=network, dataset=dataset, kinds=kinds, target=target, opt_level=opt_level)
+    return decided(store, stage, anew=anew)
 
 
 def _kernels(
-    tuner: config.Tuner, lowered: Lowered, tuned: Tuned, target: Target, opt_level: int, store: StageStore
+    tuner: config.Tuner,
+    lowered: Lowered,
+    tuned: Tuned,
+    target: Target,
+    opt_level: int,
+    store: StageStore,
+    *,
+    anew: bool,
 ) -> Kernels:
-    """The schedule of each kernel: the tuned one where it is faster in the network, if anything was tuned."""
+    """The schedule of each kernel: the tuned one where it is faster in the network, if anything was tuned;
+    chosen `anew` where it was while the board did not hold still."""
     if tuner.registered == UNTUNED:
         return store.obtain(KeepUntuned(lowered=lowered))
-    return store.obtain(
-        ChooseKernels(lowered=lowered, tuned=tuned, tuner=tuner, target=target, opt_level=opt_level)
-    )
+    stage = ChooseKernels(lowered=lowered, tuned=tuned, tuner=tuner, target=target, opt_level=opt_level)
+    return decided(store, stage, anew=anew)
 
 
 def _library(

@@ -16,6 +16,7 @@ import psutil
 from command import command, environment
 
 from dlas import config
+from dlas.hardware.boards import lock
 from dlas.hardware.targets import resolving
 from dlas.interfaces.targets.reach import Reach
 from dlas.interfaces.targets.target import Target
@@ -43,7 +44,7 @@ def served(port: int, *settings: str) -> Iterator[subprocess.Popen[str]]:
     """`python -m dlas.board serve` on this machine, until the block ends; it waits for no other timing."""
     arguments = command("board", "serve", f"port={port}", f"key={KEY}", *settings)
     with TemporaryDirectory() as scratch:
-        env = environment({"TMPDIR": scratch})
+        env = environment({"TMPDIR": scratch, lock.LOCKS: scratch})
         with subprocess.Popen(arguments, env=env, stderr=subprocess.PIPE, text=True) as server:
             try:
                 wait_for(port)

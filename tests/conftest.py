@@ -17,6 +17,7 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 from dlas import config, datasets
+from dlas.hardware.boards import lock
 from dlas.hardware.targets import resolving
 from dlas.interfaces.images import ImageDataset
 from dlas.interfaces.targets.target import Target
@@ -93,7 +94,9 @@ def temporary_files() -> Iterator[None]:
     folder = Path(tempfile.mkdtemp(prefix="dlas-tests-"))
     kept = tempfile.tempdir, os.environ.get("TMPDIR")
     tempfile.tempdir, os.environ["TMPDIR"] = str(folder), str(folder)
+    os.environ[lock.LOCKS] = str(folder / "dlas")
     yield
+    del os.environ[lock.LOCKS]
     tempfile.tempdir = kept[0]
     if kept[1] is None:
         del os.environ["TMPDIR"]

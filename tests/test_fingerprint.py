@@ -78,11 +78,14 @@ def test_links_in_circles_end(own: Path) -> None:
 @pytest.mark.parametrize(
     ("ended", "taken"),
     [
-        (["FINISHED"], {"all": None, "failed": 0, "none": 0}),
-        (["FAILED"], {"all": None, "failed": None, "none": 0}),
-        (["KILLED"], {"all": None, "failed": None, "none": None}),
-        (["FINISHED", "FAILED"], {"all": None, "failed": 0, "none": 0}),
-        (["FINISHED", "FINISHED", "KILLED"], {"all": None, "failed": 1, "none": 1}),
+        (["FINISHED"], {"all": None, "failed": 0, "unsteady": 0, "none": 0}),
+        (["FAILED"], {"all": None, "failed": None, "unsteady": 0, "none": 0}),
+        (["KILLED"], {"all": None, "failed": None, "unsteady": None, "none": None}),
+        (["FINISHED", "FAILED"], {"all": None, "failed": 0, "unsteady": 0, "none": 0}),
+        (["FINISHED", "FINISHED", "KILLED"], {"all": None, "failed": 1, "unsteady": 1, "none": 1}),
+        (["FINISHED dlas.unsteady"], {"all": None, "failed": 0, "unsteady": None, "none": 0}),
+        (["FINISHED dlas.unsteady_choices", "FAILED"], {"failed": 0, "unsteady": None, "none": 0}),
+        (["FINISHED", "FINISHED dlas.unsteady"], {"failed": 1, "unsteady": 0, "none": 1}),
     ],
 )
 def test_a_run_is_taken_by_how_it_ended(
@@ -90,9 +93,12 @@ def test_a_run_is_taken_by_how_it_ended(
 ) -> None:
     runs = store()
     name = " ".join(ended)
-    started = [tracking.start_point(runs, "one", {tracking.FINGERPRINT: name}) for _ in ended]
-    for run, status in zip(started, ended, strict=True):
+    started = []
+    for one in ended:
+        status, *doubts = one.split()
+        run = tracking.start_point(runs, "one", {tracking.FINGERPRINT: name, **dict.fromkeys(doubts, "busy")})
         tracking.close(run, status)
+        started.append(run)
     for rerun, place in taken.items():
         found = tracking.earlier(runs, name, rerun)
         assert (found and found.run_id) == (None if place is None else started[place].run_id)

@@ -80,7 +80,7 @@ def test_a_layer_in_float32_of_an_int8_network_counts_so_and_is_seen(tmp_path: P
     assert saving(network, program) == pytest.approx((6912 + wide + 40) / (6912 / 4 + wide + 40 / 4))
     choices = [KernelChoice(layer.kernel, False, NOT_TUNED) for layer in program.layers]
     times = [KernelTime(layer.kernel, 1.0) for layer in program.layers]
-    write_layers(layer_rows(program, choices, times, {}), tmp_path / "layers.csv")
+    write_layers(layer_rows(program, choices, (), times, {}), tmp_path / "layers.csv")
     with (tmp_path / "layers.csv").open() as file:
         found = {row["layer"]: row["data_type"] for row in csv.DictReader(file)}
     assert found == {"0": "int8", "2": "float32", "5": "int8"}

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dlas.tracking import summary
-from dlas.tracking.store import Record
+from dlas.tracking.store import UNSTEADY, Record
 
 
 def point(model: str, latency: float | None, status: str = "FINISHED", **more: str) -> Record:
@@ -43,6 +45,17 @@ def test_a_row_tells_accuracy_latency_interval_and_outcome() -> None:
     assert {"0.9750", "3.000", "2.000 to 4.000", "FINISHED"} <= cells
     assert "KILLED" in row(text, "id-of-stopped")
     assert "python -m dlas.ui" in text
+
+
+def test_points_of_an_unsteady_board_are_counted_below() -> None:
+    steady = point("a", 1.0)
+    doubted = [
+        replace(point(name, 2.0), tags={tag: "busy"}) for name, tag in zip("bc", UNSTEADY, strict=True)
+    ]
+    assert "rerun=unsteady" not in summary.table([steady])
+    text = summary.table([steady, *doubted])
+    assert "did not hold still for 2 of 3 points" in text
+    assert "rerun=unsteady" in text
 
 
 def test_columns_are_what_varied() -> None:

@@ -63,9 +63,9 @@ def test_each_kernel_is_searched_in_its_own_way(
     tuner = "dlas.systems.tuners.metaschedule"
     schedules = tuning.best_schedules(tuner, tmp_path, tasks, host.code)
     assert schedules.found.keys() | schedules.missing.keys() == {task.key for task in tasks}
-    choices, tuned = scheduling.choose(program, schedules, host, 3, tmp_path)
-    assert {choice.kernel for choice in choices if choice.tuned} == tuned.keys()
-    assert all(choice.reason for choice in choices)
+    chosen = scheduling.choose(program, schedules, host, 3, tmp_path)
+    assert {choice.kernel for choice in chosen.choices if choice.tuned} == chosen.tuned.keys()
+    assert all(choice.reason for choice in chosen.choices)
 
     image = np.random.default_rng(1).standard_normal(IMAGE).astype(np.float32)
     forced = {

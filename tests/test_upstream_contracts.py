@@ -243,6 +243,29 @@ def test_hydra_composes_each_point_of_a_sweep_as_its_basic_sweeper_does() -> Non
     assert point.hydra.job.env_set.DLAS_SWEEP == "abc"
 
 
+@upstream("hydra-core", "dlas/config/loading.py")
+def test_hydra_loads_in_the_steps_that_the_quick_loader_takes_over() -> None:
+    """tests/test_loading.py compares what comes of it."""
+    from hydra._internal import defaults_list
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+    from hydra._internal.config_repository import CachingConfigRepository
+
+    steps = {
+        ConfigLoaderImpl._parse_overrides_and_create_caching_repo: ["config_name", "overrides"],
+        ConfigLoaderImpl._compose_config_from_defaults_list: ["defaults", "repo"],
+        ConfigLoaderImpl._load_single_config: ["default", "repo"],
+    }
+    for step, parameters in steps.items():
+        assert list(inspect.signature(step).parameters) == ["self", *parameters]
+    assert "HYDRA_REMOVE_TOP_LEVEL_DEFAULTS" in inspect.getsource(
+        ConfigLoaderImpl._compose_config_from_defaults_list
+    )
+    assert {"delegate", "cache"} <= vars(CachingConfigRepository(None)).keys()  # type: ignore[arg-type]
+    source = inspect.getsource(defaults_list._create_defaults_tree_impl)
+    assert "known_choices = _create_interpolation_map(overrides, defaults_list, self_added)" in source
+    assert source.count("resolve_interpolation(known_choices)") == 1
+
+
 @upstream("hydra-core", "dlas/config/composing.py")
 @pytest.mark.parametrize(
     ("override", "text"),

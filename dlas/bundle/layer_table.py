@@ -48,12 +48,14 @@ class LayerRow:
 def layer_rows(
     program: LoweredProgram,
     choices: Sequence[KernelChoice],
+    unsteady: Sequence[str],
     profile: Sequence[KernelTime],
     decibels: Mapping[str, float],
 ) -> list[LayerRow]:
     """One row per kernel call, in the calls' order, which for convolutions is that of `program.layers`.
 
-    `decibels` are those of each layer's signal, where they were measured.
+    `unsteady` are reasons to doubt the times by which the choices were made; `decibels` are those of each
+    layer's signal, where they were measured.
     """
     by_kernel = {choice.kernel: choice for choice in choices}
     weights = {p.packed_for: program.arrays[p.array] for p in program.parameters if p.packed_for}
@@ -65,7 +67,7 @@ def layer_rows(
             rows.append(LayerRow(call.kernel, call.median_ms))
         else:
             layer = next(layers)
-            row = _row(layer, weights[layer.name], choice, call.median_ms)
+            row = _row(layer, weights[layer.name], choice.doubted(unsteady), call.median_ms)
             rows.append(replace(row, signal_db=decibels.get(layer.name)))
     return rows
 

@@ -130,7 +130,6 @@ def _tried(
 
     never = {task.key: "it was not tuned" for task in scheduling.kernel_tasks(lowered).values()}
     asked = Schedules(schedules.found, never | dict(schedules.missing), schedules.refused)
-    choices, tuned = scheduling.choose(lowered, asked, target, opt_level, scratch)
-    return [
-        Carried(choice.kernel, choice.tuned, choice.reason) for choice in choices if choice.kernel in kept
-    ], tuned
+    chosen = scheduling.choose(lowered, asked, target, opt_level, scratch)
+    choices = [choice.doubted(chosen.unsteady) for choice in chosen.choices if choice.kernel in kept]
+    return [Carried(choice.kernel, choice.tuned, choice.reason) for choice in choices], chosen.tuned

@@ -72,6 +72,7 @@ class Results:
         return layer_rows(
             self.lowered.program,
             self.kernels.choices,
+            self.kernels.unsteady,
             self.profile,
             precision.signal_to_noise(self.compressed.module),
         )
@@ -160,7 +161,8 @@ def metrics(found: Results) -> dict[str, float]:
 
 def tags(found: Results) -> dict[str, str]:
     """Tags that a reader of the numbers has to know: fallbacks, untuned layers, layers of an int8 network in
-    float32 or without their signal, an unsteady or emulated board."""
+    float32 or without their signal, a board that was emulated, or unsteady while it timed the network or
+    kernels to choose from."""
     fallbacks = [f"{row.layer}: {row.fallback_reason}" for row in found.layers if row.fallback_reason]
     untuned = [row.layer for row in found.layers if row.workload and row.schedule == "untuned"]
     tuned = any(choice.tuned for choice in found.kernels.choices)
@@ -172,9 +174,16 @@ def tags(found: Results) -> dict[str, str]:
         "dlas.tuning_stopped": found.tuned.stopped,
         "dlas.untuned_batches": ", ".join(str(batch.size) for batch in found.batches) if tuned else "",
         "dlas.unsteady": "; ".join(found.timing.unsteady_at_any_size),
+        "dlas.unsteady_choices": _unsteady_choices(found),
         "dlas.emulated": found.timing.environment["cpu"] if found.timing.emulated else "",
     }
     return {name: text for name, text in noted.items() if text}
+
+
+def _unsteady_choices(found: Results) -> str:
+    """What was chosen by timing while the board did not hold still, with the reasons; "" for nothing."""
+    doubts = {"algorithms": found.lowered.unsteady, "tuned kernels": found.kernels.unsteady}
+    return "; ".join(f"{what}: {', '.join(reasons)}" for what, reasons in doubts.items() if reasons)
 
 
 def _stage_keys(found: Results) -> dict[str, str]:

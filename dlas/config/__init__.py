@@ -22,7 +22,7 @@ from dlas.config.parsing import parse
 from dlas.config.places import REPOSITORY, config_folder, default_artifacts, home
 from dlas.config.recorded import flat, identity, to_yaml
 from dlas.config.rules import check
-from dlas.config.stack import GROUPS, Stack
+from dlas.config.stack import GROUPS, UNSTEADY, Stack
 from dlas.errors import require
 from dlas.interfaces.training import Train
 
@@ -30,6 +30,7 @@ __all__ = [
     "GROUPS",
     "REACHES",
     "REPOSITORY",
+    "UNSTEADY",
     "Algo",
     "Compiler",
     "Compression",

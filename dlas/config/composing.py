@@ -8,16 +8,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from omegaconf import DictConfig, open_dict
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from dlas import config
+from dlas.config.loading import point_loader
 from dlas.config.merging import explained, nearest
-from dlas.errors import UserError, at_point, require
+from dlas.errors import UserError, at_point
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 AMBIGUOUS = re.compile(r"Ambiguous value for argument '(?P<key>[^=]+)=(?P<value>[^']*)'")
@@ -28,9 +28,7 @@ GROUP_VALUE = "Config group override must be"
 def stack_of(composed: DictConfig) -> config.Stack:
     """The stack in a config that Hydra composed, less Hydra's own part."""
     _require_steps_once(overridden(composed))
-    own = composed.copy()
-    with open_dict(own):
-        own.pop("hydra", None)
+    own = OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"])
     return config.parse(own)
 
 
@@ -53,8 +51,9 @@ def stacks_of(points: Sequence[DictConfig]) -> list[config.Stack]:
         with at_point(place):
             stack = stack_of(point)
             first = seen.setdefault(repr(stack), place)
-            same = f"points {first + 1} and {place + 1} are the same"
-            require(first == place, _swept_twice(points[first], point), same, "each value once")
+            if first != place:
+                same = f"points {first + 1} and {place + 1} are the same"
+                raise UserError(same, key=_swept_twice(points[first], point), remedy="each value once")
             stacks.append(stack)
     return stacks
 
@@ -120,7 +119,7 @@ def sweep_points(master: DictConfig) -> list[DictConfig]:
     if not tells_points(master):
         return [master]
     sweeper = master.hydra.sweeper
-    loader = GlobalHydra.instance().config_loader()
+    loader = point_loader()
     arguments = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
     arguments += list(master.hydra.overrides.task)
     with _refusing():

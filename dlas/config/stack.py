@@ -18,7 +18,8 @@ from dlas.config.layers.tuner import Tuner
 from dlas.errors import require
 from dlas.interfaces.training import Train
 
-RERUNS = ("none", "failed", "all")
+UNSTEADY = "unsteady"
+RERUNS = ("none", "failed", UNSTEADY, "all")
 
 GROUPS = ("dataset", "model", "compression", "algo", "format", "compiler", "tuner", "target", "timing")
 
@@ -44,8 +45,9 @@ class Stack:
     timeout: float | None = None
     """Seconds that making the point may take."""
     rerun: str | None = None
-    """Which points that have a run are made again: none, failed or all; None for failed ones in a sweep, and
-    for all where a single point is asked for."""
+    """Which points that have a run are made again: none, failed, unsteady or all; None for failed ones in a
+    sweep, and for all where a single point is asked for. Unsteady ones were timed, or had kernels chosen by
+    timing, while the board did not hold still; such choices are made again, too."""
 
     def __post_init__(self) -> None:
         require(

@@ -41,11 +41,14 @@ FINGERPRINT, EARLIER = "dlas.fingerprint", "dlas.earlier"
 ORIGIN = "dlas.origin"
 # Of the record of a run that waits to be sent: its folder. No store has it.
 UNSENT = "dlas.unsent"
+# What tells of a board that did not hold still: while the network was timed, while its kernels were chosen.
+UNSTEADY = ("dlas.unsteady", "dlas.unsteady_choices")
 SWEEP = "sweep"
 # The statuses of runs that make a new one needless, by what `rerun` says.
 COUNTED: Mapping[str, tuple[str, ...]] = {
     "all": (),
     "failed": ("FINISHED",),
+    "unsteady": ("FINISHED", "FAILED"),
     "none": ("FINISHED", "FAILED"),
 }
 # MLflow's own tag by which a run points at the one above it, and its limits.
@@ -339,8 +342,9 @@ def points(store: Store, sweep: str) -> list[Record]:
 def earlier(store: Store, fingerprint: str, rerun: str) -> Record | None:
     """The run that tells what a new one of the same fingerprint would; None where it is to be made.
 
-    `rerun` says which are made again: `all`; `failed`: those that have no finished run; `none`: those that
-    have neither a finished nor a failed one. A run that was stopped tells nothing.
+    `rerun` says which are made again: `all`; `failed`: those that have no finished run; `unsteady`: those
+    whose finished runs are all `is_unsteady`; `none`: those that have neither a finished nor a failed one. A
+    run that was stopped tells nothing.
     """
     counted = COUNTED[rerun]
     if not counted:
@@ -348,7 +352,15 @@ def earlier(store: Store, fingerprint: str, rerun: str) -> Record | None:
     chosen = f"tags.`{FINGERPRINT}` = '{fingerprint}' and tags.`{KIND}` = 'point'"
     found = _found(store, [store.experiment_id], chosen)
     of_status = [[run for run in found if run.status == status] for status in counted]
-    return next((runs[-1] for runs in of_status if runs), None)
+    taken = next((runs for runs in of_status if runs), [])
+    if rerun == "unsteady":
+        taken = [run for run in taken if not is_unsteady(run)]
+    return taken[-1] if taken else None
+
+
+def is_unsteady(run: Record) -> bool:
+    """Whether the run was timed, or its kernels were chosen by timing, while the board did not hold still."""
+    return not run.tags.keys().isdisjoint(UNSTEADY)
 
 
 def find_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas") -> Store | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 
 from dlas.printable import aligned
-from dlas.tracking.store import ERROR, UNSENT, Record
+from dlas.tracking.store import ERROR, UNSENT, Record, is_unsteady
 
 BEST, EMULATED, UNSENT_STATUS = "*", "emulated", "not sent yet"
 # Settings that follow from a choice whose name is already shown.
@@ -29,6 +29,10 @@ def table(points: Sequence[Record], earlier: Collection[str] = ()) -> str:
     closing = [f"{BEST} the lowest latency"] if fastest else []
     if any(_is_emulated(point) for point in points):
         closing.append(f"{EMULATED}: such times say nothing about a real board")
+    unsteady = sum(is_unsteady(point) for point in points)
+    if unsteady:
+        told = f"unsteady: the board did not hold still for {unsteady} of {len(points)} points"
+        closing.append(f"{told}, which their runs' tags tell of; rerun=unsteady makes them again")
     skipped = sum(point.run_id in earlier for point in points)
     if skipped:
         told = f"earlier: {skipped} of {len(points)} points have this run and were not made again"

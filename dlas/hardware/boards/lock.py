@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,10 @@ POLL_SECONDS = 0.5
 """Seconds between two looks of a waiting process; more of them would disturb the one that is timing."""
 
 THIS_MACHINE = "board"
+
+LOCKS, EVERYBODYS = "DLAS_LOCKS", Path("/tmp/dlas")
+"""Environment variable that names the folder of locks, and the folder where it is not set: one that does not
+depend on TMPDIR, which may differ between the processes of a machine."""
 
 
 @contextmanager
@@ -49,7 +54,7 @@ def held_file(path: Path, doing: str, what: str, limit: float = -1) -> Iterator[
         raise UserError(
             f"the lock of {what} can't be opened: {error}",
             key=lock.lock_file,
-            remedy=f"Every process that is {doing} {what} has to be able to write it.",
+            remedy=f"every process that is {doing} {what} has to be able to write it",
         ) from None
     try:
         yield
@@ -60,8 +65,18 @@ def held_file(path: Path, doing: str, what: str, limit: float = -1) -> Iterator[
 def lock_file(name: str) -> Path:
     """The lock's file, in a folder that is everybody's: in /tmp itself the kernel keeps users from opening
     each other's files (fs.protected_regular)."""
-    folder = Path(tempfile.gettempdir()) / "dlas"
-    if not folder.exists():
-        folder.mkdir(exist_ok=True)
-        folder.chmod(0o777)
+    folder = Path(os.environ.get(LOCKS) or EVERYBODYS)
+    try:
+        _make(folder)
+    except OSError as error:
+        own = Path(tempfile.gettempdir()) / EVERYBODYS.name
+        log.warning("%s can't hold locks (%s): only processes with this TMPDIR take turns", folder, error)
+        _make(own)
+        folder = own
     return folder / f"{name}.lock"
+
+
+def _make(folder: Path) -> None:
+    if not folder.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        folder.chmod(0o777)

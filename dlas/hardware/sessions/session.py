@@ -107,6 +107,13 @@ def timed(
     }
 
 
+def watched(work: Callable[[], Any]) -> dict[str, Any]:
+    """What the work gives, as `found`, with the state of the machine before and after it."""
+    before = machine.state()
+    found = work()
+    return {"found": found, "before": asdict(before), "after": asdict(machine.state())}
+
+
 def confine(cores: Sequence[int]) -> None:
     """Keep this process, and threads that it starts from now on, on these cores; none leaves them all."""
     if not cores:
@@ -133,7 +140,7 @@ def serve(request: Mapping[str, Any]) -> None:
     elif request["command"] == "compare":
         result.write_text(json.dumps(single_kernels.compared(library, request["pairs"])))
     elif request["command"] == "kernels":
-        result.write_text(json.dumps(single_kernels.timed(library, request["kernels"])))
+        result.write_text(json.dumps(watched(lambda: single_kernels.timed(library, request["kernels"]))))
     elif request["command"] == "candidates":
         libraries = [Path(path) for path in request["libraries"]]
         arguments, running = Path(request["arguments"]), Path(request["running"])
@@ -143,7 +150,8 @@ def serve(request: Mapping[str, Any]) -> None:
         result.write_text(json.dumps(found))
     elif request["command"] == "race":
         libraries = [Path(path) for path in request["libraries"]]
-        result.write_text(json.dumps(race.raced(libraries, inputs, request["runs"], device)))
+        raced = watched(lambda: race.raced(libraries, inputs, request["runs"], device))
+        result.write_text(json.dumps(raced))
     else:
         raise ValueError(f"no such command: {request['command']}")
 

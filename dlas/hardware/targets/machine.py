@@ -196,6 +196,11 @@ def unsteadiness(before: State, after: State) -> tuple[Unsteadiness, ...]:
     return tuple(found)
 
 
+def told_unsteadiness(watched: Mapping[str, Any]) -> tuple[Unsteadiness, ...]:
+    """Reasons to doubt what a session timed between the two states that it wrote as JSON."""
+    return unsteadiness(State(**watched["before"]), State(**watched["after"]))
+
+
 def worst(found: Iterable[Unsteadiness]) -> tuple[str, ...]:
     """The reason of the worst of each kind, in the order in which the kinds were met."""
     of_kind: dict[str, Unsteadiness] = {}

@@ -102,7 +102,7 @@ def time_alone(library: Path, arguments: Sequence[KernelArgument], target: Targe
     """The median seconds of the library's `main` on random arguments; UserError where the board is lost."""
     run = KernelRun("main", tuple(arguments))
     try:
-        (milliseconds,) = time_kernels(library, [run], target, time_limit=ALONE_SECONDS)
+        (milliseconds,) = time_kernels(library, [run], target, time_limit=ALONE_SECONDS).medians_ms
     except LibraryFailed as error:
         return Failed(error.problem)
     return milliseconds / MS_PER_SECOND

@@ -2,7 +2,7 @@
 network calls it.
 
 compare_kernels(library, pairs, target) -> [KernelComparison]    a plain library of PrimFuncs
-time_kernels(library, kernels, target) -> [milliseconds]         a plain library of PrimFuncs
+time_kernels(library, kernels, target) -> KernelTimes            a plain library of PrimFuncs
 profile(library, inputs, target, runs) -> [KernelTime]           a network's library, kernel by kernel
 """
 
@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from dlas.hardware.results import statistics
+from dlas.hardware.targets import machine
+from dlas.hardware.targets.machine import Unsteadiness
 from dlas.hardware.timing.deployment import TIME_LIMIT_SECONDS, exclusive_board, session_result
 from dlas.interfaces.targets.target import Target
 
@@ -66,6 +68,14 @@ class KernelTime:
     median_ms: float
 
 
+@dataclass(frozen=True)
+class KernelTimes:
+    """The times of kernels that ran alone, and the reasons to doubt them."""
+
+    medians_ms: list[float]
+    unsteadiness: tuple[Unsteadiness, ...]
+
+
 def compare_kernels(library: Path, pairs: Sequence[KernelPair], target: Target) -> list[KernelComparison]:
     """Run and time both kernels of each pair in turn, on this machine; UserError where one crashes."""
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder, exclusive_board(target):
@@ -94,13 +104,15 @@ def time_kernels(
     target: Target,
     *,
     time_limit: float = TIME_LIMIT_SECONDS,
-) -> list[float]:
-    """The median milliseconds of each kernel, alone; UserError where one crashes, or all take longer than
-    `time_limit` seconds."""
+) -> KernelTimes:
+    """The times of each kernel, alone; UserError where one crashes, or all take longer than `time_limit`
+    seconds."""
     order = {"command": "kernels", "kernels": [asdict(kernel) for kernel in kernels]}
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder, exclusive_board(target):
         result = session_result(Path(folder), "kernels.json", target, library, np.zeros(0), order, time_limit)
-        return [statistics.median(samples) / NS_PER_MS for samples in json.loads(result.read_text())]
+        found = json.loads(result.read_text())
+    medians = [statistics.median(samples) / NS_PER_MS for samples in found["found"]]
+    return KernelTimes(medians, machine.told_unsteadiness(found))
 
 
 def profile(library: Path, inputs: np.ndarray, target: Target, runs: int) -> list[KernelTime]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 from dlas.stages import target_parts
 from dlas.stages.kernels import chosen
 from dlas.stages.kernels.chosen import Kernels
-from dlas.stages.stage import Stage, counted_by
+from dlas.stages.stage import counted_by
+from dlas.stages.store import decision
+from dlas.stages.store.decision import Decision
 from dlas.systems.choices import scheduling
 from dlas.systems.program.kernels import scheduling_modules
 from dlas.systems.tuners import tuning
@@ -27,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ChooseKernels(Stage[Kernels]):
+class ChooseKernels(Decision[Kernels]):
     """The choice between each kernel's tuned schedule and its algorithm's own."""
 
     lowered: Lowered
@@ -50,10 +52,9 @@ class ChooseKernels(Stage[Kernels]):
         for reason, layers in scheduling.without_schedule(program, schedules).items():
             log.info("no tuned schedule for %s: %s", ", ".join(layers), reason)
         with TemporaryDirectory(prefix="dlas-") as scratch:
-            choices, kernels = scheduling.choose(
-                program, schedules, self.target, self.opt_level, Path(scratch)
-            )
-        chosen.write(choices, kernels, folder)
+            found = scheduling.choose(program, schedules, self.target, self.opt_level, Path(scratch))
+        chosen.write(found.choices, found.tuned, folder)
+        decision.write(found.unsteady, folder)
 
     def read(self, folder: Path) -> Kernels:
-        return chosen.read(folder)
+        return replace(chosen.read(folder), unsteady=decision.read(folder))

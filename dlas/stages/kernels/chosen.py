@@ -22,6 +22,8 @@ class Kernels(Kept):
     choices: tuple[KernelChoice, ...]
     tuned: Scheduled
     """The tuned kernels that were chosen; all others have their algorithms' own schedules."""
+    unsteady: tuple[str, ...] = ()
+    """Reasons to doubt the times by which they were chosen."""
 
 
 def write(choices: Sequence[KernelChoice], tuned: Scheduled, folder: Path) -> None:

@@ -25,6 +25,8 @@ class Lowered(Kept):
     """The network as a program that is not scheduled yet."""
 
     program: LoweredProgram
+    unsteady: tuple[str, ...] = ()
+    """Reasons to doubt the times by which its kernels were chosen, if any were."""
 
 
 @dataclass(frozen=True, kw_only=True)

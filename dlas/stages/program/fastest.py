@@ -12,7 +12,9 @@ from dlas.models import precision
 from dlas.models.precision import INTEGER_BITS
 from dlas.stages import target_parts
 from dlas.stages.program.declared import Lowered
-from dlas.stages.stage import Stage, counted_by
+from dlas.stages.stage import counted_by
+from dlas.stages.store import decision
+from dlas.stages.store.decision import Decision
 from dlas.systems.choices import fastest
 from dlas.systems.choices.declared import serving_modules
 from dlas.systems.choices.kind import Kind
@@ -30,7 +32,7 @@ CANDIDATES = "candidates.csv"
 
 
 @dataclass(frozen=True, kw_only=True)
-class LowerFastest(Stage[Lowered]):
+class LowerFastest(Decision[Lowered]):
     """The program with every layer by the fastest of several kernels, timed in the network on the target."""
 
     network: Network
@@ -57,7 +59,8 @@ class LowerFastest(Stage[Lowered]):
                 imported, sites, self.kinds, self.target, self.opt_level, images, Path(scratch)
             )
         fastest.write_candidates(chosen.candidates, folder / CANDIDATES)
+        decision.write(chosen.unsteady, folder)
         program.save(lowered(imported, sites, chosen.layers), folder)
 
     def read(self, folder: Path) -> Lowered:
-        return Lowered(folder=folder, program=program.load(folder))
+        return Lowered(folder=folder, program=program.load(folder), unsteady=decision.read(folder))

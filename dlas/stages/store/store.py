@@ -66,6 +66,15 @@ class StageStore:
         self.on_use(result)
         return result
 
+    def find(self, stage: Stage[Result]) -> Path | None:
+        """The folder of the stage's stored result, which nobody is told of; None where there is none, or a
+        damaged one."""
+        folder = self.root / stage.stage / key_of(inputs_of(stage))
+        if not folder.exists():
+            return None
+        found = folder.stat()
+        return None if _damage(folder, found.st_ino, found.st_mtime_ns) else folder
+
 
 def with_suffix(folder: Path, suffix: str) -> Path:
     """Path beside the folder of a result: its lock, or its unfinished, damaged or removed form."""

@@ -4,25 +4,30 @@ The network is built once with each algorithm and format for all its layers; the
 process, and every kernel's time is taken where the network calls it, with the caches as they are there. The
 choice weighs these times and those of the layout changes. It is then raced against the best network of one
 kind, and where it is no faster, that one is chosen.
+
+Faster is what the whole interval of a ratio says. In a tie the simpler choice wins: the kind that was
+declared first, and one kind before a mix.
 """
 
 from __future__ import annotations
 
 import csv
 import logging
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
-from dlas.hardware.timing.race import race
-from dlas.hardware.timing.single_kernels import KernelTime
+from dlas.hardware.results.statistics import Interval
+from dlas.hardware.targets import machine
+from dlas.hardware.timing.race import RESOLVED, Call, Turns, race, simplest
 from dlas.interfaces.targets.target import Target
 from dlas.systems.choices.cheapest_mix import LayerOptions, Option, cheapest
 from dlas.systems.choices.declared import assigned, in_format
 from dlas.systems.choices.kind import Kind
-from dlas.systems.choices.layout_costs import layout_graph
+from dlas.systems.choices.layout_costs import LayoutGraph, layout_graph
 from dlas.systems.choices.lowering import lowered
 from dlas.systems.compilers.tvm.building import build_library
 from dlas.systems.graph.importing import Imported
@@ -45,6 +50,12 @@ class Candidate:
     """Format of the weights; empty for a mix."""
     time_ms: float
     chosen: bool
+    ratio_low: float
+    """Lower end of the interval of its time over that of the one it is judged by: of a layer the chosen
+    kernel, of a network the best one of one kind."""
+    ratio_high: float
+    tie: bool
+    """Whether the race can't tell the two apart."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +64,8 @@ class Chosen:
 
     layers: list[ConvLayer]
     candidates: list[Candidate]
+    unsteady: tuple[str, ...]
+    """Reasons to doubt the times; none where the board held still."""
 
 
 @dataclass(frozen=True)
@@ -62,9 +75,9 @@ class _Network:
     kind: Kind
     layers: list[ConvLayer]
     library: Path
-    median_ms: float
-    times_ms: list[float]
-    """Milliseconds of each layer."""
+    turns: Turns
+    layer_turns: list[Turns]
+    """Turns of each layer."""
 
 
 def choose(
@@ -90,26 +103,42 @@ def choose(
     )
     libraries = [built(layers, kind.name) for kind, layers in assignments.items()]
     log.info("auto: timing %d networks in turn", len(libraries))
+    first = race(libraries, inputs, target)
     networks = [
-        _Network(kind, layers, library, found.median_ms, _layer_times(layers, found.calls))
+        _Network(kind, layers, library, found.turns, _layer_turns(layers, found.calls))
         for (kind, layers), library, found in zip(
-            assignments.items(), libraries, race(libraries, inputs, target), strict=True
+            assignments.items(), libraries, first.contenders, strict=True
         )
     ]
-    mixed = _cheapest_mix(imported, sites, networks, target, scratch)
-    best = min(networks, key=lambda network: network.median_ms)
+    graph = layout_graph(imported, sites, target, scratch)
+    mixed = _cheapest_mix(sites, networks, graph)
+    best = networks[simplest([network.turns for network in networks], RESOLVED)]
     contenders = [best.library, built([network.layers[i] for i, network in enumerate(mixed)], "mixed")]
-    pure, mix = (contender.median_ms for contender in race(contenders, inputs, target))
-    if pure <= mix:
-        log.info("auto: %s alone is %.2f times as fast as the mix", best.kind.name, mix / pure)
+    second = race(contenders, inputs, target)
+    pure, mix = (contender.turns for contender in second.contenders)
+    faster = simplest([pure, mix], RESOLVED) == 1
+    if not faster:
+        told = "alone is %.2f times as fast as the mix, which has to be faster by 3 %% to be chosen"
+        log.info(f"auto: %s {told}", best.kind.name, mix.median_ms / pure.median_ms)
         mixed = [best] * len(sites)
-    return Chosen(
-        [network.layers[index] for index, network in enumerate(mixed)],
-        [
-            *_table(sites, networks, mixed),
-            Candidate("network", "mixed", "", mix * best.median_ms / pure, mix < pure),
-        ],
-    )
+    rows = [
+        *_layer_rows(sites, networks, mixed),
+        *_network_rows(networks, best, chosen=not faster),
+        replace(
+            _row("network", "mixed", "", mix, pure, chosen=faster, share=RESOLVED),
+            time_ms=mix.median_ms * best.turns.median_ms / pure.median_ms,
+        ),
+    ]
+    doubts = machine.worst((*first.unsteadiness, *graph.unsteadiness, *second.unsteadiness))
+    return Chosen([network.layers[index] for index, network in enumerate(mixed)], rows, doubts)
+
+
+def _row(
+    layer: str, algorithm: str, stored: str, turns: Turns, judge: Turns, *, chosen: bool, share: float = 1.0
+) -> Candidate:
+    ratio = Interval(1.0, 1.0) if turns is judge else turns.over(judge)
+    tie = turns is not judge and not (turns.beats(judge, share) or judge.beats(turns, share))
+    return Candidate(layer, algorithm, stored, turns.median_ms, chosen, ratio.low, ratio.high, tie)
 
 
 def write_candidates(candidates: Sequence[Candidate], path: Path) -> None:
@@ -121,15 +150,10 @@ def write_candidates(candidates: Sequence[Candidate], path: Path) -> None:
 
 
 def _cheapest_mix(
-    imported: Imported,
-    sites: Sequence[ConvSite],
-    networks: Sequence[_Network],
-    target: Target,
-    scratch: Path,
+    sites: Sequence[ConvSite], networks: Sequence[_Network], graph: LayoutGraph
 ) -> list[_Network]:
     """The network from which each layer's kernel is to be taken."""
-    graph = layout_graph(imported, sites, target, scratch)
-    served = [_serving(networks, index) for index in range(len(sites))]
+    served = [_worth_weighing(_serving(networks, index), index) for index in range(len(sites))]
     choices = [
         LayerOptions(
             data=graph.names[site.conv.data],
@@ -137,7 +161,7 @@ def _cheapest_mix(
             output=graph.names[site.conv.output],
             options=tuple(
                 Option(
-                    network.times_ms[index],
+                    network.layer_turns[index].median_ms,
                     network.layers[index].workload.input_block > 1,
                     network.layers[index].workload.output_block > 1,
                 )
@@ -169,33 +193,50 @@ def _serving(networks: Sequence[_Network], index: int) -> list[_Network]:
     return [network for network in networks if not network.layers[index].fallback_reason] or list(networks)
 
 
-def _layer_times(layers: Sequence[ConvLayer], calls: Sequence[KernelTime]) -> list[float]:
+def _worth_weighing(networks: Sequence[_Network], index: int) -> list[_Network]:
+    """Of the networks whose kernels of a layer work in the same layouts the one with the fastest, or the
+    first in a tie: which of them it is makes no difference to the rest."""
+    by_layouts: dict[tuple[int, int], list[_Network]] = defaultdict(list)
+    for network in networks:
+        workload = network.layers[index].workload
+        by_layouts[workload.input_block, workload.output_block].append(network)
+    return [same[simplest([one.layer_turns[index] for one in same])] for same in by_layouts.values()]
+
+
+def _layer_turns(layers: Sequence[ConvLayer], calls: Sequence[Call]) -> list[Turns]:
     kernels = {layer.kernel for layer in layers}
-    times = [call.median_ms for call in calls if call.kernel in kernels]
-    assert len(times) == len(layers)
-    return times
+    turns = [call.turns for call in calls if call.kernel in kernels]
+    assert len(turns) == len(layers)
+    return turns
 
 
-def _table(
+def _layer_rows(
     sites: Sequence[ConvSite], networks: Sequence[_Network], chosen: Sequence[_Network]
 ) -> list[Candidate]:
-    rows = [
-        _candidate(site.name, network.layers[index], network.times_ms[index], network is chosen[index])
+    return [
+        _row(
+            *(site.name, layer.algorithm, layer.workload.format),
+            network.layer_turns[index],
+            chosen[index].layer_turns[index],
+            chosen=network is chosen[index],
+        )
         for index, site in enumerate(sites)
         for network in _serving(networks, index)
+        for layer in [network.layers[index]]
     ]
-    whole = [
-        Candidate(
+
+
+def _network_rows(networks: Sequence[_Network], best: _Network, *, chosen: bool) -> list[Candidate]:
+    """The networks of one kind beside the best of them; `chosen` is whether that one was."""
+    return [
+        _row(
             "network",
             in_format(network.kind.algorithm, network.kind.weight_format) or network.kind.algorithm,
             network.kind.weight_format,
-            network.median_ms,
-            all(one is network for one in chosen),
+            network.turns,
+            best.turns,
+            chosen=chosen and network is best,
+            share=RESOLVED,
         )
         for network in networks
     ]
-    return [*rows, *whole]
-
-
-def _candidate(name: str, layer: ConvLayer, time_ms: float, chosen: bool) -> Candidate:
-    return Candidate(name, layer.algorithm, layer.workload.format, time_ms, chosen)

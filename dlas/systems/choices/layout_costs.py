@@ -12,6 +12,7 @@ from tvm import relax, te
 
 from dlas.algorithms.layout import activation_block, physical_shape
 from dlas.hardware.targets.llvm import tvm_target
+from dlas.hardware.targets.machine import Unsteadiness
 from dlas.hardware.timing.single_kernels import KernelArgument, KernelRun, time_kernels
 from dlas.interfaces.targets.target import Target
 from dlas.systems.choices.cheapest_mix import Follower, LayoutCost
@@ -40,6 +41,8 @@ class LayoutGraph:
     followers: list[Follower]
     read_plain: list[str]
     changes: dict[str, LayoutCost]
+    unsteadiness: tuple[Unsteadiness, ...]
+    """Reasons to doubt the costs."""
 
 
 def layout_graph(imported: Imported, sites: Sequence[ConvSite], target: Target, scratch: Path) -> LayoutGraph:
@@ -58,8 +61,9 @@ def layout_graph(imported: Imported, sites: Sequence[ConvSite], target: Target, 
         elif not (is_reshaped_pixel(value) or operator_name(value) == "relax.mean"):
             read_plain += read
     shapes = {names[var]: shape for var in names if (shape := shape_of(var)) is not None and _has_two(shape)}
-    costs = _change_costs(sorted(set(shapes.values())), target, scratch)
-    return LayoutGraph(names, followers, read_plain, {name: costs[shape] for name, shape in shapes.items()})
+    costs, unsteadiness = _change_costs(sorted(set(shapes.values())), target, scratch)
+    changes = {name: costs[shape] for name, shape in shapes.items()}
+    return LayoutGraph(names, followers, read_plain, changes, unsteadiness)
 
 
 def _has_two(shape: Shape) -> bool:
@@ -68,7 +72,10 @@ def _has_two(shape: Shape) -> bool:
     return activation_block(channels) > 1 and (height, width) != (1, 1)
 
 
-def _change_costs(shapes: Sequence[Shape], target: Target, scratch: Path) -> dict[Shape, LayoutCost]:
+def _change_costs(
+    shapes: Sequence[Shape], target: Target, scratch: Path
+) -> tuple[dict[Shape, LayoutCost], tuple[Unsteadiness, ...]]:
+    """The cost for each shape, and the reasons to doubt them."""
     functions, runs = {}, []
     for index, shape in enumerate(shapes):
         block = activation_block(shape[1])
@@ -81,10 +88,11 @@ def _change_costs(shapes: Sequence[Shape], target: Target, scratch: Path) -> dic
             arguments = (physical_shape(shape, source), physical_shape(shape, destination))
             runs.append(KernelRun(name, tuple(KernelArgument(argument, "float32") for argument in arguments)))
     if not runs:
-        return {}
+        return {}, ()
     library = scratch / "layout_changes.so"
     linking.export(
         tvm.compile(tvm.IRModule(functions), tvm_target(target.code)), target.code, target.linker, library
     )
-    times = iter(time_kernels(library, runs, target))
-    return {shape: LayoutCost(next(times), next(times)) for shape in shapes}
+    timed = time_kernels(library, runs, target)
+    times = iter(timed.medians_ms)
+    return {shape: LayoutCost(next(times), next(times)) for shape in shapes}, timed.unsteadiness

@@ -2,24 +2,27 @@
 
 A kernel alone, its caches warm, is not the kernel that a network calls. So the network is built without and
 with its tuned kernels, both run in turn in one process, and every kernel's time is taken where the network
-calls it. The network of the faster ones is then raced against the untuned network, and where it does not gain
-more than identical networks differ by, no kernel is tuned.
+calls it. A tuned kernel is faster where the whole interval of its ratio to the untuned one says so; in a tie
+the untuned one stays. The network of the faster ones is then raced against the untuned network, and where it
+does not gain more than identical networks differ by, no kernel is tuned.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import tvm
 
 from dlas.algorithms.shared.sparse.formats import stored_fraction
+from dlas.hardware.targets import machine
 from dlas.hardware.targets.llvm import tvm_target
-from dlas.hardware.timing.race import race
-from dlas.hardware.timing.single_kernels import KernelPair, KernelTime, compare_kernels
+from dlas.hardware.targets.machine import Unsteadiness
+from dlas.hardware.timing.race import RESOLVED, Call, Turns, race, together
+from dlas.hardware.timing.single_kernels import KernelPair, compare_kernels
 from dlas.interfaces.targets.target import Target
 from dlas.interfaces.tuning import DENSE, Schedules, TuningTask, rounded_density
 from dlas.systems.compilers.tvm import linking
@@ -29,9 +32,23 @@ from dlas.systems.program.kernel_choice import KernelChoice
 from dlas.systems.program.operands import arguments, tolerance
 from dlas.systems.program.program import ConvLayer, LoweredProgram
 
-WORTH_TUNING = 0.97
-"""Share of the untuned network's time that the tuned one may take: identical libraries have been seen to
-differ by 1 to 7 % in a race on a shared machine, mostly by less than 3."""
+FASTER = "the tuned kernel is faster in the network"
+SLOWER = "the tuned kernel is slower in the network"
+TIE = "a tie: the tuned kernel is no faster in the network"
+TOO_LITTLE = "a tie: the network gains too little by the tuned kernels that are faster"
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The schedules of a network's kernels."""
+
+    choices: list[KernelChoice]
+    """The choice for every kernel, in the order of the network."""
+    tuned: dict[str, tvm.tirx.PrimFunc]
+    """The tuned kernels that were chosen, by name."""
+    unsteady: tuple[str, ...]
+    """Reasons to doubt the times by which they were chosen; none where the board held still, or nothing was
+    timed."""
 
 
 def kernel_tasks(program: LoweredProgram) -> dict[str, TuningTask]:
@@ -65,8 +82,8 @@ def _density(program: LoweredProgram, layers: Sequence[ConvLayer]) -> int:
 
 def choose(
     program: LoweredProgram, schedules: Schedules, target: Target, opt_level: int, scratch: Path
-) -> tuple[list[KernelChoice], dict[str, tvm.tirx.PrimFunc]]:
-    """The choice for every kernel, and the tuned PrimFuncs that were chosen, by kernel name.
+) -> Chosen:
+    """The choice for every kernel.
 
     A tuned kernel is compared with the untuned one on the layer's weight and a random input, then timed in
     the network, in fresh processes that hold the board alone. The libraries are left in `scratch`.
@@ -85,10 +102,12 @@ def choose(
         reason = f"the tuned kernel is wrong by {error:.1g} of its largest output"
         choices[name] = KernelChoice(name, tuned=False, reason=reason)
     right = {name: function for name, function in tuned.items() if name not in wrong}
+    unsteadiness: list[Unsteadiness] = []
     if right:
-        choices |= _raced(program, right, target, opt_level, scratch)
+        raced, unsteadiness = _raced(program, right, target, opt_level, scratch)
+        choices |= raced
     chosen = {name: function for name, function in right.items() if choices[name].tuned}
-    return [choices[name] for name in keys], chosen
+    return Chosen([choices[name] for name in keys], chosen, machine.worst(unsteadiness))
 
 
 def _errors(
@@ -119,8 +138,9 @@ def _raced(
     target: Target,
     opt_level: int,
     scratch: Path,
-) -> dict[str, KernelChoice]:
-    """The choice for each of these kernels, by their times in the network and the network's own."""
+) -> tuple[dict[str, KernelChoice], list[Unsteadiness]]:
+    """The choice for each of these kernels, by their times in the network and the network's own; and the
+    reasons to doubt these times."""
 
     def built(name: str, used: Mapping[str, tvm.tirx.PrimFunc]) -> Path:
         library = scratch / f"{name}.so"
@@ -129,32 +149,33 @@ def _raced(
 
     inputs = _random_input(program)
     untuned = built("untuned", {})
-    before, after = (
-        _call_times(network.calls) for network in race([untuned, built("tuned", tuned)], inputs, target)
-    )
+    first = race([untuned, built("tuned", tuned)], inputs, target)
+    unsteadiness = [*first.unsteadiness]
+    before, after = (_by_kernel(network.calls) for network in first.contenders)
     choices = {name: _choice(name, before[name], after[name]) for name in tuned}
     faster = {name: function for name, function in tuned.items() if choices[name].tuned}
-    if not faster:
-        return choices
-    plain, mixed = race([untuned, built("mixed", faster)], inputs, target)
-    if mixed.median_ms < WORTH_TUNING * plain.median_ms:
-        return choices
-    reason = "the network gains too little by the tuned kernels that are faster"
-    return choices | {name: replace(choices[name], tuned=False, reason=reason) for name in faster}
+    if faster:
+        second = race([untuned, built("mixed", faster)], inputs, target)
+        unsteadiness += second.unsteadiness
+        plain, mixed = (network.turns for network in second.contenders)
+        if not mixed.beats(plain, RESOLVED):
+            choices |= {name: replace(choices[name], tuned=False, reason=TOO_LITTLE) for name in faster}
+    return choices, unsteadiness
 
 
-def _choice(kernel: str, untuned_ms: float, tuned_ms: float) -> KernelChoice:
-    tuned = tuned_ms < untuned_ms
-    reason = f"the tuned kernel is {'faster' if tuned else 'no faster'} in the network"
-    return KernelChoice(kernel, tuned, reason, untuned_ms, tuned_ms)
+def _choice(kernel: str, untuned: Sequence[Turns], tuned: Sequence[Turns]) -> KernelChoice:
+    """The choice by the kernel's calls in the untuned and in the tuned network."""
+    ratio = together(tuned).over(together(untuned))
+    reason = FASTER if ratio.high < 1 else SLOWER if ratio.low > 1 else TIE
+    means = (together(calls).median_ms / len(calls) for calls in (untuned, tuned))
+    return KernelChoice(kernel, reason == FASTER, reason, *means)
 
 
-def _call_times(calls: Iterable[KernelTime]) -> dict[str, float]:
-    """Milliseconds of a call of each kernel, the mean over its calls in one run."""
-    times = defaultdict(list)
+def _by_kernel(calls: Iterable[Call]) -> dict[str, list[Turns]]:
+    found = defaultdict(list)
     for call in calls:
-        times[call.kernel].append(call.median_ms)
-    return {kernel: float(np.mean(each)) for kernel, each in times.items()}
+        found[call.kernel].append(call.turns)
+    return found
 
 
 def _random_input(program: LoweredProgram) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 NOT_TUNED = "not tuned"
 """Reason of a kernel that no tuner was asked for."""
@@ -20,3 +21,9 @@ class KernelChoice:
     tuned_ms: float | None = None
     """Milliseconds of a call in the network of tuned kernels, the mean over the layers that
     share the kernel."""
+
+    def doubted(self, unsteady: Sequence[str]) -> KernelChoice:
+        """The choice with what its times were disturbed by, if it was made by times, in its reason."""
+        if self.tuned_ms is None or not unsteady:
+            return self
+        return replace(self, reason=f"{self.reason}, timed while {' and '.join(unsteady)}")

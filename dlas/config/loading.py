@@ -1,0 +1,184 @@
+"""Hydra's loader of configs, made quick for many points: what they share is read and merged once.
+
+Hydra reads every YAML file of a point anew, and merges all of them from the first to the last. Here files are
+read once, and a point goes on from what an earlier one with the same first files was merged to. What is
+composed is the same: `tests/test_loading.py` compares the two.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from hydra._internal import defaults_list
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import CachingConfigRepository, IConfigRepository
+from hydra._internal.defaults_list import Overrides
+from hydra.core.default_element import InputDefault, ResultDefault
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import ConfigCompositionException
+from hydra.plugins.config_source import ConfigResult
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, flag_override
+from omegaconf.errors import OmegaConfBaseException
+
+SEARCHED = "hydra.searchpath="
+"""Beginning of an override that has files read from elsewhere."""
+
+DEFAULTS_LEFT = "HYDRA_REMOVE_TOP_LEVEL_DEFAULTS"
+"""Hydra's flag of a node that still has its list of defaults."""
+
+MOST_KEPT = 512
+"""Number of merged configs that are kept, of about 20 kB each."""
+
+Merged = tuple[tuple[Any, ...], ...]
+"""Files, in the order in which they are merged, and the places where they go."""
+
+
+class PointLoader(ConfigLoaderImpl):
+    """A loader that reads no file twice: those that change meanwhile stay as they were."""
+
+    def __init__(self, loader: ConfigLoaderImpl) -> None:
+        self.config_search_path = loader.config_search_path
+        self.repository = loader.repository
+        self._files: dict[tuple[str | None, ...], _Files] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a launcher sends to another process: without what was read."""
+        return {**self.__dict__, "_files": {}}
+
+    def load_configuration(
+        self,
+        config_name: str | None,
+        overrides: list[str],
+        run_mode: RunMode,
+        from_shell: bool = True,
+        validate_sweep_overrides: bool = True,
+    ) -> DictConfig:
+        with _maps_where_they_are_read():
+            return super().load_configuration(
+                config_name, overrides, run_mode, from_shell, validate_sweep_overrides
+            )
+
+    def _parse_overrides_and_create_caching_repo(
+        self, config_name: str | None, overrides: list[str]
+    ) -> tuple[list[Override], CachingConfigRepository]:
+        searched = (config_name, *(one for one in overrides if one.startswith(SEARCHED)))
+        if searched in self._files:
+            return OverridesParser.create().parse_overrides(overrides), self._files[searched]
+        parsed, read = super()._parse_overrides_and_create_caching_repo(config_name, overrides)
+        self._files[searched] = _Files(read)
+        return parsed, self._files[searched]
+
+    def _compose_config_from_defaults_list(
+        self, defaults: list[ResultDefault], repo: IConfigRepository
+    ) -> DictConfig:
+        assert isinstance(repo, _Files)
+        merged = tuple(
+            (one.config_path, one.parent, one.package, one.is_self, one.primary) for one in defaults
+        )
+        begun, composed = repo.longest(merged)
+        shared = repo.shared_with_last(merged)
+        for place in range(begun, len(defaults)):
+            if place == shared:
+                repo.keep(merged[:place], composed)
+            one = defaults[place]
+            with flag_override(composed, "no_deepcopy_set_nodes", True):
+                try:
+                    composed.merge_with(self._load_single_config(one, repo.copies).config)
+                except OmegaConfBaseException as error:
+                    problem = f"In '{one.config_path}': {type(error).__name__} raised while composing config"
+                    raise ConfigCompositionException(f"{problem}:\n{error}") from error
+        if begun < len(defaults):
+            repo.keep(merged, composed)
+        _strip_defaults(composed)
+        return composed
+
+
+def point_loader() -> PointLoader:
+    """The loader that Hydra has in this process: from here on it is this one, for its sweeper and launchers
+    too."""
+    hydra = GlobalHydra.instance().hydra
+    assert hydra is not None
+    assert isinstance(hydra.config_loader, ConfigLoaderImpl)
+    if not isinstance(hydra.config_loader, PointLoader):
+        hydra.config_loader = PointLoader(hydra.config_loader)
+    return hydra.config_loader
+
+
+class _Files(CachingConfigRepository):
+    """The files of a search path as they were first read, and what they were merged to."""
+
+    def __init__(self, read: CachingConfigRepository) -> None:
+        self.delegate = read.delegate
+        self.cache = read.cache
+        self.copies = _Copies(self)
+        self._kept: dict[Merged, bytes] = {}
+        self._last: Merged = ()
+
+    def longest(self, merged: Merged) -> tuple[int, DictConfig]:
+        """The number of the first files that were merged before, and a copy of what they gave."""
+        for length in range(len(merged), 0, -1):
+            if (kept := self._kept.pop(merged[:length], None)) is not None:
+                self._kept[merged[:length]] = kept  # the last to go
+                return length, pickle.loads(kept)
+        return 0, OmegaConf.create()
+
+    def shared_with_last(self, merged: Merged) -> int:
+        """The number of the first files that the last config had too; the next one is likely to have them."""
+        pairs = zip(self._last, merged, strict=False)
+        differing = (place for place, (one, other) in enumerate(pairs) if one != other)
+        shared = next(differing, min(len(self._last), len(merged)))
+        self._last = merged
+        return shared
+
+    def keep(self, merged: Merged, composed: DictConfig) -> None:
+        self._kept[merged] = pickle.dumps(composed)
+        if len(self._kept) > MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
+
+
+class _Copies(CachingConfigRepository):
+    """Copies of the files, to be merged: OmegaConf moves the nodes of what it merges."""
+
+    def __init__(self, files: _Files) -> None:
+        self.delegate = files.delegate
+        self.cache = files.cache
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        found: ConfigResult | None = pickle.loads(pickle.dumps(super().load_config(config_path)))
+        return found
+
+
+def _strip_defaults(node: Any) -> None:
+    """Remove the lists of defaults that are left, from the node and those in it."""
+    if not isinstance(node, DictConfig) or node._is_missing() or node._is_none():
+        return
+    with flag_override(node, ["readonly", "struct"], False):
+        if node._get_flag(DEFAULTS_LEFT):
+            node._set_flag(DEFAULTS_LEFT, None)
+            node.pop("defaults", None)
+        for _, value in node.items_ex(resolve=False):
+            _strip_defaults(value)
+
+
+@contextmanager
+def _maps_where_they_are_read() -> Iterator[None]:
+    """Have Hydra make a map of all choices for no list of defaults that has no interpolation, as nothing else
+    reads it: half of a config's time would go into these maps."""
+    made = defaults_list._create_interpolation_map
+    none = OmegaConf.create()
+
+    def where_read(overrides: Overrides, defaults_list: list[InputDefault], self_added: bool) -> DictConfig:
+        read = any(entry.is_interpolation() for entry in defaults_list)
+        return made(overrides, defaults_list, self_added) if read else none
+
+    vars(defaults_list)["_create_interpolation_map"] = where_read
+    try:
+        yield
+    finally:
+        vars(defaults_list)["_create_interpolation_map"] = made
