@@ -17,6 +17,7 @@ from hydra import compose, initialize_config_dir
 from dlas import config, tracking
 from dlas.datasets.dataset import from_arrays
 from dlas.errors import UserError
+from dlas.files.checkpoints import Checkpoints
 from dlas.pipeline import dense_network, run_point
 from dlas.stages.__main__ import main
 from dlas.stages.command import clearing, explaining
@@ -47,7 +48,7 @@ class Copy(Stage[Text]):
 
     stage = "copy"
 
-    def make(self, folder: Path) -> None:
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         before = "" if self.after is None else self.after.text
         (folder / "part").mkdir(exist_ok=True)
         (folder / "part" / "text.txt").write_text(before + self.text)
