@@ -8,9 +8,10 @@ import select
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 TESTS = Path(__file__).parent
 REPOSITORY = TESTS.parent
@@ -33,14 +34,18 @@ def dlas(
     env: Mapping[str, str] | None = None,
     late_env: Mapping[str, str] | None = None,
     killed_at: tuple[str, float] | None = None,
+    killed_in: tuple[str, int] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """`python -m dlas.<module> <arguments>`, run to its end: by a fork of a process that has its imports
     behind it, or, where its environment has to differ from the start, by a new one. `late_env` is for a fork:
     variables that are looked at when they count. It is killed (SIGKILL) so many seconds after it wrote this
-    text to its standard error, where one is given."""
+    text to its standard error, where one is given, or in the call of that number in one of its processes of
+    the function of this dotted name; then its long stages save after each step."""
     if env is None:
-        return _warm(module, *arguments, env=late_env, killed_at=killed_at)
+        (ended,) = _warm([(module, *arguments)], env=late_env, killed_at=killed_at, killed_in=killed_in)
+        return ended
     assert killed_at is None
+    assert killed_in is None
     return subprocess.run(
         command(module, *arguments),
         capture_output=True,
@@ -51,20 +56,38 @@ def dlas(
     )
 
 
+def at_once(*commands: tuple[str, ...]) -> list[subprocess.CompletedProcess[str]]:
+    """Several commands, each a module and its arguments, started at once and run to their ends."""
+    return _warm(commands)
+
+
 def _warm(
-    module: str, *arguments: str, env: Mapping[str, str] | None, killed_at: tuple[str, float] | None
-) -> subprocess.CompletedProcess[str]:
+    commands: Sequence[tuple[str, ...]],
+    env: Mapping[str, str] | None = None,
+    killed_at: tuple[str, float] | None = None,
+    killed_in: tuple[str, int] | None = None,
+) -> list[subprocess.CompletedProcess[str]]:
     with tempfile.TemporaryDirectory() as folder:
-        streams = {name: f"{folder}/{name}" for name in ("stdout", "stderr")}
-        asked = {"module": module, "arguments": arguments, "environment": environment(env), **streams}
-        asked["killed_at"] = killed_at
+        places = [
+            {name: f"{folder}/{name}{number}" for name in ("stdout", "stderr")}
+            for number in range(len(commands))
+        ]
+        fixed = {"environment": environment(env), "killed_at": killed_at, "killed_in": killed_in}
+        asked = [
+            {"module": module, "arguments": arguments, **fixed, **streams}
+            for (module, *arguments), streams in zip(commands, places, strict=True)
+        ]
         starter = _starter()
         assert starter.stdin is not None
         starter.stdin.write(json.dumps(asked) + "\n")
         starter.stdin.flush()
-        code = _answer(starter)
-        stdout, stderr = (Path(path).read_text() for path in streams.values())
-    return subprocess.CompletedProcess([module, *arguments], code, stdout, stderr)
+        codes = cast(list[int], _answer(starter))
+        return [
+            subprocess.CompletedProcess(
+                given, code, *(Path(streams[name]).read_text() for name in ("stdout", "stderr"))
+            )
+            for given, code, streams in zip(commands, codes, places, strict=True)
+        ]
 
 
 @cache

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import dlas
+from command import at_once, dlas
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from user_options import own_model
@@ -19,6 +19,9 @@ SWEEP = (
 )
 MOMENTS = ("[1/2]", "train:", "compress-", "lower:", "tune:", "kernels:", "build:", "deploy:", "[2/2]")
 """Words of the log after which there are kills."""
+
+SYNC, SAVE = "dlas.files.durable.sync", "dlas.files.checkpoints._write"
+"""Functions in whose calls there are kills: three of the first and one of the second save a step."""
 
 SEED = 20261130
 MAX_SECONDS = 1.5
@@ -32,11 +35,21 @@ class Sweep:
         self.options = own_model(folder, "two_layers")
         self.artifacts = folder / "artifacts"
 
-    def start(self, killed_at: tuple[str, float] | None = None) -> int:
+    def start(
+        self, killed_at: tuple[str, float] | None = None, killed_in: tuple[str, int] | None = None
+    ) -> int:
         """Start it, or go on; returns its exit status."""
-        ended = dlas("run", *self.options, *SWEEP, f"artifacts={self.artifacts}", killed_at=killed_at)
+        arguments = *self.options, *SWEEP, f"artifacts={self.artifacts}"
+        ended = dlas("run", *arguments, killed_at=killed_at, killed_in=killed_in)
         assert ended.returncode in (0, -9), ended.stderr
         return ended.returncode
+
+    def start_twice_at_once(self) -> list[str]:
+        """Start two of it; returns what each wrote to its standard error."""
+        arguments = *self.options, *SWEEP, f"artifacts={self.artifacts}"
+        ended = at_once(("run", *arguments), ("run", *arguments))
+        assert [each.returncode for each in ended] == [0, 0], [each.stderr for each in ended]
+        return [each.stderr for each in ended]
 
     def results(self) -> dict[str, object]:
         """The files of every stage's result, by their hashes; rehearsals depend on which points are left."""
@@ -71,7 +84,11 @@ class Sweep:
     def left(self) -> list[str]:
         """What should not be there once it is over."""
         running = [run.info.run_name for run in self.runs() if run.info.status == "RUNNING"]
-        halves = [*self.artifacts.glob("unfinished/*"), *self.artifacts.glob("stages/*/*.unfinished")]
+        halves = [
+            *self.artifacts.glob("unfinished/*"),
+            *self.artifacts.glob("stages/*/*.unfinished"),
+            *self.artifacts.glob("stages/*/*.checkpoint"),
+        ]
         return [*running, *map(str, halves)]
 
 
@@ -88,20 +105,46 @@ def require_same(sweep: Sweep, undisturbed: Sweep) -> None:
     assert sweep.finished() == undisturbed.finished()
 
 
-def moments(chance: random.Random) -> Iterator[tuple[str, float]]:
+def moments(chance: random.Random) -> Iterator[dict[str, tuple[str, float]]]:
+    """Kills, as `Sweep.start` takes them: every other one in a call, which may never come."""
     while True:
-        yield chance.choice(MOMENTS), chance.choice((0.0, 0.05, MAX_SECONDS)) * chance.random()
+        yield {"killed_in": (chance.choice((SYNC, SAVE)), chance.randint(1, 60))}
+        seconds = chance.choice((0.0, 0.05, MAX_SECONDS)) * chance.random()
+        yield {"killed_at": (chance.choice(MOMENTS), seconds)}
 
 
 @pytest.mark.slow
 def test_a_sweep_that_is_killed_at_some_moments_ends_the_same(tmp_path: Path, undisturbed: Sweep) -> None:
+    """The first three kills are in one training of 43 steps, the fourth is in the fine-tuning after it, each
+    in the middle of a save."""
     sweep = Sweep(tmp_path)
-    for moment in ("[1/2]", "train:", "lower:", "deploy:", "[2/2]"):
-        sweep.start(killed_at=(moment, 0.02))
+    for _ in range(4):
+        assert sweep.start(killed_in=(SYNC, 41)) == -9
+    for moment in ("lower:", "deploy:", "[2/2]"):
+        sweep.start(killed_at=(moment, 0.0))
     while sweep.start() != 0:
         pass
     require_same(sweep, undisturbed)
-    assert any("train: started" in text for text in sweep.logs("KILLED"))
+    told = "\n".join(sweep.logs("KILLED"))
+    assert "train: started" in told
+    for place in ("train: goes on from epoch 1, step 14", "train: goes on from epoch 1, step 27"):
+        assert place in told
+    assert "compression.weight_pruning.finetune: goes on from epoch 1, step" in told
+
+
+@pytest.mark.exhaustive
+def test_two_sweeps_at_once_share_the_stages_and_both_end_right(tmp_path: Path, undisturbed: Sweep) -> None:
+    """And a third one finds all of it."""
+    sweep = Sweep(tmp_path)
+    told = "".join(sweep.start_twice_at_once())
+    for stage, times in (("train", 1), ("compress-weight_pruning", 1), ("lower", 2), ("deploy", 2)):
+        assert told.count(f"{stage}: started") == times, stage
+    assert sweep.left() == []
+    assert sweep.results() == undisturbed.results()
+    assert set(sweep.finished()) == set(undisturbed.finished())
+    runs = len(sweep.finished())
+    assert sweep.start() == 0
+    assert len(sweep.finished()) == runs
 
 
 @pytest.mark.exhaustive
@@ -110,7 +153,7 @@ def test_sweeps_that_are_killed_fifty_times_end_the_same(tmp_path: Path, undistu
     kills = 0
     for number in range(50):
         sweep = Sweep(tmp_path / str(number))
-        while sweep.start(killed_at=next(chance)) == -9:
+        while sweep.start(**next(chance)) == -9:
             kills += 1
         require_same(sweep, undisturbed)
         if kills >= 50:

@@ -115,3 +115,58 @@ def test_scratch_folders_of_versions_that_named_no_process_stay_for_a_day(tmp_pa
     assert folder.is_dir()
     assert folders.remove_left(tmp_path, time.time() + 90000) == [folder]
     assert not folder.exists()
+
+
+HOLDS = """
+import sys
+from dataclasses import replace
+from pathlib import Path
+from dlas.files import folders
+from dlas.processes import identity
+here = identity.this()
+identity.this = lambda: replace(here, host="elsewhere")
+with folders.scratch_folder(Path(sys.argv[1]), "theirs") as bundle:
+    print("there", flush=True)
+    sys.stdin.read()
+    assert bundle.is_dir()
+"""
+
+
+def test_scratch_folders_of_living_processes_elsewhere_stay_whatever_the_clock_says(tmp_path: Path) -> None:
+    """Such as those of a container on this machine: its processes can't be seen from here, but their locks
+    can."""
+    searched = os.pathsep.join(sys.path)
+    theirs = subprocess.Popen(
+        [sys.executable, "-c", HOLDS, str(tmp_path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env=environment({"PYTHONPATH": searched}),
+    )
+    assert theirs.stdout is not None
+    assert theirs.stdout.readline() == b"there\n"
+    for jump in (400 * 86400, -400 * 86400):
+        assert not folders.remove_left(tmp_path, time.time() + jump)
+    theirs.kill()
+    theirs.communicate()
+    assert not folders.remove_left(tmp_path, time.time())
+    (left,) = folders.remove_left(tmp_path, time.time() + 90000)
+    assert left.name == "theirs"
+
+
+def test_a_living_run_that_a_jump_of_the_clock_closed_goes_on(store: tracking.Store) -> None:
+    run, failed, beaten = (tracking.start_point(store, name, {}) for name in ("one", "two", "three"))
+    process = replace(identity.this(), host="elsewhere")
+    for each in (run, failed, beaten):
+        each.log(tags={"dlas.process": str(process), "dlas.heartbeat": str(int(time.time()) - 86400)})
+    assert len(tracking.close_left(store)) == 3
+    tracking.beat(store, [beaten.run_id])
+    assert status(store, beaten.run_id) == "RUNNING"
+    assert not tracking.close_left(store)
+    with tracking.closing(run):
+        pass
+    with pytest.raises(ValueError, match="own"), tracking.closing(failed):
+        raise ValueError("its own reason")
+    tracking.close(beaten, "FINISHED")
+    found = [tracking.fetch(store, each.run_id) for each in (run, failed, beaten)]
+    assert [each.status for each in found] == ["FINISHED", "FAILED", "FINISHED"]
+    assert [each.tags.get("dlas.error") for each in found] == [None, "its own reason", None]

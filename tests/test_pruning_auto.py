@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
+import math
 from collections import Counter
 from pathlib import Path
 
@@ -18,6 +18,8 @@ from dlas.compression import automatic, channel_pruning, weight_pruning
 from dlas.compression.finetuning import Finetune
 from dlas.datasets.dataset import from_arrays
 from dlas.errors import UserError
+from dlas.files import checkpoints
+from dlas.files.checkpoints import NOWHERE, Checkpoints
 from dlas.interfaces.images import ImageDataset
 from dlas.models import evaluation, training
 from dlas.models.vgg import VGG
@@ -68,15 +70,26 @@ class Trial:
         self.calls = Counter()
         self.stop_at = stop_at
 
-    def __call__(self, fraction: float, dataset: ImageDataset) -> nn.Module:
+    def __call__(self, fraction: float, dataset: ImageDataset, place: Checkpoints) -> nn.Module:
         if self.calls.total() == self.stop_at:
             raise KeyboardInterrupt
         self.calls[fraction] += 1
         return Readable(self.errors[fraction])
 
 
-def found(trial: Trial, max_drop: float, folder: Path | None = None) -> float:
-    return automatic.highest(trial, TENTHS, readable_images(), max_drop, KEY, 0, folder)
+def found(trial: Trial, max_drop: float, kept: Checkpoints = NOWHERE) -> float:
+    return automatic.highest(trial, TENTHS, readable_images(), max_drop, KEY, 0, kept)
+
+
+def kept_in(folder: Path) -> Checkpoints:
+    """Checkpoints of what is worth it whatever time went by."""
+    return checkpoints.in_folder(folder, math.inf)
+
+
+def tries_in(folder: Path) -> dict[float, float]:
+    state = kept_in(folder).beside(automatic.TRIES).take()
+    assert state is not None
+    return {float(fraction): top1 for fraction, top1 in state.values.items()}
 
 
 COSTS = dict(zip([0.0, *TENTHS], [3, 3, 3, 4, 5, 8, 8, 13, 40, 90], strict=True))
@@ -101,12 +114,11 @@ def test_where_nothing_holds_the_limit_is_named() -> None:
 def test_an_interrupted_search_goes_on_from_its_finished_tries(tmp_path: Path) -> None:
     interrupted, resumed, whole = Trial(COSTS, stop_at=3), Trial(COSTS), Trial(COSTS)
     with pytest.raises(KeyboardInterrupt):
-        found(interrupted, 0.05, tmp_path)
-    assert found(resumed, 0.05, tmp_path) == found(whole, 0.05) == 0.6
+        found(interrupted, 0.05, kept_in(tmp_path))
+    assert found(resumed, 0.05, kept_in(tmp_path)) == found(whole, 0.05) == 0.6
     assert interrupted.calls + resumed.calls == whole.calls
     assert resumed.calls.total() == whole.calls.total() - 3
-    kept = json.loads((tmp_path / "tries.json").read_text())
-    assert kept == {str(fraction): (100 - COSTS[fraction]) / 100 for fraction in whole.calls}
+    assert tries_in(tmp_path) == {fraction: (100 - COSTS[fraction]) / 100 for fraction in whole.calls}
 
 
 def test_every_try_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -149,8 +161,8 @@ def test_auto_prunes_far_within_its_limit_and_as_the_found_sparsity_would(
     settings = weight_pruning.Settings(
         "weight_pruning", "", sparsity="auto", max_drop=0.02, steps=1, finetune=Finetune(1)
     )
-    pruned = weight_pruning.compress(dense, digits, settings, train, 0, tmp_path)
-    tries = {float(f): top1 for f, top1 in json.loads((tmp_path / "tries.json").read_text()).items()}
+    pruned = weight_pruning.compress(dense, digits, settings, train, 0, kept_in(tmp_path))
+    tries = tries_in(tmp_path)
     allowed = [fraction for fraction in tries if tries[0.0] - tries[fraction] <= 0.02 + 1e-9]
     chosen = max(allowed)
     assert chosen >= 0.5
@@ -172,11 +184,11 @@ def test_the_test_set_has_no_part_in_it(digits: ImageDataset, dense: nn.Module, 
     wrong = dataclasses.replace(digits, test_labels=(digits.test_labels + 1) % 10)
     kept = []
     for name, dataset in (("right", digits), ("wrong", wrong)):
-        (tmp_path / name).mkdir()
-        pruned = channel_pruning.compress(dense, dataset, settings, config.Train(), 0, tmp_path / name)
-        kept.append((tmp_path / name / "tries.json").read_text())
+        place = kept_in(tmp_path / name)
+        pruned = channel_pruning.compress(dense, dataset, settings, config.Train(), 0, place)
+        kept.append(tries_in(tmp_path / name))
     assert kept[0] == kept[1]
-    tries = {float(f): top1 for f, top1 in json.loads(kept[0]).items()}
+    tries = kept[0]
     chosen = max(fraction for fraction in tries if tries[0.0] - tries[fraction] <= 0.05 + 1e-9)
     assert chosen >= 0.1
     widths = [layer.out_channels for layer in pruned.modules() if isinstance(layer, nn.Conv2d)]

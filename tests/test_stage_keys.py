@@ -21,6 +21,7 @@ from dlas import config
 from dlas.compression import channel_pruning
 from dlas.datasets.dataset import from_arrays
 from dlas.errors import UserError
+from dlas.files.checkpoints import Checkpoints
 from dlas.files.weights_file import WeightsFile
 from dlas.interfaces.images import ImageDataset
 from dlas.interfaces.targets.code_target import CodeTarget
@@ -268,7 +269,7 @@ class Odd(Stage[Library]):
     value: object
     stage = "odd"
 
-    def make(self, folder: Path) -> None: ...
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None: ...
 
     def read(self, folder: Path) -> Library:
         return Library(folder=folder)

@@ -7,7 +7,7 @@ import logging
 import os
 import shutil
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +17,13 @@ from hydra import compose, initialize_config_dir
 from dlas import config, tracking
 from dlas.datasets.dataset import from_arrays
 from dlas.errors import UserError
+from dlas.files.checkpoints import Checkpoints, State
 from dlas.pipeline import dense_network, run_point
 from dlas.stages.__main__ import main
 from dlas.stages.command import clearing, explaining
 from dlas.stages.command.clearing import Limits
 from dlas.stages.network import Network
-from dlas.stages.stage import Kept, Stage
+from dlas.stages.stage import Kept, Stage, counted_by, nothing
 from dlas.stages.store import code, contents, store
 from dlas.stages.store.entry import Entry
 from dlas.stages.store.store import StageStore
@@ -47,7 +48,7 @@ class Copy(Stage[Text]):
 
     stage = "copy"
 
-    def make(self, folder: Path) -> None:
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         before = "" if self.after is None else self.after.text
         (folder / "part").mkdir(exist_ok=True)
         (folder / "part" / "text.txt").write_text(before + self.text)
@@ -84,6 +85,9 @@ DAMAGES = {
     "cut": lambda folder: (folder / "part" / "text.txt").write_text(""),
     "missing": lambda folder: (folder / "part" / "text.txt").unlink(),
     "added": lambda folder: (folder / "more.txt").write_text(""),
+    "emptied": lambda folder: [shutil.rmtree(folder), folder.mkdir()],
+    "empty files": lambda folder: [path.write_bytes(b"") for path in folder.rglob("*.*")],
+    "a file": lambda folder: [shutil.rmtree(folder), folder.write_text("")],
     "no entry": lambda folder: (folder / "entry.json").unlink(),
     "no JSON": lambda folder: (folder / "entry.json").write_text("{"),
     "no entry's JSON": lambda folder: (folder / "entry.json").write_text("[1]"),
@@ -109,7 +113,7 @@ def test_a_damaged_result_is_named_and_made_again_and_nothing_else(
     assert started == "copy: started"
     assert kept.obtain(Copy(text="b", after=again)) == second
     assert told(caplog) == ["copy: finished earlier"]
-    assert first.folder.with_suffix(".damaged").is_dir()
+    assert first.folder.with_suffix(".damaged").exists()
 
 
 def test_a_result_of_a_later_version_is_refused_and_left_as_it_is(kept: StageStore) -> None:
@@ -148,6 +152,62 @@ def test_what_is_killed_before_the_rename_is_never_used(
     assert kept.obtain(Copy(text="a")).text == "a"
     assert told(caplog) == ["copy: started"]
     assert not unfinished.path.exists()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts(Stage[Text]):
+    """Counts up to a number; it is killed before each for which there is a file in the folder of the
+    store."""
+
+    to: int
+    root: Path = field(metadata=counted_by(nothing))
+
+    stage = "counts"
+
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
+        saved = checkpoints.take()
+        for number in range(0 if saved is None else saved.values["next"], self.to):
+            if (self.root / f"kill{number}").exists():
+                raise Killed
+            with (self.root / "counted").open("a") as file:
+                file.write(str(number))
+            checkpoints.save(State({"next": number + 1}))
+        (folder / "text.txt").write_text("done")
+
+    def read(self, folder: Path) -> Text:
+        return Text(folder=folder, text=(folder / "text.txt").read_text())
+
+
+def test_interrupted_work_goes_on_from_its_checkpoint_which_goes_with_the_result(
+    kept: StageStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept.root.mkdir()
+    work = Counts(to=5, root=kept.root)
+    begun: list[bool] = []
+    noted = replace(kept, on_start=lambda stage, interrupted: begun.append(interrupted))
+    for number in (2, 4):
+        (kept.root / f"kill{number}").touch()
+        with pytest.raises(Killed):
+            noted.obtain(work)
+        (kept.root / f"kill{number}").unlink()
+        assert main(["list", f"artifacts={kept.root.parent}"]) == 0
+        assert "interrupted: goes on from here" in capsys.readouterr().out
+    assert noted.obtain(work).text == "done"
+    assert begun == [False, True, True]
+    assert (kept.root / "counted").read_text() == "01234"
+    assert [each.path.suffix for each in contents.left_behind(kept.root)] == [".lock"]
+
+
+def test_a_checkpoint_of_other_work_is_not_gone_on_from(kept: StageStore) -> None:
+    """Such as that of a stage whose settings were edited since."""
+    kept.root.mkdir()
+    (kept.root / "kill2").touch()
+    with pytest.raises(Killed):
+        kept.obtain(Counts(to=5, root=kept.root))
+    (kept.root / "kill2").unlink()
+    kept.obtain(Counts(to=4, root=kept.root))
+    assert (kept.root / "counted").read_text() == "01" + "0123"
+    assert len(contents.checkpoints(kept.root)) == 1
 
 
 def test_all_is_on_the_disk_before_the_rename(kept: StageStore, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,15 +270,18 @@ def test_clearing_leaves_what_is_locked_or_was_used_a_moment_ago(kept: StageStor
 
 def test_clearing_takes_what_dead_processes_left_and_results_of_earlier_versions(kept: StageStore) -> None:
     folder = kept.root / "train"
-    for name, days in (("old", 40), ("new.unfinished", 0.5), ("older.unfinished", 2), ("bad.damaged", 2)):
+    left = (("new.unfinished", 0.5), ("older.unfinished", 2), ("bad.damaged", 2))
+    begun = (("going.checkpoint", 20), ("given up.checkpoint", 40))
+    for name, days in (("old", 40), *left, *begun):
         (folder / name).mkdir(parents=True)
         (folder / name / "inputs.json").write_text("{}")
         aged(folder / name, days, NOW)
     (folder / "older.lock").touch()
     found = clearing.clear(kept.root, Limits(30 * DAY, 10**9), (), NOW, dry=False)
     assert [each.name for each in found.results] == ["train/old"]
-    assert sorted(each.name for each in found.left_behind) == ["train/bad.damaged", "train/older.unfinished"]
-    assert sorted(path.name for path in folder.iterdir()) == ["new.unfinished"]
+    gone = ["train/bad.damaged", "train/given up.checkpoint", "train/older.unfinished"]
+    assert sorted(each.name for each in found.left_behind) == gone
+    assert sorted(path.name for path in folder.iterdir()) == ["going.checkpoint", "new.unfinished"]
 
 
 @pytest.fixture

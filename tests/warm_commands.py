@@ -1,14 +1,16 @@
 """Starts the project's commands by forking, from a process that has imported what they import, and read the
 package's own code as stages do for their keys: 15 s less for each run.
 
-A line of JSON on standard input asks for a command, a line on standard output tells its exit status. Each has
-a process, an environment and streams of its own, as when a user starts it. A new store of runs is a copy of
-one that MLflow made here: its 68 migrations take 3 s.
+A line of JSON on standard input asks for commands, a line on standard output tells their exit statuses. Each
+has a process, an environment and streams of its own, as when a user starts it. A new store of runs is a copy
+of one that MLflow made here: its 68 migrations take 3 s.
 """
 
 from __future__ import annotations
 
 import atexit
+import importlib
+import itertools
 import json
 import os
 import runpy
@@ -26,6 +28,7 @@ from dlas import tracking
 from dlas.points import process, server
 from dlas.processes import apart
 from dlas.processes.fork_server import ForkServer
+from dlas.stages.store.store import StageStore
 from dlas.tracking import store
 
 
@@ -35,14 +38,19 @@ def main() -> None:
         keep_a_store(Path(folder) / "mlflow.db")
     print(json.dumps("ready"), flush=True)
     for line in sys.stdin:
-        asked = json.loads(line)
-        child = os.fork()
-        if not child:
-            run(asked)
-        if asked["killed_at"] is not None:
-            kill(child, Path(asked["stderr"]), *asked["killed_at"])
-        _, status = os.waitpid(child, 0)
-        print(json.dumps(os.waitstatus_to_exitcode(status)), flush=True)
+        children = [start(asked) for asked in json.loads(line)]
+        statuses = [os.waitpid(child, 0)[1] for child in children]
+        print(json.dumps([os.waitstatus_to_exitcode(status) for status in statuses]), flush=True)
+
+
+def start(asked: dict[str, Any]) -> int:
+    """Start the command; returns the number of its process."""
+    child = os.fork()
+    if not child:
+        run(asked)
+    if asked["killed_at"] is not None:
+        kill(child, Path(asked["stderr"]), *asked["killed_at"])
+    return child
 
 
 def kill(child: int, written: Path, text: str, seconds: float) -> None:
@@ -53,6 +61,25 @@ def kill(child: int, written: Path, text: str, seconds: float) -> None:
             os.kill(child, signal.SIGKILL)  # it is not buried yet, so the number is its own
             return
         time.sleep(0.002)
+
+
+def kill_in_call(function: str, number: int) -> None:
+    """Kill this command, and whichever of its processes it is, before the `number`th call in that process of
+    the function of that dotted name, which has to be called by its module's name. Long work saves where it
+    stands after each step then."""
+    command, calls = os.getpid(), itertools.count(1)
+    module_name, _, name = function.rpartition(".")
+    module = importlib.import_module(module_name)
+    called = getattr(module, name)
+
+    def calling(*arguments: Any) -> Any:
+        if next(calls) == number:
+            for process in (command, os.getpid()):
+                os.kill(process, signal.SIGKILL)
+        return called(*arguments)
+
+    setattr(module, name, calling)
+    StageStore.save_seconds = 0.0
 
 
 def import_everything() -> None:
@@ -98,6 +125,8 @@ def run(asked: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(asked["environment"])
     sys.argv = ["", *asked["arguments"]]
+    if asked["killed_in"] is not None:
+        kill_in_call(*asked["killed_in"])
     if asked["module"] == "run":
         keep_a_server()
     code: object = 0

@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
-import json
 import logging
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas import config
 from dlas.errors import UserError
+from dlas.files.checkpoints import Checkpoints, State
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,7 +32,11 @@ MAX_VALIDATION_IMAGES = 10_000
 most."""
 ROUNDING = 1e-9
 """Allowance for rounding errors: 0.99 - 0.98 is a little more than 0.01 in floating point."""
-TRIES = "tries.json"
+TRIES = "tries"
+"""Name of the checkpoint of the finished tries."""
+
+RESULT = "result"
+"""Name of the place in the checkpoints of what comes after the search: the result itself."""
 
 
 def check(fraction: float | str, key: str, max_drop: float, max_drop_key: str) -> None:
@@ -47,31 +50,34 @@ def check(fraction: float | str, key: str, max_drop: float, max_drop_key: str) -
 
 
 def highest(
-    compressed: Callable[[float, ImageDataset], nn.Module],
+    compressed: Callable[[float, ImageDataset, Checkpoints], nn.Module],
     candidates: Sequence[float],
     dataset: ImageDataset,
     max_drop: float,
     key: str,
     seed: int,
-    folder: Path | None,
+    checkpoints: Checkpoints,
 ) -> float:
     """The highest of the ascending `candidates` whose drop in top-1 accuracy is no more than `max_drop`.
 
-    Found by bisection, which takes it that a higher fraction costs more. `compressed(fraction, dataset)`
-    prunes and fine-tunes. Each try is logged, and kept in `folder` where one is given: an interrupted
-    search goes on from the tries that were finished. `key` names the setting. UserError where no candidate
-    holds, and where the training images cannot be split.
+    Found by bisection, which takes it that a higher fraction costs more. `compressed(fraction, dataset,
+    checkpoints)` prunes and fine-tunes. Each try is logged, and saved in `checkpoints`: an interrupted search
+    goes on from the tries that were finished, and from where the next one stood. `key` names the setting.
+    UserError where no candidate holds, and where the training images cannot be split.
     """
     from dlas.models import evaluation
 
     judged = held_out(dataset, seed, key)
-    tries = _read(folder)
+    finished = checkpoints.beside(TRIES)
+    saved = finished.take()
+    tries: dict[str, float] = {} if saved is None else dict(saved.values)
 
     def accuracy(fraction: float) -> float:
-        if fraction not in tries:
-            tries[fraction] = evaluation.accuracy(compressed(fraction, judged), judged)
-            _write(tries, folder)
-        return tries[fraction]
+        name = str(fraction)
+        if name not in tries:
+            tries[name] = evaluation.accuracy(compressed(fraction, judged, checkpoints.at(name)), judged)
+            finished.save(State(tries))
+        return tries[name]
 
     images = len(judged.test_labels)
     reference = accuracy(0.0)
@@ -127,18 +133,3 @@ def held_out(dataset: ImageDataset, seed: int, key: str) -> ImageDataset:
         test_images=dataset.train_images[held],
         test_labels=labels[held],
     )
-
-
-def _read(folder: Path | None) -> dict[float, float]:
-    if folder is None or not (folder / TRIES).exists():
-        return {}
-    return {float(fraction): top1 for fraction, top1 in json.loads((folder / TRIES).read_text()).items()}
-
-
-def _write(tries: dict[float, float], folder: Path | None) -> None:
-    """Write the tries into `folder`, whole or not at all, whenever the process is killed."""
-    if folder is None:
-        return
-    unfinished = folder / f"{TRIES}.unfinished"
-    unfinished.write_text(json.dumps(tries, indent=1) + "\n")
-    unfinished.replace(folder / TRIES)

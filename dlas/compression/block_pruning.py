@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas import config
 from dlas.compression import magnitude_pruning
 from dlas.compression.magnitude_pruning import MagnitudePruning, divides, restore
 from dlas.errors import UserError
+from dlas.files.checkpoints import NOWHERE, Checkpoints
 
 if TYPE_CHECKING:
     from torch import nn
@@ -51,9 +51,9 @@ def compress(
     settings: Settings,
     train: config.Train,
     seed: int,
-    folder: Path | None = None,
+    checkpoints: Checkpoints = NOWHERE,
 ) -> nn.Module:
-    """A copy of `model` whose smallest blocks are zero, fine-tuned; `folder` as in `automatic.highest`.
+    """A copy of `model` whose smallest blocks are zero, fine-tuned, from where an interrupted attempt stood.
 
     Layers whose matrix is no whole number of blocks stay dense, and a warning names them; UserError where
     none is.
@@ -63,7 +63,7 @@ def compress(
     if undivided:
         shape, names = f"{rows}x{columns}", ", ".join(undivided)
         log.warning("%s: kept dense, since blocks of %s do not divide them: %s", settings.key, shape, names)
-    return magnitude_pruning.compress(model, dataset, settings, (rows, columns), train, seed, folder)
+    return magnitude_pruning.compress(model, dataset, settings, (rows, columns), train, seed, checkpoints)
 
 
 def _undivided(model: nn.Module, image_shape: tuple[int, int, int], settings: Settings) -> list[str]:

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING
 
 from dlas import config
 from dlas.compression import automatic
+from dlas.compression.automatic import RESULT
 from dlas.compression.finetuning import Finetune, finetune
 from dlas.compression.rehearsal import random_images, refusal
+from dlas.files.checkpoints import NOWHERE, Checkpoints
 
 if TYPE_CHECKING:
     from torch import nn
@@ -78,23 +80,23 @@ def compress(
     settings: Settings,
     train: config.Train,
     seed: int,
-    folder: Path | None = None,
+    checkpoints: Checkpoints = NOWHERE,
 ) -> nn.Module:
-    """A copy of `model` with fewer channels, fine-tuned; `folder` as in `automatic.highest`.
+    """A copy of `model` with fewer channels, fine-tuned, from where an interrupted attempt stood.
 
     With `ratio=auto` the result is the one that declaring the ratio which `automatic` finds would give.
     """
 
-    def pruned(ratio: float, images: ImageDataset) -> nn.Module:
+    def pruned(ratio: float, images: ImageDataset, place: Checkpoints) -> nn.Module:
         smaller = prune_channels(model, images.image_shape, ratio, settings.round_to)
-        return finetune(smaller, images, settings.finetune, train, seed, f"{settings.key}.finetune")
+        return finetune(smaller, images, settings.finetune, train, seed, f"{settings.key}.finetune", place)
 
     ratio = settings.ratio
     if isinstance(ratio, str):
         ratio = automatic.highest(
-            pruned, RATIOS, dataset, settings.max_drop, f"{settings.key}.ratio", seed, folder
+            pruned, RATIOS, dataset, settings.max_drop, f"{settings.key}.ratio", seed, checkpoints
         )
-    return pruned(ratio, dataset)
+    return pruned(ratio, dataset, checkpoints.at(RESULT))
 
 
 def restore(model: nn.Module, weights: Path) -> nn.Module:

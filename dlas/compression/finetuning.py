@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dlas import config
+from dlas.files.checkpoints import NOWHERE, Checkpoints
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from dlas.interfaces.images import ImageDataset
@@ -35,12 +37,19 @@ class Finetune:
 
 
 def finetune(
-    model: nn.Module, dataset: ImageDataset, settings: Finetune, train: config.Train, seed: int, key: str
+    model: nn.Module,
+    dataset: ImageDataset,
+    settings: Finetune,
+    train: config.Train,
+    seed: int,
+    key: str,
+    checkpoints: Checkpoints = NOWHERE,
 ) -> nn.Module:
     """Train `model` on in place, on the device and with the momentum and decay of `train`; returned in eval
     mode. `key` is where the settings stand.
 
-    Weights that are zero stay zero, whichever step of compression made them so.
+    Weights that are zero stay zero, whichever step of compression made them so. Where `checkpoints` have a
+    state, the model becomes that of then, its zeros with it.
     """
     from dlas.models import training
 
@@ -50,29 +59,37 @@ def finetune(
         learning_rate=settings.learning_rate,
         batch_size=settings.batch_size,
     )
-    return training.train(model, dataset, recipe, seed, key, after_step=restoring_zeros(model))
+    return training.train(model, dataset, recipe, seed, key, KeepZeros(model), checkpoints)
 
 
-def restoring_zeros(model: nn.Module) -> Callable[[nn.Module], None]:
-    """A function that sets to zero again every weight of a convolution or linear layer that is zero now.
+class KeepZeros:
+    """Sets to zero again, after each step, every weight of a convolution or linear layer that was zero before
+    the first: the gradient, momentum and weight decay all move a weight."""
 
-    After a step, since the gradient, momentum and weight decay all move a weight.
-    """
-    import torch
+    def __init__(self, model: nn.Module) -> None:
+        from dlas.models.counting import own_weight, weight_layers
 
-    from dlas.models.counting import own_weight, weight_layers
+        self.zeros: dict[str, torch.Tensor] = {}
+        """Where the weight of each layer that has zeros is zero, by the layer's name."""
+        for name, layer in weight_layers(model).items():
+            weight = own_weight(layer)
+            if weight is not None and (zero := weight == 0).any():
+                self.zeros[name] = zero
 
-    zeros = {}
-    for name, layer in weight_layers(model).items():
-        weight = own_weight(layer)
-        if weight is not None and (zero := weight == 0).any():
-            zeros[name] = zero
+    def __call__(self, model: nn.Module, /) -> None:
+        """Set them to zero."""
+        import torch
 
-    def restore_zeros(trained: nn.Module) -> None:
         with torch.no_grad():
-            for name, zero in zeros.items():
-                weight = trained.get_submodule(name).get_parameter("weight")
-                zeros[name] = zero.to(weight.device)  # moves once
-                weight.masked_fill_(zeros[name], 0)
+            for name, zero in self.zeros.items():
+                weight = model.get_submodule(name).get_parameter("weight")
+                self.zeros[name] = zero.to(weight.device)  # moves once
+                weight.masked_fill_(self.zeros[name], 0)
 
-    return restore_zeros
+    def state_dict(self) -> Mapping[str, torch.Tensor]:
+        """Give the zeros."""
+        return self.zeros
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor], /) -> None:
+        """Keep these zeros from now on."""
+        self.zeros = dict(state)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from dlas import config
 from dlas.compression.rehearsal import require_run
+from dlas.files.checkpoints import NOWHERE, Checkpoints
 
 if TYPE_CHECKING:
     from torch import nn
@@ -41,7 +42,7 @@ def compress(
     settings: Settings,
     train: config.Train,
     seed: int,
-    folder: Path | None = None,
+    checkpoints: Checkpoints = NOWHERE,
 ) -> nn.Module:
     """A copy of `model` in float16."""
     from dlas.models.precision import Float16

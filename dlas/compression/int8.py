@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from dlas import config
 from dlas.compression.rehearsal import random_images, refusal, require_run
 from dlas.errors import UserError
+from dlas.files.checkpoints import NOWHERE, Checkpoints
 from dlas.users_code import told
 
 if TYPE_CHECKING:
@@ -81,7 +82,7 @@ def compress(
     settings: Settings,
     train: config.Train,
     seed: int,
-    folder: Path | None = None,
+    checkpoints: Checkpoints = NOWHERE,
 ) -> nn.Module:
     """`model` quantized, calibrated on `settings.images` of the training images."""
     import torch

@@ -21,8 +21,10 @@ from typing import TYPE_CHECKING
 
 from dlas import config
 from dlas.compression import automatic
+from dlas.compression.automatic import RESULT
 from dlas.compression.finetuning import Finetune, finetune
 from dlas.compression.rehearsal import refusal, require_run
+from dlas.files.checkpoints import Checkpoints
 
 if TYPE_CHECKING:
     import torch
@@ -91,22 +93,22 @@ def compress(
     block: Block,
     train: config.Train,
     seed: int,
-    folder: Path | None,
+    checkpoints: Checkpoints,
 ) -> nn.Module:
     """A copy of `model` whose blocks of least magnitude are zero, fine-tuned.
 
     With `sparsity=auto` the result is the one that declaring the sparsity which `automatic` finds would give.
     """
 
-    def pruned(sparsity: float, images: ImageDataset) -> nn.Module:
-        return _prune_gradually(copy.deepcopy(model), images, settings, sparsity, block, train, seed)
+    def pruned(sparsity: float, images: ImageDataset, place: Checkpoints) -> nn.Module:
+        return _prune_gradually(copy.deepcopy(model), images, settings, sparsity, block, train, seed, place)
 
     sparsity = settings.sparsity
     if isinstance(sparsity, str):
         sparsity = automatic.highest(
-            pruned, SPARSITIES, dataset, settings.max_drop, f"{settings.key}.sparsity", seed, folder
+            pruned, SPARSITIES, dataset, settings.max_drop, f"{settings.key}.sparsity", seed, checkpoints
         )
-    compressed = pruned(sparsity, dataset)
+    compressed = pruned(sparsity, dataset, checkpoints.at(RESULT))
     weights = prunable_weights(compressed, dataset.image_shape)
     emptied = [name for name, weight in weights.items() if not weight.any()]
     if emptied:
@@ -190,12 +192,31 @@ def _prune_gradually(
     block: Block,
     train: config.Train,
     seed: int,
+    checkpoints: Checkpoints,
 ) -> nn.Module:
-    for step, reached in enumerate(sparsity_schedule(sparsity, settings.steps)):
-        log.info("%s: step %d of %d to sparsity %.3f", settings.key, step + 1, settings.steps, reached)
-        weights = prunable_weights(model, dataset.image_shape).values()
-        zero_smallest_blocks([weight for weight in weights if divides(block, weight)], reached, block)
-        finetune(model, dataset, settings.finetune, train, seed + step, f"{settings.key}.finetune")
+    """Prune and fine-tune `model` in place, from the step on that an interrupted attempt was at.
+
+    The state that was saved in that step has the network in it as it was pruned there.
+    """
+    going_on = int(checkpoints.reached or 0)
+    for step, sparsity_there in enumerate(sparsity_schedule(sparsity, settings.steps), 1):
+        if step < going_on:
+            continue
+        log.info("%s: step %d of %d to sparsity %.3f", settings.key, step, settings.steps, sparsity_there)
+        if step > going_on:
+            weights = prunable_weights(model, dataset.image_shape).values()
+            zero_smallest_blocks(
+                [weight for weight in weights if divides(block, weight)], sparsity_there, block
+            )
+        finetune(
+            model,
+            dataset,
+            settings.finetune,
+            train,
+            seed + step - 1,
+            f"{settings.key}.finetune",
+            checkpoints.at(str(step)),
+        )
     return model
 
 

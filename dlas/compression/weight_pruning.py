@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas.compression import magnitude_pruning
 from dlas.compression.magnitude_pruning import MagnitudePruning, restore
+from dlas.files.checkpoints import NOWHERE, Checkpoints
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,7 +34,8 @@ def compress(
     settings: Settings,
     train: config.Train,
     seed: int,
-    folder: Path | None = None,
+    checkpoints: Checkpoints = NOWHERE,
 ) -> nn.Module:
-    """A copy of `model` whose smallest weights are zero, fine-tuned; `folder` as in `automatic.highest`."""
-    return magnitude_pruning.compress(model, dataset, settings, (1, 1), train, seed, folder)
+    """A copy of `model` whose smallest weights are zero, fine-tuned, from where an interrupted attempt
+    stood."""
+    return magnitude_pruning.compress(model, dataset, settings, (1, 1), train, seed, checkpoints)

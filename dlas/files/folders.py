@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from dlas.errors import UserError
@@ -21,9 +22,11 @@ FULL_IN_WORDS = (*(os.strerror(code) for code in FULL), "disk is full")
 # Kept free for what is left to write when the disk is full: how the run ended.
 RESERVE, RESERVE_BYTES = "reserve", 1 << 20
 OWNER = ".process"
-"""Suffix of the file beside a scratch folder that names the process which it belongs to."""
+"""Suffix of the file beside a scratch folder that names the process which it belongs to. That process holds a
+lock of the file: it tells that the process lives where its number can't, and whatever clocks say."""
 
 LEFT_SECONDS = 86400.0
+"""Age of a scratch folder that counts as left where neither tells."""
 
 
 def require_writable(artifacts: Path) -> None:
@@ -44,10 +47,14 @@ def scratch_folder(artifacts: Path, name: str) -> Iterator[Path]:
     folder.parent.mkdir(parents=True, exist_ok=True)
     owner = folder.with_suffix(OWNER)
     try:
-        owner.write_text(str(identity.this()))
-        folder.mkdir()
-        (folder / RESERVE).write_bytes(bytes(RESERVE_BYTES))
-        yield folder
+        with owner.open("w") as held:
+            with suppress(OSError):  # not every file system has locks
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            held.write(str(identity.this()))
+            held.flush()
+            folder.mkdir()
+            (folder / RESERVE).write_bytes(bytes(RESERVE_BYTES))
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         owner.unlink(missing_ok=True)
@@ -67,7 +74,7 @@ def remove_left(artifacts: Path, now: float) -> list[Path]:
     """Remove the scratch folders of processes that are over; returns those that were there.
 
     Where that can't be told from here, and of earlier versions, which did not say whose they are, those that
-    nobody changed for a day.
+    nobody holds, and nobody changed for a day.
     """
     removed = []
     for name in sorted({path.stem for path in scratch(artifacts, "").glob("*")}):
@@ -86,10 +93,24 @@ def _is_left(folder: Path, now: float) -> bool:
     except FileNotFoundError:
         owner = None
     over = None if owner is None else owner.is_over()
+    if over is None and _is_held(folder.with_suffix(OWNER)):
+        return False
     if over is None:
         there = [each for each in (folder, *folder.rglob("*"), folder.with_suffix(OWNER)) if each.exists()]
         return all(now - each.stat().st_mtime > LEFT_SECONDS for each in there)
     return over
+
+
+def _is_held(path: Path) -> bool:
+    """Whether a process holds the file's lock; False where that can't be told."""
+    try:
+        with path.open("r+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 @contextmanager

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from dlas import config
+    from dlas.files.checkpoints import Checkpoints
     from dlas.interfaces.images import ImageDataset
 
 
@@ -39,14 +40,15 @@ class Compression(Protocol):
         settings: Any,
         train: config.Train,
         seed: int,
-        folder: Path | None,
+        checkpoints: Checkpoints,
         /,
     ) -> nn.Module:
         """Give a cheaper network of the same inputs and outputs; `model` is left as it was.
 
         Called once, on what the step before left. `train` says how the dense network was trained, `seed`
-        decides what is drawn: the same arguments give the same weights. Test images decide nothing. A search
-        may keep its tries in `folder`, which is there again when it was interrupted.
+        decides what is drawn: the same arguments give the same weights. Test images decide nothing. Work of
+        more than a minute saves where it stands in `checkpoints`, and goes on from there when it was
+        interrupted, to the same weights: `finetune` in dlas.compression.finetuning does so.
         """
         ...
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import nn
 from tqdm import tqdm
 
 from dlas.errors import UserError
+from dlas.files.checkpoints import NOWHERE, Checkpoints
 from dlas.interfaces.images import ImageDataset
 from dlas.models.augmentation import augmented
+from dlas.models.training_state import Parts, Place
 
 if TYPE_CHECKING:
     from dlas import config
@@ -22,8 +27,34 @@ SAFE_CHANNELS = 16
 """Fewest input channels with which a strided 1x1 convolution trains safely in channels last: 512 bits."""
 
 
-def leave_as_it_is(model: nn.Module) -> None:
-    """Do nothing after a step of plain training."""
+log = logging.getLogger(__name__)
+
+
+class AfterStep(Protocol):
+    """What is done whenever the optimizer has moved the weights."""
+
+    def __call__(self, model: nn.Module, /) -> None:
+        """Change the weights of the model, on its device."""
+
+    def state_dict(self) -> Mapping[str, torch.Tensor]:
+        """Give the tensors that it goes by."""
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor], /) -> None:
+        """Go by these tensors, which `state_dict` gave in another process."""
+
+
+class LeaveAsItIs:
+    """Plain training: nothing is done after a step."""
+
+    def __call__(self, model: nn.Module, /) -> None:
+        """Do nothing."""
+
+    def state_dict(self) -> Mapping[str, torch.Tensor]:
+        """Give nothing."""
+        return {}
+
+    def load_state_dict(self, state: Mapping[str, torch.Tensor], /) -> None:
+        """Do nothing."""
 
 
 def train(
@@ -32,15 +63,16 @@ def train(
     settings: config.Train,
     seed: int,
     key: str = "train",
-    after_step: Callable[[nn.Module], None] = leave_as_it_is,
+    after_step: AfterStep | None = None,
+    checkpoints: Checkpoints = NOWHERE,
 ) -> nn.Module:
     """Train `model` in place on the training images and return it in eval mode, on the CPU.
 
     The learning rate follows OneCycleLR (Smith and Topin, arXiv:1708.07120) up to `learning_rate` and down to
-    nothing. On the CPU with the same number of threads the same `seed` gives the same weights. `key` is where
-    `settings` were declared: it names the progress bar on stderr, and the setting to blame where the loss is
-    not finite. `after_step` is given the model, on its device, whenever the optimizer has moved its weights.
-    UserError for a loss that is not finite, and where the device is not there.
+    nothing. On the CPU with the same number of threads the same `seed` gives the same weights, also where the
+    training was interrupted, and goes on from its `checkpoints`. `key` is where `settings` were declared: it
+    names the progress bar on stderr, and the setting to blame where the loss is not finite. UserError for a
+    loss that is not finite, and where the device is not there.
     """
     device = available_device(settings.device)
     if settings.epochs == 0:
@@ -51,6 +83,7 @@ def train(
             key=f"{key}.epochs",
             remedy="give 0 epochs, and to a dense network its model.weights; or choose another dataset=",
         )
+    after_step = LeaveAsItIs() if after_step is None else after_step
     layout = memory_layout(model, device)
     model.to(device).train()
     nn.utils.convert_conv2d_weight_memory_format(model, layout)
@@ -67,43 +100,58 @@ def train(
         optimizer, settings.learning_rate, total_steps=steps, cycle_momentum=False
     )
     random = np.random.default_rng(seed)
-    with (
-        torch.random.fork_rng(),
-        torch.backends.cudnn.flags(deterministic=True, benchmark=False),
-        tqdm(total=steps, desc=key, unit="step") as progress,
-    ):
+    parts = Parts(model, optimizer, schedule, random, device)
+    with torch.random.fork_rng(), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
         torch.manual_seed(seed)
-        for epoch in range(settings.epochs):
-            correct = seen = 0
-            order = random.permutation(len(dataset.train_labels))
-            for batch in np.array_split(order, steps_per_epoch):
-                images = augmented(dataset.train_images[batch], dataset.mirrorable, random)
-                inputs = torch.from_numpy(dataset.normalized(images)).to(device, memory_format=layout)
-                labels = torch.from_numpy(dataset.train_labels[batch]).to(device)
-                logits = model(inputs)
-                loss = nn.functional.cross_entropy(logits, labels)
-                optimizer.zero_grad()
-                torch.autograd.backward(loss)
-                optimizer.step()
-                after_step(model)
-                schedule.step()
-                if not math.isfinite(loss.item()):
-                    raise UserError(
-                        f"the loss became {loss.item()} in epoch {epoch + 1}",
-                        key=f"{key}.learning_rate",
-                        remedy=f"give a rate below {settings.learning_rate}",
+        place, order_from = Place(), random.bit_generator.state
+        if saved := checkpoints.take():
+            place, order_from, found = parts.restore(saved)
+            after_step.load_state_dict(found)
+            log.info("%s: goes on from epoch %d, step %d", key, place.epoch + 1, place.step + 1)
+        done = place.epoch * steps_per_epoch + place.step
+        with tqdm(total=steps, initial=done, desc=key, unit="step") as progress:
+            while place.epoch < settings.epochs:
+                if place.step == 0:
+                    order_from = random.bit_generator.state
+                    order = random.permutation(len(dataset.train_labels))
+                else:
+                    order = drawn_again(order_from, len(dataset.train_labels))
+                for batch in np.array_split(order, steps_per_epoch)[place.step :]:
+                    images = augmented(dataset.train_images[batch], dataset.mirrorable, random)
+                    inputs = torch.from_numpy(dataset.normalized(images)).to(device, memory_format=layout)
+                    labels = torch.from_numpy(dataset.train_labels[batch]).to(device)
+                    logits = model(inputs)
+                    loss = nn.functional.cross_entropy(logits, labels)
+                    optimizer.zero_grad()
+                    torch.autograd.backward(loss)
+                    optimizer.step()
+                    after_step(model)
+                    schedule.step()
+                    if not math.isfinite(loss.item()):
+                        raise UserError(
+                            f"the loss became {loss.item()} in epoch {place.epoch + 1}",
+                            key=f"{key}.learning_rate",
+                            remedy=f"give a rate below {settings.learning_rate}",
+                        )
+                    place = place.after(int((logits.argmax(1) == labels).sum()), len(batch))
+                    progress.set_postfix(
+                        epoch=place.epoch + 1,
+                        loss=f"{loss.item():.3f}",
+                        accuracy=f"{place.correct / place.seen:.3f}",
+                        refresh=False,
                     )
-                correct += int((logits.argmax(1) == labels).sum())
-                seen += len(batch)
-                progress.set_postfix(
-                    epoch=epoch + 1,
-                    loss=f"{loss.item():.3f}",
-                    accuracy=f"{correct / seen:.3f}",
-                    refresh=False,
-                )
-                progress.update()
+                    progress.update()
+                    checkpoints.save_if_due(partial(parts.state, place, order_from, after_step.state_dict()))
+                place = Place(place.epoch + 1)
     nn.utils.convert_conv2d_weight_memory_format(model, torch.contiguous_format)
     return model.to("cpu").eval()
+
+
+def drawn_again(order_from: Mapping[str, Any], images: int) -> npt.NDArray[np.int64]:
+    """The order of the images that a generator in that state draws."""
+    random = np.random.default_rng(0)
+    random.bit_generator.state = dict(order_from)
+    return random.permutation(images)
 
 
 def batches(images: int, batch_size: int) -> int:

@@ -13,6 +13,7 @@ from dlas.stages.stage import Stage
 
 if TYPE_CHECKING:
     from dlas import config
+    from dlas.files.checkpoints import Checkpoints
     from dlas.interfaces.images import ImageDataset
 
 
@@ -34,10 +35,10 @@ class Compress(Stage[Network]):
     def named_modules(self) -> Sequence[str]:
         return (self.settings.implementation,)
 
-    def make(self, folder: Path) -> None:
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         method = import_module(self.settings.implementation)
         made = method.compress(
-            self.network.module, self.dataset, self.settings, self.train, self.seed, folder
+            self.network.module, self.dataset, self.settings, self.train, self.seed, checkpoints
         )
         keep(made, self.dataset, folder)
 

@@ -16,6 +16,7 @@ from dlas.stages import target_parts
 from dlas.stages.stage import Kept, Stage, counted_by
 
 if TYPE_CHECKING:
+    from dlas.files.checkpoints import Checkpoints
     from dlas.hardware.results.reference import Reference
     from dlas.interfaces.images import ImageDataset
     from dlas.interfaces.targets.target import Target
@@ -46,7 +47,7 @@ class Deploy(Stage[Deployed]):
 
     stage = "deploy"
 
-    def make(self, folder: Path) -> None:
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         images = self._images()
         expected = evaluation.logits(self.network.module, images)
         found = deployment.run(self.library.path, images, self.target)

@@ -13,6 +13,7 @@ from dlas.stages.network import Network, filled, keep
 from dlas.stages.stage import Stage
 
 if TYPE_CHECKING:
+    from dlas.files.checkpoints import Checkpoints
     from dlas.files.weights_file import WeightsFile
     from dlas.interfaces.images import ImageDataset
     from dlas.models.untrained import Architecture
@@ -31,7 +32,7 @@ class TakeWeights(Stage[Network]):
     def named_modules(self) -> Sequence[str]:
         return (self.network.code,)
 
-    def make(self, folder: Path) -> None:
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         network = copy.deepcopy(self.network.module)
         weights.load(network, self.weights.path, self.dataset)
         keep(network, self.dataset, folder)

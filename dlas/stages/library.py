@@ -12,6 +12,7 @@ from dlas.systems.compilers.tvm import building
 from dlas.systems.program.kernels import scheduling_modules
 
 if TYPE_CHECKING:
+    from dlas.files.checkpoints import Checkpoints
     from dlas.interfaces.targets.code_target import CodeTarget
     from dlas.stages.kernels.chosen import Kernels
     from dlas.stages.program.declared import Lowered
@@ -46,7 +47,7 @@ class Build(Stage[Library]):
     def named_modules(self) -> Sequence[str]:
         return scheduling_modules(self.lowered.program.layers, self.target)
 
-    def make(self, folder: Path) -> None:
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         tuned = {} if self.kernels is None else self.kernels.tuned
         building.build_library(
             self.lowered.program, tuned, self.target, self.linker, self.opt_level, folder / LIBRARY

@@ -7,7 +7,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+if TYPE_CHECKING:
+    from dlas.files.checkpoints import Checkpoints
 
 COUNTED = "counted"
 """Key in the metadata of a field: the function that makes of its value what stands in the stage's key."""
@@ -53,9 +56,13 @@ class Stage(ABC, Generic[Result]):
         """The name under which its results are kept and told of."""
 
     @abstractmethod
-    def make(self, folder: Path) -> None:
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         """Fill `folder`. It may hold what an interrupted attempt of the same stage left there, to go on from
-        or to write over."""
+        or to write over.
+
+        Work that may take more than a minute saves where it stands in `checkpoints`, and goes on from what an
+        interrupted attempt saved there: to the same result. They are no part of it.
+        """
 
     @abstractmethod
     def read(self, folder: Path) -> Result:

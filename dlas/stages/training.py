@@ -14,6 +14,7 @@ from dlas.stages.stage import Stage
 
 if TYPE_CHECKING:
     from dlas import config
+    from dlas.files.checkpoints import Checkpoints
     from dlas.interfaces.images import ImageDataset
     from dlas.models.untrained import Untrained
 
@@ -32,9 +33,15 @@ class Train(Stage[Network]):
     def named_modules(self) -> Sequence[str]:
         return (self.network.code,)
 
-    def make(self, folder: Path) -> None:
-        network = copy.deepcopy(self.network.module)
-        keep(training.train(network, self.dataset, self.settings, self.seed), self.dataset, folder)
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
+        network = training.train(
+            copy.deepcopy(self.network.module),
+            self.dataset,
+            self.settings,
+            self.seed,
+            checkpoints=checkpoints,
+        )
+        keep(network, self.dataset, folder)
 
     def read(self, folder: Path) -> Network:
         return filled(self.network.module, folder)

@@ -12,6 +12,7 @@ from dlas.systems.compilers.tvm import yardstick
 from dlas.systems.program.kernels import scheduling_modules
 
 if TYPE_CHECKING:
+    from dlas.files.checkpoints import Checkpoints
     from dlas.interfaces.targets.code_target import CodeTarget
 
 LIBRARY = "yardstick.so"
@@ -40,7 +41,7 @@ class BuildYardstick(Stage[Yardstick]):
     def named_modules(self) -> Sequence[str]:
         return scheduling_modules([yardstick.LAYER], self.target)
 
-    def make(self, folder: Path) -> None:
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         yardstick.build(self.target, self.linker, folder / LIBRARY)
 
     def read(self, folder: Path) -> Yardstick:

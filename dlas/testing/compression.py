@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas import config
+from dlas.files import checkpoints
 from dlas.interfaces.compression import Compression
 from dlas.plugins import contracts
 
@@ -25,8 +27,9 @@ def check_compression(
     train: config.Train,
     folder: Path,
 ) -> None:
-    """Rehearse, compress the model twice, and restore what was made from a file in `folder`. AssertionError
-    where it is not the same, or where the model that was given is changed."""
+    """Rehearse, compress the model, compress it again from the checkpoints that the first time left in
+    `folder`, and restore what was made from a file there. AssertionError where it is not the same, or where
+    the model that was given is changed."""
     import torch
 
     from dlas.models import checkpoint
@@ -36,11 +39,13 @@ def check_compression(
     assert isinstance(settings, module.Settings), "settings are its own Settings"
     before = {name: value.clone() for name, value in model.state_dict().items()}
     images = torch.from_numpy(dataset.normalized(dataset.test_images[:2]))
-    tries = [folder / "first", folder / "second"]
-    for each in tries:
-        each.mkdir()
     rehearsed = module.rehearse(model, dataset.image_shape, settings)
-    made, again = (module.compress(model, dataset, settings, train, SEED, each) for each in tries)
+    made, again = (
+        module.compress(
+            model, dataset, settings, train, SEED, checkpoints.in_folder(folder / "checkpoint", seconds)
+        )
+        for seconds in (0.0, math.inf)
+    )
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items()), (
         "it changes the network that it is given"
     )

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dlas.processes import identity
 from dlas.tracking import remote
 from dlas.tracking import store as tracking
-from dlas.tracking.store import ERROR, HEARTBEAT, PROCESS, OpenRun, Record, Store
+from dlas.tracking.store import ERROR, HEARTBEAT, LEFT, PROCESS, OpenRun, Record, Store
 
 SILENT_SECONDS = 900.0
 """Age of a heartbeat from which on a process elsewhere counts as over. It beats every minute."""
@@ -19,10 +19,12 @@ log = logging.getLogger("dlas.run")
 
 
 def beat(store: Store, runs: Iterable[str]) -> None:
-    """Note that the process of these runs is there; a store that can't be reached now is told later."""
+    """Note that the process of these runs is there, and take back that another process closed them as left; a
+    store that can't be reached now is told later."""
     with remote.hasty():
         for run in runs:
             try:
+                tracking.take_back(OpenRun(store, run))
                 store.client.set_tag(run, HEARTBEAT, str(int(time.time())))
             except Exception as error:  # whatever the store's client raises
                 log.debug("no heartbeat in %s: %s", run, error)
@@ -35,7 +37,7 @@ def close_left(store: Store, waiting: Collection[str] = ()) -> list[Record]:
     left = [run for run in tracking.running(store) if run.run_id not in waiting and _is_left(run, now)]
     for run in left:
         opened = OpenRun(store, run.run_id)
-        opened.log(tags={ERROR: f"its process is over ({run.tags[PROCESS]})"})
+        opened.log(tags={ERROR: f"{LEFT} ({run.tags[PROCESS]})"})
         tracking.close(opened, "KILLED")
         log.warning("%s was RUNNING, and its process is over: KILLED (run %s)", run.name, run.run_id)
     return left

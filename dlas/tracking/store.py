@@ -35,6 +35,8 @@ STAGES = "dlas.stages"
 SECONDS = "seconds."
 # The process that writes a run, and when it was last heard of (seconds since the epoch).
 PROCESS, HEARTBEAT = "dlas.process", "dlas.heartbeat"
+# Beginning of the error of a run that was closed since its process was taken to be over.
+LEFT = "its process is over"
 # What the numbers of a point depend on, as one hash; the runs that a sweep took instead of making them again.
 FINGERPRINT, EARLIER = "dlas.fingerprint", "dlas.earlier"
 # The id that a run has where it was made, where that is another one.
@@ -260,8 +262,18 @@ def _under(parent: str | None) -> dict[str, str]:
 
 def close(run: OpenRun, status: str) -> None:
     """End a run that is still RUNNING as FINISHED, FAILED or KILLED; one that has ended stays as it is."""
+    take_back(run)
     if run.store.client.get_run(run.run_id).info.status == "RUNNING":
         run.store.client.set_terminated(run.run_id, status)
+
+
+def take_back(run: OpenRun) -> None:
+    """Have a run RUNNING again that another process closed as left by a process that is over, which is this
+    one: where clocks jump, or those of two machines differ, a heartbeat looks old."""
+    found = run.store.client.get_run(run.run_id)
+    if found.info.status == "KILLED" and found.data.tags.get(ERROR, "").startswith(LEFT):
+        run.store.client.update_run(run.run_id, status="RUNNING")
+        run.store.client.delete_tag(run.run_id, ERROR)
 
 
 def start_point(store: Store, name: str, tags: Mapping[str, str], parent: str | None = None) -> OpenRun:

@@ -13,6 +13,7 @@ from dlas.stages.stage import Kept, Stage
 
 if TYPE_CHECKING:
     from dlas import config
+    from dlas.files.checkpoints import Checkpoints
 
 FOUND = "images.json"
 
@@ -39,7 +40,7 @@ class ReadImages(Stage[Readable]):
     def named_modules(self) -> Sequence[str]:
         return (self.settings.implementation,)
 
-    def make(self, folder: Path) -> None:
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         found = datasets.load(self.settings)
         told = {"image_shape": list(found.image_shape), "classes": found.classes}
         (folder / FOUND).write_text(json.dumps(told) + "\n")

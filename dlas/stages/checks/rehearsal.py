@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from dlas import config
+    from dlas.files.checkpoints import Checkpoints
 
 STAND_INS = "stand_ins.json"
 
@@ -60,7 +61,7 @@ class TryNetwork(Stage[Kept]):
     def named_modules(self) -> Sequence[str]:
         return (self.trial.code,)
 
-    def make(self, folder: Path) -> None:
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         trial.run(self.trial)
 
     def read(self, folder: Path) -> Kept:
@@ -86,7 +87,7 @@ class Rehearse(Stage[Rehearsed]):
         serving = [name for kind in self.kinds for name in serving_modules(kind, integer=True)]
         return [self.trial.code, *(step.implementation for step in self.steps), *serving]
 
-    def make(self, folder: Path) -> None:
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         network = models.build(self.trial.model, self.trial.classes).eval()
         for step in self.steps:
             network = self._compressed(network, step)

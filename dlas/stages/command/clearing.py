@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,13 +13,14 @@ from filelock import FileLock, Timeout
 
 from dlas.stages.store import contents
 from dlas.stages.store.contents import Stored
-from dlas.stages.store.store import LOCK, REMOVED, with_suffix
+from dlas.stages.store.store import CHECKPOINT, LOCK, REMOVED, with_suffix
 
 FRESH_SECONDS = 600.0
 """Age below which a result is never removed: whoever used it since may be reading it at this moment."""
 
 LEFT_SECONDS = 86400.0
-"""Age at which unfinished work is removed whatever the limits; until then, the same work goes on from it."""
+"""Age at which unfinished files and damaged results are removed whatever the limits. Checkpoints, which may
+have hours of work in them, stay as long as results do."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,7 @@ class Cleared:
 
     results: Sequence[Stored]
     left_behind: Sequence[Stored]
-    """Unfinished and damaged results; no locks, which take no room."""
+    """Unfinished and damaged results, and checkpoints; no locks, which take no room."""
 
     @property
     def bytes(self) -> int:
@@ -51,11 +53,17 @@ def clear(root: Path, limits: Limits, needed: Collection[str], now: float, *, dr
     What stays: results whose names are `needed`, those that are being made or were used a moment ago.
     """
     chosen = beyond(contents.results(root), limits, needed, now)
-    oldest = now - min(limits.seconds, LEFT_SECONDS)
-    left = [each for each in contents.left_behind(root) if each.path.suffix == LOCK or each.used < oldest]
+    left = [each for each in contents.left_behind(root) if now - each.used > _kept_seconds(each, limits)]
     removed = [each for each in chosen if _removed(each, now, dry)]
     cleared = [each for each in left if _left_removed(each, dry)]
     return Cleared(removed, [each for each in cleared if each.path.suffix != LOCK])
+
+
+def _kept_seconds(left: Stored, limits: Limits) -> float:
+    """Age from which on something that was left behind goes; a lock goes whenever nobody holds it."""
+    if left.path.suffix == LOCK:
+        return -math.inf
+    return limits.seconds if left.path.suffix == CHECKPOINT else min(limits.seconds, LEFT_SECONDS)
 
 
 def beyond(results: Sequence[Stored], limits: Limits, needed: Collection[str], now: float) -> list[Stored]:

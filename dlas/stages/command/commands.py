@@ -14,7 +14,7 @@ from dlas.stages.store import contents
 
 def listed(root: Path, uses: Uses) -> str:
     """The table of what is stored in `root`."""
-    return listing.table(contents.results(root), uses, time.time())
+    return listing.table(contents.results(root), contents.checkpoints(root), uses, time.time())
 
 
 def explained(root: Path, names: Sequence[str]) -> str:

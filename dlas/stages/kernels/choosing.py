@@ -21,6 +21,7 @@ from dlas.systems.tuners import tuning
 
 if TYPE_CHECKING:
     from dlas import config
+    from dlas.files.checkpoints import Checkpoints
     from dlas.interfaces.targets.target import Target
     from dlas.stages.kernels.tuning import Tuned
     from dlas.stages.program.declared import Lowered
@@ -45,7 +46,7 @@ class ChooseKernels(Decision[Kernels]):
     def named_modules(self) -> Sequence[str]:
         return [self.tuner.implementation, *scheduling_modules(self.lowered.program.layers, self.target.code)]
 
-    def make(self, folder: Path) -> None:
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         program = self.lowered.program
         tasks = list(scheduling.kernel_tasks(program).values())
         schedules = tuning.best_schedules(self.tuner.registered, self.tuned.folder, tasks, self.target.code)

@@ -15,6 +15,7 @@ from dlas.systems.tuners import tuning
 
 if TYPE_CHECKING:
     from dlas import config
+    from dlas.files.checkpoints import Checkpoints
     from dlas.interfaces.targets.target import Target
     from dlas.interfaces.tuning import TuningTask
     from dlas.interfaces.tuning_records import TuningRecords
@@ -61,7 +62,7 @@ class Tune(Stage[Tuned]):
     def other_files(self) -> Sequence[Path]:
         return self.settings.worker_files
 
-    def make(self, folder: Path) -> None:
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         found = asdict(tuning.tune(self.tasks, self.target, self.settings, folder, self.measured))
         del found["best"]
         documents.write(tuning.SUMMARY, folder / TUNING, found)

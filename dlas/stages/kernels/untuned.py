@@ -12,6 +12,7 @@ from dlas.stages.stage import Stage
 from dlas.systems.program.kernel_choice import NOT_TUNED, KernelChoice
 
 if TYPE_CHECKING:
+    from dlas.files.checkpoints import Checkpoints
     from dlas.stages.program.declared import Lowered
 
 
@@ -23,7 +24,7 @@ class KeepUntuned(Stage[Kernels]):
 
     stage = "kernels"
 
-    def make(self, folder: Path) -> None:
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         names = dict.fromkeys(layer.kernel for layer in self.lowered.program.layers)
         chosen.write([KernelChoice(name, tuned=False, reason=NOT_TUNED) for name in names], {}, folder)
 

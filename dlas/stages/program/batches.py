@@ -15,6 +15,7 @@ from dlas.systems.choices.lowering import enlarged
 from dlas.systems.program import program
 
 if TYPE_CHECKING:
+    from dlas.files.checkpoints import Checkpoints
     from dlas.stages.network import Network
 
 
@@ -33,7 +34,7 @@ class Enlarge(Stage[Lowered]):
     def named_modules(self) -> Sequence[str]:
         return [ALGORITHMS.path(layer.algorithm) for layer in self.lowered.program.layers]
 
-    def make(self, folder: Path) -> None:
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         model, shape = precision.exportable(self.network.module, self.size), (self.size, *self.image_shape)
         program.save(enlarged(self.lowered.program, model, shape), folder)
 

@@ -16,6 +16,7 @@ from dlas.systems.choices.lowering import lower
 from dlas.systems.program import program
 
 if TYPE_CHECKING:
+    from dlas.files.checkpoints import Checkpoints
     from dlas.stages.network import Network
     from dlas.systems.program.program import LoweredProgram
 
@@ -42,7 +43,7 @@ class Lower(Stage[Lowered]):
     def named_modules(self) -> Sequence[str]:
         return serving_modules(self.kind, integer=precision.bits(self.network.module) == INTEGER_BITS)
 
-    def make(self, folder: Path) -> None:
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         model = precision.exportable(self.network.module, batch=1)
         algorithm, weight_format = self.kind.algorithm, self.kind.weight_format
         program.save(lower(model, (1, *self.image_shape), algorithm, weight_format), folder)

@@ -24,6 +24,7 @@ from dlas.systems.graph.sites import conv_sites
 from dlas.systems.program import program
 
 if TYPE_CHECKING:
+    from dlas.files.checkpoints import Checkpoints
     from dlas.interfaces.images import ImageDataset
     from dlas.interfaces.targets.target import Target
     from dlas.stages.network import Network
@@ -50,7 +51,7 @@ class LowerFastest(Decision[Lowered]):
         integer = precision.bits(self.network.module) == INTEGER_BITS
         return [module for kind in self.kinds for module in serving_modules(kind, integer=integer)]
 
-    def make(self, folder: Path) -> None:
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         images = self.dataset.normalized(self.dataset.test_images[:1])
         imported = import_network(precision.exportable(self.network.module, batch=1), images.shape)
         sites = conv_sites(imported)

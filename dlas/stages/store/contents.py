@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlas.stages.store.entry import ENTRY
-from dlas.stages.store.store import DAMAGED, LOCK, REMOVED, UNFINISHED
+from dlas.stages.store.store import CHECKPOINT, DAMAGED, LOCK, REMOVED, UNFINISHED
 
-LEFT_BEHIND = (UNFINISHED, DAMAGED, REMOVED, LOCK)
+LEFT_BEHIND = (UNFINISHED, CHECKPOINT, DAMAGED, REMOVED, LOCK)
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,13 @@ def results(root: Path) -> list[Stored]:
 
 
 def left_behind(root: Path) -> list[Stored]:
-    """Unfinished and damaged results, and locks, held or not."""
+    """Unfinished and damaged results, checkpoints, and locks, held or not."""
     return [_stored(path) for path in _paths(root) if path.suffix in LEFT_BEHIND]
+
+
+def checkpoints(root: Path) -> list[Stored]:
+    """What interrupted work goes on from."""
+    return [each for each in left_behind(root) if each.path.suffix == CHECKPOINT]
 
 
 def _paths(root: Path) -> list[Path]:

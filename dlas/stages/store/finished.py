@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from dlas.stages.stage import Result, Stage
 from dlas.stages.store import entry
 from dlas.stages.store.key import inputs_of, key_of
-from dlas.stages.store.store import UNFINISHED, StageStore, with_suffix
+from dlas.stages.store.store import StageStore, is_begun
 
 
 class NotMade(Exception):
@@ -29,8 +29,7 @@ class FinishedStages(StageStore):
         """The result of the stage; `NotMade` where it is not there, or is damaged."""
         folder = self.root / stage.stage / key_of(inputs_of(stage))
         if not folder.is_dir() or entry.damage(folder):
-            begun = with_suffix(folder, UNFINISHED).exists()
-            raise NotMade(f"{stage.stage}/{folder.name}", begun=begun)
+            raise NotMade(f"{stage.stage}/{folder.name}", begun=is_begun(folder))
         result = stage.read(folder)
         self.on_use(result)
         return result

@@ -2,6 +2,7 @@
 
 <root>/<stage>/<key>/              the files of one result, and `entry.json`
 <root>/<stage>/<key>.unfinished/   what an attempt that is going on, or was interrupted, has made so far
+<root>/<stage>/<key>.checkpoint/   where its work stands
 <root>/<stage>/<key>.damaged/      a result that was not as it had been stored
 <root>/<stage>/<key>.lock          held by whoever makes or removes it
 """
@@ -15,16 +16,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import ClassVar
 
 from filelock import FileLock
 
+from dlas.files import checkpoints, durable
 from dlas.stages.stage import Kept, Result, Stage
 from dlas.stages.store import entry
 from dlas.stages.store.key import inputs_of, key_of
 
 log = logging.getLogger(__name__)
 
-LOCK, UNFINISHED, DAMAGED, REMOVED = ".lock", ".unfinished", ".damaged", ".removed"
+LOCK, UNFINISHED, CHECKPOINT = ".lock", ".unfinished", ".checkpoint"
+DAMAGED, REMOVED = ".damaged", ".removed"
 
 
 def tell_nobody(*what: object) -> None:
@@ -44,6 +48,9 @@ class StageStore:
     level: int = logging.INFO
     """Level at which the log tells what is started, and what was finished earlier."""
 
+    save_seconds: ClassVar[float] = 30.0
+    """Seconds of work after which a long stage saves where it stands."""
+
     def obtain(self, stage: Stage[Result]) -> Result:
         """The result of the stage, made now unless an earlier run finished it.
 
@@ -59,8 +66,9 @@ class StageStore:
                 log.log(self.level, "%s: finished earlier", stage.stage)
             else:
                 log.log(self.level, "%s: started", stage.stage)
-                self.on_start(stage.stage, with_suffix(folder, UNFINISHED).exists())
-                _make(stage, inputs, folder)
+                self.on_start(stage.stage, is_begun(folder))
+                _make(stage, inputs, folder, self.save_seconds)
+            shutil.rmtree(with_suffix(folder, CHECKPOINT), ignore_errors=True)
             entry.touch(folder)
         result = stage.read(folder)
         self.on_use(result)
@@ -77,15 +85,22 @@ class StageStore:
 
 
 def with_suffix(folder: Path, suffix: str) -> Path:
-    """Path beside the folder of a result: its lock, or its unfinished, damaged or removed form."""
+    """Path beside the folder of a result: its lock, the checkpoints of its work, or its unfinished, damaged
+    or removed form."""
     return folder.with_name(folder.name + suffix)
 
 
-def _make(stage: Stage[Result], inputs: entry.Inputs, folder: Path) -> None:
+def is_begun(folder: Path) -> bool:
+    """Whether an interrupted attempt at the result left something to go on from."""
+    unfinished = with_suffix(folder, UNFINISHED)
+    return with_suffix(folder, CHECKPOINT).exists() or (unfinished.exists() and any(unfinished.iterdir()))
+
+
+def _make(stage: Stage[Result], inputs: entry.Inputs, folder: Path, save_seconds: float) -> None:
     unfinished = with_suffix(folder, UNFINISHED)
     unfinished.mkdir(exist_ok=True)
     try:
-        stage.make(unfinished)
+        stage.make(unfinished, checkpoints.in_folder(with_suffix(folder, CHECKPOINT), save_seconds))
     except BaseException:
         if not any(unfinished.iterdir()):
             unfinished.rmdir()  # there is nothing to go on from
@@ -93,7 +108,7 @@ def _make(stage: Stage[Result], inputs: entry.Inputs, folder: Path) -> None:
     entry.write(unfinished, stage.stage, inputs)
     _write_through(unfinished)
     unfinished.rename(folder)
-    _sync(folder.parent)
+    durable.sync(folder.parent)
 
 
 def _set_aside_if_damaged(folder: Path) -> bool:
@@ -122,13 +137,5 @@ def _write_through(folder: Path) -> None:
     """Write every file and folder below `folder` to the disk; it is there when this returns."""
     for path, _, files in os.walk(folder):
         for name in files:
-            _sync(Path(path, name))
-        _sync(Path(path))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+            durable.sync(Path(path, name))
+        durable.sync(Path(path))

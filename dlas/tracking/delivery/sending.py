@@ -25,6 +25,7 @@ def send(store: Store, folder: Path, parcel: Parcel) -> str:
 
 def end(run: OpenRun, parcel: Parcel) -> None:
     """End the run in the store as it ended here."""
+    tracking.take_back(run)
     run.store.client.set_terminated(run.run_id, parcel.status, parcel.ended)
 
 

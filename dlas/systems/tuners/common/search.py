@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -299,6 +300,8 @@ class _SearchState:
         try:
             with self.log.open("a") as file:
                 file.writelines(f"{record}\n" for record in records)
+                file.flush()
+                os.fsync(file.fileno())
         except OSError as error:
             raise UserError(
                 f"the tuning log can't be written: {error}",
