@@ -15,6 +15,7 @@ from command import environment
 from dlas import tracking
 from dlas.files import folders
 from dlas.processes import identity
+from dlas.tracking import delivery
 
 PROGRAM = """
 import os, signal, sys
@@ -123,6 +124,7 @@ from dataclasses import replace
 from pathlib import Path
 from dlas.files import folders
 from dlas.processes import identity
+from dlas.tracking import delivery
 here = identity.this()
 identity.this = lambda: replace(here, host="elsewhere")
 with folders.scratch_folder(Path(sys.argv[1]), "theirs") as bundle:
@@ -153,20 +155,23 @@ def test_scratch_folders_of_living_processes_elsewhere_stay_whatever_the_clock_s
     assert left.name == "theirs"
 
 
-def test_a_living_run_that_a_jump_of_the_clock_closed_goes_on(store: tracking.Store) -> None:
-    run, failed, beaten = (tracking.start_point(store, name, {}) for name in ("one", "two", "three"))
+def test_a_living_run_that_a_jump_of_the_clock_closed_goes_on(store: tracking.Store, artifacts: Path) -> None:
+    place = delivery.Place(artifacts, None, "dlas")
+    run, failed = (delivery.begin(place, store, name, {}, None) for name in ("one", "two"))
+    beaten = tracking.start_point(store, "three", {})
     process = replace(identity.this(), host="elsewhere")
-    for each in (run, failed, beaten):
-        each.log(tags={"dlas.process": str(process), "dlas.heartbeat": str(int(time.time()) - 86400)})
+    for each in (run.own_id, failed.own_id, beaten.run_id):
+        tags = {"dlas.process": str(process), "dlas.heartbeat": str(int(time.time()) - 86400)}
+        tracking.OpenRun(store, each).log(tags=tags)
     assert len(tracking.close_left(store)) == 3
     tracking.beat(store, [beaten.run_id])
     assert status(store, beaten.run_id) == "RUNNING"
     assert not tracking.close_left(store)
-    with tracking.closing(run):
+    with delivery.delivering(run):
         pass
-    with pytest.raises(ValueError, match="own"), tracking.closing(failed):
+    with pytest.raises(ValueError, match="own"), delivery.delivering(failed):
         raise ValueError("its own reason")
     tracking.close(beaten, "FINISHED")
-    found = [tracking.fetch(store, each.run_id) for each in (run, failed, beaten)]
+    found = [tracking.fetch(store, each) for each in (run.own_id, failed.own_id, beaten.run_id)]
     assert [each.status for each in found] == ["FINISHED", "FAILED", "FINISHED"]
     assert [each.tags.get("dlas.error") for each in found] == [None, "its own reason", None]

@@ -39,7 +39,7 @@ class Live:
         self._told = told
         self._now = now
         self._drawn = now()
-        self._errors = sys.stderr
+        self.errors = sys.stderr
         self._console = _Terminal(file=sys.stderr, force_terminal=True, highlight=False, markup=False)
         self._written = {OWN: Written(), 1: Written(), 2: Written()}
         self._live = rich.live.Live(
@@ -60,9 +60,9 @@ class Live:
             above = _Above(self)
             undone.enter_context(redirect_stderr(above))
             for handler in logging.getLogger().handlers:
-                if isinstance(handler, logging.StreamHandler) and handler.stream is self._errors:
+                if isinstance(handler, logging.StreamHandler) and handler.stream is self.errors:
                     handler.setStream(above)
-                    undone.callback(handler.setStream, self._errors)
+                    undone.callback(handler.setStream, self.errors)
             try:
                 yield self
             finally:
@@ -115,7 +115,7 @@ class _Above(io.TextIOBase):
         return True
 
     def fileno(self) -> int:
-        return self._live._errors.fileno()
+        return self._live.errors.fileno()
 
 
 def _text(line: bytes) -> Text:
