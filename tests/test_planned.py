@@ -13,6 +13,13 @@ from command import dlas
 from mlflow import MlflowClient
 from PIL import Image
 
+from dlas import datasets
+from dlas.errors import UserError
+from dlas.plugins.registry import DATASETS
+from dlas.points import fingerprint
+from dlas.stages.checks.images import ReadImages
+from dlas.stages.store.store import StageStore
+
 SMALL = ("model=two_layers", "compression=none", "tuner=none", "timing.runs=5", "algo=gemm,winograd_f2")
 
 
@@ -105,3 +112,22 @@ def test_a_mistake_is_told_by_a_plan_as_by_a_start() -> None:
     assert refused.returncode == 2
     assert "train.epochs" in refused.stderr
     assert not refused.stdout
+
+
+def test_what_was_read_of_images_is_kept_until_a_file_changes(given: tuple[Path, tuple[str, ...]]) -> None:
+    folder, _ = given
+    root = folder / "images"
+    settings = DATASETS.load("folder").Settings("folder", root=str(root))
+    started: list[object] = []
+    store = StageStore(folder / "stages", on_start=lambda *what: started.append(what))
+    first = store.obtain(ReadImages(settings=settings, files=fingerprint.files_of(settings)))
+    dataset = datasets.load(settings)
+    assert (first.image_shape, first.classes, first.deviations) == (dataset.image_shape, 2, dataset.std)
+    store.obtain(ReadImages(settings=settings, files=fingerprint.files_of(settings)))
+    assert len(started) == 1
+    for image in root.rglob("*.png"):
+        Image.new("RGB", (32, 32), (7, 8, 9)).save(image)
+    fingerprint._files.cache_clear()  # as a new process finds them
+    constant = store.obtain(ReadImages(settings=settings, files=fingerprint.files_of(settings)))
+    with pytest.raises(UserError, match="channel 0 and 1 and 2 has one value"):
+        datasets.require_varied("folder", constant.deviations)

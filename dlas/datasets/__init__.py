@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
@@ -39,7 +40,7 @@ def normalized_for(model: config.Model, dataset: ImageDataset) -> ImageDataset:
     """The same images, normalized by the model's mean and std where it has its own; UserError where they
     can't be normalized."""
     if model.mean is None or model.std is None:
-        _require_varied(dataset)
+        require_varied(dataset.name, dataset.std)
         return dataset
     require_normalizing(model, dataset.image_shape[0])
     return dataclasses.replace(dataset, mean=tuple(model.mean), std=tuple(model.std))
@@ -55,12 +56,13 @@ def require_normalizing(model: config.Model, channels: int) -> None:
         )
 
 
-def _require_varied(dataset: ImageDataset) -> None:
-    """UserError where a channel is the same in all training images, so that its std is 0."""
-    constant = [str(channel) for channel, std in enumerate(dataset.std) if std == 0]
+def require_varied(name: str, deviations: Sequence[float]) -> None:
+    """UserError where a channel is the same in all training images of a set, so that its standard deviation
+    is 0."""
+    constant = [str(channel) for channel, deviation in enumerate(deviations) if deviation == 0]
     if constant:
         raise UserError(
-            f"channel {' and '.join(constant)} has one value in all training images of {dataset.name}",
+            f"channel {' and '.join(constant)} has one value in all training images of {name}",
             key="dataset",
             remedy="give other images, or model.mean and model.std",
         )

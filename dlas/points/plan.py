@@ -148,20 +148,29 @@ def _images(dataset: config.Dataset, store: StageStore) -> tuple[tuple[int, int,
     """Channels, height and width of its images, and the number of its classes."""
     if dataset.image_shape is not None and dataset.classes is not None:
         return dataset.image_shape, dataset.classes
-    return _read(dataset, store)
+    found = _read(dataset, store)
+    return found.image_shape, found.classes
 
 
-def _read(dataset: config.Dataset, store: StageStore) -> tuple[tuple[int, int, int], int]:
-    """The shape of the images and the number of the classes of a set of which every image can be read;
-    UserError where one can't be."""
+@dataclass(frozen=True)
+class Images:
+    """What is known of a set once every image was read."""
+
+    image_shape: tuple[int, int, int]
+    classes: int
+    deviations: tuple[float, ...]
+
+
+def _read(dataset: config.Dataset, store: StageStore) -> Images:
+    """What is known of a set of which every image can be read; UserError where one can't be."""
     from dlas.stages.checks.images import ReadImages
 
     try:
         if _tells_files(dataset):
             found = store.obtain(ReadImages(settings=dataset, files=fingerprint.files_of(dataset)))
-            return found.image_shape, found.classes
+            return Images(found.image_shape, found.classes, found.deviations)
         read = datasets.load(dataset)
-        return read.image_shape, read.classes
+        return Images(read.image_shape, read.classes, read.std)
     except UserError:
         raise
     except Exception as error:  # a user's own code may raise anything
@@ -178,10 +187,13 @@ def _tells_files(dataset: config.Dataset) -> bool:
 
 
 def _require_images(stacks: Sequence[config.Stack], store: StageStore) -> None:
-    """UserError for the first set with an image that cannot be read."""
-    read: list[config.Dataset] = []
+    """UserError for the first set with an image that cannot be read, or that its network cannot be given."""
+    read: list[tuple[config.Dataset, Images]] = []
     for place, stack in enumerate(stacks):
-        if stack.dataset not in read:
-            read.append(stack.dataset)
-            with at_point(place):
-                _read(stack.dataset, store)
+        with at_point(place):
+            found = next((images for dataset, images in read if dataset == stack.dataset), None)
+            if found is None:
+                found = _read(stack.dataset, store)
+                read.append((stack.dataset, found))
+            if stack.model.mean is None or stack.model.std is None:
+                datasets.require_varied(stack.dataset.name, found.deviations)

@@ -25,6 +25,8 @@ class Readable(Kept):
     image_shape: tuple[int, int, int]
     """Channels, height and width of an image."""
     classes: int
+    deviations: tuple[float, ...]
+    """Standard deviations of the channels, as fractions of the largest value."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,10 +44,19 @@ class ReadImages(Stage[Readable]):
 
     def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         found = datasets.load(self.settings)
-        told = {"image_shape": list(found.image_shape), "classes": found.classes}
+        told = {
+            "image_shape": list(found.image_shape),
+            "classes": found.classes,
+            "deviations": [float(deviation) for deviation in found.std],
+        }
         (folder / FOUND).write_text(json.dumps(told) + "\n")
 
     def read(self, folder: Path) -> Readable:
         told = json.loads((folder / FOUND).read_text())
         channels, height, width = told["image_shape"]
-        return Readable(folder=folder, image_shape=(channels, height, width), classes=told["classes"])
+        return Readable(
+            folder=folder,
+            image_shape=(channels, height, width),
+            classes=told["classes"],
+            deviations=tuple(told["deviations"]),
+        )
