@@ -214,13 +214,31 @@ def test_a_state_is_of_one_part_and_is_given_once(tmp_path: Path) -> None:
     assert tries.values == {"0.5": 0.25}
 
 
-def test_nothing_is_saved_before_it_is_due(tmp_path: Path) -> None:
-    place = checkpoints.in_folder(tmp_path / "none", seconds=math.inf)
+def test_nothing_is_saved_before_it_is_due(few: ImageDataset, tmp_path: Path) -> None:
+    for place in (checkpoints.in_folder(tmp_path / "none", seconds=math.inf), NOWHERE):
+        trained(few)(place)
+    assert not (tmp_path / "none").exists()
 
-    def state_of_work() -> State:
-        raise AssertionError
 
-    place.save_if_due(state_of_work)
+class Forgetful(nn.Module):
+    """Counts its steps where no state of a network is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._steps = [0]
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        self._steps[0] += self.training
+        return images * (1 + self._steps[0] / 100)
+
+
+def test_a_network_that_keeps_what_is_not_saved_is_told_and_not_saved(
+    few: ImageDataset, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model = nn.Sequential(network(), Forgetful())
+    training.train(model, few, TRAIN, seed=3, checkpoints=checkpoints.in_folder(tmp_path / "none", 0))
+    (told,) = (record.getMessage() for record in caplog.records)
+    assert "1._steps changes" in told
     assert not (tmp_path / "none").exists()
 
 

@@ -74,8 +74,8 @@ def test_a_dataset_lacks_what_it_is_said_to(own: str, lacking: list[str]) -> Non
     [
         (
             COMPRESSION,
-            "compress(model, dataset, settings, train, seed, folder); it lacks rehearse(model, image_shape, "
-            "settings); it lacks restore(model, weights)",
+            "compress(model, dataset, settings, train, seed, checkpoints); it lacks rehearse(model, "
+            "image_shape, settings); it lacks restore(model, weights)",
         ),
         (
             COMPRESSION

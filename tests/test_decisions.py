@@ -16,6 +16,7 @@ from busy import half_a_core_busy
 from command import REPOSITORY, environment
 
 from dlas import config
+from dlas.files.checkpoints import Checkpoints
 from dlas.hardware.boards import lock
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.resolving import resolve
@@ -43,7 +44,7 @@ class Choose(Decision[Choice]):
 
     stage = "choose"
 
-    def make(self, folder: Path) -> None:
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         decision.write(next(self.boards), folder)
 
     def read(self, folder: Path) -> Choice:

@@ -3,7 +3,8 @@
     def work(checkpoints: Checkpoints) -> None:
         state = checkpoints.take()              what an earlier attempt saved at this place
         ...
-        checkpoints.save_if_due(lambda: State(values, tensors))
+        if checkpoints.are_due:
+            checkpoints.save(State(values, tensors))
 
 Work of several parts that follow each other gives each of them `checkpoints.at(<its name>)`: only the part
 that is going on has a state, and `reached` tells which part that was. In a folder lie
@@ -20,7 +21,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -75,8 +76,10 @@ class Checkpoints:
         """Save the state now: it is on the disk when this returns. A disk that can't take it costs a warning,
         and the state before it stays."""
 
-    def save_if_due(self, state: Callable[[], State]) -> None:
-        """Save the state if the last one is old enough. It is asked for only then."""
+    @property
+    def are_due(self) -> bool:
+        """Whether it is time to save a state: enough of it has gone by since the last one."""
+        return False
 
 
 NOWHERE = Checkpoints()
@@ -161,9 +164,9 @@ class _Stored(Checkpoints):
             log.warning("where the work stands could not be saved in %s: %s", self.slot.folder, error)
         self.slot.saved = time.monotonic()
 
-    def save_if_due(self, state: Callable[[], State]) -> None:
-        if time.monotonic() - self.slot.saved >= self.seconds:
-            self.save(state())
+    @property
+    def are_due(self) -> bool:
+        return time.monotonic() - self.slot.saved >= self.seconds
 
 
 def _write(path: Path, number: int, place: tuple[str, ...], state: State) -> None:

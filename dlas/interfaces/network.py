@@ -15,6 +15,8 @@ class NetworkFactory(Protocol):
     def __call__(self, classes: int, /) -> nn.Module:
         """Give a network of untrained weights: float32 images NCHW to one number for each of the classes.
 
-        Weights are drawn from torch's own generator, which is seeded before each call.
+        Weights are drawn from torch's own generator, which is seeded before each call. What a network keeps
+        from one step of training to the next stands in its parameters and buffers, and chance comes from
+        torch's own generators: then a training that is interrupted goes on to the same weights.
         """
         ...

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
-from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -18,7 +17,7 @@ from dlas.errors import UserError
 from dlas.files.checkpoints import NOWHERE, Checkpoints
 from dlas.interfaces.images import ImageDataset
 from dlas.models.augmentation import augmented
-from dlas.models.training_state import Parts, Place
+from dlas.models.training_state import Parts, Place, kept_elsewhere
 
 if TYPE_CHECKING:
     from dlas import config
@@ -100,6 +99,7 @@ def train(
         optimizer, settings.learning_rate, total_steps=steps, cycle_momentum=False
     )
     random = np.random.default_rng(seed)
+    elsewhere = kept_elsewhere(model)
     parts = Parts(model, optimizer, schedule, random, device)
     with torch.random.fork_rng(), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
         torch.manual_seed(seed)
@@ -141,10 +141,24 @@ def train(
                         refresh=False,
                     )
                     progress.update()
-                    checkpoints.save_if_due(partial(parts.state, place, order_from, after_step.state_dict()))
+                    if checkpoints.are_due:
+                        checkpoints = _if_all_is_saved(checkpoints, model, elsewhere, key)
+                        checkpoints.save(parts.state(place, order_from, after_step.state_dict()))
                 place = Place(place.epoch + 1)
     nn.utils.convert_conv2d_weight_memory_format(model, torch.contiguous_format)
     return model.to("cpu").eval()
+
+
+def _if_all_is_saved(
+    checkpoints: Checkpoints, model: nn.Module, elsewhere: set[tuple[str, str]], key: str
+) -> Checkpoints:
+    """The checkpoints; after a warning `NOWHERE` where the model changes what it keeps `elsewhere`: the
+    training would go on otherwise than undisturbed."""
+    if changed := sorted(elsewhere ^ kept_elsewhere(model)):
+        problem = "%s: where it stands is not saved: %s changes, and is neither a parameter nor a buffer"
+        log.warning(problem, key, changed[0][0])
+        return NOWHERE
+    return checkpoints
 
 
 def drawn_again(order_from: Mapping[str, Any], images: int) -> npt.NDArray[np.int64]:

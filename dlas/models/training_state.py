@@ -5,6 +5,7 @@ Tensors are kept with their strides: PyTorch may round otherwise where one lies 
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -102,6 +103,31 @@ class Parts:
         torch.set_rng_state(states["cpu"])
         if self.device.type != "cpu":
             torch.get_device_module(self.device).set_rng_state(states["device"], self.device)
+
+
+def kept_elsewhere(model: nn.Module) -> set[tuple[str, str]]:
+    """What the layers keep that is no parameter, no buffer and no layer: names of attributes, each with a
+    text of its value. Of values that are not plain the text is of their type alone."""
+    common = vars(nn.Module()).keys()
+    return {
+        (f"{name}.{attribute}".lstrip("."), _text(value))
+        for name, layer in model.named_modules()
+        for attribute, value in vars(layer).items()
+        if attribute not in common
+    }
+
+
+def _text(value: object) -> str:
+    if value is None or isinstance(value, bool | int | float | str):
+        return repr(value)
+    if isinstance(value, torch.Tensor) and not isinstance(value, nn.Parameter):
+        content = value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy()
+        return hashlib.sha256(content.data).hexdigest()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_text, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_text(name)}: {_text(each)}' for name, each in value.items())}}}"
+    return type(value).__name__
 
 
 def _tensors(model: nn.Module) -> dict[str, torch.Tensor]:
