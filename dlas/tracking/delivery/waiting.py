@@ -126,7 +126,7 @@ def send(place: Place, store: Store | None, folder: Path) -> str | None:
     try:
         run_id = sending.send(store, folder, parcels.read(folder))
     except Exception as error:  # whatever a store's client raises
-        tell(place, folder, tracking.first_line(error))
+        tell(place, folder, reason(error))
         return None
     rmtree(folder)
     return run_id
@@ -179,6 +179,13 @@ def send_everywhere(artifacts: Path, uri: str | None) -> None:
             send_all(place, place.open())
         except UserError as error:
             log.error("%s", error)
+
+
+def reason(error: Exception) -> str:
+    """Why a store takes nothing, in a person's words."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return str(error)
+    return remote.network_reason(error) or tracking.first_line(error)
 
 
 def tell(place: Place, folder: Path, reason: str) -> None:
