@@ -103,9 +103,8 @@ def records(artifacts: Path) -> list[Record]:
 
 def earlier(artifacts: Path, fingerprint: str, rerun: str) -> Record | None:
     """The point of that fingerprint that waits, where `rerun`, as `tracking.earlier` takes it, counts it."""
-    same = [run for run in records(artifacts) if run.tags.get(FINGERPRINT) == fingerprint]
-    counted = [run for run in same if run.status in tracking.COUNTED[rerun] and run.tags[KIND] == "point"]
-    return counted[-1] if counted else None
+    points = [run for run in records(artifacts) if run.tags.get(KIND) == "point"]
+    return tracking.telling([run for run in points if run.tags.get(FINGERPRINT) == fingerprint], rerun)
 
 
 def points(artifacts: Path, sweep: str) -> list[Record]:
