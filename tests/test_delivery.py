@@ -60,14 +60,6 @@ def require_whole(client: MlflowClient, run: Run, folder: Path) -> None:
     assert {name: (sealed / name).read_bytes() for name in FILES} == FILES
 
 
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database that has its tables and no run."""
-    folder = tmp_path_factory.mktemp("tables")
-    tracking.open_store(folder, f"sqlite:///{folder / 'mlflow.db'}", "unused")
-    return folder / "mlflow.db"
-
-
 @pytest.fixture
 def place(tables: Path, tmp_path: Path) -> Place:
     (tmp_path / "a").mkdir()
