@@ -3,8 +3,8 @@
     python -m dlas.run -m model=vgg16,resnet18 algo=direct,gemm
     python -m dlas.run --plan -m model=vgg16,resnet18 algo=direct,gemm    only tell what is to be done
 
-Exit status: 0 every point finished; 1 a point failed; 2 a mistake in the config, nothing was started;
-130 stopped by Ctrl-C or SIGTERM.
+Exit status: 0 every point finished; 1 a point failed; 2 a mistake in the config, nothing was started; 3 every
+point finished, and some are not sent to the store yet; 130 stopped by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
-from dlas import config, datasets
+from dlas import config, datasets, tracking
 from dlas.hardware.boards import lock
 from dlas.hardware.targets import resolving
 from dlas.interfaces.images import ImageDataset
@@ -115,3 +115,11 @@ def host() -> Target:
 def digits() -> ImageDataset:
     """The data set that every machine has."""
     return datasets.load(config.Dataset("digits", "dlas.datasets.digits"))
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database as MLflow makes it, without a run: a copy takes a moment, and making one 4 s."""
+    folder = tmp_path_factory.mktemp("tables")
+    tracking.open_store(folder, f"sqlite:///{folder / 'mlflow.db'}", "unused")
+    return folder / "mlflow.db"

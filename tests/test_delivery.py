@@ -11,6 +11,7 @@ from command import dlas
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mortal_server import free_port, serving
+from user_options import own_model
 
 from dlas import bundle, tracking
 from dlas.errors import UserError
@@ -57,14 +58,6 @@ def require_whole(client: MlflowClient, run: Run, folder: Path) -> None:
     assert (fetched / "log.txt").read_text() == "two\nthree\n"
     sealed = bundle.verify(fetched / "bundle").root
     assert {name: (sealed / name).read_bytes() for name in FILES} == FILES
-
-
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database that has its tables and no run."""
-    folder = tmp_path_factory.mktemp("tables")
-    tracking.open_store(folder, f"sqlite:///{folder / 'mlflow.db'}", "unused")
-    return folder / "mlflow.db"
 
 
 @pytest.fixture
@@ -232,4 +225,32 @@ def require_copies(address: str, sweep: str, folder: Path) -> None:
         (folder / point.run_id).mkdir()
         require_whole(client, client.get_run(point.run_id), folder / point.run_id)
     back = dlas("sync", f"from={folder / 'here'}", f"to={address}")
-    assert (back.returncode, "3 runs was there already" in back.stdout) == (0, True), back.stdout
+    assert (back.returncode, "3 runs there already" in back.stdout) == (0, True), back.stdout
+
+
+def test_a_sweep_whose_files_are_refused_is_measured_and_sent_by_the_next_start(tmp_path: Path) -> None:
+    artifacts = tmp_path / "artifacts"
+    artifacts.mkdir()
+    (artifacts / "mlruns").write_text("no folder, so no file can be kept in it")
+    typed = (*own_model(tmp_path, "two_layers"), "-m", "algo=gemm", "tuner=none", "timing=quick")
+    given = (*typed, "compression=none", "train.epochs=0", f"artifacts={artifacts}")
+    refused = dlas("run", *given)
+    assert refused.returncode == 3, refused.stderr
+    assert "FINISHED, not sent yet" in refused.stdout
+    assert "python -m dlas.sync sends them" in refused.stdout
+    assert f"this sends it: python -m dlas.sync artifacts={artifacts}" in refused.stderr
+    (waits,) = waiting(Place(artifacts, None, "dlas"))
+    still = dlas("run", *given)
+    assert still.returncode == 3, "it waits, and is not made again"
+    assert "[1/1]" not in still.stderr
+
+    (artifacts / "mlruns").unlink()
+    again = dlas("run", *given)
+    assert again.returncode == 0, again.stderr
+    assert "FINISHED earlier" in again.stdout
+    assert waiting(Place(artifacts, None, "dlas")) == []
+    client = MlflowClient(f"sqlite:///{artifacts / 'mlflow.db'}")
+    run = client.get_run(waits)
+    assert run.info.status == "FINISHED"
+    assert run.data.metrics["latency.median_ms"] > 0
+    bundle.verify(Path(client.download_artifacts(waits, "bundle", str(tmp_path))))

@@ -22,9 +22,11 @@ def embedded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a store of a sweep and its point, which has a bundle."""
     folder = tmp_path_factory.mktemp("made") / "ä b%41"
+    folder.mkdir()
+    shutil.copy(tables, folder)
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         store = tracking.open_store(folder)

@@ -15,7 +15,7 @@ from dlas import config, tracking
 from dlas.config.merging import merged
 from dlas.errors import UserError
 from dlas.files import temporary
-from dlas.tracking import store
+from dlas.tracking import remote
 
 TOLD = """
 from pathlib import Path
@@ -175,5 +175,5 @@ def test_work_goes_on_without_a_reader_and_what_an_encoding_lacks_is_spelled() -
 
 
 def test_an_address_is_shown_without_its_password() -> None:
-    assert store.shown("https://me:secret@host:5000/a@b") == "https://host:5000/a@b"
-    assert store.shown("sqlite:////home/a@b/mlflow.db") == "sqlite:////home/a@b/mlflow.db"
+    assert remote.shown("https://me:secret@host:5000/a@b") == "https://host:5000/a@b"
+    assert remote.shown("sqlite:////home/a@b/mlflow.db") == "sqlite:////home/a@b/mlflow.db"

@@ -99,3 +99,12 @@ def test_a_store_of_a_newer_mlflow_is_refused_by_the_versions(older: Path) -> No
     for word in ("newer MLflow", VERSION, "fedcba987654", str(older)):
         assert word in caught.value.problem
     assert content(older) == before
+
+
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    (tmp_path / "mlflow.db").write_text("no database at all " * 100)
+    for opened in (tracking.open_store, tracking.find_store):
+        with pytest.raises(UserError, match="is not a database") as caught:
+            opened(tmp_path)
+        assert caught.value.key == "tracking.uri"

@@ -10,11 +10,12 @@ from __future__ import annotations
 import logging
 import math
 import os
+import sqlite3
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from dlas.errors import UserError, require
 from dlas.processes import identity
@@ -224,7 +225,7 @@ def join_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas"
         raise UserError(
             f"{address} cannot be opened: {error}", key="tracking.uri", remedy="a writable place"
         ) from None
-    except _mlflow_error() as error:
+    except _client_errors() as error:
         remedy = "sqlite:////<absolute path>/mlflow.db or the address of an MLflow server"
         raise UserError(
             f"{address} cannot be opened: {first_line(error)}", key="tracking.uri", remedy=remedy
@@ -285,7 +286,7 @@ def fetch(store: Store, run_id: str) -> Record:
     """The run, or `UserError` where the store has none of that id."""
     try:
         return _record(store.client.get_run(run_id))
-    except _mlflow_error() as error:
+    except _client_errors() as error:
         remedy = f"the id on the run's page in MLflow ({store.uri})"
         raise UserError(
             f"there is no run '{run_id}': {first_line(error)}", key="run", remedy=remedy
@@ -358,12 +359,15 @@ def earlier(store: Store, fingerprint: str, rerun: str) -> Record | None:
     whose finished runs are all `is_unsteady`; `none`: those that have neither a finished nor a failed one. A
     run that was stopped tells nothing.
     """
-    counted = COUNTED[rerun]
-    if not counted:
+    if not COUNTED[rerun]:
         return None
     chosen = f"tags.`{FINGERPRINT}` = '{fingerprint}' and tags.`{KIND}` = 'point'"
-    found = _found(store, [store.experiment_id], chosen)
-    of_status = [[run for run in found if run.status == status] for status in counted]
+    return telling(_found(store, [store.experiment_id], chosen), rerun)
+
+
+def telling(found: Sequence[Record], rerun: str) -> Record | None:
+    """The one of these runs of a point that tells what a new one would; `rerun` as `earlier` has it."""
+    of_status = [[run for run in found if run.status == status] for status in COUNTED[rerun]]
     taken = next((runs for runs in of_status if runs), [])
     if rerun == "unsteady":
         taken = [run for run in taken if not is_unsteady(run)]
@@ -387,17 +391,16 @@ def find_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas"
     _quiet()
     from mlflow import MlflowClient
 
-    if address.startswith(SQLITE):
-        schema.require_current(database_at(address))
-
     def find() -> object:
         return MlflowClient(tracking_uri=address).get_experiment_by_name(experiment)
 
     remote.require_usable(address, find)
     try:
+        if address.startswith(SQLITE):
+            schema.require_current(database_at(address))
         client = MlflowClient(tracking_uri=address)
         known = client.get_experiment_by_name(experiment)
-    except _mlflow_error() as error:
+    except _client_errors() as error:
         raise UserError(
             f"{address} cannot be opened: {first_line(error)}", key="tracking.uri", remedy="one that answers"
         ) from None
@@ -511,10 +514,11 @@ def _record(run: Any) -> Record:
     return Record(info.run_id, info.run_name, info.status, data.params, data.metrics, data.tags, ended)
 
 
-def _mlflow_error() -> type[Exception]:
+def _client_errors() -> tuple[type[Exception], ...]:
+    """What is raised where a store, or a database that is none, can't be read."""
     from mlflow.exceptions import MlflowException
 
-    return cast("type[Exception]", MlflowException)
+    return MlflowException, sqlite3.Error
 
 
 def first_line(error: BaseException) -> str:

@@ -77,7 +77,7 @@ def _copied(
         if run.status == "RUNNING":
             yield Copied(run, known[run.run_id] or "", "left out: it goes on")
         elif there is not None and (there.status, there.ended) == (run.status, run.ended):
-            yield Copied(run, there.run_id, "was there already")
+            yield Copied(run, there.run_id, "there already")
         else:
             try:
                 known[run.run_id] = _copy(source, target, run, experiment, check)

@@ -135,7 +135,7 @@ def end_sweep(place: Place, run: OpenRun, status: str) -> None:
         (folder / FILES).mkdir(exist_ok=True)
         draft = Draft(place, run.store, run.run_id, "", {KIND: SWEEP}, run.run_id, _now())
         parcels.write(folder, _parcel(draft, folder, status))
-        waiting.tell(place, folder, tracking.first_line(error))
+        waiting.tell(place, folder, waiting.reason(error))
 
 
 def _begun(place: Place, store: Store | None, name: str, tags: dict[str, str]) -> Draft:
@@ -144,7 +144,7 @@ def _begun(place: Place, store: Store | None, name: str, tags: dict[str, str]) -
         try:
             run_id = tracking.create(store, name, tags).run_id
         except Exception as error:  # whatever the store's client raises
-            log.warning("the store takes no new run now: %s", tracking.first_line(error))
+            log.warning("the store takes no new run now: %s", waiting.reason(error))
     return Draft(place, store, run_id, name, tags, run_id or uuid.uuid4().hex, _now())
 
 

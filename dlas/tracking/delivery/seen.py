@@ -43,8 +43,8 @@ def points(place: Place, store: Store, sweep: str) -> list[Record]:
     try:
         known = tracking.points(store, sweep)
     except Exception as error:  # whatever the store's client raises
-        reason = tracking.first_line(error)
-        log.error("the store can't be reached, so the table lacks what it has already: %s", reason)
+        told = "the store can't be reached, so the table lacks what it has already: %s"
+        log.error(told, waiting.reason(error))
         known = []
     ids = {run.run_id for run in waits}
     return [*(run for run in known if run.run_id not in ids), *waits]

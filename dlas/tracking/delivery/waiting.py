@@ -103,9 +103,8 @@ def records(artifacts: Path) -> list[Record]:
 
 def earlier(artifacts: Path, fingerprint: str, rerun: str) -> Record | None:
     """The point of that fingerprint that waits, where `rerun`, as `tracking.earlier` takes it, counts it."""
-    same = [run for run in records(artifacts) if run.tags.get(FINGERPRINT) == fingerprint]
-    counted = [run for run in same if run.status in tracking.COUNTED[rerun] and run.tags[KIND] == "point"]
-    return counted[-1] if counted else None
+    points = [run for run in records(artifacts) if run.tags.get(KIND) == "point"]
+    return tracking.telling([run for run in points if run.tags.get(FINGERPRINT) == fingerprint], rerun)
 
 
 def points(artifacts: Path, sweep: str) -> list[Record]:
@@ -126,7 +125,7 @@ def send(place: Place, store: Store | None, folder: Path) -> str | None:
     try:
         run_id = sending.send(store, folder, parcels.read(folder))
     except Exception as error:  # whatever a store's client raises
-        tell(place, folder, tracking.first_line(error))
+        tell(place, folder, reason(error))
         return None
     rmtree(folder)
     return run_id
@@ -179,6 +178,13 @@ def send_everywhere(artifacts: Path, uri: str | None) -> None:
             send_all(place, place.open())
         except UserError as error:
             log.error("%s", error)
+
+
+def reason(error: Exception) -> str:
+    """Why a store takes nothing, in a person's words."""
+    if isinstance(error, OSError) and error.filename is not None:
+        return str(error)
+    return remote.network_reason(error) or tracking.first_line(error)
 
 
 def tell(place: Place, folder: Path, reason: str) -> None:

@@ -3,5 +3,14 @@
 from dlas.tracking.remote.address import is_server, shown
 from dlas.tracking.remote.check import require_answer, require_place_for_files, require_usable
 from dlas.tracking.remote.patience import hasty
+from dlas.tracking.remote.reasons import network_reason
 
-__all__ = ["hasty", "is_server", "require_answer", "require_place_for_files", "require_usable", "shown"]
+__all__ = [
+    "hasty",
+    "is_server",
+    "network_reason",
+    "require_answer",
+    "require_place_for_files",
+    "require_usable",
+    "shown",
+]
