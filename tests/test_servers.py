@@ -28,8 +28,9 @@ from servers import ADMIN, HOST, MlflowServer
 
 from dlas.tracking.remote import patience
 
-PATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "120"}
-"""A server that answers at all does so within this time, however busy the machine is."""
+PATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "120", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "10"}
+"""A server that answers at all does so within 120 s, and one that starts within 10 minutes, however busy the
+machine is."""
 
 SMALL = ("dataset=digits", "compression=none", "tuner=none", "timing=quick", "algo=direct")
 

@@ -3,5 +3,14 @@
 from dlas.tracking.remote.address import is_server, shown
 from dlas.tracking.remote.check import require_answer, require_place_for_files, require_usable
 from dlas.tracking.remote.patience import hasty
+from dlas.tracking.remote.refusals import explained
 
-__all__ = ["hasty", "is_server", "require_answer", "require_place_for_files", "require_usable", "shown"]
+__all__ = [
+    "explained",
+    "hasty",
+    "is_server",
+    "require_answer",
+    "require_place_for_files",
+    "require_usable",
+    "shown",
+]
