@@ -1,7 +1,7 @@
 # make run     the four points of the example sweep; ARGS='...' replaces them
 # make test    the tests; PYTEST_ARGS='-m "not slow"' for the quick ones
-# make test-exhaustive    whole grids of kernels, 400 carried schedules, more recipes and 50 killed sweeps, of which
-#              the tests take a part
+# make test-exhaustive    whole grids of kernels, 400 carried schedules, more recipes, 50 killed sweeps and runs on a
+#              lab's servers, of which the tests take a part
 # make check   linter, formatter and type checker
 # make ui      MLflow's UI on the project's store
 # Each sets up what it needs on its first use: .venv and workers/ansor/.venv.

@@ -28,8 +28,9 @@ from servers import ADMIN, HOST, MlflowServer
 
 from dlas.tracking.remote import patience
 
-PATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "120"}
-"""A server that answers at all does so within this time, however busy the machine is."""
+PATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "120", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "10"}
+"""A server that answers at all does so within 120 s, and one that starts within 10 minutes, however busy the
+machine is."""
 
 SMALL = ("dataset=digits", "compression=none", "tuner=none", "timing=quick", "algo=direct")
 
@@ -107,6 +108,7 @@ def test_a_port_where_nobody_listens_is_told(scheme: str, tmp_path: Path) -> Non
     [
         ("http://nowhere.invalid:5000", "no machine of that name"),
         ("http://{web}/503", "503 Service Unavailable"),
+        ("http://{web}/403", "it refuses (403)"),
         ("http://{web}/404", "no MLflow server"),
         ("http://{web}/401", "asks for a user and a password"),
         ("https://{web}/200", "TLS"),
@@ -116,6 +118,12 @@ def test_a_port_where_nobody_listens_is_told(scheme: str, tmp_path: Path) -> Non
 def test_what_cannot_be_a_store_is_told(address: str, words: str, web: str, tmp_path: Path) -> None:
     told = refused(f"artifacts={tmp_path}", f"tracking.uri={address.format(web=web)}")
     assert words in told
+
+
+def test_a_password_that_is_not_taken_is_told_with_its_user(web: str, tmp_path: Path) -> None:
+    told = refused(f"artifacts={tmp_path}", f"tracking.uri=http://{web}/401", **ADMIN)
+    assert "doesn't take the password of 'admin'" in told
+    assert ADMIN["MLFLOW_TRACKING_PASSWORD"] not in told
 
 
 @pytest.mark.parametrize("scheme", ["http", "postgresql"])
@@ -212,7 +220,7 @@ def users(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_point_lies_in_the_servers_and_redeploys(
     lab: Lab, client: MlflowClient, users: Path, tmp_path: Path
 ) -> None:
@@ -235,7 +243,7 @@ def test_a_point_lies_in_the_servers_and_redeploys(
     assert not (tmp_path / "two" / "mlflow.db").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("credentials", "words"),
     [
@@ -250,14 +258,14 @@ def test_who_may_not_in_is_told(lab: Lab, credentials: dict[str, str], words: st
     assert "MLFLOW_TRACKING_USERNAME" in told
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_name_that_the_server_does_not_go_by_is_told(lab: Lab, tmp_path: Path) -> None:
     address = lab.mlflow.address.replace(HOST, "127.1")
     told = refused(f"artifacts={tmp_path}", f"tracking.uri={address}", **ADMIN)
     assert "--allowed-hosts" in told
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_user_who_may_only_read_is_told(lab: Lab, client: MlflowClient, tmp_path: Path) -> None:
     client.create_experiment("others")
     auth = get_app_client("basic-auth", lab.mlflow.address)
@@ -267,7 +275,7 @@ def test_a_user_who_may_only_read_is_told(lab: Lab, client: MlflowClient, tmp_pa
     assert "'guest' may not" in refused(*given, **guest)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     ("bucket", "secret", "words"),
     [
@@ -288,7 +296,7 @@ def test_a_store_of_files_that_refuses_is_told(
     assert words in told.lower()
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_passwords_of_a_database_are_asked_for_at_once(lab: Lab, tmp_path: Path) -> None:
     address = lab.database.replace(servers.PASSWORD, "guessed")
     told = refused(f"artifacts={tmp_path}", f"tracking.uri={address}")
@@ -296,7 +304,7 @@ def test_passwords_of_a_database_are_asked_for_at_once(lab: Lab, tmp_path: Path)
     assert "guessed" not in told
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_server_that_is_away_for_a_while_costs_nothing(
     lab: Lab, client: MlflowClient, users: Path, tmp_path: Path
 ) -> None:

@@ -226,6 +226,8 @@ def join_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas"
             f"{address} cannot be opened: {error}", key="tracking.uri", remedy="a writable place"
         ) from None
     except _client_errors() as error:
+        if remote.is_server(address):
+            raise remote.explained(address, error) from None
         remedy = "sqlite:////<absolute path>/mlflow.db or the address of an MLflow server"
         raise UserError(
             f"{address} cannot be opened: {first_line(error)}", key="tracking.uri", remedy=remedy

@@ -95,7 +95,9 @@ def _answered(error: Exception) -> tuple[str, str]:
             "start it with --allowed-hosts=<name>:<port>",
         )
     if code == "PERMISSION_DENIED" or status == 403:
-        return f"the user '{_user() or ''}' may not do that", "whoever runs the server can allow it"
+        user = _user()
+        told = f"the user '{user}' may not do that" if user else "it refuses (403)"
+        return told, "whoever runs the server can allow it"
     if any(type(cause).__name__ == "RetryError" for cause in chain(error)) or status >= 500:
         return f"the server fails: {_first_line(list(chain(error))[-1])}", ITS_LOG
     if code == "ENDPOINT_NOT_FOUND" or "valid JSON" in str(error):
