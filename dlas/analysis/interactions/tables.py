@@ -9,7 +9,6 @@ from dlas.analysis.phrases import listed
 from dlas.analysis.statistics.contrast import Estimate
 from dlas.analysis.table import Table, Value
 
-
 MOST_ROWS = 500
 """Rows of a table of pairs: those further down are the least sure, and nobody would read them."""
 
