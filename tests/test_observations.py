@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -349,26 +351,19 @@ def test_spearman_is_that_of_scipy_and_groups_are_pooled_within() -> None:
     assert pooled([([1.0, 2.0] * 4, [1.0, 2.0] * 4)]) is None
 
 
-OWN = '''
-"""Observations of my own."""
-from dlas.analysis.observations import (
-    below_one, case, contexts, fastest, mostly, observation, of_ratios, ratio,
-)
-
-@observation("gemm pays")
-def gemm_pays(points):
-    cases = []
-    for group in contexts(points, ["algo"]).values():
-        gemm = fastest(one for one in group if one.choices["algo"] == "gemm")
-        direct = fastest(one for one in group if one.choices["algo"] == "direct")
-        if gemm and direct:
-            cases.append(case(below_one, ratio([gemm], [direct]), [gemm, direct]))
-    return [mostly("gemm is faster than direct", cases, of_ratios)]
-
+DOCUMENTED = Path(__file__).resolve().parent.parent / "docs" / "analysis.md"
+BROKEN = """
 @observation("it breaks")
 def breaks(points):
     return [points[0].choices["nothing of the kind"]]
-'''
+"""
+
+
+def documented_example() -> str:
+    """The module that the documentation shows."""
+    text = DOCUMENTED.read_text(encoding="utf-8")
+    (example,) = re.findall(r"(?:^    # my_observations\.py\n)(?:(?:    .*)?\n)+", text, re.MULTILINE)
+    return textwrap.dedent(example)
 
 
 @pytest.fixture
@@ -380,14 +375,16 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_observations_of_a_module_of_ones_own(own_folder: Path) -> None:
-    (own_folder / "my_observations.py").write_text(OWN, encoding="utf-8")
+    example = documented_example()
+    (own_folder / "my_observations.py").write_text(example + BROKEN, encoding="utf-8")
     checks = load("my_observations")
     assert [check.claim for check in checks] == ["gemm pays", "it breaks"]
     held, broken = findings(algorithms("gemm", "cpu"), checks)
     assert held.verdict is SUPPORTS
     assert broken.verdict is Verdict.FAILED
     assert "KeyError" in broken.parts[0].numbers
-    assert "my_observations.py:19" in broken.parts[0].numbers
+    line = len((example + BROKEN).splitlines())
+    assert f"my_observations.py:{line}" in broken.parts[0].numbers
     assert sentence(broken) == "it breaks: its code failed."
 
 

@@ -11,6 +11,9 @@ from dlas.analysis.observation import LAYERS, Observation
 MISSING = "-"
 """Choice of a point that has no such setting."""
 
+MOST_VALUES = 50
+"""Most values of a setting, such as a seed, that are compared with each other."""
+
 
 @dataclass(frozen=True)
 class Naming:
@@ -23,6 +26,8 @@ class Naming:
     (`weight_pruning sparsity=0.9`)."""
     implied: Mapping[str, str]
     """Settings that change only together with a layer's choice, and which: they can't be told apart."""
+    crowded: tuple[str, ...] = ()
+    """Settings with more than `MOST_VALUES` values, which are not compared."""
 
     def settings(self, point: Observation, factor: str) -> dict[str, str]:
         """The choice of a factor and the settings told with it, by their full keys."""
@@ -57,10 +62,12 @@ def of(points: Sequence[Observation]) -> Naming:
         joined[_layer(key)] += (key,)
     layers = {key for key in varying if key in LAYERS} | joined.keys()
     factors = [*(layer for layer in LAYERS if layer in layers)]
-    factors += [key for key in varying if key not in LAYERS and key not in of_some]
-    naming = Naming(tuple(factors), joined, {})
-    implied = _implied(naming, points)
-    return Naming(tuple(factor for factor in factors if factor not in implied), joined, implied)
+    settings = [key for key in varying if key not in LAYERS and key not in of_some]
+    crowded = tuple(key for key in settings if len(set(values[key])) > MOST_VALUES)
+    factors += [key for key in settings if key not in crowded]
+    implied = _implied(Naming(tuple(factors), joined, {}), points)
+    kept = tuple(factor for factor in factors if factor not in implied)
+    return Naming(kept, joined, implied, crowded)
 
 
 def _layer(key: str) -> str:

@@ -13,6 +13,7 @@ from dlas.hardware.results.statistics import Interval
 GIVEN = ("dataset", "model", "target")
 MOST_DECIMALS = 4
 SMALLEST_P = 0.001
+SMALLEST_PERCENT = 0.1
 
 
 def times(estimate: Estimate) -> str:
@@ -41,8 +42,10 @@ def p_value(p: float) -> str:
 
 
 def percent(part: float) -> str:
-    """A part of 1 as a percentage: `12 %`, `0.3 %`."""
+    """A part of 1 as a percentage: `12 %`, `0.3 %`, `less than 0.1 %`."""
     value = 100 * part
+    if 0 < value < SMALLEST_PERCENT:
+        return f"less than {SMALLEST_PERCENT} %"
     return f"{value:.0f} %" if value >= 10 or value == 0 else f"{value:.2g} %"
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 
 import numpy as np
 
 from dlas.analysis.grid import Grid
-from dlas.analysis.interactions.matching import Matched, matched
+from dlas.analysis.interactions.matching import ABSENT, Matched, matched
 from dlas.analysis.statistics import holm
 from dlas.analysis.statistics.contrast import Estimate
 from dlas.analysis.statistics.noise import Noise
@@ -67,17 +66,19 @@ def flips(grid: Grid, noise: Noise | None) -> Flips:
     larger of the two one-sided p-values counts. Holm's correction is over all that were looked at, changed
     order or not.
     """
-    seen = [
-        one
-        for at, other in permutations(range(len(grid.factors)), 2)
-        for one in _of_pair(grid, matched(grid, noise, [at, other]), at, other)
-    ]
-    changed = [one for one in seen if one is not None]
+    changed: list[Flip] = []
+    looked_at = 0
+    for at, other in permutations(range(len(grid.factors)), 2):
+        cells = matched(grid, noise, [at, other])
+        for pair in combinations(range(len(grid.factors[at].levels)), 2):
+            seen = _orders(cells, pair)
+            looked_at += seen.looked_at
+            changed += [_flip(cells, at, other, pair, beside) for beside in seen.changed]
     if noise is not None:
-        corrected = holm.adjusted([1.0 if one is None else _p_value(one) for one in seen])
-        kept = [p for one, p in zip(seen, corrected, strict=True) if one is not None]
-        changed = [replace(one, p_value=p) for one, p in zip(changed, kept, strict=True)]
-    return Flips(tuple(sorted(changed, key=lambda one: (not one.holds, -one.size))), len(seen))
+        unchanged = [1.0] * (looked_at - len(changed))
+        corrected = holm.adjusted([*(_p_value(one) for one in changed), *unchanged])
+        changed = [replace(one, p_value=p) for one, p in zip(changed, corrected, strict=False)]
+    return Flips(tuple(sorted(changed, key=lambda one: (not one.holds, -one.size))), looked_at)
 
 
 def _p_value(flip: Flip) -> float:
@@ -85,34 +86,42 @@ def _p_value(flip: Flip) -> float:
     return max(1.0 if side is None else side for side in sides)
 
 
-def _of_pair(grid: Grid, cells: Matched, at: int, other: int) -> Iterator[Flip | None]:
-    """All pairs of choices of a factor over all pairs of another's; None where the order stays."""
-    table, present = cells.table, cells.present
-    factor, beside = grid.factors[at], grid.factors[other]
-    for a, b in combinations(range(len(factor.levels)), 2):
-        both = present[:, a] & present[:, b]
-        differences = np.where(both, grid.means[table[:, a]] - grid.means[table[:, b]], 0.0)
-        for c, d in combinations(range(len(beside.levels)), 2):
-            contexts = np.flatnonzero(both[:, c] & both[:, d])
-            if not len(contexts):
-                continue
-            signs = differences[contexts, c].mean(), differences[contexts, d].mean()
-            if signs[0] * signs[1] >= 0:
-                yield None
-                continue
-            here, there = (c, d) if signs[0] < 0 else (d, c)
-            used = table[contexts][:, [a, b]][:, :, [c, d]].ravel()
-            points = [point for cell in used for point in grid.cells[cell].points]
-            yield Flip(
-                factor.name,
-                factor.levels[a],
-                factor.levels[b],
-                beside.name,
-                beside.levels[here],
-                beside.levels[there],
-                cells.difference(table[contexts, a, here], table[contexts, b, here]),
-                cells.difference(table[contexts, a, there], table[contexts, b, there]),
-                len(contexts),
-                tuple(point.run_id for point in points),
-                sum(bool(point.unsteady) for point in points),
-            )
+@dataclass(frozen=True)
+class _Orders:
+    """The order of two choices over all pairs of another factor's choices."""
+
+    looked_at: int
+    changed: list[tuple[int, int]]
+    """Pairs of levels between which the order changes; at the first one the first choice is the faster."""
+
+
+def _orders(cells: Matched, pair: tuple[int, int]) -> _Orders:
+    first, second = (cells.table[:, level] for level in pair)
+    both = (cells.present[:, pair[0]] & cells.present[:, pair[1]]).astype(float)
+    differences = both * (cells.grid.means[first] - cells.grid.means[second])
+    contexts = both.T @ both  # of each two levels, the contexts that have both
+    sums = differences.T @ both  # of the differences at one level, over the contexts that have another too
+    changes = np.argwhere((sums < 0) & (sums.T > 0))
+    return _Orders(int(np.count_nonzero(np.triu(contexts, 1))), [(int(c), int(d)) for c, d in changes])
+
+
+def _flip(cells: Matched, at: int, other: int, pair: tuple[int, int], beside: tuple[int, int]) -> Flip:
+    (a, b), (here, there) = pair, beside
+    table, grid = cells.table, cells.grid
+    factor, around = grid.factors[at], grid.factors[other]
+    four = table[:, [a, b]][:, :, [here, there]]
+    used = four[(four != ABSENT).all(axis=(1, 2))]
+    points = [point for cell in used.ravel() for point in grid.cells[cell].points]
+    return Flip(
+        factor.name,
+        factor.levels[a],
+        factor.levels[b],
+        around.name,
+        around.levels[here],
+        around.levels[there],
+        cells.difference(used[:, 0, 0], used[:, 1, 0]),
+        cells.difference(used[:, 0, 1], used[:, 1, 1]),
+        len(used),
+        tuple(point.run_id for point in points),
+        sum(bool(point.unsteady) for point in points),
+    )

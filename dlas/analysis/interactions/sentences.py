@@ -30,7 +30,7 @@ def effect(found: Effect) -> str:
     if found.pairs == 1:
         return f"{said}, in the one pair of points that differ in nothing else."
     spread = f"{plain_times(found.lowest)} to {plain_times(found.highest)}"
-    return f"{said}, over {found.pairs} pairs of {found.basis.value}, which have {spread}."
+    return f"{said}, over {found.pairs} pairs of {found.basis.value} ({spread})."
 
 
 def share(found: Share) -> str:
@@ -66,7 +66,7 @@ def interaction(found: Interaction) -> str:
     said += f"{times(found.effect_there)} {there}: a ratio of {times(found.estimate)}"
     if found.p_value is None:
         return f"{said}. {_untested()}"
-    return f"{said} ({p_value(found.p_value)}{'' if sure else ', which chance makes too'})."
+    return f"{said} ({p_value(found.p_value)}{'' if sure else ': no more than chance makes'})."
 
 
 def flip(found: Flip, looked_at: int) -> str:
@@ -88,11 +88,11 @@ def flips(found: Flips) -> str:
     """How many orders change, of how many that were looked at."""
     if not found.looked_at:
         return "No two choices were both measured beside two choices of another layer: no order can change."
-    changed, sure = len(found.flips), sum(one.holds for one in found.flips)
-    looked = f"Of {counted(found.looked_at, 'order')} of two choices beside two of another layer"
+    sure = sum(one.holds for one in found.flips)
     return (
-        f"{looked}, {changed} changed in what was measured, {sure} by more than chance "
-        f"(Holm's correction for {found.looked_at}, {percent(1 - CONFIDENCE)} for one false claim among all)."
+        f"{counted(found.looked_at, 'change')} of order were looked for, of two choices of one layer over "
+        f"two of another: {len(found.flips)} were seen, {sure} of these by more than chance "
+        f"(corrected by Holm for all of them: {percent(1 - CONFIDENCE)} for a single false claim)."
     )
 
 
@@ -117,6 +117,10 @@ def caveats(study: Study) -> list[str]:
         *(
             f"{setting} changes only together with {layer}: what the two do can't be told apart."
             for setting, layer in study.grid.naming.implied.items()
+        ),
+        *(
+            f"{setting} has too many values to compare: points that differ in it alone count as repeated."
+            for setting in study.grid.naming.crowded
         ),
         *(effect(one) for one in study.effects if one.basis is Basis.NONE),
     ]

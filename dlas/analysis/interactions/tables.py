@@ -9,6 +9,9 @@ from dlas.analysis.phrases import listed
 from dlas.analysis.statistics.contrast import Estimate
 from dlas.analysis.table import Table, Value
 
+MOST_ROWS = 500
+"""Rows of a table of pairs: those further down are the least sure, and nobody would read them."""
+
 
 def all_of(study: Study) -> tuple[Table, ...]:
     """Every table of a study that has rows."""
@@ -69,7 +72,8 @@ def interactions(study: Study) -> Table:
         )
         for one in ordered
     )
-    return Table("interactions", "What choices do to each other's effect", columns, rows)
+    title = "What choices do to each other's effect"
+    return Table("interactions", title, columns, rows[:MOST_ROWS], _shortened(len(rows)))
 
 
 def flips(study: Study) -> Table:
@@ -86,7 +90,8 @@ def flips(study: Study) -> Table:
         )
         for one in study.flips.flips
     )
-    return Table("flips", "Orders that change", columns, rows, (sentences.flips(study.flips),))
+    notes = (sentences.flips(study.flips), *_shortened(len(rows)))
+    return Table("flips", "Orders that change", columns, rows[:MOST_ROWS], notes)
 
 
 def next_points(study: Study) -> Table:
@@ -114,7 +119,13 @@ def gaps(study: Study) -> Table:
         if not {(one.factor, one.level, one.other, one.there), (one.other, one.there, one.factor, one.level)}
         & apart
     ]
-    return Table("gaps", "What these points can't tell", columns, (*never, *unseen))
+    rows = (*never, *unseen)
+    return Table("gaps", "What these points can't tell", columns, rows[:MOST_ROWS], _shortened(len(rows)))
+
+
+def _shortened(rows: int) -> tuple[str, ...]:
+    """A note on what is left out."""
+    return (f"The first {MOST_ROWS} of {rows} rows are here.",) if rows > MOST_ROWS else ()
 
 
 def _ratio(estimate: Estimate) -> tuple[float, float | None, float | None]:
