@@ -61,7 +61,7 @@ def test_an_unsteady_point_is_tagged_and_its_reason_told() -> None:
     text = summary.table([unsteady, point("fast", 3.0)])
     assert marked(text, "slow", "fast") == ["?", "*"]
     assert "  unsteady  " in row(text, "id-of-slow")
-    assert "unsteady: slow direct: other processes used 1.3 of 2 cores" in text
+    assert "unsteady: slow: other processes used 1.3 of 2 cores" in text
     assert "may be too long" in text
 
 
@@ -100,7 +100,7 @@ def test_a_setting_of_one_choice_is_a_column_and_what_follows_from_a_model_is_no
 
 
 def test_why_a_point_failed_is_told() -> None:
-    assert "b direct: the cat sat on it" in summary.table([point("a", 1.0), point("b", None, "FAILED")])
+    assert "b: the cat sat on it" in summary.table([point("a", 1.0), point("b", None, "FAILED")])
 
 
 def test_a_search_that_changed_nothing_is_told() -> None:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from dlas.analysis.observation import Observation
 from dlas.analysis.tables import closing
 from dlas.analysis.tables.table import as_text
 from dlas.tracking.observations import observed
-from dlas.tracking.store import Record
+from dlas.tracking.store import PARENT, Record
 
 
 def table(points: Sequence[Record], earlier: Collection[str] = ()) -> str:
     """One line a point: its choices, accuracies, latency, MLflow run; what no other point beats is marked,
     and so are those whose runs are `earlier` ones."""
+    return of(observed(points), earlier)
+
+
+def of(points: Sequence[Observation], earlier: Collection[str] = ()) -> str:
+    """The table of runs that are observations already."""
     if not points:
         return "no point was started"
-    lines = [as_text(closing.table(observed(points), earlier), title=False)]
+    lines = [as_text(closing.table(points, earlier), title=False)]
     skipped = sum(point.run_id in earlier for point in points)
     if skipped:
         told = f"earlier: {skipped} of {len(points)} points have this run and were not made again"
         lines.append(f"{told}; rerun=all makes them")
-    return "\n".join(["", *lines, "Look closer: make ui  (or: python -m dlas.ui)"])
+    sweeps = list(filter(None, (point.tags.get(PARENT) for point in points)))
+    report = f"python -m dlas.report sweep={sweeps[-1]}, or " if sweeps else ""
+    return "\n".join(["", *lines, f"Look closer: {report}make ui (python -m dlas.ui)"])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from dlas.analysis import digits, front, intervals
 from dlas.analysis.front import Standing
-from dlas.analysis.labels import label, varied_choices
+from dlas.analysis.labels import labels, varied_choices
 from dlas.analysis.observation import FINISHED, Observation
 from dlas.analysis.tables.table import NOTHING, Cell, Table, text
 from dlas.hardware.results.comparison import ENOUGH_SESSIONS, SAME_WITHIN
@@ -42,7 +42,8 @@ def table(points: Sequence[Observation], earlier: Collection[str] = ()) -> Table
         marked = Cell("" if standing is None else standing.value)
         last = [text(", ".join(notes(point))), text(status), text(point.run_id)]
         rows.append((marked, *choices, *_accuracies(point), *latency(point), *size, expected(point), *last))
-    closing = (*_legend(points, aims, standings), *_reasons(points, varied), *_failures(points, varied))
+    named = labels(points)
+    closing = (*_legend(points, aims, standings), *_reasons(points, named), *_failures(points, named))
     return Table("points", "Points", tuple(headings), tuple(rows), closing)
 
 
@@ -85,6 +86,17 @@ def _shown(value: float | None, form: Callable[[float], str]) -> Cell:
     return Cell(NOTHING) if value is None else Cell(form(value), value)
 
 
+def few_sessions(points: Sequence[Observation]) -> list[str]:
+    """What the intervals are where points have few sessions; nothing where none has."""
+    if not any(point.timed and not intervals.has_sessions(point) for point in points):
+        return []
+    wider = f"{SAME_WITHIN - 1:.0%}".replace("%", " %")
+    return [
+        f"interval: of samples and {wider} wider where there are fewer than {ENOUGH_SESSIONS} sessions: "
+        "sessions differ by that; timing=thorough has enough"
+    ]
+
+
 def _legend(
     points: Sequence[Observation], aims: Sequence[front.Aim], standings: Sequence[Standing | None]
 ) -> list[str]:
@@ -101,13 +113,7 @@ def _legend(
         lines.append(
             f"{Standing.UNSURE.value} beaten by an unsteady time, which may be too long: to be timed again"
         )
-    few = [point for point in points if point.timed and not intervals.has_sessions(point)]
-    if few:
-        wider = f"{SAME_WITHIN - 1:.0%}".replace("%", " %")
-        lines.append(
-            f"interval: of samples and {wider} wider where there are fewer than {ENOUGH_SESSIONS} sessions: "
-            "sessions differ by that; timing=thorough has enough"
-        )
+    lines += few_sessions(points)
     if any(point.emulated for point in points):
         lines.append(f"{EMULATED}: such times say nothing about a real board")
     if any(keeps_nothing(point) for point in points):
@@ -115,13 +121,13 @@ def _legend(
     return lines
 
 
-def _reasons(points: Sequence[Observation], varied: Sequence[str]) -> list[str]:
+def _reasons(points: Sequence[Observation], named: Mapping[str, str]) -> list[str]:
     """Why points are unsteady, some of them."""
-    lines = [f"{UNSTEADY}: {label(point, varied)}: {point.unsteady}" for point in points if point.unsteady]
+    lines = [f"{UNSTEADY}: {named[point.run_id]}: {point.unsteady}" for point in points if point.unsteady]
     left = len(lines) - LISTED
     return [*map(printable, lines[:LISTED]), *([f"{UNSTEADY}: and {left} more"] if left > 0 else [])]
 
 
-def _failures(points: Sequence[Observation], varied: Sequence[str]) -> list[str]:
+def _failures(points: Sequence[Observation], named: Mapping[str, str]) -> list[str]:
     """Why points failed, every one of them."""
-    return [printable(f"{label(point, varied)}: {point.error}") for point in points if point.error]
+    return [printable(f"{named[point.run_id]}: {point.error}") for point in points if point.error]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from dlas.printable import printable
+from dlas.printable import aligned, printable
 
 NOTHING = "-"
 """Text of a cell that has nothing to say."""
@@ -69,15 +69,6 @@ def as_text(table: Table, *, title: bool = True) -> str:
     return "\n".join([*([table.title, ""] if title else []), *lines, *table.notes])
 
 
-def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    """The lines with their cells in columns."""
-    widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
-    return [
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in lines
-    ]
-
-
 def as_csv(table: Table) -> str:
     """The table as CSV (RFC 4180), with every number in full. A text that a spreadsheet would compute has an
     apostrophe before it."""
@@ -113,9 +104,15 @@ def as_latex(table: Table) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
-def is_empty(table: Table) -> bool:
-    """Whether the table has no row."""
-    return not table.rows
+def without_empty_columns(table: Table) -> Table:
+    """The table without the columns that say nothing in any row."""
+    kept = [
+        at
+        for at in range(len(table.headings))
+        if not table.rows or any(row[at].text not in ("", NOTHING) for row in table.rows)
+    ]
+    rows = tuple(tuple(row[at] for at in kept) for row in table.rows)
+    return replace(table, headings=tuple(table.headings[at] for at in kept), rows=rows)
 
 
 def _starred(cell: Cell) -> str:
