@@ -434,7 +434,7 @@ def existing_store(artifacts: Path, uri: str | None = None, experiment: str = "d
     """The store, to be read; UserError where there is none of these runs."""
     found = find_store(artifacts, uri, experiment)
     if found is None:
-        problem = f"there are no runs of the experiment '{experiment}' in {shown(store_uri(artifacts, uri))}"
+        problem = f"there are no runs of the experiment '{experiment}' in {remote.shown(store_uri(artifacts, uri))}"
         raise UserError(problem, key="artifacts", remedy="artifacts=<folder>, tracking.uri=<address>")
     return found
 
