@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -83,3 +84,15 @@ def require_given(arguments: Sequence[str], **placeholders: str) -> None:
 def artifacts_folder(given: str | None) -> Path:
     """The folder that artifacts= names, or the project's own."""
     return Path(given or config.default_artifacts()).expanduser().absolute()
+
+
+def listed(names: str | None) -> list[str]:
+    """The names in a list with commas, each once, in the given order."""
+    return list(dict.fromkeys(filter(None, (name.strip() for name in (names or "").split(",")))))
+
+
+def redeploy_command(run: str, artifacts: str | None, tracking: config.Tracking) -> str:
+    """The command that deploys a run again, from the store that these options name."""
+    places = {"artifacts": artifacts, "tracking.uri": tracking.uri}
+    given = [f"{key}={value}" for key, value in places.items() if value is not None]
+    return shlex.join(["python", "-m", "dlas.redeploy", f"run={run}", *given])

@@ -83,16 +83,11 @@ class Options:
     @property
     def runs(self) -> list[str]:
         """The ids of runs, each once, in the given order."""
-        return _listed(self.run)
+        return command_line.listed(self.run)
 
     def request(self, target: config.Target | None) -> Request:
         """The request to deploy on the declared target, or on the bundle's own board."""
-        return Request(target, self.rpc, self.rebuild, tuple(_listed(self.trust)))
-
-
-def _listed(names: str | None) -> list[str]:
-    """The names in the list, each once, in the given order."""
-    return list(dict.fromkeys(filter(None, (name.strip() for name in (names or "").split(",")))))
+        return Request(target, self.rpc, self.rebuild, tuple(command_line.listed(self.trust)))
 
 
 @dataclass(frozen=True)

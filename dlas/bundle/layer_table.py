@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from dlas.errors import UserError
 from dlas.hardware.timing.single_kernels import KernelTime
+from dlas.printable import printable
 from dlas.systems.program.kernel_choice import KernelChoice
 from dlas.systems.program.program import ConvLayer, LoweredProgram
+
+LARGEST_BYTES = 1 << 24
+"""Largest file that is read: a network of ten thousand layers has a tenth of it."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +85,36 @@ def write_layers(rows: Sequence[LayerRow], path: Path) -> None:
         writer = csv.DictWriter(file, [field.name for field in fields(LayerRow)])
         writer.writeheader()
         writer.writerows(asdict(row) for row in rows)
+
+
+def read_layers(path: Path) -> list[LayerRow]:
+    """The rows that `write_layers` wrote; columns that an earlier version lacked are empty, those of a later
+    one are left out. UserError for anything else."""
+    known = {field.name: str(field.type) for field in fields(LayerRow)}
+    try:
+        if path.stat().st_size > LARGEST_BYTES:
+            raise ValueError(f"it has more than {LARGEST_BYTES} bytes")
+        with path.open(newline="", encoding="utf-8") as file:
+            lines = list(csv.DictReader(file, strict=True))
+        read = [
+            {name: _read(known[name], word) for name, word in line.items() if name in known} for line in lines
+        ]
+        return [LayerRow(**each) for each in read]
+    except (OSError, ValueError, TypeError, csv.Error) as error:
+        problem = f"is no table of layers: {printable(error)}"
+        raise UserError(problem, key=printable(path)) from None
+
+
+def _read(kind: str, word: str | None) -> Any:
+    """The value of a field of the type `kind`, by its text."""
+    if kind == "str":
+        return word or ""
+    if not word and kind.endswith("None"):
+        return None
+    value = float(word or "")
+    if not math.isfinite(value):
+        raise ValueError(f"{word} is no finite number")
+    return int(value) if kind.startswith("int") else value
 
 
 def _row(layer: ConvLayer, weight: np.ndarray, choice: KernelChoice, time_ms: float) -> LayerRow:

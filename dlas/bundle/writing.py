@@ -162,11 +162,13 @@ def metrics(found: Results) -> dict[str, float]:
 def tags(found: Results) -> dict[str, str]:
     """Tags that a reader of the numbers has to know: fallbacks, untuned layers, layers of an int8 network in
     float32 or without their signal, a board that was emulated, or unsteady while it timed the network or
-    kernels to choose from."""
+    kernels to choose from; and the sessions' medians in milliseconds, which say how well the latency is
+    known."""
     fallbacks = [f"{row.layer}: {row.fallback_reason}" for row in found.layers if row.fallback_reason]
     untuned = [row.layer for row in found.layers if row.workload and row.schedule == "untuned"]
     tuned = any(choice.tuned for choice in found.kernels.choices)
     noted = {
+        "dlas.session_medians_ms": " ".join(f"{median:.6g}" for median in found.timing.session_medians_ms),
         "dlas.fallbacks": "; ".join(fallbacks),
         "dlas.untuned_layers": ", ".join(untuned),
         "dlas.float_layers": ", ".join(found.float_layers),

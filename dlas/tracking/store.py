@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 BUNDLE = "bundle"
 OUTPUT = "log.txt"
+REPORT = "report"
 # Tags that a run carries: what it is, why it failed, which run it repeats.
 KIND, ERROR, ORIGINAL = "dlas.kind", "dlas.error", "dlas.original"
 # The stage results that a point took, `<stage>/<key>` each, in order.
@@ -284,6 +285,15 @@ def start_point(store: Store, name: str, tags: Mapping[str, str], parent: str | 
     return create(store, name, {**tags, **_under(parent), KIND: "point"})
 
 
+def log_report(store: Store, sweep: str, folder: Path, short: str) -> None:
+    """Put the folder of a report on the sweep's run, and the short report, in Markdown, where MLflow shows a
+    run's description."""
+    from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+
+    files.upload(store, sweep, folder, REPORT)
+    store.client.set_tag(sweep, MLFLOW_RUN_NOTE, short[:TAG_CHARACTERS])
+
+
 def fetch(store: Store, run_id: str) -> Record:
     """The run, or `UserError` where the store has none of that id."""
     try:
@@ -325,6 +335,16 @@ def fetch_bundle(store: Store, run_id: str, destination: Path) -> Path:
     return files.download(store, run_id, BUNDLE, destination)
 
 
+def fetch_file(store: Store, run_id: str, place: Path, destination: Path) -> Path:
+    """Copy a file or a folder of the run's artifacts under `destination`; UserError where it can't be had."""
+    unreadable: tuple[type[Exception], ...] = (OSError, *_client_errors())
+    try:
+        return files.download(store, run_id, place.as_posix(), destination)
+    except unreadable:
+        problem = f"the run '{run_id}' has no {place.as_posix()}, or it can't be fetched"
+        raise UserError(problem, key="run", remedy="a finished run of this store") from None
+
+
 def finished(store: Store, run_id: str) -> tuple[list[Record], list[Record]]:
     """The finished runs that an id stands for, itself or the points of a sweep; and the sweep's other points.
 
@@ -352,6 +372,13 @@ def points(store: Store, sweep: str) -> list[Record]:
             found += _found(store, [store.experiment_id], f"attributes.run_id IN ({listed})")
     chosen = f"tags.`{PARENT}` = '{sweep}' and tags.`{KIND}` = 'point'"
     return found + _found(store, [store.experiment_id], chosen)
+
+
+def sweep_points(store: Store, run_id: str) -> list[Record]:
+    """The points of the sweep of that id; UserError where there is no such run, or it is no sweep."""
+    if fetch(store, run_id).tags.get(KIND) != SWEEP:
+        raise UserError(f"'{run_id}' is no sweep", key="sweep", remedy="the id of a sweep's own run")
+    return points(store, run_id)
 
 
 def earlier(store: Store, fingerprint: str, rerun: str) -> Record | None:
@@ -407,6 +434,16 @@ def find_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas"
             f"{address} cannot be opened: {first_line(error)}", key="tracking.uri", remedy="one that answers"
         ) from None
     return None if known is None else Store(client, address, known.experiment_id)
+
+
+def existing_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas") -> Store:
+    """The store, to be read; UserError where there is none of these runs."""
+    found = find_store(artifacts, uri, experiment)
+    if found is None:
+        where = remote.shown(store_uri(artifacts, uri))
+        problem = f"there are no runs of the experiment '{experiment}' in {where}"
+        raise UserError(problem, key="artifacts", remedy="artifacts=<folder>, tracking.uri=<address>")
+    return found
 
 
 def alike(store: Store, params: Mapping[str, str], most: int) -> list[Record]:

@@ -1,0 +1,110 @@
+"""Points that no other one beats, with ties where the measurement can't tell two apart.
+
+Only points of one data set and one board compete. One beats another where it is at least as good in
+everything that was asked for, and in something by more than the measurement leaves open.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+import numpy as np
+
+from dlas.analysis.intervals import latency_interval, place
+from dlas.analysis.observation import Observation
+from dlas.hardware.results.statistics import Interval
+
+
+class Standing(Enum):
+    """What a comparison with all others says of a point; the value is its mark in tables."""
+
+    UNBEATEN = "*"
+    BEATEN = ""
+    UNSURE = "?"
+    """Beaten by the time that was measured, which is that of an unsteady board and may be too long."""
+
+
+@dataclass(frozen=True)
+class Aim:
+    """Something that points are compared in."""
+
+    name: str
+    value: Callable[[Observation], float | None]
+    """The value of a point, lower is better; None where it has none."""
+    interval: Callable[[Observation], Interval | None] = lambda point: None
+    """The interval of the value, where it was measured and not counted."""
+
+
+def accuracy(point: Observation) -> float | None:
+    """The accuracy of what runs: of the library, else of the compressed network, else of the dense one."""
+    known = (point.accuracy_deployed, point.accuracy_compressed, point.accuracy_dense)
+    return next((value for value in known if value is not None), None)
+
+
+def _error(point: Observation) -> float | None:
+    found = accuracy(point)
+    return None if found is None else -found
+
+
+def _latency(point: Observation) -> float | None:
+    return point.latency_ms
+
+
+ACCURACY = Aim("accuracy", _error)
+LATENCY = Aim("latency", _latency, latency_interval)
+SIZE = Aim("size", lambda point: point.format_bytes)
+MEMORY = Aim("memory", lambda point: point.memory_bytes)
+
+
+def aims(points: Sequence[Observation], wished: Sequence[Aim] = (ACCURACY, LATENCY, SIZE)) -> list[Aim]:
+    """Those of the wished aims that can tell points apart: that all timed points have, and not all alike.
+    Latency is always one of them."""
+    timed = [point for point in points if point.timed]
+
+    def tells_apart(aim: Aim) -> bool:
+        values = {aim.value(point) for point in timed}
+        return len(values) > 1 and None not in values
+
+    return [aim for aim in wished if aim is LATENCY or tells_apart(aim)]
+
+
+def contest(point: Observation) -> tuple[str, str, bool]:
+    """The contest that a point takes part in: its data set, its target, and whether that was emulated."""
+    return point.choices.get("dataset", ""), *place(point)
+
+
+def standings(points: Sequence[Observation], of: Sequence[Aim]) -> list[Standing | None]:
+    """The standing of each point among those of its contest; None for one that lacks a time or another of
+    the values, such as a failed one."""
+    found: list[Standing | None] = [None] * len(points)
+    contests: dict[tuple[str, str, bool], list[int]] = defaultdict(list)
+    for position, point in enumerate(points):
+        if point.timed and all(aim.value(point) is not None for aim in of):
+            contests[contest(point)].append(position)
+    for positions in contests.values():
+        among = [points[position] for position in positions]
+        for position, point, beaten in zip(positions, among, _beaten(among, of), strict=True):
+            if not beaten:
+                found[position] = Standing.UNBEATEN
+            else:
+                found[position] = Standing.UNSURE if point.unsteady else Standing.BEATEN
+    return found
+
+
+def _beaten(points: Sequence[Observation], of: Sequence[Aim]) -> list[bool]:
+    """Whether another of the points beats each of them."""
+    bounds = [[_bounds(aim, point) for aim in of] for point in points]
+    low, value, high = (np.array([[one[part] for one in row] for row in bounds]) for part in range(3))
+    return [
+        bool(np.any(np.all(value <= value[each], axis=1) & np.any(high < low[each], axis=1)))
+        for each in range(len(points))
+    ]
+
+
+def _bounds(aim: Aim, point: Observation) -> tuple[float, float, float]:
+    value, interval = aim.value(point), aim.interval(point)
+    assert value is not None
+    return (value, value, value) if interval is None else (interval.low, value, interval.high)

@@ -1,0 +1,108 @@
+"""Intervals of latencies, and of ratios of two: what the spread between sessions allows to say."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from dlas.analysis.observation import Observation
+from dlas.hardware.results.comparison import ENOUGH_SESSIONS, SAME_WITHIN
+from dlas.hardware.results.statistics import CONFIDENCE, Interval
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """The latency of one point over that of another: above 1 the first is slower."""
+
+    value: float
+    interval: Interval
+    over_sessions: bool
+    """Whether the interval is over sessions; with too few of them it is over samples, and wider for it."""
+
+    @property
+    def resolved(self) -> bool:
+        """Whether the measurement can tell the two apart."""
+        return not self.interval.low <= 1 <= self.interval.high
+
+
+def has_sessions(point: Observation) -> bool:
+    """Whether the point has enough sessions to tell their spread."""
+    return len(point.session_medians_ms) >= ENOUGH_SESSIONS
+
+
+def latency_interval(point: Observation) -> Interval | None:
+    """The confidence interval of a point's latency in milliseconds; None for a point without one.
+
+    Over the logarithms of the sessions' medians, by Student's t. With fewer than `ENOUGH_SESSIONS` it spans
+    the interval over samples and what sessions there are, wider at both ends by the factor `SAME_WITHIN`, by
+    which the place of data in memory alone can move a session.
+    """
+    if point.latency_ms is None:
+        return None
+    if has_sessions(point):
+        logs = np.log(point.session_medians_ms)
+        half = _student(len(logs) - 1) * float(np.std(logs, ddof=1)) / math.sqrt(len(logs))
+        centre = float(np.mean(logs))
+        return Interval(math.exp(centre - half), math.exp(centre + half))
+    ends = [point.latency_ms, *point.session_medians_ms]
+    ends += [end for end in (point.low_ms, point.high_ms) if end is not None]
+    return Interval(min(ends) / SAME_WITHIN, max(ends) * SAME_WITHIN)
+
+
+def latency_ratio(one: Observation, other: Observation) -> Ratio | None:
+    """The ratio of two latencies, `one` over `other`; None where they may not be compared, or have none.
+
+    Its interval is that of Welch (1947) for the difference of the means of the sessions' logarithms. Where
+    one side has too few sessions, the ends of the two intervals of `latency_interval` give it.
+    """
+    mine, theirs = latency_interval(one), latency_interval(other)
+    if mine is None or theirs is None or not comparable(one, other):
+        return None
+    if has_sessions(one) and has_sessions(other):
+        difference, half = _welch(np.log(one.session_medians_ms), np.log(other.session_medians_ms))
+        interval = Interval(math.exp(difference - half), math.exp(difference + half))
+        return Ratio(math.exp(difference), interval, over_sessions=True)
+    assert one.latency_ms is not None
+    assert other.latency_ms is not None
+    interval = Interval(mine.low / theirs.high, mine.high / theirs.low)
+    return Ratio(one.latency_ms / other.latency_ms, interval, over_sessions=False)
+
+
+def comparable(one: Observation, other: Observation) -> bool:
+    """Whether the times of two points may be put in one ratio: both of one board, real or emulated."""
+    return place(one) == place(other)
+
+
+def place(point: Observation) -> tuple[str, bool]:
+    """The place where a point was timed: its target, and whether that was emulated."""
+    return point.choices.get("target", ""), point.emulated
+
+
+def without_ratio(one: Observation, other: Observation) -> str:
+    """The reason why two points have no ratio of latencies, as a sentence's end; "" where they may have."""
+    if one.emulated != other.emulated:
+        return "one board is emulated and the other real: emulated times say nothing about real ones"
+    targets = place(one)[0], place(other)[0]
+    if targets[0] != targets[1]:
+        return f"they were timed on different targets, {targets[0]} and {targets[1]}"
+    untimed = [point.name for point in (one, other) if point.latency_ms is None]
+    return f"{' and '.join(untimed)} has no latency" if untimed else ""
+
+
+def _welch(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
+    """The difference of two means, and the half width of its interval."""
+    a, b = (float(np.var(side, ddof=1)) / len(side) for side in (one, other))
+    difference = float(np.mean(one) - np.mean(other))
+    if a + b == 0:
+        return difference, 0.0
+    freedom = (a + b) ** 2 / (a**2 / (len(one) - 1) + b**2 / (len(other) - 1))
+    return difference, _student(freedom) * math.sqrt(a + b)
+
+
+def _student(freedom: float) -> float:
+    """The two-sided quantile of Student's t at `CONFIDENCE`."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))

@@ -1,0 +1,1 @@
+"""Tables over observations: what each says, and how it is written."""

@@ -1,0 +1,112 @@
+"""Points side by side: what differs in choices, numbers with intervals, ratios where there may be any."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from dlas.analysis import digits, front, intervals
+from dlas.analysis.intervals import Ratio
+from dlas.analysis.labels import labels, varied_choices
+from dlas.analysis.observation import Observation
+from dlas.analysis.tables.closing import few_sessions, latency, notes
+from dlas.analysis.tables.table import NOTHING, Cell, Table, text
+from dlas.hardware.results.statistics import Interval
+
+FASTER, SLOWER, UNCLEAR, REFERENCE = "faster", "slower", "can't tell", "compared with"
+
+RATIO = (
+    "ratio: latency over that of the point it is compared with; below 1 is faster, and can't tell where the "
+    "interval holds 1"
+)
+
+
+def points(found: Sequence[Observation]) -> Table:
+    """Each point against the first one."""
+    varied, named = varied_choices(found), labels(found)
+    first, *others = found
+    rows = [_row(first, varied, Cell(NOTHING), Cell(NOTHING), Cell(REFERENCE))]
+    rows += [_row(other, varied, *_ratio(other, first)) for other in others]
+    reasons = [
+        f"{named[other.run_id]} has no ratio: {reason}"
+        for other in others
+        if (reason := intervals.without_ratio(other, first))
+    ]
+    headings = (*varied, *_HEADINGS)
+    closing = (RATIO, *few_sessions(found), *reasons)
+    return Table("comparison", "Points side by side", headings, tuple(rows), closing)
+
+
+def sweeps(found: Sequence[Sequence[Observation]]) -> Table:
+    """The points of the first sweep, each followed by those of the others with the same choices."""
+    everything = [point for sweep in found for point in sweep]
+    varied, named = varied_choices(everything), labels(everything)
+    first, *others = found
+    rows, reasons, alone = [], [], 0
+    for point in first:
+        matching = [
+            (number, other)
+            for number, sweep in enumerate(others, 2)
+            for other in sweep
+            if other.choices == point.choices
+        ]
+        alone += not matching
+        if matching:
+            blank = (Cell(NOTHING), Cell(NOTHING), Cell(REFERENCE))
+            rows.append((Cell("1", 1), *_row(point, varied, *blank)))
+        for number, other in matching:
+            rows.append((Cell(str(number), number), *_row(other, varied, *_ratio(other, point))))
+            if reason := intervals.without_ratio(other, point):
+                reasons.append(f"{named[other.run_id]} has no ratio: {reason}")
+    if alone:
+        reasons.append(f"left out: {alone} of {len(first)} points of the first, whose choices no other has")
+    closing = (RATIO, *few_sessions(everything), *reasons)
+    return Table("comparison", "Sweeps side by side", ("of", *varied, *_HEADINGS), tuple(rows), closing)
+
+
+_HEADINGS = (
+    "accuracy",
+    "median ms",
+    "interval",
+    "weights",
+    "ratio",
+    "its interval",
+    "verdict",
+    "notes",
+    "run",
+)
+
+
+def _row(
+    point: Observation, varied: Sequence[str], ratio: Cell, interval: Cell, verdict: Cell
+) -> tuple[Cell, ...]:
+    accuracy, size = front.accuracy(point), point.format_bytes
+    return (
+        *(text(point.choices.get(key)) for key in varied),
+        Cell(NOTHING) if accuracy is None else Cell(f"{accuracy:.4f}", accuracy),
+        *latency(point),
+        Cell(NOTHING) if size is None else Cell(digits.scaled_bytes(size), size),
+        ratio,
+        interval,
+        verdict,
+        text(", ".join([*notes(point), *([] if point.status == "FINISHED" else [point.status])])),
+        text(point.run_id),
+    )
+
+
+def _ratio(point: Observation, reference: Observation) -> tuple[Cell, Cell, Cell]:
+    """The ratio, its interval and the verdict."""
+    ratio = intervals.latency_ratio(point, reference)
+    if ratio is None:
+        return Cell(NOTHING), Cell(NOTHING), Cell("not compared")
+    shown = digits.supported(ratio.value, ratio.interval)
+    return Cell(shown, ratio.value), _range(ratio.value, ratio.interval), Cell(_verdict(ratio))
+
+
+def _range(value: float, interval: Interval) -> Cell:
+    return Cell(digits.supported_range(value, interval))
+
+
+def _verdict(ratio: Ratio) -> str:
+    if not ratio.resolved:
+        return UNCLEAR
+    return FASTER if ratio.value < 1 else SLOWER

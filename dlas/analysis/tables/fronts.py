@@ -1,0 +1,52 @@
+"""The points that no other one beats, each with the command that deploys it again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dlas.analysis import digits, front
+from dlas.analysis.front import Standing
+from dlas.analysis.labels import varied_choices
+from dlas.analysis.observation import Observation
+from dlas.analysis.tables.closing import latency, notes
+from dlas.analysis.tables.table import NOTHING, Cell, Table, text
+
+AIMS = (front.ACCURACY, front.LATENCY, front.SIZE, front.MEMORY)
+
+
+def unbeaten(points: Sequence[Observation]) -> list[Observation]:
+    """The points of the front in accuracy, latency, size and memory, as far as these vary; the fastest
+    first."""
+    standings = front.standings(points, front.aims(points, AIMS))
+    found = [
+        point for point, standing in zip(points, standings, strict=True) if standing is Standing.UNBEATEN
+    ]
+    return sorted(found, key=lambda point: (front.contest(point), point.latency_ms or 0.0))
+
+
+def table(points: Sequence[Observation], redeploy: Callable[[str], str]) -> Table:
+    """The front; `redeploy` gives the command for a run's id."""
+    varied, aims = varied_choices(points), front.aims(points, AIMS)
+    rows = [_row(point, varied, redeploy) for point in unbeaten(points)]
+    headings = (*varied, "accuracy", "median ms", "interval", "weights", "memory", "notes", "deploy it again")
+    names = ", ".join(aim.name for aim in aims)
+    told = (
+        f"Compared in {names}, among points of one data set and target. What the measurement can't tell "
+        "apart is on the front together."
+    )
+    return Table("front", "Points that no other one beats", headings, tuple(rows), (told,) if rows else ())
+
+
+def _row(point: Observation, varied: Sequence[str], redeploy: Callable[[str], str]) -> tuple[Cell, ...]:
+    accuracy = front.accuracy(point)
+    return (
+        *(text(point.choices.get(key)) for key in varied),
+        Cell(NOTHING) if accuracy is None else Cell(f"{accuracy:.4f}", accuracy),
+        *latency(point),
+        *(
+            Cell(NOTHING) if size is None else Cell(digits.scaled_bytes(size), size)
+            for size in (point.format_bytes, point.memory_bytes)
+        ),
+        text(", ".join(notes(point))),
+        text(redeploy(point.run_id)),
+    )

@@ -1,0 +1,115 @@
+"""One point in full, for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from dlas.analysis import digits, intervals
+from dlas.analysis.observation import LAYERS, Observation
+from dlas.analysis.tables.closing import few_sessions, keeps_nothing
+from dlas.analysis.tables.layers import slowest
+from dlas.analysis.tables.table import as_text
+from dlas.hardware.results.measurement import Measurement
+from dlas.printable import aligned, printable
+
+if TYPE_CHECKING:
+    from dlas.bundle.layer_table import LayerRow
+
+WARNINGS = {
+    "dlas.fallbacks": "layers with another algorithm than the declared one",
+    "dlas.untuned_layers": "layers without a tuned schedule",
+    "dlas.float_layers": "layers in float32",
+    "dlas.lost_signal": "layers whose signal int8 loses",
+    "dlas.tuning_stopped": "the search",
+    "dlas.untuned_batches": "batch sizes without tuned schedules",
+}
+"""Tags of a run that warn of something, and what they list."""
+
+
+def described(
+    point: Observation, timing: Measurement | None, layers: Sequence[LayerRow], redeploy: str
+) -> str:
+    """The point's choices, accuracy, latency, sizes, slowest layers and warnings, and the command that
+    redeploys it. `timing` and `layers` are those of its bundle, as far as there are any."""
+    lines = [
+        ("point", point.name),
+        ("run", f"{point.run_id}  {point.status}"),
+        *((layer, point.choices[layer]) for layer in LAYERS if layer in point.choices),
+        *_accuracy(point),
+        *_latency(point, timing),
+        *_sizes(point),
+        *_tuning(point),
+        *_warnings(point),
+        *([("failed", point.error)] if point.error else []),
+    ]
+    told = aligned([(name, printable(words)) for name, words in lines])
+    parts = ["\n".join(told)]
+    if layers:
+        parts.append(as_text(slowest(layers)))
+    if point.status == "FINISHED":
+        parts.append(f"Deploy it again: {redeploy}")
+    return "\n\n".join(parts)
+
+
+def _accuracy(point: Observation) -> list[tuple[str, str]]:
+    known = {
+        "dense": point.accuracy_dense,
+        "compressed": point.accuracy_compressed,
+        "deployed": point.accuracy_deployed,
+    }
+    told = [f"{name} {value:.4f}" for name, value in known.items() if value is not None]
+    return [("accuracy", ", ".join(told))] if told else []
+
+
+def _latency(point: Observation, timing: Measurement | None) -> list[tuple[str, str]]:
+    value, interval = point.latency_ms, intervals.latency_interval(point)
+    if value is None or interval is None:
+        return []
+    span = digits.supported_range(value, interval)
+    words = f"{digits.supported(value, interval)} ms, {span}"
+    if timing is not None:
+        sessions, samples = len(timing.sessions), len(timing.samples_ms)
+        words += f"; {samples} samples in {sessions} session{'s' * (sessions > 1)}, {timing.threads} threads"
+    further = {"first": point.first_ms, "cold": point.cold_ms}
+    if timing is not None:
+        further |= {"p90": timing.percentile_ms(90), "p99": timing.percentile_ms(99)}
+    more = [f"{name} {digits.supported(ms)} ms" for name, ms in further.items() if ms is not None]
+    lines = [("latency", words), *([("", ", ".join(more))] if more else [])]
+    lines += [("", note) for note in few_sessions([point])]
+    lines += [("unsteady", point.unsteady)] if point.unsteady else []
+    emulated = f"by {point.tags.get('dlas.emulated', '')}: such times say nothing about a real board"
+    return lines + ([("emulated", emulated)] if point.emulated else [])
+
+
+def _sizes(point: Observation) -> list[tuple[str, str]]:
+    sizes = {
+        "weights": point.format_bytes,
+        "dense weights": point.dense_bytes,
+        "library": point.library_bytes,
+        "memory": point.memory_bytes,
+    }
+    told = [f"{name} {digits.scaled_bytes(value)}" for name, value in sizes.items() if value is not None]
+    lines = [("sizes", ", ".join(told))] if told else []
+    for name, of, left in (
+        ("parameters", point.parameters_dense, point.parameters_remaining),
+        ("MACs", point.macs_dense, point.macs_remaining),
+    ):
+        if of is not None and left is not None:
+            lines.append((name, f"{digits.scaled_count(of)}, of which {digits.scaled_count(left)} remain"))
+    if point.expected_speedup is not None:
+        lines.append(("expected", f"{point.expected_speedup:.2f}x of the dense network's speed"))
+    return lines
+
+
+def _tuning(point: Observation) -> list[tuple[str, str]]:
+    if not point.tuning_trials:
+        return []
+    kept = "no tuned kernel kept" if keeps_nothing(point) else f"{point.layers_tuned or 0:.0f} layers tuned"
+    return [("tuning", f"{point.tuning_trials:.0f} trials, {kept}")]
+
+
+def _warnings(point: Observation) -> list[tuple[str, str]]:
+    return [
+        ("warning", f"{words}: {point.tags[tag]}") for tag, words in WARNINGS.items() if tag in point.tags
+    ]

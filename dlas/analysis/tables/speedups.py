@@ -1,0 +1,96 @@
+"""What compressed networks gain against their dense ones, and what was to be expected.
+
+Against the dense network by the same algorithm, and against the fastest dense one (Gibson et al.,
+arXiv:2311.08909): the first tells of the kernels, the second whether compressing was worth it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dlas.analysis import digits, intervals, naming
+from dlas.analysis.intervals import Ratio
+from dlas.analysis.labels import varied_choices
+from dlas.analysis.observation import Observation
+from dlas.analysis.tables.study import grouped
+from dlas.analysis.tables.table import NOTHING, Cell, Table, text
+from dlas.hardware.results.statistics import Interval
+
+
+@dataclass(frozen=True)
+class Speedup:
+    """A compressed point against dense ones; a ratio is the dense latency over its own."""
+
+    point: Observation
+    same: Ratio | None
+    """Against the dense network with all other choices the same; None where there is none."""
+    best: Ratio | None
+    """Against the fastest dense network of the same data set, model and target."""
+
+
+def speedups(points: Sequence[Observation]) -> list[Speedup]:
+    """The speedup of each compressed point that has a latency."""
+    timed = [point for point in points if point.timed]
+    named = naming.of(timed)
+    others = [factor for factor in named.factors if factor not in ("compression", "format")]
+
+    def kin(point: Observation) -> tuple[object, ...]:
+        return (*(named.level(point, factor) for factor in others), intervals.place(point))
+
+    def network(point: Observation) -> tuple[object, ...]:
+        return point.choices.get("dataset"), point.choices.get("model"), intervals.place(point)
+
+    dense = [point for point in timed if not point.steps]
+    of_kin, of_network = grouped(dense, kin), grouped(dense, network)
+    found = []
+    for point in timed:
+        if point.steps:
+            same, best = _fastest(of_kin.get(kin(point), [])), _fastest(of_network.get(network(point), []))
+            found.append(Speedup(point, _gain(same, point), _gain(best, point)))
+    return found
+
+
+def table(points: Sequence[Observation]) -> Table:
+    """The speedups, measured and expected."""
+    varied = varied_choices(points)
+    rows = []
+    for found in speedups(points):
+        expected = found.point.expected_speedup
+        share = None if found.same is None or not expected else found.same.value / expected
+        rows.append(
+            (
+                *(text(found.point.choices.get(key)) for key in varied),
+                Cell(NOTHING) if expected is None else Cell(f"{expected:.2f}x", expected),
+                *_cells(found.same),
+                Cell(NOTHING) if share is None else Cell(f"{100 * share:.0f} %", share),
+                *_cells(found.best),
+            )
+        )
+    headings = (*varied, "expected", "against same", "interval", "reached", "against best", "interval")
+    notes = (
+        "against same: the latency of the dense network with all else the same, over this one's; "
+        "against best: that of the fastest dense network of this model and target.",
+        "reached: the share of the expected speedup that was measured against the same.",
+    )
+    title = "Speedup of compressed networks, and what was to be expected"
+    return Table("speedup", title, headings, tuple(rows), notes if rows else ())
+
+
+def _fastest(points: Sequence[Observation]) -> Observation | None:
+    return min(points, key=lambda point: point.latency_ms or 0.0, default=None)
+
+
+def _gain(dense: Observation | None, point: Observation) -> Ratio | None:
+    return None if dense is None else intervals.latency_ratio(dense, point)
+
+
+def _cells(ratio: Ratio | None) -> tuple[Cell, Cell]:
+    if ratio is None:
+        return Cell(NOTHING), Cell(NOTHING)
+    return Cell(f"{digits.supported(ratio.value, ratio.interval)}x", ratio.value), _range(ratio)
+
+
+def _range(ratio: Ratio) -> Cell:
+    interval: Interval = ratio.interval
+    return Cell(digits.supported_range(ratio.value, interval))

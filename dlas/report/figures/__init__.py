@@ -1,0 +1,1 @@
+"""Figures of a report, drawn by Matplotlib: each a function from values to a `Drawing`."""

@@ -1,0 +1,127 @@
+"""What a report is about: the points of a sweep, and what their bundles tell."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from dlas.analysis.labels import labels
+from dlas.analysis.observation import FINISHED, Observation
+from dlas.analysis.tables.fronts import unbeaten
+from dlas.bundle.layer_table import LayerRow
+from dlas.errors import UserError
+from dlas.hardware.results.measurement import NS_PER_MS, Measurement
+from dlas.report import reading
+from dlas.report.tuning_course import Course, course
+from dlas.tracking.store import Store, fetch_file
+
+COURSES = 24
+"""Tuning logs that are read: one has megabytes, and a figure has no room for more lines."""
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Every sample of a point, in milliseconds."""
+
+    name: str
+    warm: tuple[np.ndarray, ...]
+    """The samples of each session."""
+    cold: np.ndarray
+    """Those with cold caches; empty where there are none."""
+
+
+@dataclass(frozen=True)
+class Gathered:
+    """The points of a sweep, and what was found in their bundles."""
+
+    points: tuple[Observation, ...]
+    names: Mapping[str, str]
+    """The short name of each point by the id of its run."""
+    samples: tuple[Samples, ...]
+    layers: tuple[tuple[str, tuple[LayerRow, ...]], ...]
+    """The layers of each point whose bundle tells them, behind its name; those of the front first."""
+    courses: tuple[Course, ...]
+    problems: tuple[str, ...]
+    """What could not be read, and why."""
+
+
+def gather(store: Store, observed: Sequence[Observation]) -> Gathered:
+    """Read what there is of each finished point's bundle, one after the other."""
+    names = labels(observed)
+    parts = _Parts(store, names)
+    points: list[Observation] = []
+    samples: list[Samples] = []
+    layers: dict[str, tuple[LayerRow, ...]] = {}
+    for point in observed:
+        timing = parts.of(point, reading.timing)
+        points.append(
+            point if timing is None else replace(point, session_medians_ms=timing.session_medians_ms)
+        )
+        if timing is not None:
+            samples.append(_samples(names[point.run_id], timing))
+        rows = parts.of(point, reading.layers)
+        if rows is not None:
+            layers[point.run_id] = tuple(rows)
+    ordered = _front_first(points)
+    tuned = [point for point in ordered if point.tuning_trials and point.run_id in layers]
+    courses = [
+        parts.of(point, _course_of(point, names[point.run_id], layers[point.run_id]))
+        for point in tuned[:COURSES]
+    ]
+    return Gathered(
+        tuple(points),
+        names,
+        tuple(samples),
+        tuple((names[one.run_id], layers[one.run_id]) for one in ordered if one.run_id in layers),
+        tuple(one for one in courses if one is not None),
+        tuple(parts.problems),
+    )
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Reads parts of bundles, and keeps what could not be read."""
+
+    store: Store
+    names: Mapping[str, str]
+    problems: list[str] = field(default_factory=list)
+
+    def of(self, point: Observation, read: Callable[[Store, str, Path], Part]) -> Part | None:
+        """What `read` gives of a finished point; None where it raises a UserError."""
+        if point.status != FINISHED:
+            return None
+        with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
+            try:
+                return read(self.store, point.run_id, Path(folder))
+            except UserError as error:
+                self.problems.append(f"{self.names[point.run_id]}: {error.problem}")
+                return None
+
+
+def _course_of(
+    point: Observation, name: str, layers: Sequence[LayerRow]
+) -> Callable[[Store, str, Path], Course | None]:
+    def read(store: Store, run_id: str, folder: Path) -> Course | None:
+        logs = fetch_file(store, run_id, reading.PLACES.tuning, folder)
+        return course(name, point.choices.get("tuner", ""), logs, layers)
+
+    return read
+
+
+def _front_first(points: Sequence[Observation]) -> list[Observation]:
+    front = unbeaten(points)
+    first = {point.run_id for point in front}
+    return [*front, *(point for point in points if point.run_id not in first)]
+
+
+def _samples(name: str, timing: Measurement) -> Samples:
+    warm = tuple(np.array(session.samples_ns) / NS_PER_MS for session in timing.sessions)
+    cold = np.array([one for session in timing.sessions for one in session.cold_ns]) / NS_PER_MS
+    return Samples(name, warm, cold)

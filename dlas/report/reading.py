@@ -1,0 +1,44 @@
+"""Single files of the bundles that runs keep: a report of many points fetches no whole bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from dlas.analysis.observation import FINISHED, Observation
+from dlas.bundle import Bundle
+from dlas.bundle.layer_table import LayerRow, read_layers
+from dlas.errors import UserError
+from dlas.hardware.results import measurement
+from dlas.hardware.results.measurement import Measurement
+from dlas.tracking.store import BUNDLE, Store, fetch_file
+
+PLACES = Bundle(Path(BUNDLE))
+"""Places of the parts below a run's artifacts."""
+
+
+def timing(store: Store, run_id: str, folder: Path) -> Measurement:
+    """The measurement of a finished point, fetched into the folder; UserError where it can't be had."""
+    return measurement.read(fetch_file(store, run_id, PLACES.timing, folder))
+
+
+def layers(store: Store, run_id: str, folder: Path) -> list[LayerRow]:
+    """The table of layers of a finished point, fetched into the folder; UserError where it can't be had."""
+    return read_layers(fetch_file(store, run_id, PLACES.layers, folder))
+
+
+def with_sessions(store: Store, points: Sequence[Observation], folder: Path) -> list[Observation]:
+    """The points, with the medians of their sessions from their bundles where their runs don't tell them, as
+    those of earlier versions; one whose bundle can't be read stays as it is."""
+    return [_with_sessions(store, point, folder) for point in points]
+
+
+def _with_sessions(store: Store, point: Observation, folder: Path) -> Observation:
+    if point.session_medians_ms or point.status != FINISHED:
+        return point
+    try:
+        found = timing(store, point.run_id, folder)
+    except UserError:
+        return point
+    return replace(point, session_medians_ms=found.session_medians_ms)

@@ -1,0 +1,103 @@
+"""One measured point, or the table of a sweep, on the terminal.
+
+    python -m dlas.show run=<run id>       choices, accuracy, latency with its interval, sizes, the slowest
+                                           layers, warnings, and the command that redeploys it
+    python -m dlas.show sweep=<run id>     the table that the sweep ended with, as it is now
+
+    artifacts=<folder>    where the store is
+    tracking.uri=<uri>    another MLflow store; tracking.experiment=<name> another experiment in it
+
+Exit status: 0 done; 1 there is no such run; 2 a mistake in the arguments.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlas import command_line, config
+from dlas.command_line import Work
+from dlas.errors import UserError
+
+if TYPE_CHECKING:
+    from dlas.tracking.store import Record, Store
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of the command."""
+
+    run: str | None = None
+    sweep: str | None = None
+    artifacts: str | None = None
+    tracking: config.Tracking = field(default_factory=config.Tracking)
+
+    def __post_init__(self) -> None:
+        one = (self.run is None) != (self.sweep is None)
+        remedy = "run=<run id> or sweep=<run id>; --help tells the rest"
+        config.require(one, "run", "exactly one of run and sweep is to be given", remedy)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the `dlas-show` command; returns its exit status."""
+    return command_line.run(__doc__, arguments, _parse)
+
+
+def _parse(given: list[str]) -> Work:
+    options = config.options(Options, given)
+    return lambda: show(options)
+
+
+def show(options: Options) -> None:
+    """Print what was asked for; UserError where there is no such run."""
+    from dlas import tracking
+
+    folder = command_line.artifacts_folder(options.artifacts)
+    store = tracking.existing_store(folder, options.tracking.uri, options.tracking.experiment)
+    if options.sweep is not None:
+        _show_sweep(store, options.sweep)
+        return
+    assert options.run is not None
+    record = tracking.fetch(store, options.run)
+    if record.tags.get(tracking.KIND) == tracking.SWEEP:
+        raise UserError(f"'{options.run}' is a sweep", key="run", remedy=f"sweep={options.run}")
+    _show_point(
+        store, record, command_line.redeploy_command(options.run, options.artifacts, options.tracking)
+    )
+
+
+def _show_sweep(store: Store, run_id: str) -> None:
+    from dlas import tracking
+    from dlas.report import reading
+    from dlas.tracking import summary
+    from dlas.tracking.observations import observed
+
+    points = observed(tracking.sweep_points(store, run_id))
+    with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
+        print(summary.of(reading.with_sessions(store, points, Path(folder))))
+
+
+def _show_point(store: Store, record: Record, redeploy: str) -> None:
+    from dlas.analysis.tables import point
+    from dlas.report import reading
+    from dlas.tracking.observations import observed
+
+    with tempfile.TemporaryDirectory(prefix="dlas-") as temporary:
+        folder = Path(temporary)
+        (observation,) = reading.with_sessions(store, observed([record]), folder)
+        timing, layers = None, []
+        if record.status == "FINISHED":
+            try:
+                timing = reading.timing(store, record.run_id, folder)
+                layers = reading.layers(store, record.run_id, folder)
+            except UserError as error:
+                print(f"of its bundle: {error}", file=sys.stderr)
+    print(point.described(observation, timing, layers, redeploy))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
