@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -114,12 +115,13 @@ def test_a_mistake_is_told_by_a_plan_as_by_a_start() -> None:
     assert not refused.stdout
 
 
-def test_what_was_read_of_images_is_kept_until_a_file_changes(given: tuple[Path, tuple[str, ...]]) -> None:
-    folder, _ = given
-    root = folder / "images"
+def test_what_was_read_of_images_is_kept_until_a_file_changes(
+    given: tuple[Path, tuple[str, ...]], tmp_path: Path
+) -> None:
+    root = Path(shutil.copytree(given[0] / "images", tmp_path / "images"))
     settings = DATASETS.load("folder").Settings("folder", root=str(root))
     started: list[object] = []
-    store = StageStore(folder / "stages", on_start=lambda *what: started.append(what))
+    store = StageStore(tmp_path / "stages", on_start=lambda *what: started.append(what))
     first = store.obtain(ReadImages(settings=settings, files=fingerprint.files_of(settings)))
     dataset = datasets.load(settings)
     assert (first.image_shape, first.classes, first.deviations) == (dataset.image_shape, 2, dataset.std)
