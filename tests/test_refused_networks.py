@@ -210,17 +210,18 @@ def test_of_a_data_set_that_does_not_tell_the_images_are_read(
     assert unread.value.key == "dataset.module"
 
 
-def test_the_images_of_later_sets_are_read_before_the_first_point(tmp_path: Path) -> None:
-    for name in ("one", "two"):
-        for part in range(10):
-            (tmp_path / name / str(part)).mkdir(parents=True)
-            for each in range(5):
-                (tmp_path / name / str(part) / f"{each}.png").write_bytes(b"no image")
-    sound = ("model=resnet20", "compression=none", f"artifacts={tmp_path / 'artifacts'}")
-    points = [parsed(*sound, "dataset=folder", f"dataset.root={tmp_path / name}") for name in ("one", "two")]
-    with pytest.raises(UserError, match="50 of 50 images cannot be read"):
-        plan.check([parsed(*sound), points[1]])
-    plan.check([points[0]])  # its first stage reads them, before anything is trained
+def test_the_images_of_every_set_are_read_before_the_first_point(tmp_path: Path) -> None:
+    for part in range(10):
+        (tmp_path / "images" / str(part)).mkdir(parents=True)
+        for each in range(5):
+            (tmp_path / "images" / str(part) / f"{each}.png").write_bytes(b"no image")
+    sound = parsed("model=resnet20", "compression=none", f"artifacts={tmp_path / 'artifacts'}")
+    images = ("dataset=folder", f"dataset.root={tmp_path / 'images'}")
+    broken = parsed("model=resnet20", "compression=none", *images, f"artifacts={tmp_path / 'artifacts'}")
+    for points in ([broken], [sound, broken]):
+        with pytest.raises(UserError, match="50 of 50 images cannot be read") as refused:
+            plan.check(points)
+        assert refused.value.point == points.index(broken)
 
 
 def test_the_settings_of_a_data_set_tell_the_shape_of_its_images(digits: ImageDataset) -> None:
