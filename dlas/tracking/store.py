@@ -61,6 +61,7 @@ BATCH, PARAM_CHARACTERS, TAG_CHARACTERS = 100, 6000, 8000
 CLIENT_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
     "GIT_PYTHON_REFRESH": "quiet",
 }
 # Without these MLflow's client asks the server for addresses of files in the store behind it, and fetches

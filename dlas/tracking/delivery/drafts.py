@@ -133,7 +133,7 @@ def end_sweep(place: Place, run: OpenRun, status: str) -> None:
         folder = waiting.folder_of(place.artifacts, run.run_id)
         folder.mkdir(parents=True, exist_ok=True)
         (folder / FILES).mkdir(exist_ok=True)
-        draft = Draft(place, run.store, run.run_id, "", {KIND: SWEEP}, run.run_id, _now())
+        draft = Draft(place, run.store, run.run_id, SWEEP, {KIND: SWEEP}, run.run_id, _now())
         parcels.write(folder, _parcel(draft, folder, status))
         waiting.tell(place, folder, waiting.reason(error))
 

@@ -140,7 +140,8 @@ def reach(place: Place) -> Store | None:
         with remote.hasty() if folders(place.artifacts) else nullcontext():
             return place.join()
     except UserError as error:
-        log.warning("the store can't be reached, so what is measured waits on this disk: %s", error)
+        told = "the store can't be reached, so what is measured waits on this disk: %s"
+        log.warning(told, reason(error))
         return None
 
 
