@@ -225,6 +225,7 @@ def test_a_point_lies_in_the_servers_and_redeploys(
     lab: Lab, client: MlflowClient, users: Path, tmp_path: Path
 ) -> None:
     options = ("--config-dir", str(users), "model=two_layers", "train.epochs=1", *SMALL)
+    before = objects(lab)
     result = lab.dlas("run", *options, f"artifacts={tmp_path / 'one'}")
     assert result.returncode == 0, result.stderr
     (run,) = points(client, "dlas")
@@ -235,7 +236,7 @@ def test_a_point_lies_in_the_servers_and_redeploys(
     assert stored == [("FINISHED",)]
     kept = objects(lab)
     assert any(name.endswith(f"{run.info.run_id}/artifacts/bundle/manifest.json") for name in kept)
-    assert not [name for name in kept if "probe" in name]
+    assert not [name for name in kept if "probe" in name and name not in before]
     # Another machine has the address and the password alone.
     result = lab.dlas("redeploy", f"run={run.info.run_id}", f"artifacts={tmp_path / 'two'}")
     assert result.returncode in (0, 3, 4), result.stderr
@@ -267,12 +268,15 @@ def test_a_name_that_the_server_does_not_go_by_is_told(lab: Lab, tmp_path: Path)
 
 @pytest.mark.exhaustive
 def test_a_user_who_may_only_read_is_told(lab: Lab, client: MlflowClient, tmp_path: Path) -> None:
-    client.create_experiment("others")
+    experiment = client.create_experiment("others")
     auth = get_app_client("basic-auth", lab.mlflow.address)
     auth.create_user("guest", "guest-password-1")
     guest = {"MLFLOW_TRACKING_USERNAME": "guest", "MLFLOW_TRACKING_PASSWORD": "guest-password-1"}
     given = (f"artifacts={tmp_path}", f"tracking.uri={lab.mlflow.address}", "tracking.experiment=others")
     assert "'guest' may not" in refused(*given, **guest)
+    auth.grant_user_permission("guest", "experiment", experiment, "EDIT")
+    result = dlas("redeploy", "run=0123", *given, late_env={**PATIENT, **guest})
+    assert "there is no run '0123'" in result.stderr
 
 
 @pytest.mark.exhaustive
