@@ -150,7 +150,15 @@ def test_a_proxy_before_the_server_is_named(variable: str, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    ("module", "arguments"), [("stages", ("list",)), ("redeploy", ("run=0123",)), ("run", ("--plan",))]
+    ("module", "arguments"),
+    [
+        ("stages", ("list",)),
+        ("redeploy", ("run=0123",)),
+        ("run", ("--plan",)),
+        ("show", ("run=0123",)),
+        ("compare", ("run=0123,4567",)),
+        ("report", ("sweep=0123",)),
+    ],
 )
 def test_each_command_that_takes_a_store_asks_for_it_first(
     module: str, arguments: tuple[str, ...], tmp_path: Path
