@@ -9,8 +9,6 @@ from dlas.errors import UserError
 from dlas.tracking.remote import refusals
 from dlas.tracking.remote.patience import answer_seconds
 
-SERVER_ERRORS = 500
-
 
 def refusal_of(address: str) -> UserError | None:
     """What is wrong with the server; None where it answers, be it by asking for a password.
@@ -28,7 +26,7 @@ def refusal_of(address: str) -> UserError | None:
         return None
     except Exception as error:  # of requests, or of what it is made of
         return refusals.explained(address, error)
-    if answer.status_code >= SERVER_ERRORS:
+    if answer.status_code >= refusals.SERVER_ERRORS:
         return refusals.failing(address, f"{answer.status_code} {answer.reason}")
     return None
 

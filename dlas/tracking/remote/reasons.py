@@ -37,8 +37,6 @@ def network_reason(error: BaseException) -> str | None:
                 return f"TLS: {_text(cause)}"
             case OSError() if cause.errno is not None:
                 return _text(cause)
-            case _ if type(cause).__name__ in ("ConnectTimeoutError", "ReadTimeoutError"):
-                return silence()  # of urllib3, and of botocore
     return None
 
 

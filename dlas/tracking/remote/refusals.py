@@ -20,6 +20,7 @@ ITS_LOG = "the server's own log tells why"
 CLIENT_SETTINGS = "the environment has its address and keys: docs/servers.md"
 HOST_REFUSED = "Invalid Host header"
 """What MLflow's server answers where it is asked for by a name that its --allowed-hosts don't have."""
+SERVER_ERRORS = 500
 OF_EXTRA = ("boto3", "botocore", "psycopg", "psycopg2")
 """Modules of other people's packages that the extra `server` brings."""
 
@@ -83,6 +84,8 @@ def elsewhere(address: str, location: str) -> UserError:
 
 def _answered(error: Exception) -> tuple[str, str]:
     """What a server's answer means, and what would help."""
+    from requests.exceptions import RetryError
+
     code = str(getattr(error, "error_code", ""))
     status = _status(error)
     if code == "UNAUTHENTICATED" or status == 401:
@@ -98,8 +101,8 @@ def _answered(error: Exception) -> tuple[str, str]:
         user = _user()
         told = f"the user '{user}' may not do that" if user else "it refuses (403)"
         return told, "whoever runs the server can allow it"
-    if any(type(cause).__name__ == "RetryError" for cause in chain(error)) or status >= 500:
-        return f"the server fails: {_first_line(list(chain(error))[-1])}", ITS_LOG
+    if status >= SERVER_ERRORS or any(isinstance(cause, RetryError) for cause in chain(error)):
+        return f"the server fails ({_first_line(list(chain(error))[-1])})", ITS_LOG
     if code == "ENDPOINT_NOT_FOUND" or "valid JSON" in str(error):
         return "what answers there is no MLflow server", SERVER
     return _first_line(error), ITS_LOG
