@@ -39,7 +39,7 @@ AND runs.start_time >= ? GROUP BY runs.run_uuid
 """
 """Start, end, and seconds of stages and timing of each point since a time (ms since the epoch)."""
 
-LOOK_SECONDS = 0.05
+LOOK_SECONDS = 0.2
 """Seconds between two looks at the processes of a command: as much of each one's time may be missed."""
 
 MB = 1e6
@@ -195,7 +195,7 @@ def main() -> None:
                 seconds("until the first point, CPU", alone.start.cpu, beside.start.cpu),
                 seconds("a point's machinery, wall", alone.point_wall, beside.point_wall),
                 seconds("a point's machinery, CPU", alone.point_cpu, beside.point_cpu),
-                seconds("an earlier point, CPU", again.cpu / count, again_beside.cpu / count),
+                seconds("the same command again, CPU", again.cpu, again_beside.cpu),
             ]
         )
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, cast, get_type_hints
 
@@ -37,17 +38,38 @@ def parse(composed: DictConfig) -> Stack:
     Raises `UserError` naming the key of the first thing that is wrong.
     """
     composed = _with_lasting_names(composed)
-    schema = OmegaConf.structured(Stack)
-    OmegaConf.set_readonly(schema, False)
-    for group, declared in get_type_hints(Stack).items():
-        if isinstance(declared, type) and dataclasses.is_dataclass(declared):
-            schema[group] = _declared_class(composed, group, declared)
-    schema["compression"] = _compression_classes(composed)
+    classes = {
+        group: _declared_class(composed, group, declared) for group, declared in _declared_classes().items()
+    }
+    schema = _schema(tuple(classes.items()), tuple(_compression_classes(composed).items()))
     stack = cast(Stack, merged(schema, composed))
     rules.check(stack)
     artifacts = str(Path(stack.artifacts).expanduser().absolute())
     require_characters("artifacts", artifacts)
     return dataclasses.replace(stack, artifacts=artifacts)
+
+
+@cache
+def _declared_classes() -> Mapping[str, type]:
+    """The classes of the groups that are one dataclass."""
+    hints = get_type_hints(Stack).items()
+    return {
+        group: declared
+        for group, declared in hints
+        if isinstance(declared, type) and dataclasses.is_dataclass(declared)
+    }
+
+
+@cache
+def _schema(classes: tuple[tuple[str, type], ...], steps: tuple[tuple[str, type], ...]) -> DictConfig:
+    """The schema of a stack whose groups, and whose steps of compression, are of these classes. Points share
+    it, since nothing is merged into it but into a copy."""
+    schema = OmegaConf.structured(Stack)
+    OmegaConf.set_readonly(schema, False)
+    for group, declared in classes:
+        schema[group] = declared
+    schema["compression"] = dict(steps)
+    return cast(DictConfig, schema)
 
 
 def _declared_class(composed: DictConfig, group: str, base: type) -> type:
