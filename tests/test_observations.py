@@ -398,6 +398,13 @@ def test_observations_of_a_module_of_ones_own(own_folder: Path) -> None:
     assert sentence(broken) == "it breaks: its code failed."
 
 
+@pytest.mark.parametrize("returned", [None, [], "supports", [True], 3.0])
+def test_what_is_no_list_of_parts_is_told(returned: Any) -> None:
+    (found,) = findings([point(1.0)], [Check("mine", lambda _: returned)])
+    assert found.verdict is Verdict.FAILED
+    assert f"It returned {returned!r}, and not a list of its parts" in found.parts[0].numbers
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
