@@ -336,21 +336,23 @@ def test_in_a_grid_with_holes_pairs_are_compared_whatever_the_interactions() -> 
 
 
 def test_an_effect_without_pairs_comes_from_a_model_that_says_so_and_is_that_of_statsmodels() -> None:
-    """vgg16 with direct and gemm, resnet18 with gemm and spatial_pack: direct and spatial_pack never meet."""
-    met = {("vgg16", "direct"), ("vgg16", "gemm"), ("resnet18", "gemm"), ("resnet18", "spatial_pack")}
-    levels = {"model": ("vgg16", "resnet18"), "algo": LEVELS["algo"]}
+    """direct and spatial_pack never meet on one network: gemm is between them."""
+    met = {
+        *(("mobilenetv2", "direct"), ("vgg16", "direct"), ("vgg16", "gemm")),
+        *(("resnet18", "gemm"), ("resnet18", "spatial_pack")),
+    }
+    levels = {"model": LEVELS["model"], "algo": LEVELS["algo"]}
     points = grid(levels, additive, without=lambda one: (one["model"], one["algo"]) not in met)
     found = {one.level: one for one in study(points).effects if one.factor == "algo"}
-    assert found["direct"].reference == "gemm"
-    points += grid(
-        levels, additive, without=lambda one: (one["model"], one["algo"]) != ("resnet18", "direct")
-    )
-    points = [one for one in points if one.choices["algo"] != "gemm" or one.choices["model"] != "vgg16"]
-    chained = {one.level: one for one in study(points).effects if one.factor == "algo"}
+    assert [found[level].basis for level in ("gemm", "spatial_pack")] == [Basis.PAIRS, Basis.MODEL]
+    chained = found["spatial_pack"]
     theirs = ols("log ~ C(model) + C(algo)", by_session(points)).fit()
-    spatial_pack = chained["gemm"]
-    assert spatial_pack.estimate is not None
-    assert spatial_pack.estimate.log == pytest.approx(theirs.params["C(algo)[T.gemm]"])
+    assert chained.reference == "direct"
+    assert chained.estimate is not None
+    assert chained.estimate.log == pytest.approx(theirs.params["C(algo)[T.spatial_pack]"])
+    assert chained.estimate.interval is not None
+    assert chained.estimate.interval.low < math.exp(-0.2) < chained.estimate.interval.high
+    assert "by a model without interactions" in sentences.effect(chained)
 
 
 def test_what_cannot_be_told_is_named_and_not_guessed() -> None:
