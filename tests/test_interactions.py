@@ -227,19 +227,23 @@ def test_without_differences_hardly_a_grid_has_a_false_claim() -> None:
 
 
 def test_where_orders_are_on_the_edge_false_flips_stay_rare() -> None:
-    """One choice has no effect on one network and a large one on the others: half of the claim is true."""
+    """Choices that have no effect on one network and a large one on the others: half of each claim is true.
+    Without the correction every fifth of these grids would have a false claim."""
+    levels = {"algo": LEVELS["algo"], "model": (*LEVELS["model"], "resnet20")}
+    apart = {"direct": 0.0, "gemm": 1.0, "spatial_pack": 2.0}
     false = 0
-    for seed in range(120):
-        points = grid(
-            {"algo": ("direct", "gemm"), "model": LEVELS["model"]},
-            lambda one: float(one["algo"] == "gemm" and one["model"] != "vgg16"),
-            seed=seed,
-            sessions=4,
+    for seed in range(100):
+        cells = grids.of(
+            grid(
+                levels,
+                lambda one: apart[one["algo"]] * (one["model"] != "vgg16"),
+                seed=seed,
+                sessions=4,
+            )
         )
-        cells = grids.of(points)
         spread = noise.estimate([cell.logs for cell in cells.cells])
         false += any(one.holds for one in flips(cells, spread).flips)
-    assert false / 120 <= 0.05
+    assert false / 100 <= 0.05
 
 
 def test_a_flip_within_the_spread_is_seen_and_not_claimed() -> None:
