@@ -320,6 +320,16 @@ def test_single_sessions_tell_differences_beyond_what_one_session_can_be_off() -
     assert [pair(0.94), pair(0.97), pair(1.03), pair(1.06)] == [True, None, None, False]
 
 
+def test_on_an_unsteady_board_nothing_can_be_told() -> None:
+    points = [replace(one, unsteady="a load of 3 beside it") for one in pruned_to_a_half(3.0)]
+    (found,) = findings(points, [numbered("X")])
+    assert found.verdict is NOT_ENOUGH
+    assert "6 can't be told, 6 as a board did not hold still" in found.parts[0].numbers
+    assert findings([replace(one, unsteady="a load") for one in scattered(1.0)], [numbered("I")])[
+        0
+    ].verdict is (NOT_ENOUGH)
+
+
 def test_real_and_emulated_points_are_held_against_an_observation_apart() -> None:
     real = pruned_to_a_half(3.0)
     emulated = [replace(one, emulated=True) for one in pruned_to_a_half(1.8)]
@@ -386,6 +396,13 @@ def test_observations_of_a_module_of_ones_own(own_folder: Path) -> None:
     line = len((example + BROKEN).splitlines())
     assert f"my_observations.py:{line}" in broken.parts[0].numbers
     assert sentence(broken) == "it breaks: its code failed."
+
+
+@pytest.mark.parametrize("returned", [None, [], "supports", [True], 3.0])
+def test_what_is_no_list_of_parts_is_told(returned: Any) -> None:
+    (found,) = findings([point(1.0)], [Check("mine", lambda _: returned)])
+    assert found.verdict is Verdict.FAILED
+    assert f"It returned {returned!r}, and not a list of its parts" in found.parts[0].numbers
 
 
 @pytest.mark.parametrize(

@@ -43,10 +43,16 @@ class Cell:
     points: tuple[Observation, ...]
     """The points with these choices: one, or several that repeat it."""
 
+    @property
+    def unsteady(self) -> bool:
+        """Whether no board held still: what the point's times differ by may be another's work."""
+        return all(one.unsteady for one in self.points)
+
     @cached_property
     def logs(self) -> tuple[float, ...]:
-        """Log of the median latency of each session of each point, in ms."""
-        return tuple(log for one in self.points for log in one.logs)
+        """Log of each session's median latency in ms, of the steady points where there are any."""
+        kept = [one for one in self.points if self.unsteady or not one.unsteady]
+        return tuple(log for one in kept for log in one.logs)
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,11 @@ class Grid:
     def means(self) -> NDArray[np.float64]:
         """Mean over its sessions of each cell's log latency."""
         return np.array([np.mean(cell.logs) for cell in self.cells])
+
+    @cached_property
+    def steady(self) -> NDArray[np.bool_]:
+        """Whether the board held still, of each cell."""
+        return np.array([not cell.unsteady for cell in self.cells], dtype=bool)
 
     @cached_property
     def failed(self) -> frozenset[tuple[str, ...]]:

@@ -31,9 +31,12 @@ def plain_times(ratio: float) -> str:
 
 
 def decimals(interval: Interval) -> int:
-    """Number of decimals of which the last one is the first that the interval leaves open."""
+    """Number of decimals of which the last one is the first that the interval leaves open, or the first one
+    that its lower end has."""
     half = (interval.high - interval.low) / 2
-    return MOST_DECIMALS if half <= 0 else max(0, min(MOST_DECIMALS, math.ceil(-math.log10(half))))
+    if half <= 0:
+        return MOST_DECIMALS
+    return max(0, min(MOST_DECIMALS, math.ceil(-math.log10(min(half, interval.low)))))
 
 
 def p_value(p: float) -> str:

@@ -40,6 +40,8 @@ class Effect:
     lowest: float | None = None
     highest: float | None = None
     """The smallest and the largest of the pairs' ratios."""
+    steady: bool = True
+    """Whether the boards of these points held still. Unsteady ones count only where there are no others."""
 
 
 def effects(grid: Grid, noise: Noise | None) -> list[Effect]:
@@ -60,11 +62,12 @@ def _of_factor(grid: Grid, noise: Noise | None, at: int) -> Iterator[Effect]:
     for number, level in enumerate(factor.levels):
         if number == reference:
             continue
-        both = cells.present[:, number] & cells.present[:, reference]
+        both = cells.contexts((number,), (reference,))
         if not both.any():
             by_model = _by_model(grid, noise, at, number, reference)
             basis = Basis.NONE if by_model is None else Basis.MODEL
-            yield Effect(factor.name, level, factor.reference, basis, by_model)
+            still = bool(grid.steady.all())
+            yield Effect(factor.name, level, factor.reference, basis, by_model, steady=still)
             continue
         above, below = cells.table[both, number], cells.table[both, reference]
         ratios = grid.means[above] - grid.means[below]
@@ -77,6 +80,7 @@ def _of_factor(grid: Grid, noise: Noise | None, at: int) -> Iterator[Effect]:
             len(ratios),
             math.exp(ratios.min()),
             math.exp(ratios.max()),
+            bool(grid.steady[[*above, *below]].all()),
         )
 
 

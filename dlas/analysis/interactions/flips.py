@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from itertools import combinations, permutations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dlas.analysis.grid import Grid
-from dlas.analysis.interactions.matching import ABSENT, Matched, matched
+from dlas.analysis.interactions.matching import Matched, matched
 from dlas.analysis.statistics import holm
 from dlas.analysis.statistics.contrast import Estimate
 from dlas.analysis.statistics.noise import Noise
@@ -34,14 +35,14 @@ class Flip:
     runs: tuple[str, ...]
     """The runs behind it."""
     unsteady: int
-    """Number of these whose board did not hold still."""
+    """Number of these whose board did not hold still: none where there are contexts without."""
     p_value: float | None = None
     """P-value of there being no flip, after Holm over all that were looked at; None without noise."""
 
     @property
     def holds(self) -> bool:
         """Whether the intervals allow the claim."""
-        return self.p_value is not None and self.p_value <= 1 - CONFIDENCE
+        return not self.unsteady and self.p_value is not None and self.p_value <= 1 - CONFIDENCE
 
     @property
     def size(self) -> float:
@@ -96,21 +97,30 @@ class _Orders:
 
 
 def _orders(cells: Matched, pair: tuple[int, int]) -> _Orders:
+    steady, changes_steady = _counted(cells, pair, cells.steady)
+    measured, changes_measured = _counted(cells, pair, cells.present)
+    changes = np.argwhere(changes_steady | (~steady & changes_measured))
+    return _Orders(int(np.count_nonzero(np.triu(measured, 1))), [(int(c), int(d)) for c, d in changes])
+
+
+def _counted(
+    cells: Matched, pair: tuple[int, int], usable: NDArray[np.bool_]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Of each two levels of the other factor, whether a usable context has both, and whether the first choice
+    is the faster at the one and the slower at the other."""
     first, second = (cells.table[:, level] for level in pair)
-    both = (cells.present[:, pair[0]] & cells.present[:, pair[1]]).astype(float)
+    both = (usable[:, pair[0]] & usable[:, pair[1]]).astype(float)
     differences = both * (cells.grid.means[first] - cells.grid.means[second])
-    contexts = both.T @ both  # of each two levels, the contexts that have both
     sums = differences.T @ both  # of the differences at one level, over the contexts that have another too
-    changes = np.argwhere((sums < 0) & (sums.T > 0))
-    return _Orders(int(np.count_nonzero(np.triu(contexts, 1))), [(int(c), int(d)) for c, d in changes])
+    return both.T @ both > 0, (sums < 0) & (sums.T > 0)
 
 
 def _flip(cells: Matched, at: int, other: int, pair: tuple[int, int], beside: tuple[int, int]) -> Flip:
     (a, b), (here, there) = pair, beside
     table, grid = cells.table, cells.grid
     factor, around = grid.factors[at], grid.factors[other]
-    four = table[:, [a, b]][:, :, [here, there]]
-    used = four[(four != ABSENT).all(axis=(1, 2))]
+    contexts = cells.contexts((a, here), (b, here), (a, there), (b, there))
+    used = table[contexts][:, [a, b]][:, :, [here, there]]
     points = [point for cell in used.ravel() for point in grid.cells[cell].points]
     return Flip(
         factor.name,
@@ -123,5 +133,5 @@ def _flip(cells: Matched, at: int, other: int, pair: tuple[int, int], beside: tu
         cells.difference(used[:, 0, 1], used[:, 1, 1]),
         len(used),
         tuple(point.run_id for point in points),
-        sum(bool(point.unsteady) for point in points),
+        0 if grid.steady[used].all() else sum(bool(point.unsteady) for point in points),
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,10 +27,26 @@ class Matched:
     noise: Noise | None
     table: NDArray[np.intp]
 
-    @property
+    @cached_property
     def present(self) -> NDArray[np.bool_]:
         there: NDArray[np.bool_] = self.table != ABSENT
         return there
+
+    @cached_property
+    def steady(self) -> NDArray[np.bool_]:
+        """Whether something was measured, on a board that held still."""
+        still: NDArray[np.bool_] = self.present & self.grid.steady[self.table]
+        return still
+
+    def contexts(self, *levels: tuple[int, ...]) -> NDArray[np.bool_]:
+        """The contexts where all of these combinations of levels were measured: those with steady boards, or
+        where there is none all of them."""
+        places: list[Any] = [(slice(None), *each) for each in levels]
+        steady: NDArray[np.bool_] = np.all([self.steady[place] for place in places], axis=0)
+        if steady.any():
+            return steady
+        measured: NDArray[np.bool_] = np.all([self.present[place] for place in places], axis=0)
+        return measured
 
     def difference(self, above: NDArray[np.intp], below: NDArray[np.intp]) -> Estimate:
         """Mean log ratio of the cells `above` to the cells `below` them."""

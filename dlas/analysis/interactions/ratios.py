@@ -12,6 +12,7 @@ from dlas.analysis.observation import LAYERS
 from dlas.analysis.statistics import holm
 from dlas.analysis.statistics.contrast import Estimate
 from dlas.analysis.statistics.noise import Noise
+from dlas.hardware.results.statistics import CONFIDENCE
 
 SETTINGS_OF_A_STUDY = ("dataset", "target", "model")
 """Layers that are given rather than chosen: an effect is told as one of another layer, on each of these."""
@@ -34,8 +35,15 @@ class Interaction:
     estimate: Estimate
     """The ratio of the two ratios, over the contexts where all four were measured."""
     contexts: int
+    steady: bool
+    """Whether the boards of these points held still. Unsteady ones count only where there are no others."""
     p_value: float | None = None
     """P-value of the ratio of ratios being 1, after Holm over all interactions; None without noise."""
+
+    @property
+    def holds(self) -> bool:
+        """Whether there is an interaction by more than chance."""
+        return self.steady and self.p_value is not None and self.p_value <= 1 - CONFIDENCE
 
 
 @dataclass(frozen=True)
@@ -82,12 +90,12 @@ def _effect_first(grid: Grid, pair: tuple[int, int]) -> tuple[int, int]:
 def _of_pair(grid: Grid, cells: Matched, at: int, other: int) -> Iterator[Interaction | Unseen]:
     factor, beside = grid.factors[at], grid.factors[other]
     a, b = factor.levels.index(factor.reference), beside.levels.index(beside.reference)
-    table, present = cells.table, cells.present
+    table = cells.table
     for i, level in enumerate(factor.levels):
         for j, there in enumerate(beside.levels):
             if i == a or j == b:
                 continue
-            all_four = present[:, i, j] & present[:, a, j] & present[:, i, b] & present[:, a, b]
+            all_four = cells.contexts((i, j), (a, j), (i, b), (a, b))
             if not all_four.any():
                 yield Unseen(factor.name, level, beside.name, there)
                 continue
@@ -104,4 +112,5 @@ def _of_pair(grid: Grid, cells: Matched, at: int, other: int) -> Iterator[Intera
                 cells.difference(new_here, old_here),
                 cells.mean([(1, new_there), (-1, old_there), (-1, new_here), (1, old_here)]),
                 len(new_there),
+                bool(grid.steady[[*new_there, *old_there, *new_here, *old_here]].all()),
             )

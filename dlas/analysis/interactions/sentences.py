@@ -17,6 +17,9 @@ from dlas.analysis.statistics.noise import Noise
 from dlas.hardware.results.statistics import CONFIDENCE
 
 MORE_SESSIONS = "timing=thorough takes several"
+UNSTEADY = "a board did not hold still, so nothing is laid to the choice"
+
+SHARES_UNTESTED = "Boards did not hold still at some points: what is beyond chance is not tested."
 
 
 def effect(found: Effect) -> str:
@@ -27,10 +30,11 @@ def effect(found: Effect) -> str:
     said = f"{level} takes {times(found.estimate)} the time of {reference}"
     if found.basis is Basis.MODEL or found.lowest is None or found.highest is None:
         return f"{said}, by {found.basis.value}."
+    unsteady = "" if found.steady else f"; {UNSTEADY}"
     if found.pairs == 1:
-        return f"{said}, in the one pair of points that differ in nothing else."
+        return f"{said}, in the one pair of points that differ in nothing else{unsteady}."
     spread = f"{plain_times(found.lowest)} to {plain_times(found.highest)}"
-    return f"{said}, over {found.pairs} pairs of {found.basis.value} ({spread})."
+    return f"{said}, over {found.pairs} pairs of {found.basis.value} ({spread}){unsteady}."
 
 
 def share(found: Share) -> str:
@@ -60,13 +64,14 @@ def interaction(found: Interaction) -> str:
     """`gemm takes 1.31x … the time of direct on vgg16, but 0.80x … on resnet18: …`"""
     level, reference = choice(found.factor, found.level), choice(found.factor, found.reference)
     here, there = beside(found.other, found.here), beside(found.other, found.there)
-    sure = found.p_value is not None and found.p_value <= 1 - CONFIDENCE
-    link = "but" if sure else "and"
+    link = "but" if found.holds else "and"
     said = f"{level} takes {times(found.effect_here)} the time of {reference} {here}, {link} "
     said += f"{times(found.effect_there)} {there}: a ratio of {times(found.estimate)}"
     if found.p_value is None:
         return f"{said}. {_untested()}"
-    return f"{said} ({p_value(found.p_value)}{'' if sure else ': no more than chance makes'})."
+    if not found.steady:
+        return f"{said}; {UNSTEADY}."
+    return f"{said} ({p_value(found.p_value)}{'' if found.holds else ': no more than chance makes'})."
 
 
 def flip(found: Flip, looked_at: int) -> str:
@@ -77,11 +82,13 @@ def flip(found: Flip, looked_at: int) -> str:
     said += f"and {times(found.gain_there)} {there}"
     if found.p_value is None:
         return f"{said}: the order changes in what was measured. {_untested()}"
-    verdict = (
-        "the order changes" if found.holds else "the intervals don't allow to say that the order changes"
+    if found.unsteady:
+        runs = f"{counted(found.unsteady, 'run')} of {len(found.runs)}"
+        return f"{said}: the order changes in what was measured; {UNSTEADY}, in {runs}."
+    unsure = "" if found.holds else "the intervals don't allow to say that "
+    return (
+        f"{said}: {unsure}the order changes ({p_value(found.p_value)}, corrected for {looked_at} looked at)."
     )
-    unsteady = f", {counted(found.unsteady, 'run')} of {len(found.runs)} unsteady" if found.unsteady else ""
-    return f"{said}: {verdict} ({p_value(found.p_value)}, corrected for {looked_at} looked at{unsteady})."
 
 
 def flips(found: Flips) -> str:

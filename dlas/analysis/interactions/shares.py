@@ -29,7 +29,7 @@ class Share:
     """The same of type III; None where missing points leave it without a meaning."""
     p_value: float | None
     """P-value of the F test against the spread between sessions, after Holm over all shares; None without
-    such a spread or without degrees of freedom."""
+    such a spread, without degrees of freedom, and where a board did not hold still."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def shares(grid: Grid, noise: Noise | None) -> Shares:
     terms = with_pairs(len(grid.factors))
     total, full = data.fit([]).residual_squares, data.fit(terms)
     two, three = type_two(terms, data), type_three(terms, data)
-    p_values = _p_values(two, noise)
+    p_values = _p_values(two, noise if grid.steady.all() else None)
     names = [factor.name for factor in grid.factors]
     found = [
         Share(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dlas.analysis.interactions import sentences
 from dlas.analysis.interactions.effects import Effect
+from dlas.analysis.interactions.flips import Flip
 from dlas.analysis.interactions.study import Study
 from dlas.analysis.phrases import listed
 from dlas.analysis.statistics.contrast import Estimate
@@ -28,7 +29,19 @@ def all_of(study: Study) -> tuple[Table, ...]:
 
 def effects(study: Study) -> Table:
     """The effect of each choice against its layer's reference, as a factor of latency."""
-    columns = ("layer", "choice", "against", "factor", "low", "high", "pairs", "smallest", "largest", "from")
+    columns = (
+        "layer",
+        "choice",
+        "against",
+        "factor",
+        "low",
+        "high",
+        "pairs",
+        "smallest",
+        "largest",
+        "from",
+        "boards",
+    )
     rows = tuple(_effect(one) for one in study.effects)
     notes = (
         "A factor of 1.31 means 1.31 times the latency, geometric mean over the pairs.",
@@ -39,7 +52,7 @@ def effects(study: Study) -> Table:
 
 def _effect(one: Effect) -> tuple[Value, ...]:
     found = (None, None, None) if one.estimate is None else _ratio(one.estimate)
-    said = (one.pairs, one.lowest, one.highest, one.basis.value)
+    said = (one.pairs, one.lowest, one.highest, one.basis.value, "" if one.steady else "unsteady")
     return (one.factor, one.level, one.reference, *found, *said)
 
 
@@ -50,7 +63,8 @@ def shares(study: Study) -> Table:
         (listed(one.factors), one.freedom, one.share if one.freedom else None, one.share_three, one.p_value)
         for one in study.shares.shares
     )
-    notes = (sentences.rest(study.shares), "Shares are of type II, parts of 1.") if rows else ()
+    untested = () if study.grid.steady.all() else (sentences.SHARES_UNTESTED,)
+    notes = (sentences.rest(study.shares), "Shares are of type II, parts of 1.", *untested)
     return Table("variance", "What explains how the latencies differ", columns, rows, notes)
 
 
@@ -58,7 +72,7 @@ def interactions(study: Study) -> Table:
     """Ratios of ratios, the surest first."""
     columns = (
         *("layer", "choice", "against", "beside", "there", "here"),
-        *("factor there", "factor here", "ratio of ratios", "low", "high", "contexts", "p (Holm)"),
+        *("factor there", "factor here", "ratio of ratios", "low", "high", "contexts", "p (Holm)", "boards"),
     )
     ordered = sorted(
         study.interactions,
@@ -68,7 +82,7 @@ def interactions(study: Study) -> Table:
         (
             *(one.factor, one.level, one.reference, one.other, one.there, one.here),
             *(one.effect_there.ratio, one.effect_here.ratio, *_ratio(one.estimate)),
-            *(one.contexts, one.p_value),
+            *(one.contexts, one.p_value if one.steady else None, "" if one.steady else "unsteady"),
         )
         for one in ordered
     )
@@ -86,7 +100,7 @@ def flips(study: Study) -> Table:
         (
             *(one.factor, one.faster_here, one.faster_there, one.other, one.here, one.there),
             *(*_ratio(one.gain_here), *_ratio(one.gain_there), one.contexts, one.p_value),
-            "not tested" if one.p_value is None else "changes" if one.holds else "can't tell",
+            _claim(one),
         )
         for one in study.flips.flips
     )
@@ -121,6 +135,14 @@ def gaps(study: Study) -> Table:
     ]
     rows = (*never, *unseen)
     return Table("gaps", "What these points can't tell", columns, rows[:MOST_ROWS], _shortened(len(rows)))
+
+
+def _claim(one: Flip) -> str:
+    if one.unsteady:
+        return "unsteady"
+    if one.p_value is None:
+        return "not tested"
+    return "changes" if one.holds else "can't tell"
 
 
 def _shortened(rows: int) -> tuple[str, ...]:

@@ -30,6 +30,8 @@ class Case:
     value: float
     """What was compared: a ratio of latencies, or a difference of accuracies."""
     runs: tuple[str, ...]
+    unsteady: bool = False
+    """Whether a board did not hold still."""
 
 
 def contexts(
@@ -111,8 +113,10 @@ def differs(estimate: Estimate) -> bool | None:
 
 
 def case(holds: Callable[[Estimate], bool | None], estimate: Estimate, points: Sequence[Observation]) -> Case:
-    """A case of latencies."""
-    return Case(holds(estimate), estimate.ratio, tuple(point.run_id for point in points))
+    """A case of latencies. On a board that did not hold still nothing can be told."""
+    unsteady = any(point.unsteady for point in points)
+    runs = tuple(point.run_id for point in points)
+    return Case(None if unsteady else holds(estimate), estimate.ratio, runs, unsteady)
 
 
 def mostly(claim: str, cases: Sequence[Case], form: Callable[[Sequence[float]], str]) -> Part:
@@ -166,7 +170,9 @@ def of_points(values: Sequence[float]) -> str:
 def _numbers(cases: Sequence[Case], held: int, told: int, form: Callable[[Sequence[float]], str]) -> str:
     if not cases:
         return "There is nothing to compare."
-    open_ones = f"; {len(cases) - told} can't be told" if len(cases) > told else ""
+    unsteady = sum(one.unsteady for one in cases)
+    why = f", {unsteady} as a board did not hold still" if unsteady else ""
+    open_ones = f"; {len(cases) - told} can't be told{why}" if len(cases) > told else ""
     part = wilson(held, told)
     wide = f" ({percent(part.low)} to {percent(part.high)} of all such)" if told else ""
     values = form([one.value for one in cases])

@@ -13,6 +13,10 @@ from dlas.analysis.observations import algorithms, hardware, networks, pruning, 
 from dlas.analysis.observations.finding import Check, Finding, Part, Verdict
 from dlas.errors import UserError
 from dlas.plugins.finding import module_exists
+from dlas.printable import printable
+
+LONGEST = 80
+"""Most characters that are shown of what is no list of parts."""
 
 KEY = "observations"
 """Key of the command by which a user names a module."""
@@ -75,8 +79,12 @@ def findings(points: Sequence[Observation], checks: Sequence[Check] = THIRTEEN) 
 def _parts(check: Check, points: Sequence[Observation]) -> tuple[Part, ...]:
     """The parts of an observation; where code of a user's own fails, one that says so."""
     try:
-        return tuple(check(points))
+        found: object = check(points)
     except Exception as error:
         if not users_code.place(error):
             raise
         return (Part(check.claim, Verdict.FAILED, f"{users_code.told(error)}."),)
+    if isinstance(found, list | tuple) and found and all(isinstance(part, Part) for part in found):
+        return tuple(found)
+    said = f"It returned {printable(repr(found))[:LONGEST]}, and not a list of its parts."
+    return (Part(check.claim, Verdict.FAILED, said),)

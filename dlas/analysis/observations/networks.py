@@ -25,7 +25,8 @@ Row: TypeAlias = tuple[object, float, float, str]
 
 @observation("I: MACs, accuracy and inference time are not strongly correlated")
 def macs_accuracy_and_time(points: Sequence[Observation]) -> list[Part]:
-    """Spearman's correlation of each two of the three, within a data set and target, pooled over these."""
+    """Spearman's correlation of each two of the three, within a data set and target, pooled over these; of
+    points whose board held still."""
     known = [
         (
             (one.choices.get("dataset"), one.choices.get("target")),
@@ -34,6 +35,7 @@ def macs_accuracy_and_time(points: Sequence[Observation]) -> list[Part]:
         )
         for one in points
         if one.timed
+        and not one.unsteady
         and (macs := one.macs_remaining) is not None
         and (accuracy := one.accuracy_deployed) is not None
     ]

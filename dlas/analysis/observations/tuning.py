@@ -22,6 +22,7 @@ from dlas.analysis.observations.cases import (
 )
 from dlas.analysis.observations.finding import Part, observation
 from dlas.analysis.observations.kinds import MIXED, is_plain, is_pruned, is_quantized, is_tuned
+from dlas.analysis.statistics.contrast import Estimate
 
 DRAMATIC = 2.0
 """Speedup that counts as dramatic."""
@@ -77,13 +78,19 @@ def _changes(points: Sequence[Observation], layer: str) -> Iterator[Case]:
             assert before is not None
             assert after is not None
             old, new = label(before, layer), label(after, layer)
-            four = (before, after, plain[new], tuned[old])
-            if old == new:
-                yield Case(False, 1.0, tuple(one.run_id for one in four[:2]))
-                continue
             lost, won = ratio([before], [plain[new]]), ratio([after], [tuned[old]])
-            sure = below_one(lost) is True and below_one(won) is True
-            yield Case(True if sure else None, won.ratio, tuple(one.run_id for one in four))
+            yield case(_changed(old != new, lost), won, (before, after, plain[new], tuned[old]))
+
+
+def _changed(another: bool, lost: Estimate) -> Callable[[Estimate], bool | None]:
+    """Whether another choice is the best, untuned and tuned by more than the sessions differ."""
+
+    def holds(won: Estimate) -> bool | None:
+        if not another:
+            return False
+        return True if below_one(lost) and below_one(won) else None
+
+    return holds
 
 
 def _best_by(points: Sequence[Observation], layer: str) -> dict[str, Observation]:
