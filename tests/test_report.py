@@ -53,7 +53,13 @@ def test_the_page_is_valid_and_has_each_part(report: Path) -> None:
     assert titles == [
         *("In short", "Not beaten", "All points", "Networks", "Latency", "Speedup"),
         *("What the choices do to each other", "What the choices do to each other on emulated boards"),
-        *("Where the time goes", "Tuning", "Every sample", "What could not be read"),
+        *(
+            "The study's observations",
+            "Where the time goes",
+            "Tuning",
+            "Every sample",
+            "What could not be read",
+        ),
     ]
 
 

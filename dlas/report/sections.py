@@ -10,6 +10,8 @@ from dlas.analysis.interactions import tables as study_tables
 from dlas.analysis.interactions.study import Study, studies
 from dlas.analysis.labels import differing_choices
 from dlas.analysis.observation import FINISHED, Observation
+from dlas.analysis.observations import Verdict, findings
+from dlas.analysis.observations import tables as observation_tables
 from dlas.analysis.phrases import counted, listed
 from dlas.analysis.tables import closing, fronts, layers, speedups, study
 from dlas.analysis.tables.plain import shown
@@ -56,6 +58,7 @@ def sections(gathered: Gathered, redeploy: Callable[[str], str]) -> list[Section
         Section("Latency", tables=(study.latencies(points),)),
         Section("Speedup", figures=tuple(speedup.reached(points)), tables=(speedups.table(points),)),
         *(_interactions(one) for one in studies(points)),
+        _observations(points),
         _where_the_time_goes(gathered),
         _tuning(gathered.courses),
         Section("Every sample", figures=tuple(samples.every_sample(gathered.samples))),
@@ -117,6 +120,12 @@ def _interactions(found: Study) -> Section:
     plain = [shown(table) for table in study_tables.all_of(found)]
     tables = tuple(replace(table, name=f"{table.name}{suffix}") for table in plain)
     return Section(f"What the choices do to each other{board}", tuple(told), tables=tables)
+
+
+def _observations(points: Sequence[Observation]) -> Section:
+    found = findings(points)
+    told = tuple(observation_tables.sentence(one) for one in found if one.verdict is not Verdict.NOT_ENOUGH)
+    return Section("The study's observations", told, tables=(shown(observation_tables.table(found)),))
 
 
 def _where_the_time_goes(gathered: Gathered) -> Section:
