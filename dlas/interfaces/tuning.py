@@ -77,14 +77,6 @@ class LayerTuning:
     """Milliseconds of the first candidate that ran; None where none did."""
     best_ms: float | None = None
 
-    def total_first(self) -> float:
-        """Milliseconds of all layers that share the task, by its first candidate."""
-        return self.count * (self.first_ms or 0.0)
-
-    def total_best(self) -> float:
-        """Milliseconds of all layers that share the task, by its best candidate."""
-        return self.count * (self.best_ms or 0.0)
-
 
 @dataclass(frozen=True)
 class Tuning:

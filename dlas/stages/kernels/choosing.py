@@ -15,7 +15,7 @@ from dlas.stages.kernels.chosen import Kernels
 from dlas.stages.stage import counted_by
 from dlas.stages.store import decision
 from dlas.stages.store.decision import Decision
-from dlas.systems.choices import scheduling
+from dlas.systems.choices import gains, scheduling
 from dlas.systems.program.kernels import scheduling_modules
 from dlas.systems.tuners import tuning
 
@@ -48,12 +48,16 @@ class ChooseKernels(Decision[Kernels]):
 
     def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         program = self.lowered.program
-        tasks = list(scheduling.kernel_tasks(program).values())
+        kernels = scheduling.kernel_tasks(program)
+        tasks = list(kernels.values())
         schedules = tuning.best_schedules(self.tuner.registered, self.tuned.folder, tasks, self.target.code)
         for reason, layers in scheduling.without_schedule(program, schedules).items():
             log.info("no tuned schedule for %s: %s", ", ".join(layers), reason)
         with TemporaryDirectory(prefix="dlas-") as scratch:
             found = scheduling.choose(program, schedules, self.target, self.opt_level, Path(scratch))
+        sharing = {name: task.count for name, task in kernels.items()}
+        for line in gains.table(found.choices, sharing, found.network).splitlines():
+            log.info("%s", line)
         chosen.write(found.choices, found.tuned, folder)
         decision.write(found.unsteady, folder)
 

@@ -18,6 +18,7 @@ import numpy as np
 import tvm
 
 from dlas.algorithms.shared.sparse.formats import stored_fraction
+from dlas.hardware.results.statistics import Interval
 from dlas.hardware.targets import machine
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.machine import Unsteadiness
@@ -49,6 +50,9 @@ class Chosen:
     unsteady: tuple[str, ...]
     """Reasons to doubt the times by which they were chosen; none where the board held still, or nothing was
     timed."""
+    network: Interval | None = None
+    """Time of the network with the tuned kernels that were faster in it, as a share of the untuned network's;
+    None where none was."""
 
 
 def kernel_tasks(program: LoweredProgram) -> dict[str, TuningTask]:
@@ -102,12 +106,11 @@ def choose(
         reason = f"the tuned kernel is wrong by {error:.1g} of its largest output"
         choices[name] = KernelChoice(name, tuned=False, reason=reason)
     right = {name: function for name, function in tuned.items() if name not in wrong}
-    unsteadiness: list[Unsteadiness] = []
-    if right:
-        raced, unsteadiness = _raced(program, right, target, opt_level, scratch)
-        choices |= raced
+    raced = _raced(program, right, target, opt_level, scratch) if right else _Raced({})
+    choices |= raced.choices
     chosen = {name: function for name, function in right.items() if choices[name].tuned}
-    return Chosen([choices[name] for name in keys], chosen, machine.worst(unsteadiness))
+    in_order = [choices[name] for name in keys]
+    return Chosen(in_order, chosen, machine.worst(raced.unsteadiness), raced.network)
 
 
 def _errors(
@@ -132,15 +135,23 @@ def _errors(
     return {name: comparison.relative_error for name, comparison in zip(tuned, compared, strict=True)}
 
 
+@dataclass(frozen=True)
+class _Raced:
+    """The choice for each kernel that was raced, the gain of the network, and the reasons to doubt both."""
+
+    choices: dict[str, KernelChoice]
+    network: Interval | None = None
+    unsteadiness: Sequence[Unsteadiness] = ()
+
+
 def _raced(
     program: LoweredProgram,
     tuned: Mapping[str, tvm.tirx.PrimFunc],
     target: Target,
     opt_level: int,
     scratch: Path,
-) -> tuple[dict[str, KernelChoice], list[Unsteadiness]]:
-    """The choice for each of these kernels, by their times in the network and the network's own; and the
-    reasons to doubt these times."""
+) -> _Raced:
+    """The choice for each of these kernels, by their times in the network and the network's own."""
 
     def built(name: str, used: Mapping[str, tvm.tirx.PrimFunc]) -> Path:
         library = scratch / f"{name}.so"
@@ -154,13 +165,15 @@ def _raced(
     before, after = (_by_kernel(network.calls) for network in first.contenders)
     choices = {name: _choice(name, before[name], after[name]) for name in tuned}
     faster = {name: function for name, function in tuned.items() if choices[name].tuned}
+    gained = None
     if faster:
         second = race([untuned, built("mixed", faster)], inputs, target)
         unsteadiness += second.unsteadiness
         plain, mixed = (network.turns for network in second.contenders)
+        gained = mixed.over(plain)
         if not mixed.beats(plain, RESOLVED):
             choices |= {name: replace(choices[name], tuned=False, reason=TOO_LITTLE) for name in faster}
-    return choices, unsteadiness
+    return _Raced(choices, gained, unsteadiness)
 
 
 def _choice(kernel: str, untuned: Sequence[Turns], tuned: Sequence[Turns]) -> KernelChoice:

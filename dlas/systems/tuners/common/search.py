@@ -26,7 +26,6 @@ from dlas.interfaces.targets.target import Target
 from dlas.interfaces.tuning import LayerTuning, Record, Tuning, TuningTask
 from dlas.interfaces.tuning_records import RecordsOfTarget, TuningRecords
 from dlas.printable import printable
-from dlas.systems.tuners.common import gains
 from dlas.systems.tuners.common.tuning_store import whole_lines
 
 logger = logging.getLogger(__name__)
@@ -156,8 +155,9 @@ def _searched(
                 state.take_from_store()  # what another process measured meanwhile
                 stopped = _measure(searcher, rounds(state), state, patience)
                 seconds = time.monotonic() - start
-                for line in (*gains.table(state.layers()).splitlines(), *filter(None, [stopped])):
-                    logger.info(line)
+                logger.info("%s", state.told())
+                if stopped:
+                    logger.info("%s", stopped)
     return Tuning(state.measured.total(), state.failed, seconds, state.best, state.layers(), stopped)
 
 
@@ -344,6 +344,12 @@ class _SearchState:
         if timed < all_layers:
             return f"{timed} of {all_layers} layers have a time"
         return f"convolutions {self.estimate() * 1e3:.3g} ms"
+
+    def told(self) -> str:
+        """What the search found, in a sentence. It compares nothing: what a kernel gains is known in the
+        network alone."""
+        trials = f"{self.measured.total()} trials, {self.failed} failed"
+        return f"{trials}: {len(self.best)} of {len(self.tasks)} kernels have a schedule that runs"
 
     def layers(self) -> tuple[LayerTuning, ...]:
         """The course of the search for each task."""

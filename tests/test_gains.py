@@ -1,0 +1,41 @@
+"""The table of what tuning gained, as text."""
+
+from __future__ import annotations
+
+from dlas.hardware.results.statistics import Interval
+from dlas.systems.choices import gains, scheduling
+from dlas.systems.program.kernel_choice import KernelChoice
+
+SLOW = KernelChoice("conv_a", True, scheduling.FASTER, untuned_ms=2.0, tuned_ms=1.0)
+WORSE = KernelChoice("conv_b", False, scheduling.SLOWER, untuned_ms=0.5, tuned_ms=1.0)
+MISSING = KernelChoice("conv_c", False, "no schedule runs")
+
+
+def test_gains_are_against_the_untuned_kernels_and_the_last_line_is_of_the_network() -> None:
+    text = gains.table([WORSE, SLOW, MISSING], {"conv_a": 3, "conv_b": 1, "conv_c": 1}, Interval(0.7, 0.8))
+    heading, first, second, last = text.splitlines()
+    assert heading.split() == ["untuned", "ms", "tuned", "ms", "gain", "used", "kernel"]
+    assert first.split() == ["6.000", "3.000", "2.00x", "tuned", "conv_a,", "3", "times"]
+    assert second.split() == ["0.500", "1.000", "0.50x", "untuned", "conv_b"]
+    assert last == "the network takes 0.70 to 0.80 of its untuned time: 1 of 3 kernels are tuned ones"
+
+
+def test_it_is_said_where_no_tuned_kernel_is_kept() -> None:
+    layers = {"conv_b": 1, "conv_c": 1}
+    assert gains.table([WORSE, MISSING], layers, None).splitlines()[-1] == (
+        "no tuned kernel is faster in the network: all 2 stay untuned"
+    )
+    little = KernelChoice("conv_b", False, scheduling.TOO_LITTLE, 1.0, 0.9)
+    assert gains.table([little], layers, Interval(0.96, 1.0)).splitlines()[-1] == (
+        "the network takes 0.96 to 1.00 of its untuned time by the faster tuned kernels, "
+        "which is too little: all 1 stay untuned"
+    )
+    assert gains.table([MISSING], layers, None) == (
+        "no tuned kernel is faster in the network: all 1 stay untuned"
+    )
+
+
+def test_only_the_kernels_that_take_most_time_are_shown() -> None:
+    many = [KernelChoice(f"conv_{number}", False, scheduling.TIE, number, number) for number in range(1, 31)]
+    lines = gains.table(many, {choice.kernel: 1 for choice in many}, None).splitlines()
+    assert [line.split()[-1] for line in lines[1:-1]] == [f"conv_{number}" for number in range(30, 20, -1)]
