@@ -90,6 +90,7 @@ def postgresql(folder: Path) -> Iterator[str]:
     assert found.origin is not None
     package = Path(found.origin).parent
     owner: dict[str, Any] = {}
+    log = folder.with_suffix(".log")
     folder.mkdir()
     if os.geteuid() == 0:  # it refuses to run as root, and its user may read no folder of root's
         folder = Path("/tmp") / f"dlas-postgresql-{os.getpid()}"
@@ -110,7 +111,6 @@ def postgresql(folder: Path) -> Iterator[str]:
         subprocess.run(make, check=True, stdout=subprocess.DEVNULL, cwd="/", **owner)
         address = f"postgresql://lab:{PASSWORD}@{HOST}:{port}"
         command = [programs / "postgres", "-D", data, "-h", HOST, "-p", str(port), "-k", "", "-F"]
-        log = Path(str(folder) + ".log")
         ready = lambda: psycopg.connect(f"{address}/postgres").close()  # noqa: E731
         with running(command, ready, log, signal.SIGINT, cwd="/", **owner):  # it ends its clients' sessions
             with psycopg.connect(f"{address}/postgres", autocommit=True) as connection:

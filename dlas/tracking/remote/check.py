@@ -62,7 +62,8 @@ def require_usable(address: str, connect: Callable[[], object]) -> None:
             return refusals.explained(address, error)
         return None
 
-    _raise(_in_time(CONNECT_REQUESTS, use, refusals.silent(address)))
+    requests = CONNECT_REQUESTS if is_server(address) else 1
+    _raise(_in_time(requests, use, refusals.silent(address)))
 
 
 def require_place_for_files(address: str, location: str) -> None:
