@@ -12,14 +12,19 @@ from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 
+import cloudpickle
 import pytest
 from command import command, dlas, environment
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.singleton import Singleton
+from hydra.types import RunMode
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from user_options import own_model
 
-from dlas import config, tracking
+from dlas import config, run, tracking
+from dlas.config.loading import point_loader
 from dlas.tracking import jobs
 
 TINY = ("dataset=digits", "tuner=none", "timing=quick", "train.epochs=1", "compression=none")
@@ -83,6 +88,19 @@ def test_slurm_is_asked_for_before_any_work(tmp_path: Path) -> None:
     assert ended.returncode == 2
     assert ended.stderr.startswith("hydra/launcher: submitit_slurm takes SLURM's sbatch and srun\n")
     assert not artifacts.exists()
+
+
+@pytest.mark.skipif(not installed("hydra_joblib_launcher"), reason="takes the extra joblib")
+def test_what_a_job_is_sent_is_read_by_a_fresh_process() -> None:
+    """As joblib's launcher sends it; `__reduce__` of the loader and the task function's name are ours."""
+    with initialize_config_dir(str(config.config_folder()), version_base="1.3"):
+        hydra = GlobalHydra.instance().hydra
+        assert hydra is not None
+        composed = hydra.compose_config("config", ["hydra/launcher=joblib"], run_mode=RunMode.MULTIRUN)
+        sent = cloudpickle.dumps((point_loader(), composed, run.run_job, Singleton.get_state()))
+    program = "import pickle, sys; print(pickle.load(sys.stdin.buffer)[2].__module__)"
+    read = subprocess.run([sys.executable, "-c", program], input=sent, capture_output=True, check=True)
+    assert read.stdout == b"dlas.run\n"
 
 
 @pytest.fixture
@@ -169,7 +187,7 @@ def test_a_stop_of_the_command_ends_its_jobs(tmp_path: Path) -> None:
         env=environment(),
         cwd=Path(__file__).parents[1],
     ) as led:
-        wait_for(lambda: bool(list((artifacts / "stages").glob("train/*.unfinished"))))
+        wait_for(lambda: bool(list((artifacts / "stages").glob("train/*.unfinished"))), 600)
         led.send_signal(signal.SIGINT)
         told, errors = led.communicate()
     assert led.returncode == 130, errors
