@@ -36,7 +36,7 @@ from dlas.points.view.status import Course
 if TYPE_CHECKING:
     from dlas.tracking.delivery import Draft
 
-STOPPED, MISTAKE = 130, 2
+STOPPED, MISTAKE, FAILURE = 130, 2, 1
 PLAN = "--plan"
 PLANNING = "hydra.callbacks.sweep._target_=dlas.points.planning.PlanCallback"
 # A second Ctrl-C within this many seconds would only spoil the closing of the runs.
@@ -61,8 +61,10 @@ def _run(typed: Sequence[str]) -> None:
         from dlas.config.typed import in_order
 
         sys.argv[1:] = in_order(_with_plan(sys.argv[1:]))
+        from dlas import run  # a launcher's jobs import what makes their points by this name
+
         hydra.main(version_base="1.3", config_path=str(config.config_folder()), config_name="config")(
-            run_job
+            run.run_job
         )()
     except KeyboardInterrupt:
         _abandon("KILLED")
@@ -70,10 +72,17 @@ def _run(typed: Sequence[str]) -> None:
         print("stopped; the same command goes on from the finished stages", file=sys.stderr)
         sys.exit(STOPPED)
     except Exception as error:
+        launcher = _launcher()
         _abandon("FAILED")
         from dlas.config.composing import refusal
 
         mistake = refusal(error)
+        if mistake is None and launcher is not None:
+            log.debug("the way there:", exc_info=error)
+            problem = f"'{launcher}' lost a job: {str(error).strip() or type(error).__name__}"
+            remedy = f"go on: {_command(typed)}"
+            print(UserError(problem, key="hydra/launcher", remedy=remedy), file=sys.stderr)
+            sys.exit(FAILURE)
         if mistake is None:
             raise
         print(mistake, file=sys.stderr)
@@ -86,21 +95,21 @@ def _with_plan(arguments: list[str]) -> list[str]:
     return others if len(others) == len(arguments) else [*others, PLANNING]
 
 
-def run_job(composed: DictConfig) -> str:
-    """Make one point as one MLflow run, under its sweep's if there is one; returns the run's id.
+def run_job(composed: DictConfig) -> str | float | tuple[float, ...] | None:
+    """Make one point as one MLflow run, under its sweep's if there is one; returns what the sweeper is told.
 
     A point that fails is recorded and does not stop the others, so nothing but a stop by the user is raised.
     """
     from dlas import tracking
     from dlas.points import expected
-    from dlas.tracking import delivery, sweep
+    from dlas.tracking import delivery, jobs, sweep
 
     stack = config.parse(composed)
     job = HydraConfig.get()
     overrides = list(job.overrides.task)
     name = sweep.run_name(overrides) or f"model={stack.model.name} algo={stack.algo.name}"
     parent = os.environ.get(sweep.PARENT)
-    position = f"[{job.job.num + 1}/{os.environ[sweep.POINTS]}] " if parent else ""
+    position = sweep.position(job.job.num) if parent else ""
     log.info("%s%s", position, name)
     tags = {"dlas.point": config.identity(stack), "dlas.overrides": " ".join(overrides)}
     tags |= {
@@ -110,11 +119,13 @@ def run_job(composed: DictConfig) -> str:
 
     place = delivery.Place(Path(stack.artifacts), stack.tracking.uri, stack.tracking.experiment)
     store = delivery.reach(place)
+    jobs.require_going_on(store, parent)
     known = fingerprint.of(stack)
     earlier = delivery.earlier(place, store, known, stack.rerun or (sweep.SWEPT if parent else sweep.ALL))
     if earlier is not None:
         log.info("%s%s earlier: run %s", position, earlier.status, earlier.run_id)
-        return earlier.run_id
+        sweep.take(store, earlier, job.job.num)
+        return sweep.told(place, earlier.run_id, stack.objectives)
     tags[tracking.FINGERPRINT] = known
     took = {} if store is None else expected.earlier(store, stack).by_step(stack)
     run = delivery.begin(place, store, name, tags, parent)
@@ -133,7 +144,7 @@ def run_job(composed: DictConfig) -> str:
         log.exception("%sfailed, and not by your mistake; please report:", position)
     finally:
         course.end_point()
-    return run.own_id
+    return sweep.told(place, run.own_id, stack.objectives)
 
 
 @functools.cache
@@ -152,7 +163,7 @@ def _make(
 ) -> None:
     """Have the point made in a process of its own, and note what it found."""
     from dlas.files import folders
-    from dlas.tracking import delivery, sweep
+    from dlas.tracking import jobs, sweep
 
     with folders.disk_troubles(Path(stack.artifacts)):
         run.bundle.mkdir()
@@ -162,7 +173,7 @@ def _make(
             making.Point(stack, tuple(overrides), run.bundle, fingerprint.code_of(stack)),
             logged,
             on_step=functools.partial(_note, run),
-            beat=lambda: delivery.beat(run, os.environ.get(sweep.PARENT)),
+            beat=lambda: jobs.beat(run, os.environ.get(sweep.PARENT)),
             far=far,
             opened=view.fitting if sweep.is_led_here() else view.in_lines,
             output=run.output,
@@ -199,6 +210,12 @@ def _abandon(status: str) -> None:
     sweep = sys.modules.get("dlas.tracking.sweep")
     if sweep is not None:
         sweep.abandon(status)
+
+
+def _launcher() -> str | None:
+    """The launcher whose jobs this process still waits for, if any."""
+    sweep = sys.modules.get("dlas.tracking.sweep")
+    return None if sweep is None else sweep.launcher()
 
 
 def _stop_on_signals() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,9 +18,23 @@ from yaml import YAMLError
 from dlas import config
 from dlas.config.loading import point_loader
 from dlas.config.merging import explained, nearest
-from dlas.errors import UserError, at_point
+from dlas.errors import UserError, at_point, require
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
+BASIC_LAUNCHER = "basic"
+BUDGETED_SWEEPER = "hydra_plugins.dlas_budgeted.BudgetedSweeper"
+UNTUNED = "tuner=none"
+EXTRAS = {
+    "hydra/launcher": {
+        "joblib": "joblib",
+        "submitit_local": "submitit",
+        "submitit_slurm": "submitit",
+        "ray": "ray",
+    },
+    "hydra/sweeper": {"optuna": "optuna"},
+}
+"""Options of Hydra's own that come with a package, by the extra of ours that has it."""
+
 AMBIGUOUS = re.compile(r"Ambiguous value for argument '(?P<key>[^=]+)=(?P<value>[^']*)'")
 NEEDS_MULTIRUN = re.compile(r"Sweep parameters '(?P<key>[^=]+)=(?P<value>[^']*)' requires --multirun")
 GROUP_VALUE = "Config group override must be"
@@ -105,30 +120,76 @@ def _with_new_values(combinations: Sequence[Sequence[str]]) -> list[int]:
 
 
 def tells_points(master: DictConfig) -> bool:
-    """Whether all points are known before the first one: Hydra's basic sweeper's are."""
+    """Whether it is known before the first point which ones are made: Hydra's basic sweeper makes all."""
     return bool(master.hydra.sweeper.get("_target_") == BASIC_SWEEPER)
 
 
-def sweep_points(master: DictConfig) -> list[DictConfig]:
-    """Every point of the sweep, composed as Hydra's basic sweeper will compose it.
+def searches(master: DictConfig) -> bool:
+    """Whether the sweeper finds its points on the way, by what it is told of those before."""
+    return master.hydra.sweeper.get("_target_") not in (BASIC_SWEEPER, BUDGETED_SWEEPER)
 
-    Another sweeper finds its points on the way; then the one config that all of them start from is returned.
-    Raises `UserError`, naming the point, for the first that does not compose. One with each value is composed
-    and checked before all others: a mistake in one value of a large sweep is told within seconds.
-    """
-    if not tells_points(master):
-        return [master]
-    sweeper = master.hydra.sweeper
+
+def launcher(master: DictConfig) -> str:
+    """The chosen option of `hydra/launcher`."""
+    return str(master.hydra.runtime.choices["hydra/launcher"])
+
+
+def require_launcher(master: DictConfig) -> None:
+    """UserError where the launcher gives its jobs to a cluster that this machine is no part of."""
+    lacking = launcher(master) == "submitit_slurm" and not all(map(shutil.which, ("sbatch", "srun")))
+    remedy = "start it on a machine of the cluster; hydra/launcher=submitit_local has its jobs here"
+    require(not lacking, "hydra/launcher", "submitit_slurm takes SLURM's sbatch and srun", remedy)
+
+
+def combinations(master: DictConfig) -> list[list[str]]:
+    """The overrides of each point of the grid that was typed, and declared as `hydra.sweeper.params`."""
     loader = point_loader()
-    arguments = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
+    arguments = [f"{key}={value}" for key, value in (master.hydra.sweeper.get("params") or {}).items()]
     arguments += list(master.hydra.overrides.task)
     with _refusing():
         overrides = OverridesParser.create(config_loader=loader).parse_overrides(arguments)
-        (combinations,) = BasicSweeper.split_arguments(overrides, None)
+        (found,) = BasicSweeper.split_arguments(overrides, None)
+    return [list(combination) for combination in found]
+
+
+def untuned(combination: Sequence[str]) -> list[str]:
+    """The overrides of the same point, made without a tuner."""
+    return [one for one in combination if not one.startswith(("tuner=", "tuner."))] + [UNTUNED]
+
+
+def screened(tuned: Sequence[Sequence[str]]) -> list[list[str]]:
+    """The overrides of the points by which a budgeted sweep chooses among the tuned ones, each once."""
+    return [list(one) for one in dict.fromkeys(tuple(untuned(combination)) for combination in tuned)]
+
+
+def sweep_points(master: DictConfig) -> list[DictConfig]:
+    """Every point that the sweep may make, composed as Hydra's basic sweeper will compose it.
+
+    A sweeper that searches finds its points on the way; then the one config that all of them start from is
+    returned. Raises `UserError`, naming the point, for the first that does not compose. One with each value
+    is composed and checked before all others: a mistake in one value of a large sweep is told within seconds.
+    """
+    if tells_points(master):
+        return _composed(master, combinations(master))
+    if master.hydra.sweeper.get("_target_") == BUDGETED_SWEEPER:
+        remedy = "hydra.sweeper.margin=1 or more"
+        require(master.hydra.sweeper.margin >= 1, "hydra.sweeper.margin", "is less than 1", remedy)
+        tuned = combinations(master)
+        points = _composed(master, tuned)
+        for place, point in enumerate(points):
+            with at_point(place):
+                problem = "is none, so that there is nothing to tune near the front"
+                require(point.tuner.name != "none", "tuner", problem, "a tuner, such as tuner=metaschedule")
+        return [*_composed(master, screened(tuned)), *points]
+    return [master]
+
+
+def _composed(master: DictConfig, combinations: Sequence[Sequence[str]]) -> list[DictConfig]:
+    loader = point_loader()
 
     def composed(place: int) -> DictConfig:
         with at_point(place), _refusing():
-            return loader.load_sweep_config(master, combinations[place])
+            return loader.load_sweep_config(master, list(combinations[place]))
 
     with _naming(combinations):
         early = {}
@@ -174,6 +235,10 @@ def refusal(error: Exception) -> UserError | None:
 
 def _unknown_option(error: MissingConfigException) -> UserError:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
+    extra = EXTRAS.get(group, {}).get(option)
+    if extra is not None:
+        problem = f"'{option}' takes a package that is not installed"
+        return UserError(problem, key=group, remedy=f"pip install 'dlas[{extra}]'")
     known = sorted(error.options or _options(group))  # Hydra tells none where several were chosen
     if not known:
         return UserError(str(error).partition("\n")[0], remedy="dlas-run --help lists the options")

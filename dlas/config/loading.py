@@ -39,6 +39,11 @@ Merged = tuple[tuple[Any, ...], ...]
 """Files, in the order in which they are merged, and the places where they go."""
 
 
+def _blank() -> ConfigLoaderImpl:
+    """A loader without a search path: making one with it takes Hydra's sources, which a job has later on."""
+    return ConfigLoaderImpl.__new__(ConfigLoaderImpl)
+
+
 class PointLoader(ConfigLoaderImpl):
     """A loader that reads no file twice: those that change meanwhile stay as they were."""
 
@@ -47,9 +52,10 @@ class PointLoader(ConfigLoaderImpl):
         self.repository = loader.repository
         self._files: dict[tuple[str | None, ...], _Files] = {}
 
-    def __getstate__(self) -> dict[str, Any]:
-        """What a launcher sends to another process: without what was read."""
-        return {**self.__dict__, "_files": {}}
+    def __reduce__(self) -> tuple[Any, ...]:
+        """What a launcher sends to the process of a job: Hydra's own loader, which composes one point."""
+        own = {"config_search_path": self.config_search_path, "repository": self.repository}
+        return _blank, (), own
 
     def load_configuration(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from pathlib import Path
 
 from omegaconf import OmegaConf
@@ -26,3 +27,4 @@ def default_artifacts() -> Path:
 
 
 OmegaConf.register_new_resolver("dlas.home", lambda: str(home()), replace=True)
+OmegaConf.register_new_resolver("dlas.token", lambda: secrets.token_hex(3), replace=True, use_cache=True)

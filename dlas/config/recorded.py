@@ -34,11 +34,11 @@ def flat(stack: Stack) -> dict[str, str]:
 def identity(stack: Stack) -> str:
     """The sha256 (hex) of what decides a point: its settings and the tools' versions.
 
-    Paths and addresses don't count, nor how long it may take and when it is made again. Given weights count
-    by what is in the file.
+    Paths and addresses don't count, nor how long it may take, when it is made again and what is searched for.
+    Given weights count by what is in the file.
     """
     settings = dataclasses.asdict(stack)
-    for name in ("artifacts", "tracking", "timeout", "rerun"):
+    for name in ("artifacts", "tracking", "timeout", "rerun", "objectives"):
         del settings[name]
     del settings["dataset"]["root"]
     settings["dataset"].pop("calibration_root", None)

@@ -21,6 +21,9 @@ from dlas.interfaces.training import Train
 UNSTEADY = "unsteady"
 RERUNS = ("none", "failed", UNSTEADY, "all")
 
+OBJECTIVES = ("latency_ms", "top1_error", "size_bytes")
+"""What a search may ask for less of: the median latency, wrong answers as a fraction of 1, the library."""
+
 GROUPS = ("dataset", "model", "compression", "algo", "format", "compiler", "tuner", "target", "timing")
 
 
@@ -48,6 +51,8 @@ class Stack:
     """Which points that have a run are made again: none, failed, unsteady or all; None for failed ones in a
     sweep, and for all where a single point is asked for. Unsteady ones were timed, or had kernels chosen by
     timing, while the board did not hold still; such choices are made again, too."""
+    objectives: list[str] = field(default_factory=list)
+    """What a sweeper that searches is told of each point, less being better."""
 
     def __post_init__(self) -> None:
         require(
@@ -59,5 +64,8 @@ class Stack:
         known = self.rerun is None or self.rerun in RERUNS
         require(known, "rerun", f"'{self.rerun}' is not known", f"one of: {', '.join(RERUNS)}")
         require(0 <= self.seed < 2**32, "seed", f"{self.seed} is out of range", "0 to 4294967295")
+        unknown = [name for name in self.objectives if name not in OBJECTIVES]
+        problem = f"'{', '.join(unknown)}' is not known"
+        require(not unknown, "objectives", problem, f"of these: {', '.join(OBJECTIVES)}")
         remedy = "artifacts=<folder>; artifacts=. for the working directory; or leave it out"
         require(bool(self.artifacts.strip()), "artifacts", "has no value", remedy)

@@ -21,7 +21,7 @@ WITH_MODEL = ("train.",)
 PATHS = (".module", ".factory", ".root")
 """Ends of settings that say where code or data is: their choice has a name."""
 
-PLACES = frozenset({"artifacts", "rerun", "timeout", "tracking.uri", "tracking.experiment"})
+PLACES = frozenset({"artifacts", "rerun", "timeout", "objectives", "tracking.uri", "tracking.experiment"})
 """Settings that say where and when a point is made, and nothing of it."""
 
 METRICS = {

@@ -22,33 +22,40 @@ from typing import Any
 
 from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, open_dict
 
 from dlas.config import Stack, composing, identity
-from dlas.errors import UserError
+from dlas.errors import UserError, require
 from dlas.files import folders
-from dlas.tracking import delivery, leftovers, remote, summary
+from dlas.tracking import delivery, jobs, leftovers, objectives, remote, summary
 from dlas.tracking import store as tracking
 from dlas.tracking.delivery import Place
 
 # Environment variables through which a point, maybe in another process, learns of its sweep.
 PARENT, POINTS, UNCHECKED = "DLAS_SWEEP", "DLAS_POINTS", "DLAS_UNCHECKED"
+EVERY = "every point"
+"""What UNCHECKED says where the points are found on the way."""
+
 MISTAKE, FAILURE, NOT_SENT = 2, 1, 3
 # Which points are made again where nothing is said of it.
 SWEPT, ALL = "failed", "all"
+LOST_SECONDS = 2.0
+"""Time that jobs have to end when their launcher gave up."""
 
 log = logging.getLogger("dlas.run")
 
 
 @dataclass(frozen=True)
 class Led:
-    """A sweep that this process leads: its run, where runs go, its points by name, and the overrides that all
-    have."""
+    """A sweep that this process leads: its run, where runs go, its points by name as far as they are certain,
+    the overrides that all have, its launcher, and what ends its heartbeat."""
 
     run: tracking.OpenRun
     place: Place
     points: tuple[str, ...]
     shared: frozenset[str]
+    launcher: str
+    end_beating: Callable[[], None]
 
 
 _led: list[Led] = []
@@ -108,11 +115,15 @@ class SweepCallback(Callback):
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Check every point that has no earlier run, open the sweep's run and tell the points its id; leave
         where no point is to be made."""
+        composing.require_launcher(config)
         points = composing.sweep_points(config)
         with composing.naming(points):
             stacks = composing.stacks_of(points)
             require_one_store(stacks)
-        known = self._earlier(stacks, SWEPT if composing.tells_points(config) else ALL)
+        searching = composing.searches(config)
+        if searching:
+            _minimize(config, stacks[0].objectives)
+        known = self._earlier(stacks, ALL if searching else SWEPT)
         taken = list(dict.fromkeys(run.run_id for run in known.values()))
         left = [place for place in range(len(stacks)) if place not in known]
         if not left:
@@ -125,11 +136,17 @@ class SweepCallback(Callback):
         overrides = composing.overridden(config)
         tags = {"dlas.overrides": " ".join(overrides)}
         run = tracking.start_sweep(store, f"sweep {run_name(overrides)}".strip(), tags, taken)
+        certain = composing.tells_points(config)
         typed = [composing.overridden(point) for point in points]
-        names = tuple(run_name(typed[place]) for place in left)
-        shared = frozenset(typed[0]).intersection(*typed[1:])
-        _led.append(Led(run, _place_of(stacks[0]), names, shared))
-        told = {PARENT: run.run_id, POINTS: str(len(points)), UNCHECKED: unchecked}
+        names = tuple(run_name(typed[place]) for place in left) if certain else ()
+        shared = frozenset(typed[0]).intersection(*typed[1:]) if certain else frozenset[str]()
+        end_beating = jobs.keep_beating(store, run.run_id)
+        _led.append(Led(run, _place_of(stacks[0]), names, shared, composing.launcher(config), end_beating))
+        told = {
+            PARENT: run.run_id,
+            POINTS: str(len(points)) if certain else "",
+            UNCHECKED: EVERY if searching else unchecked,
+        }
         for name, value in told.items():
             config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{name}='{value}'")
 
@@ -137,6 +154,7 @@ class SweepCallback(Callback):
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
         """Close the sweep's run and print the table of its points."""
         led = _led.pop()
+        led.end_beating()
         delivery.send_again(led.place)
         records = delivery.points(led.place, led.run.store, led.run.run_id)
         finished = all(record.status == "FINISHED" for record in records)
@@ -192,7 +210,39 @@ def short_name(overrides: list[str]) -> str:
 
 def is_unchecked(stack: Stack) -> bool:
     """Whether the point is one that could not be checked with the others."""
-    return identity(stack) in os.environ.get(UNCHECKED, "").split()
+    unchecked = os.environ.get(UNCHECKED, "")
+    return unchecked == EVERY or identity(stack) in unchecked.split()
+
+
+def position(number: int) -> str:
+    """The place of a point in its sweep, from 0, as the log tells it; "" of a single one."""
+    if PARENT not in os.environ:
+        return ""
+    return f"[{number + 1}/{os.environ[POINTS]}] " if os.environ[POINTS] else f"[{number + 1}] "
+
+
+def told(place: Place, run_id: str, wanted: Sequence[str]) -> str | float | tuple[float, ...] | None:
+    """What the sweeper is told of a point: the id of its run, or its values for the objectives that are
+    wanted, None where it has none."""
+    if not wanted or PARENT not in os.environ:
+        return run_id
+    values = objectives.values(delivery.fetch(place, run_id), wanted)
+    return values[0] if values is not None and len(values) == 1 else values
+
+
+def take(store: tracking.Store | None, earlier: tracking.Record, number: int) -> None:
+    """Count an earlier run as the point of that number of this process's sweep, if it is none of it yet."""
+    sweep = os.environ.get(PARENT)
+    if store is None or sweep is None or earlier.tags.get(tracking.PARENT) == sweep:
+        return
+    tags = tracking.fetch(store, sweep).tags
+    if not any(earlier.run_id in text for name, text in tags.items() if name.startswith(tracking.EARLIER)):
+        tracking.OpenRun(store, sweep).log(tags={f"{tracking.EARLIER}.search.{number}": earlier.run_id})
+
+
+def records(run_ids: Sequence[str]) -> list[tracking.Record]:
+    """Runs of the sweep that this process leads."""
+    return [delivery.fetch(_led[-1].place, run_id) for run_id in run_ids]
 
 
 def _identities(stacks: Sequence[Stack]) -> str:
@@ -202,15 +252,27 @@ def _identities(stacks: Sequence[Stack]) -> str:
 def run_name(overrides: list[str]) -> str:
     """Name of a run: the choices by which a person tells runs apart, without the places
     where they are kept."""
-    return " ".join(item for item in overrides if not item.startswith(("artifacts=", "tracking.", "hydra.")))
+    return " ".join(
+        item
+        for item in overrides
+        if not item.startswith(("artifacts=", "tracking.", "hydra.", "objectives="))
+    )
+
+
+def launcher() -> str | None:
+    """The launcher of the sweep that this process still leads, where its jobs are processes of their own."""
+    return next((led.launcher for led in _led if led.launcher != composing.BASIC_LAUNCHER), None)
 
 
 def abandon(status: str) -> None:
-    """End the sweep that this process still leads, if any; print what there is of its table, and the points
-    that were not begun."""
+    """End the sweep that this process still leads, if any, when it is KILLED its jobs too; print what there
+    is of its table, and the points that were not begun."""
     while _led:
         led = _led.pop()
+        led.end_beating()
         delivery.end_sweep(led.place, led.run, status)
+        if led.launcher != composing.BASIC_LAUNCHER:
+            _end_jobs(led, status)
         begun = delivery.points(led.place, led.run.store, led.run.run_id)
         taken = _not_of(begun, led.run.run_id)
         print(summary.table(begun, taken))
@@ -218,6 +280,26 @@ def abandon(status: str) -> None:
         if left:
             print(f"not begun, {left.total()} of {len(led.points)} points:")
             print("".join(f"  {name}\n" for name in left.elements()), end="")
+
+
+def _end_jobs(led: Led, status: str) -> None:
+    """Have the jobs of a KILLED sweep end, and close the runs of those that ended with their launcher."""
+    if status == "KILLED":
+        jobs.stop(led.run.store, led.run.run_id)
+    else:
+        jobs.wait_for_ends(led.run.store, led.run.run_id, LOST_SECONDS)
+    try:
+        _clear_up(led.place, led.run.store)
+    except Exception as error:  # the store may be what failed
+        log.warning("runs of jobs that ended are closed by the next command: %s", error)
+
+
+def _minimize(config: DictConfig, wanted: Sequence[str]) -> None:
+    """Have the sweeper look for less of each objective; UserError where there is none."""
+    remedy = "such as objectives=[latency_ms,top1_error]"
+    require(bool(wanted), "objectives", "says not what this sweeper is to search for", remedy)
+    with open_dict(config.hydra.sweeper):
+        config.hydra.sweeper.direction = ["minimize"] * len(wanted)
 
 
 def require_one_store(stacks: list[Stack]) -> None:
