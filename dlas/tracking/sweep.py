@@ -27,7 +27,7 @@ from omegaconf import DictConfig, open_dict
 from dlas.config import Stack, composing, identity
 from dlas.errors import UserError, require
 from dlas.files import folders
-from dlas.tracking import delivery, jobs, leftovers, objectives, remote, summary
+from dlas.tracking import delivery, jobs, leftovers, objectives, remote
 from dlas.tracking import store as tracking
 from dlas.tracking.delivery import Place
 
@@ -275,7 +275,7 @@ def abandon(status: str) -> None:
             _end_jobs(led, status)
         begun = delivery.points(led.place, led.run.store, led.run.run_id)
         taken = _not_of(begun, led.run.run_id)
-        print(summary.table(begun, taken))
+        _print_table(begun, taken)
         left = Counter(led.points) - Counter(point.name for point in begun if point.run_id not in taken)
         if left:
             print(f"not begun, {left.total()} of {len(led.points)} points:")
@@ -352,9 +352,17 @@ def _clear_up(place: Place, store: tracking.Store) -> None:
         log.info("%s was left by a process that is over: removed", folder)
 
 
+def _print_table(points: Sequence[tracking.Record], earlier: Collection[str]) -> None:
+    from dlas.tracking import (
+        summary,  # with SciPy behind it, which a config that is refused should not wait for
+    )
+
+    print(summary.table(points, earlier))
+
+
 def _conclude(records: Sequence[tracking.Record], earlier: Collection[str] = ()) -> None:
     """Print the table, and leave with an exit status that says whether every point was finished."""
-    print(summary.table(records, earlier))
+    _print_table(records, earlier)
     if any(record.status != "FINISHED" for record in records):
         sys.exit(FAILURE)
     if any(tracking.UNSENT in record.tags for record in records):
