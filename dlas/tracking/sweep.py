@@ -353,9 +353,7 @@ def _clear_up(place: Place, store: tracking.Store) -> None:
 
 
 def _print_table(points: Sequence[tracking.Record], earlier: Collection[str]) -> None:
-    from dlas.tracking import (
-        summary,  # with SciPy behind it, which a config that is refused should not wait for
-    )
+    from dlas.tracking import summary  # SciPy is behind it: a config that is refused does not wait for it
 
     print(summary.table(points, earlier))
 
