@@ -67,8 +67,8 @@ def _parse(given: list[str]) -> Work:
 def compare(options: Options) -> None:
     """Print the table; UserError where there is no such run."""
     from dlas import tracking
+    from dlas.analysis.table import as_csv, as_text
     from dlas.analysis.tables import comparing
-    from dlas.analysis.tables.table import as_csv, as_text
 
     folder = command_line.artifacts_folder(options.artifacts)
     store = tracking.existing_store(folder, options.tracking.uri, options.tracking.experiment)

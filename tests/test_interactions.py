@@ -277,9 +277,9 @@ def test_of_unsteady_boards_alone_nothing_is_claimed() -> None:
     ):
         assert "a board did not hold still" in told
     assert any("unsteady board: a load of 3 beside it" in line for line in sentences.caveats(found))
-    assert {row[-1] for table in tables.all_of(found) if table.name == "flips" for row in table.rows} == {
-        "unsteady"
-    }
+    assert {
+        row[-1].text for table in tables.all_of(found) if table.name == "flips" for row in table.rows
+    } == {"unsteady"}
 
 
 def test_an_unsteady_point_is_left_out_where_there_are_steady_ones() -> None:
@@ -370,7 +370,7 @@ def test_what_cannot_be_told_is_named_and_not_guessed() -> None:
     assert not found.flips.looked_at
     assert all(one.freedom == 0 for one in found.shares.shares)
     (gaps,) = (table for table in tables.all_of(found) if table.name == "gaps")
-    assert {"vgg16", "gemm"} <= {cell for row in gaps.rows for cell in row}
+    assert {"vgg16", "gemm"} <= {cell.text for row in gaps.rows for cell in row}
 
 
 def test_failed_points_are_named_and_count_as_tried() -> None:
@@ -522,7 +522,7 @@ def test_ratios_have_the_digits_that_their_interval_supports() -> None:
 def test_tables_have_a_cell_for_every_column() -> None:
     for points in (grid(LEVELS, crossed, without=hole), grid(LEVELS, crossed, sessions=1)):
         for table in tables.all_of(study(points)):
-            assert all(len(row) == len(table.columns) for row in table.rows)
+            assert all(len(row) == len(table.headings) for row in table.rows)
             assert table.rows
 
 

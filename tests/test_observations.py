@@ -336,8 +336,8 @@ def test_real_and_emulated_points_are_held_against_an_observation_apart() -> Non
     found = findings([*emulated, *real], [numbered("X")])
     assert [(one.emulated, one.verdict) for one in found] == [(False, SUPPORTS), (True, CONTRADICTS)]
     assert sentence(found[1]).endswith("contradicts, on emulated boards.")
-    assert {row[-1] for row in table(found).rows} == {"real", "emulated"}
-    assert all(len(row) == len(table(found).columns) for row in table(found).rows)
+    assert {row[-1].text for row in table(found).rows} == {"real", "emulated"}
+    assert all(len(row) == len(table(found).headings) for row in table(found).rows)
 
 
 def test_wilsons_interval_is_that_of_scipy() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from dlas.analysis.tables.table import Cell, Table, as_csv, as_latex, as_markdown, as_text, text
+from dlas.analysis.table import Cell, Table, as_csv, as_latex, as_markdown, as_text, text
 
 ODD = "a|b <b>& 50 % of $x_1$ \\ *z*"
 TABLE = Table(

@@ -13,9 +13,8 @@ from dlas.analysis.observation import FINISHED, Observation
 from dlas.analysis.observations import Verdict, findings
 from dlas.analysis.observations import tables as observation_tables
 from dlas.analysis.phrases import counted, listed
+from dlas.analysis.table import Table, without_empty_columns
 from dlas.analysis.tables import closing, fronts, layers, speedups, study
-from dlas.analysis.tables.plain import shown
-from dlas.analysis.tables.table import Table, without_empty_columns
 from dlas.report.figures import layers as layer_figures
 from dlas.report.figures import samples, speedup, trade_off, tuning
 from dlas.report.figures.drawing import Drawing
@@ -117,15 +116,14 @@ def _interactions(found: Study) -> Section:
     if not found.effects:
         told = sentences.caveats(found)[:LISTED]
     suffix = "_emulated" if found.emulated else ""
-    plain = [shown(table) for table in study_tables.all_of(found)]
-    tables = tuple(replace(table, name=f"{table.name}{suffix}") for table in plain)
+    tables = tuple(replace(one, name=f"{one.name}{suffix}") for one in study_tables.all_of(found))
     return Section(f"What the choices do to each other{board}", tuple(told), tables=tables)
 
 
 def _observations(points: Sequence[Observation]) -> Section:
     found = findings(points)
     told = tuple(observation_tables.sentence(one) for one in found if one.verdict is not Verdict.NOT_ENOUGH)
-    return Section("The study's observations", told, tables=(shown(observation_tables.table(found)),))
+    return Section("The study's observations", told, tables=(observation_tables.table(found),))
 
 
 def _where_the_time_goes(gathered: Gathered) -> Section:

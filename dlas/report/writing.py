@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from dlas.analysis.tables.table import Table, as_csv, as_latex, as_markdown
+from dlas.analysis.table import Table, as_csv, as_latex, as_markdown
 from dlas.report.figures.drawing import Drawing, png_file, svg_file
 from dlas.report.page import page
 from dlas.report.sections import Section

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from dlas.analysis.observation import Observation
+from dlas.analysis.table import as_text
 from dlas.analysis.tables import closing
-from dlas.analysis.tables.table import as_text
 from dlas.tracking.observations import observed
 from dlas.tracking.store import PARENT, Record
 

@@ -8,7 +8,7 @@ from dlas.analysis.interactions.flips import Flip
 from dlas.analysis.interactions.study import Study
 from dlas.analysis.phrases import listed
 from dlas.analysis.statistics.contrast import Estimate
-from dlas.analysis.table import Table, Value
+from dlas.analysis.table import Cell, Table, number, text
 
 MOST_ROWS = 500
 """Rows of a table of pairs: those further down are the least sure, and nobody would read them."""
@@ -29,7 +29,7 @@ def all_of(study: Study) -> tuple[Table, ...]:
 
 def effects(study: Study) -> Table:
     """The effect of each choice against its layer's reference, as a factor of latency."""
-    columns = (
+    headings = (
         "layer",
         "choice",
         "against",
@@ -47,30 +47,38 @@ def effects(study: Study) -> Table:
         "A factor of 1.31 means 1.31 times the latency, geometric mean over the pairs.",
         *sentences.caveats(study),
     )
-    return Table("effects", "What each choice does to the latency", columns, rows, notes)
+    return Table("effects", "What each choice does to the latency", headings, rows, notes)
 
 
-def _effect(one: Effect) -> tuple[Value, ...]:
-    found = (None, None, None) if one.estimate is None else _ratio(one.estimate)
-    said = (one.pairs, one.lowest, one.highest, one.basis.value, "" if one.steady else "unsteady")
-    return (one.factor, one.level, one.reference, *found, *said)
+def _effect(one: Effect) -> tuple[Cell, ...]:
+    return (
+        *map(text, (one.factor, one.level, one.reference)),
+        *_ratio(one.estimate),
+        number(one.pairs, str),
+        *map(number, (one.lowest, one.highest)),
+        *map(text, (one.basis.value, _boards(one.steady))),
+    )
 
 
 def shares(study: Study) -> Table:
     """The variance of the log latency that each layer and each pair explains."""
-    columns = ("layers", "degrees of freedom", "share", "share (type III)", "p (Holm)")
+    headings = ("layers", "degrees of freedom", "share", "share (type III)", "p (Holm)")
     rows = tuple(
-        (listed(one.factors), one.freedom, one.share if one.freedom else None, one.share_three, one.p_value)
+        (
+            text(listed(one.factors)),
+            number(one.freedom, str),
+            *map(number, (one.share if one.freedom else None, one.share_three, one.p_value)),
+        )
         for one in study.shares.shares
     )
     untested = () if study.grid.steady.all() else (sentences.SHARES_UNTESTED,)
     notes = (sentences.rest(study.shares), "Shares are of type II, parts of 1.", *untested)
-    return Table("variance", "What explains how the latencies differ", columns, rows, notes)
+    return Table("variance", "What explains how the latencies differ", headings, rows, notes)
 
 
 def interactions(study: Study) -> Table:
     """Ratios of ratios, the surest first."""
-    columns = (
+    headings = (
         *("layer", "choice", "against", "beside", "there", "here"),
         *("factor there", "factor here", "ratio of ratios", "low", "high", "contexts", "p (Holm)", "boards"),
     )
@@ -80,51 +88,60 @@ def interactions(study: Study) -> Table:
     )
     rows = tuple(
         (
-            *(one.factor, one.level, one.reference, one.other, one.there, one.here),
-            *(one.effect_there.ratio, one.effect_here.ratio, *_ratio(one.estimate)),
-            *(one.contexts, one.p_value if one.steady else None, "" if one.steady else "unsteady"),
+            *map(text, (one.factor, one.level, one.reference, one.other, one.there, one.here)),
+            *map(number, (one.effect_there.ratio, one.effect_here.ratio)),
+            *_ratio(one.estimate),
+            number(one.contexts, str),
+            number(one.p_value if one.steady else None),
+            text(_boards(one.steady)),
         )
         for one in ordered
     )
     title = "What choices do to each other's effect"
-    return Table("interactions", title, columns, rows[:MOST_ROWS], _shortened(len(rows)))
+    return Table("interactions", title, headings, rows[:MOST_ROWS], _shortened(len(rows)))
 
 
 def flips(study: Study) -> Table:
     """Orders of two choices that change with another layer's choice."""
-    columns = (
+    headings = (
         *("layer", "first", "second", "beside", "here", "there", "first/second here", "low", "high"),
         *("first/second there", "low", "high", "contexts", "p (Holm)", "claim"),
     )
     rows = tuple(
         (
-            *(one.factor, one.faster_here, one.faster_there, one.other, one.here, one.there),
-            *(*_ratio(one.gain_here), *_ratio(one.gain_there), one.contexts, one.p_value),
-            _claim(one),
+            *map(text, (one.factor, one.faster_here, one.faster_there, one.other, one.here, one.there)),
+            *_ratio(one.gain_here),
+            *_ratio(one.gain_there),
+            number(one.contexts, str),
+            number(one.p_value),
+            text(_claim(one)),
         )
         for one in study.flips.flips
     )
     notes = (sentences.flips(study.flips), *_shortened(len(rows)))
-    return Table("flips", "Orders that change", columns, rows[:MOST_ROWS], notes)
+    return Table("flips", "Orders that change", headings, rows[:MOST_ROWS], notes)
 
 
 def next_points(study: Study) -> Table:
     """The points most likely to be worth measuring."""
-    columns = ("chance to be on the front", "expected ms", "low", "high", "accuracy", "python -m dlas.run …")
+    headings = ("chance to be on the front", "expected ms", "low", "high", "accuracy", "python -m dlas.run …")
     rows = tuple(
-        (one.chance, one.predicted_ms, one.low_ms, one.high_ms, one.accuracy, one.overrides)
+        (
+            *map(number, (one.chance, one.predicted_ms, one.low_ms, one.high_ms, one.accuracy)),
+            text(one.overrides),
+        )
         for one in study.next.points
     )
     notes = (
         f"Expected by a linear model of {study.next.model}; low and high are two standard errors away.",
         "Overrides name the choices of the layers; add what else the sweep was started with.",
     )
-    return Table("next", "What to measure next", columns, rows, notes)
+    return Table("next", "What to measure next", headings, rows, notes)
 
 
 def gaps(study: Study) -> Table:
     """Pairs of choices that no point has together, and interactions that can't be told."""
-    columns = ("layer", "choice", "layer beside", "choice beside", "what can't be told")
+    headings = ("layer", "choice", "layer beside", "choice beside", "what can't be told")
     never = [(*pair, "nobody tried the two together") for pair in study.next.never_together]
     apart = set(study.next.never_together)
     unseen = [
@@ -133,8 +150,8 @@ def gaps(study: Study) -> Table:
         if not {(one.factor, one.level, one.other, one.there), (one.other, one.there, one.factor, one.level)}
         & apart
     ]
-    rows = (*never, *unseen)
-    return Table("gaps", "What these points can't tell", columns, rows[:MOST_ROWS], _shortened(len(rows)))
+    rows = tuple(tuple(map(text, row)) for row in (*never, *unseen))
+    return Table("gaps", "What these points can't tell", headings, rows[:MOST_ROWS], _shortened(len(rows)))
 
 
 def _claim(one: Flip) -> str:
@@ -150,6 +167,15 @@ def _shortened(rows: int) -> tuple[str, ...]:
     return (f"The first {MOST_ROWS} of {rows} rows are here.",) if rows > MOST_ROWS else ()
 
 
-def _ratio(estimate: Estimate) -> tuple[float, float | None, float | None]:
-    interval = estimate.interval
-    return (estimate.ratio, None, None) if interval is None else (estimate.ratio, interval.low, interval.high)
+def _boards(steady: bool) -> str:
+    return "" if steady else "unsteady"
+
+
+def _ratio(estimate: Estimate | None) -> tuple[Cell, Cell, Cell]:
+    """The ratio and the ends of its interval."""
+    interval = None if estimate is None else estimate.interval
+    return (
+        number(None if estimate is None else estimate.ratio),
+        number(None if interval is None else interval.low),
+        number(None if interval is None else interval.high),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from dlas.analysis.observations.finding import Finding
-from dlas.analysis.table import Table
+from dlas.analysis.table import Table, number, text
 
 
 def sentence(finding: Finding) -> str:
@@ -18,20 +18,17 @@ def table(findings: Sequence[Finding]) -> Table:
     """A row for each part of each observation."""
     rows = tuple(
         (
-            finding.claim,
-            finding.verdict.value,
-            part.claim,
-            part.verdict.value,
-            part.numbers,
-            len(part.runs),
-            "emulated" if finding.emulated else "real",
+            *map(text, (finding.claim, finding.verdict.value)),
+            *map(text, (part.claim, part.verdict.value, part.numbers)),
+            number(len(part.runs), str),
+            text("emulated" if finding.emulated else "real"),
         )
         for finding in findings
         for part in finding.parts
     )
-    columns = ("observation", "verdict", "part", "verdict of the part", "numbers", "runs", "boards")
+    headings = ("observation", "verdict", "part", "verdict of the part", "numbers", "runs", "boards")
     notes = (
         "An observation is supported where all of its parts are, and contradicted where one of them is.",
         "Each comparison counts as one case; those of one grid are not independent of each other.",
     )
-    return Table("observations", "What the points say to the study's observations", columns, rows, notes)
+    return Table("observations", "What the points say to the study's observations", headings, rows, notes)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from dlas.analysis import digits, front, intervals
 from dlas.analysis.front import Standing
 from dlas.analysis.labels import labels, varied_choices
 from dlas.analysis.observation import FINISHED, Observation
-from dlas.analysis.tables.table import NOTHING, Cell, Table, text
+from dlas.analysis.table import Cell, Table, measured, number, text
 from dlas.hardware.results.comparison import ENOUGH_SESSIONS, SAME_WITHIN
 from dlas.printable import printable
 
@@ -44,7 +44,7 @@ def table(points: Sequence[Observation], earlier: Collection[str] = ()) -> Table
     rows = []
     for point, standing in zip(points, standings, strict=True):
         choices = [text(point.choices.get(key)) for key in varied]
-        size = [_shown(point.format_bytes, digits.scaled_bytes)] if sized else []
+        size = [number(point.format_bytes, digits.scaled_bytes)] if sized else []
         marked = Cell("" if standing is None else standing.value)
         last = [text(", ".join(notes(point))), text(_status(point, earlier)), text(point.run_id)]
         rows.append((marked, *choices, *_accuracies(point), *latency(point), *size, expected(point), *last))
@@ -55,15 +55,12 @@ def table(points: Sequence[Observation], earlier: Collection[str] = ()) -> Table
 
 def latency(point: Observation) -> tuple[Cell, Cell]:
     """The latency in milliseconds and its interval, in the digits that this supports."""
-    value, interval = point.latency_ms, intervals.latency_interval(point)
-    if value is None or interval is None:
-        return Cell(NOTHING), Cell(NOTHING)
-    return Cell(digits.supported(value, interval), value), Cell(digits.supported_range(value, interval))
+    return measured(point.latency_ms, intervals.latency_interval(point))
 
 
 def expected(point: Observation) -> Cell:
     """The expected speedup."""
-    return _shown(point.expected_speedup, lambda value: f"{value:.2f}x")
+    return number(point.expected_speedup, "{:.2f}x".format)
 
 
 def notes(point: Observation) -> list[str]:
@@ -91,11 +88,7 @@ def _status(point: Observation, earlier: Collection[str]) -> str:
 
 def _accuracies(point: Observation) -> list[Cell]:
     known = (point.accuracy_dense, point.accuracy_compressed, point.accuracy_deployed)
-    return [_shown(value, "{:.4f}".format) for value in known]
-
-
-def _shown(value: float | None, form: Callable[[float], str]) -> Cell:
-    return Cell(NOTHING) if value is None else Cell(form(value), value)
+    return [number(value, "{:.4f}".format) for value in known]
 
 
 def few_sessions(points: Sequence[Observation]) -> list[str]:

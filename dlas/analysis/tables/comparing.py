@@ -8,9 +8,8 @@ from dlas.analysis import digits, front, intervals
 from dlas.analysis.intervals import Ratio
 from dlas.analysis.labels import labels, varied_choices
 from dlas.analysis.observation import Observation
+from dlas.analysis.table import NOTHING, Cell, Table, measured, number, text
 from dlas.analysis.tables.closing import few_sessions, latency, notes
-from dlas.analysis.tables.table import NOTHING, Cell, Table, text
-from dlas.hardware.results.statistics import Interval
 
 FASTER, SLOWER, UNCLEAR, REFERENCE = "faster", "slower", "can't tell", "compared with"
 
@@ -44,17 +43,17 @@ def sweeps(found: Sequence[Sequence[Observation]]) -> Table:
     rows, reasons, alone = [], [], 0
     for point in first:
         matching = [
-            (number, other)
-            for number, sweep in enumerate(others, 2)
+            (of, other)
+            for of, sweep in enumerate(others, 2)
             for other in sweep
             if other.choices == point.choices
         ]
         alone += not matching
         if matching:
             blank = (Cell(NOTHING), Cell(NOTHING), Cell(REFERENCE))
-            rows.append((Cell("1", 1), *_row(point, varied, *blank)))
-        for number, other in matching:
-            rows.append((Cell(str(number), number), *_row(other, varied, *_ratio(other, point))))
+            rows.append((number(1, str), *_row(point, varied, *blank)))
+        for of, other in matching:
+            rows.append((number(of, str), *_row(other, varied, *_ratio(other, point))))
             if reason := intervals.without_ratio(other, point):
                 reasons.append(f"{named[other.run_id]} has no ratio: {reason}")
     if alone:
@@ -79,12 +78,11 @@ _HEADINGS = (
 def _row(
     point: Observation, varied: Sequence[str], ratio: Cell, interval: Cell, verdict: Cell
 ) -> tuple[Cell, ...]:
-    accuracy, size = front.accuracy(point), point.format_bytes
     return (
         *(text(point.choices.get(key)) for key in varied),
-        Cell(NOTHING) if accuracy is None else Cell(f"{accuracy:.4f}", accuracy),
+        number(front.accuracy(point), "{:.4f}".format),
         *latency(point),
-        Cell(NOTHING) if size is None else Cell(digits.scaled_bytes(size), size),
+        number(point.format_bytes, digits.scaled_bytes),
         ratio,
         interval,
         verdict,
@@ -98,12 +96,7 @@ def _ratio(point: Observation, reference: Observation) -> tuple[Cell, Cell, Cell
     ratio = intervals.latency_ratio(point, reference)
     if ratio is None:
         return Cell(NOTHING), Cell(NOTHING), Cell("not compared")
-    shown = digits.supported(ratio.value, ratio.interval)
-    return Cell(shown, ratio.value), _range(ratio.value, ratio.interval), Cell(_verdict(ratio))
-
-
-def _range(value: float, interval: Interval) -> Cell:
-    return Cell(digits.supported_range(value, interval))
+    return *measured(ratio.value, ratio.interval), Cell(_verdict(ratio))
 
 
 def _verdict(ratio: Ratio) -> str:

@@ -8,8 +8,8 @@ from dlas.analysis import digits, front
 from dlas.analysis.front import Standing
 from dlas.analysis.labels import varied_choices
 from dlas.analysis.observation import Observation
+from dlas.analysis.table import Cell, Table, number, text
 from dlas.analysis.tables.closing import latency, notes
-from dlas.analysis.tables.table import NOTHING, Cell, Table, text
 
 AIMS = (front.ACCURACY, front.LATENCY, front.SIZE, front.MEMORY)
 
@@ -38,15 +38,12 @@ def table(points: Sequence[Observation], redeploy: Callable[[str], str]) -> Tabl
 
 
 def _row(point: Observation, varied: Sequence[str], redeploy: Callable[[str], str]) -> tuple[Cell, ...]:
-    accuracy = front.accuracy(point)
     return (
         *(text(point.choices.get(key)) for key in varied),
-        Cell(NOTHING) if accuracy is None else Cell(f"{accuracy:.4f}", accuracy),
+        number(front.accuracy(point), "{:.4f}".format),
         *latency(point),
-        *(
-            Cell(NOTHING) if size is None else Cell(digits.scaled_bytes(size), size)
-            for size in (point.format_bytes, point.memory_bytes)
-        ),
+        number(point.format_bytes, digits.scaled_bytes),
+        number(point.memory_bytes, digits.scaled_bytes),
         text(", ".join(notes(point))),
         text(redeploy(point.run_id)),
     )

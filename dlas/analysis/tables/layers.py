@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dlas.analysis import digits
-from dlas.analysis.tables.table import NOTHING, Cell, Table, text
+from dlas.analysis.table import NOTHING, Cell, Table, number, text
 
 if TYPE_CHECKING:
     from dlas.bundle.layer_table import LayerRow
@@ -55,19 +55,18 @@ def cells(layer: LayerRow, total_ms: float) -> tuple[Cell, ...]:
         text(layer.format),
         text(layer.data_type),
         text(layer.schedule if layer.workload else ""),
-        Cell(NOTHING) if layer.untuned_ms is None else _ms(layer.untuned_ms),
-        Cell(NOTHING) if speed is None else Cell(f"{speed:.3g}", speed),
+        _ms(layer.untuned_ms),
+        number(speed),
         text(_shape(layer.workload)),
     )
 
 
-def _ms(value: float) -> Cell:
-    return Cell(digits.supported(value), value)
+def _ms(value: float | None) -> Cell:
+    return number(value, digits.supported)
 
 
 def _share(value: float, total: float) -> Cell:
-    share = value / total if total > 0 else 0.0
-    return Cell(f"{100 * share:.1f} %", share)
+    return number(value / total if total > 0 else 0.0, lambda share: f"{100 * share:.1f} %")
 
 
 def _shape(workload: str) -> str:

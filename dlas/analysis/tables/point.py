@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from dlas.analysis import digits, intervals
 from dlas.analysis.observation import LAYERS, Observation
+from dlas.analysis.table import as_text
 from dlas.analysis.tables.closing import few_sessions, keeps_nothing
 from dlas.analysis.tables.layers import slowest
-from dlas.analysis.tables.table import as_text
 from dlas.hardware.results.measurement import Measurement
 from dlas.printable import aligned, printable
 

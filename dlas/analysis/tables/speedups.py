@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dlas.analysis import digits, intervals, naming
+from dlas.analysis import intervals, naming
 from dlas.analysis.intervals import Ratio
 from dlas.analysis.labels import varied_choices
 from dlas.analysis.observation import Observation
+from dlas.analysis.table import Cell, Table, measured, number, text
 from dlas.analysis.tables.study import grouped
-from dlas.analysis.tables.table import NOTHING, Cell, Table, text
-from dlas.hardware.results.statistics import Interval
 
 
 @dataclass(frozen=True)
@@ -61,9 +60,9 @@ def table(points: Sequence[Observation]) -> Table:
         rows.append(
             (
                 *(text(found.point.choices.get(key)) for key in varied),
-                Cell(NOTHING) if expected is None else Cell(f"{expected:.2f}x", expected),
+                number(expected, "{:.2f}x".format),
                 *_cells(found.same),
-                Cell(NOTHING) if share is None else Cell(f"{100 * share:.0f} %", share),
+                number(share, lambda part: f"{100 * part:.0f} %"),
                 *_cells(found.best),
             )
         )
@@ -86,11 +85,4 @@ def _gain(dense: Observation | None, point: Observation) -> Ratio | None:
 
 
 def _cells(ratio: Ratio | None) -> tuple[Cell, Cell]:
-    if ratio is None:
-        return Cell(NOTHING), Cell(NOTHING)
-    return Cell(f"{digits.supported(ratio.value, ratio.interval)}x", ratio.value), _range(ratio)
-
-
-def _range(ratio: Ratio) -> Cell:
-    interval: Interval = ratio.interval
-    return Cell(digits.supported_range(ratio.value, interval))
+    return measured(None, None) if ratio is None else measured(ratio.value, ratio.interval, "x")

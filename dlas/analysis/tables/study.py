@@ -9,7 +9,7 @@ from typing import Any
 
 from dlas.analysis import digits, intervals, naming
 from dlas.analysis.observation import Observation
-from dlas.analysis.tables.table import NOTHING, Cell, Table, text
+from dlas.analysis.table import NOTHING, Cell, Table, number, text
 
 EMULATED = " (emulated)"
 UNSTEADY = " ?"
@@ -133,8 +133,7 @@ def _known(values: Iterable[float | None]) -> list[float]:
 
 
 def _first(values: Iterable[float | None], form: Callable[[float], str]) -> Cell:
-    known = _known(values)
-    return Cell(form(known[0]), known[0]) if known else Cell(NOTHING)
+    return number(next(iter(_known(values)), None), form)
 
 
 def _spread(values: Sequence[float], form: str) -> Cell:
