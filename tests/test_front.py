@@ -39,6 +39,15 @@ def test_the_interval_of_a_ratio_is_welch_s() -> None:
     assert ratio.resolved
 
 
+def test_sessions_that_agree_to_the_last_digit_leave_nothing_open() -> None:
+    one, other = (point(name, ms, session_medians_ms=(ms,) * 4) for name, ms in (("a", 10.0), ("b", 20.0)))
+    interval, ratio = intervals.latency_interval(one), intervals.latency_ratio(one, other)
+    assert interval is not None
+    assert ratio is not None
+    assert (interval.low, interval.high) == pytest.approx((10.0, 10.0))
+    assert (ratio.interval.low, ratio.interval.high) == pytest.approx((0.5, 0.5))
+
+
 def test_few_sessions_leave_more_open_than_their_samples_say() -> None:
     few = point("a", 10.0, session_medians_ms=(10.0,), low_ms=9.99, high_ms=10.01)
     near = point("b", 10.4, session_medians_ms=(10.4,), low_ms=10.39, high_ms=10.41)

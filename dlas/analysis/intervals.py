@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from dlas.analysis.observation import Observation
+from dlas.analysis.statistics import contrast
+from dlas.analysis.statistics.contrast import Estimate
 from dlas.hardware.results.comparison import ENOUGH_SESSIONS, SAME_WITHIN
-from dlas.hardware.results.statistics import CONFIDENCE, Interval
+from dlas.hardware.results.statistics import Interval
 
 
 @dataclass(frozen=True)
@@ -18,8 +17,6 @@ class Ratio:
 
     value: float
     interval: Interval
-    over_sessions: bool
-    """Whether the interval is over sessions; with too few of them it is over samples, and wider for it."""
 
     @property
     def resolved(self) -> bool:
@@ -42,10 +39,7 @@ def latency_interval(point: Observation) -> Interval | None:
     if point.latency_ms is None:
         return None
     if has_sessions(point):
-        logs = np.log(point.session_medians_ms)
-        half = _student(len(logs) - 1) * float(np.std(logs, ddof=1)) / math.sqrt(len(logs))
-        centre = float(np.mean(logs))
-        return Interval(math.exp(centre - half), math.exp(centre + half))
+        return _over_sessions(contrast.of_sessions([point.logs]))
     ends = [point.latency_ms, *point.session_medians_ms]
     ends += [end for end in (point.low_ms, point.high_ms) if end is not None]
     return Interval(min(ends) / SAME_WITHIN, max(ends) * SAME_WITHIN)
@@ -61,13 +55,12 @@ def latency_ratio(one: Observation, other: Observation) -> Ratio | None:
     if mine is None or theirs is None or not comparable(one, other):
         return None
     if has_sessions(one) and has_sessions(other):
-        difference, half = _welch(np.log(one.session_medians_ms), np.log(other.session_medians_ms))
-        interval = Interval(math.exp(difference - half), math.exp(difference + half))
-        return Ratio(math.exp(difference), interval, over_sessions=True)
+        found = contrast.of_sessions([one.logs], [other.logs])
+        return Ratio(found.ratio, _over_sessions(found))
     assert one.latency_ms is not None
     assert other.latency_ms is not None
     interval = Interval(mine.low / theirs.high, mine.high / theirs.low)
-    return Ratio(one.latency_ms / other.latency_ms, interval, over_sessions=False)
+    return Ratio(one.latency_ms / other.latency_ms, interval)
 
 
 def comparable(one: Observation, other: Observation) -> bool:
@@ -91,18 +84,6 @@ def without_ratio(one: Observation, other: Observation) -> str:
     return f"{' and '.join(untimed)} has no latency" if untimed else ""
 
 
-def _welch(one: np.ndarray, other: np.ndarray) -> tuple[float, float]:
-    """The difference of two means, and the half width of its interval."""
-    a, b = (float(np.var(side, ddof=1)) / len(side) for side in (one, other))
-    difference = float(np.mean(one) - np.mean(other))
-    if a + b == 0:
-        return difference, 0.0
-    freedom = (a + b) ** 2 / (a**2 / (len(one) - 1) + b**2 / (len(other) - 1))
-    return difference, _student(freedom) * math.sqrt(a + b)
-
-
-def _student(freedom: float) -> float:
-    """The two-sided quantile of Student's t at `CONFIDENCE`."""
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
+def _over_sessions(found: Estimate) -> Interval:
+    """The interval of an estimate; one of no width where all sessions agree to the last digit."""
+    return found.interval or Interval(found.ratio, found.ratio)

@@ -7,12 +7,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from dlas.analysis.observation import Observation
 from dlas.analysis.observations.finding import Part, Verdict
 from dlas.analysis.phrases import counted, percent, plain_times
-from dlas.analysis.statistics import contrast, noise
+from dlas.analysis.statistics import contrast
 from dlas.analysis.statistics.contrast import Estimate
 from dlas.analysis.statistics.proportion import most_where_none_was_seen, wilson
 from dlas.hardware.results.comparison import SAME_WITHIN
@@ -73,11 +71,7 @@ def fastest(points: Iterable[Observation]) -> Observation | None:
 
 def ratio(over: Sequence[Observation], under: Sequence[Observation]) -> Estimate:
     """The product of the latencies of some points over that of others, with what their sessions tell."""
-    points = [*over, *under]
-    logs = [point.logs for point in points]
-    weights = np.array([1.0] * len(over) + [-1.0] * len(under))
-    means = np.array([np.mean(each) for each in logs])
-    return contrast.estimate(weights, means, noise.estimate(logs), np.arange(len(points), dtype=np.intp))
+    return contrast.of_sessions([point.logs for point in over], [point.logs for point in under])
 
 
 def scaled(estimate: Estimate, factor: float) -> Estimate:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
+from dlas.analysis.statistics import noise as noises
 from dlas.analysis.statistics.noise import Noise, Vector
 from dlas.hardware.results.statistics import CONFIDENCE, Interval
 
@@ -70,3 +72,12 @@ def estimate(weights: Vector, means: Vector, noise: Noise | None, cells: NDArray
     variance = float(parts.sum())
     freedom = variance**2 / float((parts**2 / noise.freedom[cells]).sum())
     return Estimate(log, math.sqrt(variance), freedom)
+
+
+def of_sessions(over: Sequence[Sequence[float]], under: Sequence[Sequence[float]] = ()) -> Estimate:
+    """The product of the latencies of some cells over that of others, each given by the log latencies of its
+    sessions, from whose spread the error comes."""
+    logs = [*over, *under]
+    weights = np.array([1.0] * len(over) + [-1.0] * len(under))
+    means = np.array([np.mean(cell) for cell in logs])
+    return estimate(weights, means, noises.estimate(logs), np.arange(len(logs), dtype=np.intp))
