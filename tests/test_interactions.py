@@ -19,7 +19,7 @@ from statsmodels.stats.multitest import multipletests
 from synthetic_points import PLAIN, grid, point
 
 from dlas.analysis import grid as grids
-from dlas.analysis import phrases
+from dlas.analysis import naming, phrases
 from dlas.analysis.interactions import sentences, tables
 from dlas.analysis.interactions.effects import Basis, effects
 from dlas.analysis.interactions.flips import flips
@@ -510,9 +510,9 @@ def test_ratios_have_the_digits_that_their_interval_supports() -> None:
         *("0 %", "less than 0.1 %", "1.2 %", "52 %"),
     ]
     assert (phrases.p_value(0.0004), phrases.p_value(0.0123)) == ("p < 0.001", "p = 0.012")
-    assert (phrases.choice("algo", "gemm"), phrases.choice("tuner", "none")) == ("gemm", "tuner=none")
-    assert phrases.choice("train.epochs", "3") == "train.epochs=3"
-    assert (phrases.beside("model", "vgg16"), phrases.beside("algo", "gemm")) == (
+    assert (naming.choice("algo", "gemm"), naming.choice("tuner", "none")) == ("gemm", "tuner=none")
+    assert naming.choice("train.epochs", "3") == "train.epochs=3"
+    assert (naming.beside("model", "vgg16"), naming.beside("algo", "gemm")) == (
         "on vgg16",
         "with algo=gemm",
     )

@@ -163,7 +163,7 @@ def test_the_report_lies_on_the_sweep_s_run(generated: Generated, report: Path) 
     client = generated.client
     assert "report/report.html" in {one.path for one in client.list_artifacts(generated.sweep, "report")}
     description = client.get_run(generated.sweep).data.tags["mlflow.note.content"]
-    assert description.startswith("# A sweep of 7 points over dataset, model, compression")
+    assert description.startswith("# A sweep of 7 points over model, compression, algo")
     assert "7 points: 6 FINISHED, 1 FAILED." in description
 
 

@@ -86,17 +86,19 @@ def test_columns_are_what_varied() -> None:
     assert "factory" not in text
 
 
-def test_a_setting_of_one_choice_is_a_column_and_what_follows_from_a_model_is_none() -> None:
+def test_a_setting_of_one_choice_is_told_with_it_and_what_follows_from_a_model_is_not() -> None:
     pruned = "compression.weight_pruning.sparsity"
+    larger = {"train.epochs": "9", "model.image_size": "64", "compression": "weight_pruning"}
     points = [
         point("a", 1.0, **{"train.epochs": "2", "model.image_size": "32", "compression": "none"}),
-        point("b", 2.0, **{"train.epochs": "9", "model.image_size": "64", pruned: "0.5"}),
-        point("b", 3.0, **{"train.epochs": "9", "model.image_size": "64", pruned: "0.8"}),
+        point("b", 2.0, **{**larger, pruned: "0.5"}),
+        point("b", None, "FAILED", **{**larger, pruned: "0.8"}),
     ]
-    heading = summary.table(points).splitlines()[1]
-    assert pruned in heading
-    assert "epochs" not in heading
-    assert "image_size" not in heading
+    text = summary.table(points)
+    assert "  weight_pruning sparsity=0.5  " in text
+    assert "b weight_pruning sparsity=0.8: the cat sat on it" in text
+    assert "epochs" not in text
+    assert "image_size" not in text
 
 
 def test_why_a_point_failed_is_told() -> None:

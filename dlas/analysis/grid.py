@@ -12,12 +12,9 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from dlas.analysis.naming import Naming
+from dlas.analysis.naming import PLAIN, Naming
 from dlas.analysis.naming import of as naming_of
 from dlas.analysis.observation import Observation
-
-PLAIN = ("none", "dense")
-"""Choices that leave their layer out: what others are compared with."""
 
 LARGEST = 100_000
 """Most combinations of choices that are gone through one by one."""

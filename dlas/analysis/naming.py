@@ -1,12 +1,21 @@
-"""What varied between points, and what a point's choices are called."""
+"""What varied between points, and what choices and points are called by it."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from dlas.analysis.observation import LAYERS, Observation
+
+ALWAYS = ("model", "algo")
+"""Choices that are in every table, and in the names of points that differ in nothing."""
+
+PLAIN = ("none", "dense")
+"""Choices that leave their layer out: what others are compared with."""
+
+GIVEN = ("dataset", "model", "target")
+"""Layers that a point runs on, rather than with."""
 
 MISSING = "-"
 """Choice of a point that has no such setting."""
@@ -29,6 +38,16 @@ class Naming:
     crowded: tuple[str, ...] = ()
     """Settings with more than `MOST_VALUES` values, which are not compared."""
 
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """Keys of all that differs and is told by itself, compared or not, layers first."""
+        return _ordered({*self.factors, *self.implied, *self.crowded})
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Keys of what a table tells of each point."""
+        return _ordered({*ALWAYS, *self.varied})
+
     def settings(self, point: Observation, factor: str) -> dict[str, str]:
         """The choice of a factor and the settings told with it, by their full keys."""
         keys = (factor, *self.joined.get(factor, ()))
@@ -48,6 +67,26 @@ class Naming:
         """What the point's choice of each factor is called."""
         return tuple(self.level(point, factor) for factor in self.factors)
 
+    def told(self, point: Observation) -> tuple[str, ...]:
+        """What the point's choice of each of the `columns` is called."""
+        return tuple(self.level(point, key) for key in self.columns)
+
+    def label(self, point: Observation) -> str:
+        """The point by what differs: `resnet18 compression=none gemm tuner.trials=64`."""
+        keys = [key for key in self.varied or ALWAYS if key in point.choices]
+        return " ".join(choice(key, self.level(point, key)) for key in keys)
+
+
+def choice(factor: str, level: str) -> str:
+    """A choice by its name, and with its layer where the name says too little: `gemm`, `tuner=none`."""
+    told = factor in LAYERS and level.partition(" ")[0] not in PLAIN
+    return level if told else f"{factor}={level}"
+
+
+def beside(factor: str, level: str) -> str:
+    """Where something holds: `on resnet18`, `with tuner=none`."""
+    return f"on {level}" if factor in GIVEN else f"with {factor}={level}"
+
 
 def of(points: Sequence[Observation]) -> Naming:
     """The choices that differ between these points."""
@@ -55,7 +94,7 @@ def of(points: Sequence[Observation]) -> Naming:
     for point in points:
         for key, value in point.choices.items():
             values[key].append(value)
-    varying = sorted((key for key, found in values.items() if len(set(found)) > 1), key=_place)
+    varying = _ordered(key for key, found in values.items() if len(set(found)) > 1)
     of_some = [key for key in varying if len(values[key]) < len(points) and _layer(key)]
     joined: dict[str, tuple[str, ...]] = defaultdict(tuple)
     for key in of_some:
@@ -76,8 +115,9 @@ def _layer(key: str) -> str:
     return layer if dot and layer in LAYERS else ""
 
 
-def _place(key: str) -> tuple[int, str]:
-    return (LAYERS.index(key) if key in LAYERS else len(LAYERS), key)
+def _ordered(keys: Iterable[str]) -> tuple[str, ...]:
+    """Layers from the first to the last, then settings by their names."""
+    return tuple(sorted(keys, key=lambda key: (LAYERS.index(key) if key in LAYERS else len(LAYERS), key)))
 
 
 def _implied(naming: Naming, points: Sequence[Observation]) -> dict[str, str]:

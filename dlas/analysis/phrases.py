@@ -1,16 +1,13 @@
-"""Numbers and choices in words: how the sentences of the analysis write them."""
+"""Numbers in words: how the sentences of the analysis write them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 
-from dlas.analysis.grid import PLAIN
-from dlas.analysis.observation import LAYERS
 from dlas.analysis.statistics.contrast import Estimate
 from dlas.hardware.results.statistics import Interval
 
-GIVEN = ("dataset", "model", "target")
 MOST_DECIMALS = 4
 SMALLEST_P = 0.001
 SMALLEST_PERCENT = 0.1
@@ -50,17 +47,6 @@ def percent(part: float) -> str:
     if 0 < value < SMALLEST_PERCENT:
         return f"less than {SMALLEST_PERCENT} %"
     return f"{value:.0f} %" if value >= 10 or value == 0 else f"{value:.2g} %"
-
-
-def choice(factor: str, level: str) -> str:
-    """A choice by its name, and with its layer where the name says too little: `gemm`, `tuner=none`."""
-    told = factor in LAYERS and level.partition(" ")[0] not in PLAIN
-    return level if told else f"{factor}={level}"
-
-
-def beside(factor: str, level: str) -> str:
-    """Where something holds: `on resnet18`, `with tuner=none`."""
-    return f"on {level}" if factor in GIVEN else f"with {factor}={level}"
 
 
 def listed(names: Sequence[str]) -> str:

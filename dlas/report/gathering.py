@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from dlas.analysis.labels import labels
+from dlas.analysis import naming
 from dlas.analysis.observation import FINISHED, Observation
 from dlas.analysis.tables.fronts import unbeaten
 from dlas.bundle.layer_table import LayerRow
@@ -54,7 +54,8 @@ class Gathered:
 
 def gather(store: Store, observed: Sequence[Observation]) -> Gathered:
     """Read what there is of each finished point's bundle, one after the other."""
-    names = labels(observed)
+    named = naming.of(observed)
+    names = {point.run_id: named.label(point) for point in observed}
     parts = _Parts(store, names)
     points: list[Observation] = []
     samples: list[Samples] = []

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from dlas.analysis import naming
 from dlas.analysis.interactions import sentences
 from dlas.analysis.interactions import tables as study_tables
 from dlas.analysis.interactions.study import Study, studies
-from dlas.analysis.labels import differing_choices
 from dlas.analysis.observation import FINISHED, Observation
 from dlas.analysis.observations import Verdict, findings
 from dlas.analysis.observations import tables as observation_tables
@@ -68,8 +68,8 @@ def sections(gathered: Gathered, redeploy: Callable[[str], str]) -> list[Section
 
 def title(points: Sequence[Observation]) -> str:
     """The title of the report: how many points there are, and what differs between them."""
-    differing = differing_choices(points)
-    over = f" over {listed(differing)}" if differing else ""
+    varied = naming.of(points).varied
+    over = f" over {listed(varied)}" if varied else ""
     return f"A sweep of {counted(len(points), 'point')}{over}"
 
 

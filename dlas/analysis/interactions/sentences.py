@@ -11,8 +11,9 @@ from dlas.analysis.interactions.next_points import NextPoint
 from dlas.analysis.interactions.ratios import Interaction
 from dlas.analysis.interactions.shares import Share, Shares
 from dlas.analysis.interactions.study import Study
+from dlas.analysis.naming import beside, choice
 from dlas.analysis.observation import Observation
-from dlas.analysis.phrases import beside, choice, counted, listed, p_value, percent, plain_times, times
+from dlas.analysis.phrases import counted, listed, p_value, percent, plain_times, times
 from dlas.analysis.statistics.noise import Noise
 from dlas.hardware.results.statistics import CONFIDENCE
 

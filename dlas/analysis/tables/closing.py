@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 
-from dlas.analysis import digits, front, intervals
+from dlas.analysis import digits, front, intervals, naming
 from dlas.analysis.front import Standing
-from dlas.analysis.labels import labels, varied_choices
+from dlas.analysis.naming import Naming
 from dlas.analysis.observation import FINISHED, Observation
 from dlas.analysis.table import Cell, Table, measured, number, text
 from dlas.hardware.results.comparison import ENOUGH_SESSIONS, SAME_WITHIN
@@ -37,18 +37,17 @@ def table(points: Sequence[Observation], earlier: Collection[str] = ()) -> Table
     """A row for each point. `earlier` are the ids of runs that the sweep took and did not make."""
     aims = front.aims(points)
     standings = front.standings(points, aims)
-    varied = varied_choices(points)
+    named = naming.of(points)
     sized = front.SIZE in aims
-    headings = ["", *varied, "top1 dense", "compressed", "deployed", "median ms", "interval"]
+    headings = ["", *named.columns, "top1 dense", "compressed", "deployed", "median ms", "interval"]
     headings += [*(["weights"] if sized else []), "expected", "notes", "status", "run"]
     rows = []
     for point, standing in zip(points, standings, strict=True):
-        choices = [text(point.choices.get(key)) for key in varied]
+        choices = map(text, named.told(point))
         size = [number(point.format_bytes, digits.scaled_bytes)] if sized else []
         marked = Cell("" if standing is None else standing.value)
         last = [text(", ".join(notes(point))), text(_status(point, earlier)), text(point.run_id)]
         rows.append((marked, *choices, *_accuracies(point), *latency(point), *size, expected(point), *last))
-    named = labels(points)
     closing = (*_legend(points, aims, standings), *_reasons(points, named), *_failures(points, named))
     return Table("points", "Points", tuple(headings), tuple(rows), closing)
 
@@ -130,13 +129,13 @@ def _legend(
     return lines
 
 
-def _reasons(points: Sequence[Observation], named: Mapping[str, str]) -> list[str]:
+def _reasons(points: Sequence[Observation], named: Naming) -> list[str]:
     """Why points are unsteady, some of them."""
-    lines = [f"{UNSTEADY}: {named[point.run_id]}: {point.unsteady}" for point in points if point.unsteady]
+    lines = [f"{UNSTEADY}: {named.label(point)}: {point.unsteady}" for point in points if point.unsteady]
     left = len(lines) - LISTED
     return [*map(printable, lines[:LISTED]), *([f"{UNSTEADY}: and {left} more"] if left > 0 else [])]
 
 
-def _failures(points: Sequence[Observation], named: Mapping[str, str]) -> list[str]:
+def _failures(points: Sequence[Observation], named: Naming) -> list[str]:
     """Why points failed, every one of them."""
-    return [printable(f"{named[point.run_id]}: {point.error}") for point in points if point.error]
+    return [printable(f"{named.label(point)}: {point.error}") for point in points if point.error]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dlas.analysis import digits, front, intervals
+from dlas.analysis import digits, front, intervals, naming
 from dlas.analysis.intervals import Ratio
-from dlas.analysis.labels import labels, varied_choices
+from dlas.analysis.naming import Naming
 from dlas.analysis.observation import Observation
 from dlas.analysis.table import NOTHING, Cell, Table, measured, number, text
 from dlas.analysis.tables.closing import few_sessions, latency, notes
@@ -21,16 +21,16 @@ RATIO = (
 
 def points(found: Sequence[Observation]) -> Table:
     """Each point against the first one."""
-    varied, named = varied_choices(found), labels(found)
+    named = naming.of(found)
     first, *others = found
-    rows = [_row(first, varied, Cell(NOTHING), Cell(NOTHING), Cell(REFERENCE))]
-    rows += [_row(other, varied, *_ratio(other, first)) for other in others]
+    rows = [_row(first, named, Cell(NOTHING), Cell(NOTHING), Cell(REFERENCE))]
+    rows += [_row(other, named, *_ratio(other, first)) for other in others]
     reasons = [
-        f"{named[other.run_id]} has no ratio: {reason}"
+        f"{named.label(other)} has no ratio: {reason}"
         for other in others
         if (reason := intervals.without_ratio(other, first))
     ]
-    headings = (*varied, *_HEADINGS)
+    headings = (*named.columns, *_HEADINGS)
     closing = (RATIO, *few_sessions(found), *reasons)
     return Table("comparison", "Points side by side", headings, tuple(rows), closing)
 
@@ -38,7 +38,7 @@ def points(found: Sequence[Observation]) -> Table:
 def sweeps(found: Sequence[Sequence[Observation]]) -> Table:
     """The points of the first sweep, each followed by those of the others with the same choices."""
     everything = [point for sweep in found for point in sweep]
-    varied, named = varied_choices(everything), labels(everything)
+    named = naming.of(everything)
     first, *others = found
     rows, reasons, alone = [], [], 0
     for point in first:
@@ -51,15 +51,17 @@ def sweeps(found: Sequence[Sequence[Observation]]) -> Table:
         alone += not matching
         if matching:
             blank = (Cell(NOTHING), Cell(NOTHING), Cell(REFERENCE))
-            rows.append((number(1, str), *_row(point, varied, *blank)))
+            rows.append((number(1, str), *_row(point, named, *blank)))
         for of, other in matching:
-            rows.append((number(of, str), *_row(other, varied, *_ratio(other, point))))
+            rows.append((number(of, str), *_row(other, named, *_ratio(other, point))))
             if reason := intervals.without_ratio(other, point):
-                reasons.append(f"{named[other.run_id]} has no ratio: {reason}")
+                reasons.append(f"{named.label(other)} has no ratio: {reason}")
     if alone:
         reasons.append(f"left out: {alone} of {len(first)} points of the first, whose choices no other has")
     closing = (RATIO, *few_sessions(everything), *reasons)
-    return Table("comparison", "Sweeps side by side", ("of", *varied, *_HEADINGS), tuple(rows), closing)
+    return Table(
+        "comparison", "Sweeps side by side", ("of", *named.columns, *_HEADINGS), tuple(rows), closing
+    )
 
 
 _HEADINGS = (
@@ -75,11 +77,9 @@ _HEADINGS = (
 )
 
 
-def _row(
-    point: Observation, varied: Sequence[str], ratio: Cell, interval: Cell, verdict: Cell
-) -> tuple[Cell, ...]:
+def _row(point: Observation, named: Naming, ratio: Cell, interval: Cell, verdict: Cell) -> tuple[Cell, ...]:
     return (
-        *(text(point.choices.get(key)) for key in varied),
+        *map(text, named.told(point)),
         number(front.accuracy(point), "{:.4f}".format),
         *latency(point),
         number(point.format_bytes, digits.scaled_bytes),

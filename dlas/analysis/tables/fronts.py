@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dlas.analysis import digits, front
+from dlas.analysis import digits, front, naming
 from dlas.analysis.front import Standing
-from dlas.analysis.labels import varied_choices
+from dlas.analysis.naming import Naming
 from dlas.analysis.observation import Observation
 from dlas.analysis.table import Cell, Table, number, text
 from dlas.analysis.tables.closing import latency, notes
@@ -26,9 +26,18 @@ def unbeaten(points: Sequence[Observation]) -> list[Observation]:
 
 def table(points: Sequence[Observation], redeploy: Callable[[str], str]) -> Table:
     """The front; `redeploy` gives the command for a run's id."""
-    varied, aims = varied_choices(points), front.aims(points, AIMS)
-    rows = [_row(point, varied, redeploy) for point in unbeaten(points)]
-    headings = (*varied, "accuracy", "median ms", "interval", "weights", "memory", "notes", "deploy it again")
+    named, aims = naming.of(points), front.aims(points, AIMS)
+    rows = [_row(point, named, redeploy) for point in unbeaten(points)]
+    headings = (
+        *named.columns,
+        "accuracy",
+        "median ms",
+        "interval",
+        "weights",
+        "memory",
+        "notes",
+        "deploy it again",
+    )
     names = ", ".join(aim.name for aim in aims)
     told = (
         f"Compared in {names}, among points of one data set and target. What the measurement can't tell "
@@ -37,9 +46,9 @@ def table(points: Sequence[Observation], redeploy: Callable[[str], str]) -> Tabl
     return Table("front", "Points that no other one beats", headings, tuple(rows), (told,) if rows else ())
 
 
-def _row(point: Observation, varied: Sequence[str], redeploy: Callable[[str], str]) -> tuple[Cell, ...]:
+def _row(point: Observation, named: Naming, redeploy: Callable[[str], str]) -> tuple[Cell, ...]:
     return (
-        *(text(point.choices.get(key)) for key in varied),
+        *map(text, named.told(point)),
         number(front.accuracy(point), "{:.4f}".format),
         *latency(point),
         number(point.format_bytes, digits.scaled_bytes),

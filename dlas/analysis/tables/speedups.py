@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from dlas.analysis import intervals, naming
 from dlas.analysis.intervals import Ratio
-from dlas.analysis.labels import varied_choices
 from dlas.analysis.observation import Observation
 from dlas.analysis.table import Cell, Table, measured, number, text
 from dlas.analysis.tables.study import grouped
@@ -52,21 +51,21 @@ def speedups(points: Sequence[Observation]) -> list[Speedup]:
 
 def table(points: Sequence[Observation]) -> Table:
     """The speedups, measured and expected."""
-    varied = varied_choices(points)
+    named = naming.of(points)
     rows = []
     for found in speedups(points):
         expected = found.point.expected_speedup
         share = None if found.same is None or not expected else found.same.value / expected
         rows.append(
             (
-                *(text(found.point.choices.get(key)) for key in varied),
+                *map(text, named.told(found.point)),
                 number(expected, "{:.2f}x".format),
                 *_cells(found.same),
                 number(share, lambda part: f"{100 * part:.0f} %"),
                 *_cells(found.best),
             )
         )
-    headings = (*varied, "expected", "against same", "interval", "reached", "against best", "interval")
+    headings = (*named.columns, "expected", "against same", "interval", "reached", "against best", "interval")
     notes = (
         "against same: the latency of the dense network with all else the same, over this one's; "
         "against best: that of the fastest dense network of this model and target.",
