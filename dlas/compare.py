@@ -89,11 +89,10 @@ def compare(options: Options) -> None:
 def _observed(store: Store, groups: Sequence[Sequence[Record]]) -> list[list[Observation]]:
     """The observations of each group, with the settings as choices that differ between any two points."""
     from dlas.report import reading
-    from dlas.tracking.observations import observed
 
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
         records = [record for group in groups for record in group]
-        points = iter(reading.with_sessions(store, observed(records), Path(folder)))
+        points = iter(reading.with_sessions(store, records, Path(folder)))
         return [[next(points) for _ in group] for group in groups]
 
 

@@ -74,26 +74,24 @@ def _show_sweep(store: Store, run_id: str) -> None:
     from dlas import tracking
     from dlas.report import reading
     from dlas.tracking import summary
-    from dlas.tracking.observations import observed
 
-    points = observed(tracking.sweep_points(store, run_id))
+    runs = tracking.sweep_points(store, run_id)
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
-        print(summary.of(reading.with_sessions(store, points, Path(folder))))
+        print(summary.of(reading.with_sessions(store, runs, Path(folder))))
 
 
 def _show_point(store: Store, record: Record, redeploy: str) -> None:
     from dlas.analysis.tables import point
     from dlas.report import reading
-    from dlas.tracking.observations import observed
 
     with tempfile.TemporaryDirectory(prefix="dlas-") as temporary:
         folder = Path(temporary)
-        (observation,) = reading.with_sessions(store, observed([record]), folder)
+        (observation,) = reading.with_sessions(store, [record], folder)
         timing, layers = None, []
         if record.status == "FINISHED":
             try:
-                timing = reading.timing(store, record.run_id, folder)
-                layers = reading.layers(store, record.run_id, folder)
+                timing = reading.timing(store, record, folder)
+                layers = reading.layers(store, record, folder)
             except UserError as error:
                 print(f"of its bundle: {error}", file=sys.stderr)
     print(point.described(observation, timing, layers, redeploy))

@@ -60,13 +60,11 @@ def report(options: Options) -> None:
     from dlas.printable import printable_lines
     from dlas.report import gathering, writing
     from dlas.report.sections import sections, title
-    from dlas.tracking.observations import observed
 
     artifacts = command_line.artifacts_folder(options.artifacts)
     store = tracking.existing_store(artifacts, options.tracking.uri, options.tracking.experiment)
-    records = tracking.sweep_points(store, options.sweep)
     sweep = tracking.fetch(store, options.sweep)
-    gathered = gathering.gather(store, observed(records))
+    gathered = gathering.gather(store, tracking.sweep_points(store, options.sweep))
     redeploy = partial(command_line.redeploy_command, artifacts=options.artifacts, tracking=options.tracking)
     found = sections(gathered, redeploy)
     head = [

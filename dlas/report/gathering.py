@@ -18,7 +18,8 @@ from dlas.errors import UserError
 from dlas.hardware.results.measurement import NS_PER_MS, Measurement
 from dlas.report import reading
 from dlas.report.tuning_course import Course, course
-from dlas.tracking.store import Store, fetch_file
+from dlas.tracking.observations import observed
+from dlas.tracking.store import Record, Store, fetch_file
 
 COURSES = 24
 """Tuning logs that are read: one has megabytes, and a figure has no room for more lines."""
@@ -52,15 +53,16 @@ class Gathered:
     """What could not be read, and why."""
 
 
-def gather(store: Store, observed: Sequence[Observation]) -> Gathered:
+def gather(store: Store, runs: Sequence[Record]) -> Gathered:
     """Read what there is of each finished point's bundle, one after the other."""
-    named = naming.of(observed)
-    names = {point.run_id: named.label(point) for point in observed}
-    parts = _Parts(store, names)
+    told = observed(runs)
+    named = naming.of(told)
+    names = {point.run_id: named.label(point) for point in told}
+    parts = _Parts(store, {run.run_id: run for run in runs}, names)
     points: list[Observation] = []
     samples: list[Samples] = []
     layers: dict[str, tuple[LayerRow, ...]] = {}
-    for point in observed:
+    for point in told:
         timing = parts.of(point, reading.timing)
         points.append(
             point if timing is None else replace(point, session_medians_ms=timing.session_medians_ms)
@@ -91,16 +93,17 @@ class _Parts:
     """Reads parts of bundles, and keeps what could not be read."""
 
     store: Store
+    runs: Mapping[str, Record]
     names: Mapping[str, str]
     problems: list[str] = field(default_factory=list)
 
-    def of(self, point: Observation, read: Callable[[Store, str, Path], Part]) -> Part | None:
+    def of(self, point: Observation, read: Callable[[Store, Record, Path], Part]) -> Part | None:
         """What `read` gives of a finished point; None where it raises a UserError."""
         if point.status != FINISHED:
             return None
         with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
             try:
-                return read(self.store, point.run_id, Path(folder))
+                return read(self.store, self.runs[point.run_id], Path(folder))
             except UserError as error:
                 self.problems.append(f"{self.names[point.run_id]}: {error.problem}")
                 return None
@@ -108,9 +111,9 @@ class _Parts:
 
 def _course_of(
     point: Observation, name: str, layers: Sequence[LayerRow]
-) -> Callable[[Store, str, Path], Course | None]:
-    def read(store: Store, run_id: str, folder: Path) -> Course | None:
-        logs = fetch_file(store, run_id, reading.PLACES.tuning, folder)
+) -> Callable[[Store, Record, Path], Course | None]:
+    def read(store: Store, run: Record, folder: Path) -> Course | None:
+        logs = fetch_file(store, run, reading.PLACES.tuning, folder)
         return course(name, point.choices.get("tuner", ""), logs, layers)
 
     return read

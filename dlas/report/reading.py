@@ -12,33 +12,36 @@ from dlas.bundle.layer_table import LayerRow, read_layers
 from dlas.errors import UserError
 from dlas.hardware.results import measurement
 from dlas.hardware.results.measurement import Measurement
-from dlas.tracking.store import BUNDLE, Store, fetch_file
+from dlas.tracking.observations import observed
+from dlas.tracking.store import BUNDLE, Record, Store, fetch_file
 
 PLACES = Bundle(Path(BUNDLE))
 """Places of the parts below a run's artifacts."""
 
 
-def timing(store: Store, run_id: str, folder: Path) -> Measurement:
+def timing(store: Store, run: Record, folder: Path) -> Measurement:
     """The measurement of a finished point, fetched into the folder; UserError where it can't be had."""
-    return measurement.read(fetch_file(store, run_id, PLACES.timing, folder))
+    return measurement.read(fetch_file(store, run, PLACES.timing, folder))
 
 
-def layers(store: Store, run_id: str, folder: Path) -> list[LayerRow]:
+def layers(store: Store, run: Record, folder: Path) -> list[LayerRow]:
     """The table of layers of a finished point, fetched into the folder; UserError where it can't be had."""
-    return read_layers(fetch_file(store, run_id, PLACES.layers, folder))
+    return read_layers(fetch_file(store, run, PLACES.layers, folder))
 
 
-def with_sessions(store: Store, points: Sequence[Observation], folder: Path) -> list[Observation]:
-    """The points, with the medians of their sessions from their bundles where their runs don't tell them, as
-    those of earlier versions; one whose bundle can't be read stays as it is."""
-    return [_with_sessions(store, point, folder) for point in points]
+def with_sessions(store: Store, runs: Sequence[Record], folder: Path) -> list[Observation]:
+    """An observation of each run, with the medians of its sessions from its bundle where the run doesn't tell
+    them, as those of earlier versions; one whose bundle can't be read stays without."""
+    return [
+        _with_sessions(store, run, point, folder) for run, point in zip(runs, observed(runs), strict=True)
+    ]
 
 
-def _with_sessions(store: Store, point: Observation, folder: Path) -> Observation:
+def _with_sessions(store: Store, run: Record, point: Observation, folder: Path) -> Observation:
     if point.session_medians_ms or point.status != FINISHED:
         return point
     try:
-        found = timing(store, point.run_id, folder)
+        found = timing(store, run, folder)
     except UserError:
         return point
     return replace(point, session_medians_ms=found.session_medians_ms)

@@ -38,25 +38,40 @@ def sizes(store: Store, run_id: str, inside: str | None = None) -> dict[str, int
 
 def download(store: Store, run_id: str, inside: str, destination: Path) -> Path:
     """Copy a folder of the run, or all with "", into the folder `destination`; returns where it is then."""
+    return download_from(store, run_id, _recorded(store, run_id), inside, destination)
+
+
+def download_from(store: Store, run_id: str, recorded: str, inside: str, destination: Path) -> Path:
+    """Copy as `download`, from where the run's record says that its files are, without asking the store."""
     destination.mkdir(parents=True, exist_ok=True)
-    return Path(_repository(store, run_id).download_artifacts(inside, str(destination)))
+    return Path(_opened(store, run_id, recorded).download_artifacts(inside, str(destination)))
 
 
 def folder_of(store: Store, run_id: str) -> Path | None:
     """The folder that holds the run's files; None where they are not on a disk of this machine."""
-    return location.path_of(_place(store, run_id)) if store.uri.startswith(SQLITE) else None
+    if not store.uri.startswith(SQLITE):
+        return None
+    return location.path_of(_place(store, run_id, _recorded(store, run_id)))
 
 
 def _repository(store: Store, run_id: str) -> Any:
     """MLflow's access to the run's files."""
+    return _opened(store, run_id, _recorded(store, run_id))
+
+
+def _opened(store: Store, run_id: str, recorded: str) -> Any:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    return get_artifact_repository(_place(store, run_id), tracking_uri=store.uri)
+    return get_artifact_repository(_place(store, run_id, recorded), tracking_uri=store.uri)
 
 
-def _place(store: Store, run_id: str) -> str:
+def _recorded(store: Store, run_id: str) -> str:
+    """The place of the run's files, as its record has it."""
+    return str(store.client.get_run(run_id).info.artifact_uri)
+
+
+def _place(store: Store, run_id: str, recorded: str) -> str:
     """The place of the run's files, as MLflow takes it."""
-    recorded = str(store.client.get_run(run_id).info.artifact_uri)
     if not store.uri.startswith(SQLITE):
         return recorded
     return location.files_of_run(database_at(store.uri), run_id, recorded)

@@ -94,6 +94,8 @@ class Record:
     tags: Mapping[str, str]
     ended: float
     """Time at which the run ended, in seconds since the epoch; infinite for one that goes on."""
+    files: str | None = None
+    """Where the run's files are, as the store tells it; None of a run that no store has yet."""
 
 
 @dataclass(frozen=True)
@@ -336,13 +338,15 @@ def fetch_bundle(store: Store, run_id: str, destination: Path) -> Path:
     return files.download(store, run_id, BUNDLE, destination)
 
 
-def fetch_file(store: Store, run_id: str, place: Path, destination: Path) -> Path:
-    """Copy a file or a folder of the run's artifacts under `destination`; UserError where it can't be had."""
+def fetch_file(store: Store, run: Record, place: Path, destination: Path) -> Path:
+    """Copy a file or a folder of a run that the store has under `destination`; UserError where it can't be
+    had. The store is not asked for the run again, which would take longer than the file."""
+    assert run.files is not None
     unreadable: tuple[type[Exception], ...] = (OSError, *_client_errors())
     try:
-        return files.download(store, run_id, place.as_posix(), destination)
+        return files.download_from(store, run.run_id, run.files, place.as_posix(), destination)
     except unreadable:
-        problem = f"the run '{run_id}' has no {place.as_posix()}, or it can't be fetched"
+        problem = f"the run '{run.run_id}' has no {place.as_posix()}, or it can't be fetched"
         raise UserError(problem, key="run", remedy="a finished run of this store") from None
 
 
@@ -551,7 +555,8 @@ def _quiet() -> None:
 def _record(run: Any) -> Record:
     info, data = run.info, run.data
     ended = math.inf if info.end_time is None else info.end_time / 1000
-    return Record(info.run_id, info.run_name, info.status, data.params, data.metrics, data.tags, ended)
+    told = data.params, data.metrics, data.tags
+    return Record(info.run_id, info.run_name, info.status, *told, ended, info.artifact_uri)
 
 
 def _client_errors() -> tuple[type[Exception], ...]:
