@@ -44,22 +44,22 @@ def contexts(
     return found
 
 
-def label(point: Observation, layer: str) -> str:
-    """The point's choice of a layer, with its settings."""
+def option(point: Observation, layer: str) -> str:
+    """The option that the point takes for a layer, with its settings: equal where these are."""
     settings = sorted(item for item in point.choices.items() if item[0].partition(".")[0] == layer)
     return " ".join(f"{key}={value}" for key, value in settings)
 
 
 def by(points: Iterable[Observation], layer: str) -> dict[str, Observation]:
     """The points by their choice of a layer, with its settings; of several with the same, the last one."""
-    return {label(point, layer): point for point in points}
+    return {option(point, layer): point for point in points}
 
 
 def alike(points: Iterable[Observation], layer: str) -> list[list[Observation]]:
     """The points in groups with one choice of a layer, with its settings."""
     found: dict[str, list[Observation]] = defaultdict(list)
     for point in points:
-        found[label(point, layer)].append(point)
+        found[option(point, layer)].append(point)
     return list(found.values())
 
 

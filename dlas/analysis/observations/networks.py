@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import TypeAlias
 
 from dlas.analysis.observation import Observation
-from dlas.analysis.observations.cases import label
+from dlas.analysis.observations.cases import option
 from dlas.analysis.observations.finding import Part, Verdict, observation
 from dlas.analysis.statistics.correlation import FEWEST, Correlation, pooled
 
@@ -60,7 +60,7 @@ def size_and_accuracy(points: Sequence[Observation]) -> list[Part]:
         if one.parameters_remaining is not None and one.accuracy_compressed is not None
     ]
     lost = [
-        ((one.choices.get("dataset"), label(one, "compression")), one.parameters_dense, drop, one.run_id)
+        ((one.choices.get("dataset"), option(one, "compression")), one.parameters_dense, drop, one.run_id)
         for one in networks
         if one.steps and one.parameters_dense is not None and (drop := _drop(one)) is not None
     ]
@@ -89,7 +89,7 @@ def _networks(points: Sequence[Observation]) -> list[Observation]:
     """One point of each network: data set, model and compression."""
     found = {}
     for one in points:
-        found[one.choices.get("dataset"), one.choices.get("model"), label(one, "compression")] = one
+        found[one.choices.get("dataset"), one.choices.get("model"), option(one, "compression")] = one
     return list(found.values())
 
 

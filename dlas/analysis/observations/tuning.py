@@ -14,9 +14,9 @@ from dlas.analysis.observations.cases import (
     contexts,
     ever,
     fastest,
-    label,
     mostly,
     of_ratios,
+    option,
     ratio,
     scaled,
 )
@@ -77,7 +77,7 @@ def _changes(points: Sequence[Observation], layer: str) -> Iterator[Case]:
             after = fastest(tuned[choice] for choice in shared)
             assert before is not None
             assert after is not None
-            old, new = label(before, layer), label(after, layer)
+            old, new = option(before, layer), option(after, layer)
             lost, won = ratio([before], [plain[new]]), ratio([after], [tuned[old]])
             yield case(_changed(old != new, lost), won, (before, after, plain[new], tuned[old]))
 
@@ -96,7 +96,7 @@ def _changed(another: bool, lost: Estimate) -> Callable[[Estimate], bool | None]
 def _best_by(points: Sequence[Observation], layer: str) -> dict[str, Observation]:
     """The fastest point of each choice of a layer."""
     groups = (fastest(group) for group in alike(points, layer))
-    return {label(one, layer): one for one in groups if one is not None}
+    return {option(one, layer): one for one in groups if one is not None}
 
 
 def _gains(points: Sequence[Observation], kind: Callable[[Observation], bool]) -> Iterator[Case]:
@@ -104,6 +104,6 @@ def _gains(points: Sequence[Observation], kind: Callable[[Observation], bool]) -
         dense = list(_pairs([one for one in group if is_plain(one)]))
         for plain, tuned in _pairs([one for one in group if kind(one)]):
             for dense_plain, dense_tuned in dense:
-                if label(dense_tuned, "tuner") == label(tuned, "tuner"):
+                if option(dense_tuned, "tuner") == option(tuned, "tuner"):
                     over, under = (tuned, dense_plain), (plain, dense_tuned)
                     yield case(above_one, ratio(over, under), (*over, *under))
