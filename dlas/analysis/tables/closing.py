@@ -115,7 +115,7 @@ def _legend(
         )
     if Standing.UNSURE in standings:
         lines.append(
-            f"{Standing.UNSURE.value} beaten by an unsteady time, which may be too long: to be timed again"
+            f"{Standing.UNSURE.value} beaten, but its own time is unsteady and may be too long: time it again"
         )
     lines += few_sessions(points)
     if any(point.emulated for point in points):

@@ -16,9 +16,11 @@ from dlas.printable import aligned, printable
 if TYPE_CHECKING:
     from dlas.bundle.layer_table import LayerRow
 
+UNTUNED = "dlas.untuned_layers"
+
 WARNINGS = {
     "dlas.fallbacks": "layers with another algorithm than the declared one",
-    "dlas.untuned_layers": "layers without a tuned schedule",
+    UNTUNED: "layers without a tuned schedule",
     "dlas.float_layers": "layers in float32",
     "dlas.lost_signal": "layers whose signal int8 loses",
     "dlas.tuning_stopped": "the search",
@@ -110,6 +112,7 @@ def _tuning(point: Observation) -> list[tuple[str, str]]:
 
 
 def _warnings(point: Observation) -> list[tuple[str, str]]:
-    return [
-        ("warning", f"{words}: {point.tags[tag]}") for tag, words in WARNINGS.items() if tag in point.tags
-    ]
+    asked = dict(WARNINGS)
+    if not point.tuning_trials:
+        del asked[UNTUNED]  # nobody asked for tuned ones
+    return [("warning", f"{words}: {point.tags[tag]}") for tag, words in asked.items() if tag in point.tags]
