@@ -63,6 +63,27 @@ def test_a_point_lies_under_its_sweep_with_all_that_was_logged(
     assert (listed.run_id, listed.status, listed.metrics["metric.3"]) == (run.run_id, "FINISHED", 1.0)
 
 
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, "custom_model_development"),
+        ({"mlflow.experimentKind": "genai_development_inferred"}, "custom_model_development"),
+        ({"mlflow.experimentKind": "genai_development"}, "genai_development"),
+    ],
+)
+def test_an_experiment_is_of_the_kind_model_training_unless_a_person_chose_another(
+    artifacts: Path, store: tracking.Store, mlflow: MlflowClient, before: dict[str, str], after: str
+) -> None:
+    kind = "mlflow.experimentKind"
+    assert mlflow.get_experiment(store.experiment_id).tags[kind] == "custom_model_development"
+    name = f"experiment with {before}"
+    earlier = mlflow.create_experiment(name, tags=before)
+    read = tracking.existing_store(artifacts, experiment=name)
+    assert mlflow.get_experiment(earlier).tags.get(kind) == before.get(kind), "reading changes nothing"
+    tracking.start_point(read, "begun", {})
+    assert mlflow.get_experiment(earlier).tags[kind] == after
+
+
 def test_a_bundle_comes_back_byte_for_byte(store: tracking.Store, tmp_path: Path) -> None:
     content = bytes(range(256))
     (tmp_path / "made" / "model").mkdir(parents=True)

@@ -1130,6 +1130,25 @@ def test_mlflow_is_told_by_these_variables_and_options() -> None:
     assert {"--backend-store-uri", "--host", "--port", "--workers"} <= options
 
 
+@upstream("mlflow", "dlas/tracking/experiment_kind.py")
+def test_mlflow_s_ui_tells_kinds_of_experiments_by_a_tag() -> None:
+    from dlas.tracking import experiment_kind
+
+    shown = _ui_scripts()
+    assert f'"{experiment_kind.KIND}"===' in shown
+    for kind in (experiment_kind.MODEL_TRAINING, f"genai_development_{experiment_kind.GUESSED}"):
+        assert f'"{kind}"' in shown, kind
+    assert f'"no_{experiment_kind.GUESSED}_type"' in shown
+
+
+def _ui_scripts() -> str:
+    """The main script of MLflow's UI."""
+    import mlflow.server
+
+    (script,) = Path(mlflow.server.__file__).parent.glob("js/build/static/js/main.*.js")
+    return script.read_text(encoding="utf-8")
+
+
 # pytest-xdist.
 
 

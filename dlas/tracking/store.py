@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlas.errors import UserError, require
 from dlas.processes import identity
-from dlas.tracking import files, output, remote
+from dlas.tracking import experiment_kind, files, output, remote
 from dlas.tracking.embedded import location, schema
 from dlas.tracking.embedded.address import SQLITE, address_of, database_at
 
@@ -259,6 +259,7 @@ def create(store: Store, name: str, tags: Mapping[str, str], *, started: int | N
     process = {PROCESS: str(identity.this()), HEARTBEAT: str(int(time.time()))}
     given = resolve_tags({**process, **tags})
     labels = {key: value[:TAG_CHARACTERS] for key, value in given.items()}
+    experiment_kind.put_right(store.client, store.experiment_id)
     run = store.client.create_run(store.experiment_id, start_time=started, tags=labels, run_name=name)
     return OpenRun(store, run.info.run_id)
 
@@ -515,7 +516,9 @@ def _connected(uri: str, experiment: str, artifact_location: str | None) -> Stor
     known = client.get_experiment_by_name(experiment)
     if known is None:
         # Without a place of its own, artifacts would go to ./mlruns of wherever the process stands.
-        return Store(client, uri, client.create_experiment(experiment, artifact_location=artifact_location))
+        tags = {experiment_kind.KIND: experiment_kind.MODEL_TRAINING}
+        made = client.create_experiment(experiment, artifact_location=artifact_location, tags=tags)
+        return Store(client, uri, made)
     if known.lifecycle_stage == LifecycleStage.DELETED:
         remedy = "another name, or `mlflow experiments restore`"
         raise UserError(
