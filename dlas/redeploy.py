@@ -1,6 +1,6 @@
 """Fetch measured points, deploy them again, and compare.
 
-    python -m dlas.redeploy run=<run id>         a point of the store; the result is logged beside it
+    python -m dlas.redeploy run=<run id>         a point of the store; the result is logged under it
     python -m dlas.redeploy run=<id>,<id>        several points; a sweep's id stands for all of its points
     python -m dlas.redeploy bundle=<folder>      a bundle on disk; no store is needed
 
@@ -216,7 +216,7 @@ def _kept(options: Options) -> Kept:
 
 
 def _log(kept: Kept, original: Record, found: Redeployed) -> None:
-    """Keep the result as a run beside the original, on disk first."""
+    """Keep the result as a run under the original, on disk first."""
     from dlas import tracking
     from dlas.tracking import delivery
 
@@ -240,7 +240,10 @@ def _log(kept: Kept, original: Record, found: Redeployed) -> None:
 
 
 def _metrics(found: Redeployed) -> dict[str, float]:
-    metrics = measurement.metrics(found.comparison.new)
+    """Metrics under names of their own: MLflow's table has one column for all runs with a metric of a name,
+    and the columns of points are to have points alone."""
+    measured = measurement.metrics(found.comparison.new)
+    metrics = {f"redeploy.{name}": value for name, value in measured.items()}
     for one in (found.comparison, *found.larger):
         metrics |= _ratio(one, "" if one.new.batch == 1 else f"_b{one.new.batch}")
     if found.rebuilt is not None:

@@ -105,7 +105,7 @@ def test_a_run_that_was_left_early_is_never_finished_and_has_no_bundle(
     assert waiting(place) == []
 
 
-def test_a_redeploy_points_at_the_original_and_is_no_point_of_the_sweep(place: Place) -> None:
+def test_a_redeploy_lies_under_the_original_and_is_no_point_of_the_sweep(place: Place) -> None:
     store = place.open()
     sweep = tracking.start_sweep(store, "sweep", {})
     point = tracking.start_point(store, "original", {}, sweep.run_id)
@@ -119,10 +119,12 @@ def test_a_redeploy_points_at_the_original_and_is_no_point_of_the_sweep(place: P
     seen = store.client.get_run(again.own_id)
     assert (seen.info.status, seen.data.metrics) == ("FINISHED", {"redeploy.ratio": 1.01})
     assert seen.data.tags["dlas.original"] == original.run_id
-    assert seen.data.tags["mlflow.parentRunId"] == sweep.run_id
+    assert seen.data.tags["mlflow.parentRunId"] == original.run_id
     assert [file.path for file in store.client.list_artifacts(again.own_id, "redeploy")] == [
         "redeploy/timing.json"
     ]
+    under = {"dlas.kind": "redeploy", "dlas.original": original.run_id, "mlflow.parentRunId": sweep.run_id}
+    store.client.create_run(store.experiment_id, tags=under)  # as earlier versions made them
     assert [run.run_id for run in tracking.points(store, sweep.run_id)] == [original.run_id]
 
 

@@ -202,10 +202,12 @@ def test_a_run_is_fetched_and_the_result_points_at_it(original: Path, tmp_path: 
     assert logged.info.run_id in ended.stdout
     assert logged.info.status == "FINISHED"
     assert logged.data.tags["dlas.original"] == point
+    assert logged.data.tags["mlflow.parentRunId"] == point
     told = re.search(r"ratio +(\S+) \[", ended.stdout)
     assert told is not None
     assert logged.data.metrics["redeploy.ratio"] == pytest.approx(float(told[1]), abs=1e-3)
-    assert logged.data.metrics["latency.median_ms"] > 0
+    assert logged.data.metrics["redeploy.latency.median_ms"] > 0
+    assert all(name.startswith("redeploy") for name in logged.data.metrics)
     files = [file.path for file in client.list_artifacts(logged.info.run_id, "redeploy")]
     assert "redeploy/timing.json" in files
 

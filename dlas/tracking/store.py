@@ -1,8 +1,8 @@
 """The store of runs: the only module that knows MLflow.
 
-A sweep is a parent run, a point is a run under it: one level, so that MLflow's table stays flat. Runs are
-made through `MlflowClient` rather than `mlflow.start_run`: its exit hook would mark a run that was stopped
-by Ctrl-C as FINISHED.
+A sweep is a parent run, a point is a run under it, and a redeploy is one under its point; earlier versions
+put redeploys under the sweep. Runs are made through `MlflowClient` rather than `mlflow.start_run`: its exit
+hook would mark a run that was stopped by Ctrl-C as FINISHED.
 """
 
 from __future__ import annotations

@@ -95,9 +95,9 @@ def begin(place: Place, store: Store | None, name: str, tags: Mapping[str, str],
 
 
 def redeploy(place: Place, store: Store, original: Record, name: str, tags: Mapping[str, str]) -> Draft:
-    """A redeploy of a run, beside it under its sweep's run if it has one; make it inside `delivering`."""
-    above = {PARENT: original.tags[PARENT]} if PARENT in original.tags else {}
-    return _begun(place, store, name, {**tags, **above, KIND: "redeploy", ORIGINAL: original.run_id})
+    """A redeploy of a run, under it; make it inside `delivering`."""
+    above = {PARENT: original.run_id, ORIGINAL: original.run_id}
+    return _begun(place, store, name, {**tags, **above, KIND: "redeploy"})
 
 
 @contextmanager
