@@ -1,6 +1,8 @@
-"""MLflow's own UI on the project's store.
+"""MLflow's own UI on the project's store, opened at the points of the newest sweep.
 
-python -m dlas.ui [port=5000] [artifacts=<folder>] [tracking.uri=<uri>]
+python -m dlas.ui [port=5000] [browser=false] [artifacts=<folder>] [tracking.uri=<uri>]
+
+The page is printed, and opened where there is a browser with windows; browser=false only prints it.
 
 Exit status: 0 stopped; 1 it could not be started; 2 a mistake in the arguments.
 """
@@ -14,8 +16,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from dlas import command_line, config
+from dlas.browser import open_when_served
 from dlas.command_line import Work
 from dlas.errors import UserError
+from dlas.printable import printable
 
 HOST = "127.0.0.1"
 
@@ -25,6 +29,7 @@ class Options:
     """Options of the command."""
 
     port: int = 5000
+    browser: bool = True
     artifacts: str | None = None
     tracking: config.Tracking = field(default_factory=config.Tracking)
 
@@ -46,6 +51,7 @@ def serve(options: Options) -> None:
     """Make this process the UI's server; raises `UserError` where the port is taken or there is no store."""
     from dlas import tracking
     from dlas.files import folders
+    from dlas.tracking.ui import page
 
     artifacts = command_line.artifacts_folder(options.artifacts)
     uri = tracking.store_uri(artifacts, options.tracking.uri)
@@ -55,11 +61,19 @@ def serve(options: Options) -> None:
     _require_free(options.port)
     if options.tracking.uri is None:
         folders.require_writable(artifacts)
-    tracking.open_store(artifacts, uri, options.tracking.experiment)
-    print(
-        f"MLflow's UI on {uri}\n\n    http://{HOST}:{options.port}\n\nready in half a minute; Ctrl-C stops it"
-    )
+    store = tracking.open_store(artifacts, uri, options.tracking.experiment)
+    sweep = tracking.newest_sweep(store)
+    shown = page.of_experiment(store) if sweep is None else page.of_sweep(store, sweep)
+    address = f"http://{HOST}:{options.port}{shown}"
+    print(f"MLflow's UI on {uri}\n\n    {address}\n")
+    if sweep is not None:
+        print(printable(f"the points of the newest sweep, {sweep.run_id}: {sweep.name}"))
+        if taken := page.count_elsewhere(sweep):
+            print(f"without {taken} of earlier sweeps; all: python -m dlas.show sweep={sweep.run_id}")
+    print("ready in half a minute; Ctrl-C stops it")
     sys.stdout.flush()
+    if options.browser:
+        open_when_served(address)
     command = [sys.executable, "-P", "-m", "mlflow", "ui", "--workers", "1"]
     command += ["--backend-store-uri", uri, "--host", HOST, "--port", str(options.port)]
     os.execve(sys.executable, command, {**os.environ, **tracking.SERVER_ENVIRONMENT})

@@ -1134,14 +1134,23 @@ def test_mlflow_is_told_by_these_variables_and_options() -> None:
 def test_mlflow_s_ui_tells_kinds_of_experiments_by_a_tag() -> None:
     from dlas.tracking import experiment_kind
 
-    shown = _ui_scripts()
+    shown = _main_script()
     assert f'"{experiment_kind.KIND}"===' in shown
     for kind in (experiment_kind.MODEL_TRAINING, f"genai_development_{experiment_kind.GUESSED}"):
         assert f'"{kind}"' in shown, kind
     assert f'"no_{experiment_kind.GUESSED}_type"' in shown
 
 
-def _ui_scripts() -> str:
+@upstream("mlflow", "dlas/tracking/ui/page.py")
+def test_mlflow_s_ui_takes_views_from_tags_of_the_experiment() -> None:
+    from dlas.tracking.ui import page
+
+    shown = _main_script()
+    for text in (page.VIEW, page.SHARED, "selectedColumns", "columnOrder", *page.TRAINING.values()):
+        assert f'"{text}"' in shown, text
+
+
+def _main_script() -> str:
     """The main script of MLflow's UI."""
     import mlflow.server
 

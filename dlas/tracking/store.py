@@ -380,6 +380,17 @@ def points(store: Store, sweep: str) -> list[Record]:
     return found + _found(store, [store.experiment_id], chosen)
 
 
+def newest_sweep(store: Store) -> Record | None:
+    """The sweep that was started last; None where there is none."""
+    found = store.client.search_runs(
+        [store.experiment_id],
+        f"tags.`{KIND}` = '{SWEEP}'",
+        order_by=["attributes.start_time DESC"],
+        max_results=1,
+    )
+    return _record(found[0]) if found else None
+
+
 def sweep_points(store: Store, run_id: str) -> list[Record]:
     """The points of the sweep of that id; UserError where there is no such run, or it is no sweep."""
     if fetch(store, run_id).tags.get(KIND) != SWEEP:

@@ -1,0 +1,1 @@
+"""What MLflow's UI shows of a sweep: the page of its points, what its run tells."""
