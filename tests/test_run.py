@@ -188,6 +188,15 @@ def test_a_run_tells_everything_about_its_point(sweep: Sweep) -> None:
     assert 0 < run.data.metrics["accuracy.deployed"] <= 1
 
 
+def test_the_sweep_s_run_tells_what_its_points_came_to(sweep: Sweep) -> None:
+    found, point = sweep.run("sweep", "FAILED").data.metrics, sweep.run("point", "FINISHED").data
+    assert [found[f"sweep.{name}"] for name in ("points", "finished", "failed")] == [2, 1, 1]
+    assert found["sweep.fastest_median_ms"] == point.metrics["latency.median_ms"]
+    assert found["sweep.best_accuracy"] == point.metrics["accuracy.deployed"]
+    assert point.tags["dlas.front"] == "true"
+    assert "dlas.front" not in sweep.run("point", "FAILED").data.tags
+
+
 def test_the_bundle_lies_whole_on_the_run_s_page(sweep: Sweep, tmp_path: Path) -> None:
     run = sweep.run("point", "FINISHED")
     folder = Path(sweep.client.download_artifacts(run.info.run_id, "bundle", str(tmp_path)))

@@ -47,6 +47,8 @@ ORIGIN = "dlas.origin"
 UNSENT = "dlas.unsent"
 # What tells of a board that did not hold still: while the network was timed, while its kernels were chosen.
 UNSTEADY = ("dlas.unsteady", "dlas.unsteady_choices")
+# Tag of a point that no other one of its sweep beats: true.
+FRONT = "dlas.front"
 SWEEP = "sweep"
 # The statuses of runs that make a new one needless, by what `rerun` says.
 COUNTED: Mapping[str, tuple[str, ...]] = {

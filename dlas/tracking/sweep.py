@@ -157,6 +157,7 @@ class SweepCallback(Callback):
         led.end_beating()
         delivery.send_again(led.place)
         records = delivery.points(led.place, led.run.store, led.run.run_id)
+        _note_outcome(led, records)
         finished = all(record.status == "FINISHED" for record in records)
         delivery.end_sweep(led.place, led.run, "FINISHED" if finished else "FAILED")
         _conclude(records, _not_of(records, led.run.run_id))
@@ -274,6 +275,7 @@ def abandon(status: str) -> None:
         if led.launcher != composing.BASIC_LAUNCHER:
             _end_jobs(led, status)
         begun = delivery.points(led.place, led.run.store, led.run.run_id)
+        _note_outcome(led, begun)
         taken = _not_of(begun, led.run.run_id)
         _print_table(begun, taken)
         left = Counter(led.points) - Counter(point.name for point in begun if point.run_id not in taken)
@@ -350,6 +352,17 @@ def _clear_up(place: Place, store: tracking.Store) -> None:
             tracking.OpenRun(store, run.run_id).log_output(written)
     for folder in folders.remove_left(artifacts, time.time()):
         log.info("%s was left by a process that is over: removed", folder)
+
+
+def _note_outcome(led: Led, points: Sequence[tracking.Record]) -> None:
+    """Have the store tell what the sweep came to; a warning where it can't be told."""
+    from dlas.tracking.ui import outcome  # SciPy is behind it, as behind the table
+
+    try:
+        with remote.hasty():
+            outcome.note(led.run, points)
+    except Exception as error:  # whatever the store's client raises
+        log.warning("the sweep's run lacks what the table says: %s", tracking.first_line(error))
 
 
 def _print_table(points: Sequence[tracking.Record], earlier: Collection[str]) -> None:

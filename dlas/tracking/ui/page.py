@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 
 from dlas.analysis import naming
 from dlas.tracking.observations import METRICS, SETTING_OF, UNSTEADY, observed
-from dlas.tracking.store import EARLIER, KIND, PARENT, Record, Store, is_writable, points
+from dlas.tracking.store import EARLIER, FRONT, KIND, PARENT, Record, Store, is_writable, points
 
 VIEW, SHARED = "mlflow.sharedViewState.", "viewStateShareKey"
 """Prefix of the tag with a view, and the parameter of an address that names one."""
@@ -22,7 +22,7 @@ TRAINING = {"workflowType": "machine_learning"}
 MEASURED = ("median_ms", "low_ms", "high_ms", "accuracy_deployed", "format_bytes")
 """Numbers of the first columns; what varied follows."""
 
-NOTED = (UNSTEADY,)
+NOTED = (FRONT, UNSTEADY)
 """Tags of the last columns."""
 
 MOST_CHOICES = 30
