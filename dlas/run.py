@@ -107,10 +107,11 @@ def run_job(composed: DictConfig) -> str | float | tuple[float, ...] | None:
     stack = config.parse(composed)
     job = HydraConfig.get()
     overrides = list(job.overrides.task)
-    name = sweep.run_name(overrides) or f"model={stack.model.name} algo={stack.algo.name}"
+    typed = sweep.run_name(overrides) or f"model={stack.model.name} algo={stack.algo.name}"
+    short = sweep.short_name(overrides) or typed
     parent = os.environ.get(sweep.PARENT)
     position = sweep.position(job.job.num) if parent else ""
-    log.info("%s%s", position, name)
+    log.info("%s%s", position, typed)
     tags = {"dlas.point": config.identity(stack), "dlas.overrides": " ".join(overrides)}
     tags |= {
         f"dlas.{group}": str(choice) for group, choice in job.runtime.choices.items() if "/" not in group
@@ -128,14 +129,14 @@ def run_job(composed: DictConfig) -> str | float | tuple[float, ...] | None:
         return sweep.told(place, earlier.run_id, stack.objectives)
     tags[tracking.FINGERPRINT] = known
     took = {} if store is None else expected.earlier(store, stack).by_step(stack)
-    run = delivery.begin(place, store, name, tags, parent)
+    run = delivery.begin(place, store, short, tags, parent)
     logged = process.logging_of(job.job_logging, job.verbose)
     work = making.check_and_make if sweep.is_unchecked(stack) else making.make
     course = _course(sweep.count_led())
     course.begin_point()
     try:
         with delivery.delivering(run):
-            far = functools.partial(course.lines, position, sweep.short_name(overrides), expected=took)
+            far = functools.partial(course.lines, position, short, expected=took)
             _make(work, stack, overrides, logged, run, far)
         log.info("%sfinished in %s", position, durations.told(course.so_far))
     except UserError as error:

@@ -177,6 +177,9 @@ def test_a_run_tells_everything_about_its_point(sweep: Sweep) -> None:
     assert run.data.params["model.factory"] == "user_models.two_layers"
     assert (run.data.params["target.cores"], run.data.params["train.learning_rate"]) == ("1", "0.05")
     assert "train.learning_rate=0.05" in run.data.tags["dlas.overrides"].split()
+    assert run.info.run_name == "train.learning_rate=0.05", (
+        "what the other point has, too, tells it from none"
+    )
     assert (run.data.tags["dlas.algo"], run.data.tags["dlas.target"]) == ("gemm", "one_core")
     expected = {
         *(f"accuracy.{which}" for which in ("dense", "compressed", "deployed")),
@@ -300,7 +303,7 @@ def test_a_stopped_sweep_is_killed_and_never_finished(number: int, users_conf: P
     lines = terminal.text.splitlines()
     assert any(re.search(r"two_layers +direct .* KILLED ", line) for line in lines)
     begun = lines.index("not begun, 1 of 2 points:")
-    assert lines[begun + 1].startswith("  algo=gemm model=two_layers ")
+    assert lines[begun + 1] == "  algo=gemm"
     program, *arguments = shlex.split(lines[-2].removeprefix("go on: "))
     assert shutil.which(program) == sys.executable
     assert arguments == ["-m", "dlas.run", *typed]

@@ -8,6 +8,7 @@ stopped. So the methods here leave by SystemExit, and `abandon` is there for who
 from __future__ import annotations
 
 import functools
+import json
 import logging
 import os
 import sys
@@ -33,6 +34,9 @@ from dlas.tracking.delivery import Place
 
 # Environment variables through which a point, maybe in another process, learns of its sweep.
 PARENT, POINTS, UNCHECKED = "DLAS_SWEEP", "DLAS_POINTS", "DLAS_UNCHECKED"
+SHARED = "DLAS_SHARED"
+"""The overrides that all points have, as JSON in hexadecimal digits: Hydra would read quotes and commas."""
+
 EVERY = "every point"
 """What UNCHECKED says where the points are found on the way."""
 
@@ -48,12 +52,11 @@ log = logging.getLogger("dlas.run")
 @dataclass(frozen=True)
 class Led:
     """A sweep that this process leads: its run, where runs go, its points by name as far as they are certain,
-    the overrides that all have, its launcher, and what ends its heartbeat."""
+    its launcher, and what ends its heartbeat."""
 
     run: tracking.OpenRun
     place: Place
     points: tuple[str, ...]
-    shared: frozenset[str]
     launcher: str
     end_beating: Callable[[], None]
 
@@ -138,13 +141,14 @@ class SweepCallback(Callback):
         run = tracking.start_sweep(store, f"sweep {run_name(overrides)}".strip(), tags, taken)
         certain = composing.tells_points(config)
         typed = [composing.overridden(point) for point in points]
-        names = tuple(run_name(typed[place]) for place in left) if certain else ()
         shared = frozenset(typed[0]).intersection(*typed[1:]) if certain else frozenset[str]()
+        names = tuple(_differing(typed[place], shared) for place in left) if certain else ()
         end_beating = jobs.keep_beating(store, run.run_id)
-        _led.append(Led(run, _place_of(stacks[0]), names, shared, composing.launcher(config), end_beating))
+        _led.append(Led(run, _place_of(stacks[0]), names, composing.launcher(config), end_beating))
         told = {
             PARENT: run.run_id,
             POINTS: str(len(points)) if certain else "",
+            SHARED: json.dumps(sorted(shared)).encode().hex(),
             UNCHECKED: EVERY if searching else unchecked,
         }
         for name, value in told.items():
@@ -204,8 +208,12 @@ def count_led() -> int:
 
 
 def short_name(overrides: list[str]) -> str:
-    """Name of a point: the overrides that not all points have of the sweep which this process leads."""
-    shared = _led[-1].shared if _led else frozenset[str]()
+    """Name of a point: the overrides that not all points of its sweep have."""
+    shared = os.environ.get(SHARED)
+    return _differing(overrides, frozenset(json.loads(bytes.fromhex(shared)) if shared else ()))
+
+
+def _differing(overrides: list[str], shared: frozenset[str]) -> str:
     return run_name([override for override in overrides if override not in shared]) or run_name(overrides)
 
 
