@@ -165,6 +165,12 @@ def test_points_are_made_by_a_launcher(
         *[("crashing", "FAILED")] * 2,
         *[("two_layers", "FINISHED")] * 2,
     ]
+    named = {frozenset(run.info.run_name.split()) for run in points}
+    assert named == {
+        frozenset((f"model={model}", f"algo={algo}"))
+        for model in ("two_layers", "crashing")
+        for algo in ("gemm", "direct")
+    }
     assert all("SIGSEGV" in run.data.tags["dlas.error"] for run in points if run.info.status == "FAILED")
     assert all(run.info.run_id in ended.stdout for run in points)
     trained = [entry.parent for entry in (artifacts / "stages/train").glob("*/entry.json")]
