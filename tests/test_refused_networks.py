@@ -168,7 +168,7 @@ def test_each_distinct_network_of_a_sweep_is_tried_once(
     for index in range(30):
         file = tmp_path / "images" / str(index % 3) / f"{index}.png"
         file.parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (32, 32), (index * 8, 0, 0)).save(file)
+        Image.new("RGB", (32, 32), (index * 8, index * 4, index * 2)).save(file)
     digits, three = ("dataset=digits", *own), ("dataset=folder", f"dataset.root={tmp_path / 'images'}", *own)
     points = [parsed(*digits), parsed(*digits, "algo=gemm", "seed=3"), parsed(*three)]
     plan.check(points)
