@@ -356,7 +356,7 @@ def test_images_that_are_all_the_same_need_a_mean_of_the_models(tmp_path: Path) 
             red[..., 0] = np.asarray(photograph(index, 32, 32))[..., 0]
             Image.fromarray(red).save(tmp_path / name / f"{index}.png")
     dataset = datasets.load(own(tmp_path))
-    with pytest.raises(UserError, match="channel 1 and 2 has one value in all training images"):
+    with pytest.raises(UserError, match="are the same in the training images of folder: channel 1, 2"):
         datasets.normalized_for(config.Model(name="resnet20"), dataset)
     of_model = config.Model(name="resnet20", mean=[0.5] * 3, std=[0.5] * 3)
     normalized = datasets.normalized_for(of_model, dataset)

@@ -131,5 +131,5 @@ def test_what_was_read_of_images_is_kept_until_a_file_changes(
         Image.new("RGB", (32, 32), (7, 8, 9)).save(image)
     fingerprint._files.cache_clear()  # as a new process finds them
     constant = store.obtain(ReadImages(settings=settings, files=fingerprint.files_of(settings)))
-    with pytest.raises(UserError, match="channel 0 and 1 and 2 has one value"):
+    with pytest.raises(UserError, match="channel 0, 1, 2"):
         datasets.require_varied("folder", constant.deviations)

@@ -62,7 +62,8 @@ def require_varied(name: str, deviations: Sequence[float]) -> None:
     constant = [str(channel) for channel, deviation in enumerate(deviations) if deviation == 0]
     if constant:
         raise UserError(
-            f"channel {' and '.join(constant)} has one value in all training images of {name}",
+            f"all pixels of a channel are the same in the training images of {name}: channel "
+            f"{', '.join(constant)}",
             key="dataset",
             remedy="give other images, or model.mean and model.std",
         )
