@@ -31,7 +31,7 @@ class Terminal:
         if not self._pid:
             fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
             os.chdir(REPOSITORY)
-            os.execve(command[0], list(command), {**environment, "TERM": "xterm", **environment})
+            os.execve(command[0], list(command), {"TERM": "xterm", **_of_no_size(environment)})
 
     def type(self, keys: bytes) -> None:
         os.write(self._terminal, keys)
@@ -75,3 +75,8 @@ class Terminal:
     @property
     def cursor_is_hidden(self) -> bool:
         return bool(self._screen.cursor.hidden)
+
+
+def _of_no_size(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without the size of another terminal, which xdist gives to its processes."""
+    return {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}
