@@ -9,9 +9,9 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from dlas import config
     from dlas.files.checkpoints import Checkpoints
     from dlas.interfaces.images import ImageDataset
+    from dlas.interfaces.training import Train
 
 
 @runtime_checkable
@@ -38,7 +38,7 @@ class Compression(Protocol):
         model: nn.Module,
         dataset: ImageDataset,
         settings: Any,
-        train: config.Train,
+        train: Train,
         seed: int,
         checkpoints: Checkpoints,
         /,
