@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from dlas.errors import UserError
-from dlas.files import documents
+from dlas.files import documents, durable
 from dlas.files.documents import Document
 from dlas.tracking.store import Number
 
@@ -51,12 +50,7 @@ class Parcel:
 
 def write(folder: Path, parcel: Parcel) -> None:
     """Write the description into the folder: whole and on the disk when this returns, or not at all."""
-    unfinished = folder / f"{RUN}.unfinished"
-    with unfinished.open("w", encoding="utf-8") as file:
-        file.write(documents.text(DOCUMENT, asdict(parcel)))
-        file.flush()
-        os.fsync(file.fileno())
-    unfinished.replace(folder / RUN)
+    durable.write(folder / RUN, documents.text(DOCUMENT, asdict(parcel)))
 
 
 def read(folder: Path) -> Parcel:
