@@ -11,6 +11,8 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+from dlas.processes import environment
+
 ANSWER_SECONDS = 3.0
 """Time within which a store has to answer at the start, where nothing else is set: with the 2 s that a
 command takes until it asks, 5 s."""
@@ -38,14 +40,5 @@ def once() -> dict[str, str]:
 @contextmanager
 def hasty() -> Iterator[None]:
     """Have each request of MLflow's client tried once, and given up after `answer_seconds`."""
-    instead = once()
-    before = {name: os.environ.get(name) for name in instead}
-    os.environ.update(instead)
-    try:
+    with environment.changed(once()):
         yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value

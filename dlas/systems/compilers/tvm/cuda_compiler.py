@@ -8,7 +8,6 @@ require(target) before any work; embedding(target) around TVM's own compiling
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from tvm.target import Target as TvmTarget
 from dlas.errors import UserError, last_line
 from dlas.hardware.targets import gpu
 from dlas.interfaces.targets.code_target import CodeTarget
+from dlas.processes import environment
 
 SOURCE_IS_READY = "tvm_callback_cuda_postproc"
 """TVM's hook for a last change to the CUDA C++."""
@@ -55,7 +55,7 @@ def embedding(target: CodeTarget) -> Iterator[None]:
 
     tvm_ffi.register_global_func(SOURCE_IS_READY, with_machine_code, override=True)
     try:
-        with _environment({LEAVE_THE_SOURCE: "1"}):
+        with environment.changed({LEAVE_THE_SOURCE: "1"}):
             yield
     finally:
         tvm_ffi.registry.remove_global_func(SOURCE_IS_READY)
@@ -70,7 +70,7 @@ def compiled(source: str, arch: str) -> bytes:
         if shutil.which("nvcc") is not None:
             return bytes(compile_cuda(source, "cubin", arch, compiler="nvcc"))
         toolkit = _nvrtc()
-        with _environment({"CUDA_PATH": str(toolkit)}):
+        with environment.changed({"CUDA_PATH": str(toolkit)}):
             headers = [f"-I{toolkit / 'include' / 'cccl'}"]
             return bytes(compile_cuda(source, "cubin", arch, headers, compiler="nvrtc"))
 
@@ -80,17 +80,3 @@ def _nvrtc() -> Path:
     if folder is None or find_spec("cuda") is None:
         raise UserError("no compiler for GPUs was found", key="target.kind", remedy=INSTALL)
     return folder
-
-
-@contextmanager
-def _environment(settings: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in settings}
-    os.environ.update(settings)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
