@@ -3,7 +3,7 @@
     python -m dlas.board start target=aarch64_virtual [port=<number>]    installed on its first start
     python -m dlas.board stop target=aarch64_virtual
     python -m dlas.board list                                            the virtual boards that run
-    python -m dlas.board check [target=host] [bundle=<folder>]           what a board's numbers are worth
+    python -m dlas.board check [target=host] [bundle=<folder or file>]   what a board's numbers are worth
     python -m dlas.board serve [port=9090] [key=<word>]                  on a real board: answer to clients
 
     artifacts=<folder>    of start, stop and list: where virtual boards are kept

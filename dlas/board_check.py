@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dlas import bundle, config
-from dlas.bundle import Bundle
+from dlas.bundle import Bundle, archive
 from dlas.hardware.results import measurement, reference, self_test
 from dlas.hardware.results.comparison import ENOUGH_SESSIONS, Outcome
 from dlas.hardware.results.measurement import Measurement
@@ -111,7 +111,7 @@ def _subject(
 ) -> Subject:
     from dlas.systems.compilers.tvm import yardstick
 
-    verified = _verified(options)
+    verified = _verified(options, scratch)
     board = _board(declared, options.rpc, verified)
     yardstick.build(board.code, board.linker, scratch / "yardstick.so")
     made = Yardstick(scratch / "yardstick.so", yardstick.INPUT)
@@ -121,10 +121,11 @@ def _subject(
     return Subject(verified.library, reference.read(verified.reference).inputs[:1], board, beside)
 
 
-def _verified(options: Options) -> Bundle | None:
+def _verified(options: Options, scratch: Path) -> Bundle | None:
     if options.bundle is None:
         return None
-    return bundle.trusted(Path(options.bundle).expanduser(), options.signers)
+    folder = archive.folder_of(Path(options.bundle).expanduser(), scratch)
+    return bundle.trusted(folder, options.signers)
 
 
 def _board(declared: config.Target | None, address: Address, verified: Bundle | None) -> Target:

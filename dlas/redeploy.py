@@ -3,6 +3,7 @@
     python -m dlas.redeploy run=<run id>         a point of the store; the result is logged under it
     python -m dlas.redeploy run=<id>,<id>        several points; a sweep's id stands for all of its points
     python -m dlas.redeploy bundle=<folder>      a bundle on disk; no store is needed
+    python -m dlas.redeploy bundle=<x.dlas.zip>  likewise, packed as one file (dlas.bundle)
 
     target=<name>         on another board that runs the same code, as conf/target/<name>.yaml tells;
                           single settings of it as for dlas.run: target.cores=2
@@ -38,6 +39,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas import bundle, command_line, config, redeployment
+from dlas.bundle import archive
 from dlas.command_line import DONE, FAILED, Work
 from dlas.errors import UserError
 from dlas.files import documents
@@ -187,7 +189,7 @@ def _result(name: str, options: Options, request: Request, kept: Kept | None) ->
         with tempfile.TemporaryDirectory(prefix="dlas-") as temporary:
             folder = Path(temporary)
             original = None if kept is None else kept.run(name)
-            source = Path(name).expanduser() if kept is None else kept.bundle(name, folder / "fetched")
+            source = _given(name, folder) if kept is None else kept.bundle(name, folder / "fetched")
             verified = bundle.trusted(source, options.signers)
             print(printable(f"verified   {name}: every file is as it was sealed"))
             found = redeployment.redeployed(verified, request, folder)
@@ -197,6 +199,10 @@ def _result(name: str, options: Options, request: Request, kept: Kept | None) ->
     except (UserError, OSError) as error:
         return _failure(name, error)
     return Result(name, found.outcome, found.verdict)
+
+
+def _given(bundle: str, scratch: Path) -> Path:
+    return archive.folder_of(Path(bundle).expanduser(), scratch)
 
 
 def _failure(name: str, error: Exception) -> Result:

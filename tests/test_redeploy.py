@@ -16,7 +16,7 @@ import tiny_library
 from command import REPOSITORY, dlas
 
 from dlas import bundle, config
-from dlas.bundle import Bundle
+from dlas.bundle import Bundle, archive
 from dlas.hardware.results import measurement, reference
 from dlas.hardware.results.comparison import Outcome
 from dlas.hardware.results.reference import Reference
@@ -94,6 +94,15 @@ def test_a_bundle_is_timed_again_without_torch_and_mlflow(original: Path, tmp_pa
     assert ratio is not None
     assert float(ratio[2]) <= float(ratio[1]) <= float(ratio[3])
     assert "differs    kernel: Linux 1.0 then" in ended.stdout
+
+
+def test_a_bundle_of_one_file_is_redeployed_as_it_is(original: Path, tmp_path: Path) -> None:
+    file = tmp_path / "it.dlas.zip"
+    archive.pack(Bundle(original), file)
+    ended = redeploy(f"bundle={file}")
+    assert_exit_status_fits(ended)
+    assert f"verified   {file}: every file is as it was sealed" in ended.stdout
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def change_a_byte(root: Path) -> None:

@@ -210,6 +210,17 @@ def test_the_bundle_lies_whole_on_the_run_s_page(sweep: Sweep, tmp_path: Path) -
     assert identity(stack) == run.data.tags["dlas.point"] == json.loads(sealed.manifest.read_text())["point"]
 
 
+def test_a_run_s_bundle_is_packed_as_one_file(sweep: Sweep, tmp_path: Path) -> None:
+    run, file = sweep.run("point", "FINISHED"), tmp_path / "one.dlas.zip"
+    given = (f"run={run.info.run_id}", f"file={file}", f"artifacts={sweep.artifacts}")
+    ended = dlas("bundle", "pack", *given)
+    assert ended.returncode == 0, ended.stderr
+    ended = dlas("bundle", "unpack", f"file={file}", f"bundle={tmp_path / 'out'}")
+    assert ended.returncode == 0, ended.stderr
+    sweep.client.download_artifacts(run.info.run_id, "bundle", str(tmp_path))
+    assert (tmp_path / "out/manifest.json").read_bytes() == (tmp_path / "bundle/manifest.json").read_bytes()
+
+
 def test_a_second_start_goes_on_from_the_finished_stages(sweep: Sweep, users_conf: Path) -> None:
     arguments = (
         "--config-dir",

@@ -158,9 +158,9 @@ def test_a_missing_ssh_keygen_is_told(
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["bless"], 2, "sign, verify"),
+        (["bless"], 2, "pack, unpack, sign, verify"),
         (["sign", "bundle=x"], 2, "key=<file>"),
-        (["verify", "bundle=x"], 2, "DLAS_SIGNERS"),
+        (["verify"], 2, "bundle=<folder or x.dlas.zip>"),
         (["verify", "bundle=x", "signers="], 2, "signers: has no value"),
         (["verify", "bundle=x", "signers=y", "more=z"], 2, "more"),
         (["verify", "bundle=/nowhere", "signers=y"], 1, "there is no bundle"),

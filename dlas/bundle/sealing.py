@@ -80,7 +80,7 @@ def verify(root: Path) -> Bundle:
             key="bundle",
             remedy="Give the folder that holds manifest.json.",
         )
-    listed = _manifest(root).files
+    listed = manifest(root).files
     found = _sizes(root)
     for name in sorted(set(found) - {MANIFEST, SIGNATURE} - set(listed)):
         raise _broken(f"{printable(name)} is not part of the bundle")
@@ -96,7 +96,7 @@ def verify(root: Path) -> Bundle:
     return Bundle(root)
 
 
-def _manifest(root: Path) -> Manifest:
+def manifest(root: Path) -> Manifest:
     """The manifest in `root`, its own bytes and the names in it checked."""
     path = root / MANIFEST
     try:
