@@ -19,6 +19,10 @@
     artifacts=<folder>    where the store is
     tracking.uri=<uri>    another MLflow store
 
+    fail_above=<ratio>    judge by a limit of your own on the ratio, such as 1.05: docs/redeploying.md
+    json=<file>           write all that is told into a file, as JSON
+    junit=<file>          write a JUnit report, a test case a point
+
 Every file of the bundle is checked against its sha256, the library against its board, its outputs against
 the reference; then it is timed by the protocol of the first time, in a process of its own, on its board.
 Until then nothing of the bundle is run. Its library, or the one that is made of its program, is its sender's
@@ -26,36 +30,40 @@ code and runs as you: SECURITY.md tells what that means.
 
 Exit status: 0 as fast as it was, or faster; 3 slower; 4 it can't be told; 1 it could not be redeployed; 2 a
 mistake in the arguments; 130 stopped. Of several points 1 counts before 3, and 3 before 4.
+With fail_above: 0 no slower than the limit allows; 3 slower than that; 4 it can't be told.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas import bundle, command_line, config, redeployment
 from dlas.bundle import archive
-from dlas.command_line import DONE, FAILED, Work
+from dlas.command_line import Work
 from dlas.errors import UserError
 from dlas.files import documents
 from dlas.hardware.results import measurement
-from dlas.hardware.results.comparison import Comparison, Outcome
+from dlas.hardware.results.comparison import Comparison
 from dlas.hardware.sessions.session import keep_torch_out
 from dlas.hardware.targets import machine
 from dlas.interfaces.targets.reach import Address
 from dlas.printable import printable
 from dlas.redeployment import Redeployed, Request
+from dlas.verdicts import as_text
+from dlas.verdicts.files import Files
+from dlas.verdicts.result import LeftOut, Result, Results
 
 if TYPE_CHECKING:
     from dlas.tracking.delivery import Place
     from dlas.tracking.store import Record, Store
-
-SLOWER, UNCLEAR = 3, 4
 
 
 @dataclass(frozen=True)
@@ -73,6 +81,10 @@ class Options:
     signers: str | None = None
     artifacts: str | None = None
     tracking: config.Tracking = field(default_factory=config.Tracking)
+    fail_above: float | None = None
+    """Limit on a point's new time over its old one, from 1 on."""
+    json: str | None = None
+    junit: str | None = None
 
     def __post_init__(self) -> None:
         one = (self.run is None) != (self.bundle is None)
@@ -81,26 +93,24 @@ class Options:
         config.require(self.run is None or bool(self.runs), "run", "names no run", "run=<id>,<id>")
         used = self.rebuild or self.trust is None
         config.require(used, "trust", "nothing is imported unless it is rebuilt", "rebuild=true beside it")
+        limit = 1.0 if self.fail_above is None else self.fail_above
+        remedy = "new time over old, from 1 on: 1.05 allows five per cent"
+        config.require(math.isfinite(limit) and limit >= 1, "fail_above", f"{limit} is no limit", remedy)
 
     @property
     def runs(self) -> list[str]:
         """The ids of runs, each once, in the given order."""
         return command_line.listed(self.run)
 
+    @property
+    def files(self) -> Files:
+        """The files that the results are written into."""
+        json, junit = (None if one is None else Path(one).expanduser() for one in (self.json, self.junit))
+        return Files(json, junit)
+
     def request(self, target: config.Target | None) -> Request:
         """The request to deploy on the declared target, or on the bundle's own board."""
         return Request(target, self.rpc, self.rebuild, tuple(command_line.listed(self.trust)))
-
-
-@dataclass(frozen=True)
-class Result:
-    """The result for one point."""
-
-    name: str
-    outcome: Outcome | None
-    """Verdict on the point's times; None where it could not be redeployed."""
-    told: str
-    """The verdict in words, or what was wrong."""
 
 
 @dataclass(frozen=True)
@@ -133,81 +143,97 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parse(given: list[str]) -> Work:
     typed, others = config.layer_arguments(given, "target")
     options = config.options(Options, others)
+    options.files.require_writable()
     if options.target is None:
         typed.require_none_of("target")
-        return lambda: exit_status(redeploy(options, options.request(None)))
+        return lambda: redeploy(options, options.request(None)).exit_status
     request = options.request(config.declared_target(options.target, typed))
-    return lambda: exit_status(redeploy(options, request))
+    return lambda: redeploy(options, request).exit_status
 
 
-def redeploy(options: Options, request: Request) -> list[Result]:
+def redeploy(options: Options, request: Request) -> Results:
     """Redeploy every point that is asked for, one after the other; one that fails does not
-    stop the others."""
-    if options.bundle is not None:
-        return [_result(options.bundle, options, request, None)]
-    kept = _kept(options)
-    runs, results = _points(kept.store, options.runs)
-    several = len(runs) + len(results) > 1
-    for run in runs:
-        if several:
-            print(f"\n{run}")
-        results.append(_result(run, options, request, kept))
-    if several:
-        print("", *(printable(f"{result.name}  {result.told}") for result in results), sep="\n")
+    stop the others. What was found is written and told where the command is stopped, too."""
+    kept = None if options.bundle is not None else _kept(options)
+    asked = _asked(options, kept)
+    found: list[Result] = list(asked.failed)
+    stopped = True
+    try:
+        for name in asked.names:
+            if len(asked.names) + len(asked.failed) > 1:
+                print(f"\n{name}")
+            found.append(_result(name, options, request, kept))
+        stopped = False
+    finally:
+        results = Results(found, asked.left_out, options.fail_above, stopped)
+        if told := as_text.summary(results):
+            print(told)
+        options.files.write(results)
     return results
 
 
-def exit_status(results: Sequence[Result]) -> int:
-    """The exit status of the worst result, for a script that watches over speed."""
-    outcomes = {result.outcome for result in results}
-    worst = {None: FAILED, Outcome.SLOWER: SLOWER, Outcome.UNCLEAR: UNCLEAR}
-    return next((status for outcome, status in worst.items() if outcome in outcomes), DONE)
+@dataclass(frozen=True)
+class Asked:
+    """What the arguments ask for."""
+
+    names: Sequence[str]
+    """Ids of runs, the finished points of a sweep in its place; or the folder of a bundle."""
+    failed: Sequence[Result] = ()
+    """A failure for each run that can't be had."""
+    left_out: Sequence[LeftOut] = ()
 
 
-def _points(store: Store, runs: Sequence[str]) -> tuple[list[str], list[Result]]:
-    """The runs, with the finished points of a sweep in its place; and a failure for each run
-    that can't be had."""
+def _asked(options: Options, kept: Kept | None) -> Asked:
+    if kept is None:
+        assert options.bundle is not None
+        return Asked([options.bundle])
     from dlas import tracking
 
-    found: list[str] = []
+    names: list[str] = []
     failed: list[Result] = []
-    for run in runs:
+    left_out: list[LeftOut] = []
+    for run in options.runs:
         try:
-            points, others = tracking.finished(store, run)
+            points, others = tracking.finished(kept.store, run)
         except UserError as error:
-            failed.append(_failure(run, error))
+            failed.append(_failed(Result(run), error))
             continue
-        found += [point.run_id for point in points]
-        for point in others:
-            print(printable(f"left out   {point.run_id}, {point.name}: it is {point.status}"))
-    return list(dict.fromkeys(found)), failed
+        names += [point.run_id for point in points]
+        left_out += [LeftOut(point.run_id, point.name, point.status) for point in others]
+    for one in left_out:
+        print(printable(f"left out   {one.run}, {one.name}: it is {one.status}"))
+    return Asked(list(dict.fromkeys(names)), failed, left_out)
 
 
 def _result(name: str, options: Options, request: Request, kept: Kept | None) -> Result:
     """Fetch, verify, deploy, check, time, compare, report, log."""
+    started = time.monotonic()
+    result = Result(name)
     try:
         with tempfile.TemporaryDirectory(prefix="dlas-") as temporary:
             folder = Path(temporary)
             original = None if kept is None else kept.run(name)
+            result = replace(result, name="" if original is None else original.name)
             source = _given(name, folder) if kept is None else kept.bundle(name, folder / "fetched")
             verified = bundle.trusted(source, options.signers)
             print(printable(f"verified   {name}: every file is as it was sealed"))
             found = redeployment.redeployed(verified, request, folder)
             print(redeployment.report(found))
-            if kept is not None and original is not None:
-                _log(kept, original, found)
+            logged = None if kept is None or original is None else _log(kept, original, found)
+            result = replace(result, found=found, logged=logged)
     except (UserError, OSError) as error:
-        return _failure(name, error)
-    return Result(name, found.outcome, found.verdict)
+        result = _failed(result, error)
+    return replace(result, seconds=time.monotonic() - started)
 
 
 def _given(bundle: str, scratch: Path) -> Path:
     return archive.folder_of(Path(bundle).expanduser(), scratch)
 
 
-def _failure(name: str, error: Exception) -> Result:
+def _failed(result: Result, error: Exception) -> Result:
+    """The result of a point that could not be redeployed, which is told at once."""
     print(error, file=sys.stderr)
-    return Result(name, None, f"failed: {str(error).partition(chr(10))[0]}")
+    return replace(result, problem=str(error))
 
 
 def _kept(options: Options) -> Kept:
@@ -221,15 +247,16 @@ def _kept(options: Options) -> Kept:
     return Kept(place, store)
 
 
-def _log(kept: Kept, original: Record, found: Redeployed) -> None:
-    """Keep the result as a run under the original, on disk first."""
+def _log(kept: Kept, original: Record, found: Redeployed) -> str | None:
+    """Keep the result as a run under the original, on disk first; returns its id, None where the store can
+    only be read."""
     from dlas import tracking
     from dlas.tracking import delivery
 
     comparison, made = found.comparison, found.rebuilt
     if not tracking.is_writable(kept.store):
         print(f"not logged {tracking.shown(kept.store.uri)} can only be read")
-        return
+        return None
     tags = {"dlas.verdict": found.verdict, "dlas.rebuilt": "false" if made is None else made.target.name}
     if comparison.new.emulated:
         tags["dlas.emulated"] = str(comparison.new.environment["cpu"])
@@ -243,6 +270,7 @@ def _log(kept: Kept, original: Record, found: Redeployed) -> None:
         documents.write(machine.ENVIRONMENT, files / "environment.json", comparison.new.environment)
         run.note(metrics=_metrics(found))
     print(f"logged     run {run.own_id}")
+    return run.own_id
 
 
 def _metrics(found: Redeployed) -> dict[str, float]:

@@ -63,9 +63,14 @@ class Redeployed:
     rebuilt: Rebuilt | None = None
 
     @property
+    def batches(self) -> tuple[Comparison, ...]:
+        """The comparisons for all batch sizes."""
+        return (self.comparison, *self.larger)
+
+    @property
     def outcome(self) -> Outcome:
         """The worst outcome of all batch sizes."""
-        outcomes = {one.outcome for one in (self.comparison, *self.larger)}
+        outcomes = {one.outcome for one in self.batches}
         return next(one for one in WORST_FIRST if one in outcomes)
 
     @property

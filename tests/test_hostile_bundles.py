@@ -61,7 +61,7 @@ def refusal(hostile: Bundle, capsys: pytest.CaptureFixture[str], *arguments: str
     """What is told of a bundle that is not redeployed: one message, of characters that print."""
     capsys.readouterr()
     options = config.options(Options, [f"bundle={hostile.root}", *arguments])
-    (result,) = redeploy.redeploy(options, options.request(None))
+    (result,) = redeploy.redeploy(options, options.request(None)).points
     told = capsys.readouterr()
     assert result.outcome is None, told.out
     assert "Traceback" not in told.err

@@ -14,16 +14,15 @@ import numpy as np
 import pytest
 import tiny_library
 from command import REPOSITORY, dlas
+from junitparser import JUnitXml
 
 from dlas import bundle, config
 from dlas.bundle import Bundle, archive
 from dlas.hardware.results import measurement, reference
-from dlas.hardware.results.comparison import Outcome
 from dlas.hardware.results.reference import Reference
 from dlas.hardware.targets import llvm, machine, resolving, target_file
 from dlas.hardware.timing import deployment
 from dlas.hardware.timing.deployment import Yardstick
-from dlas.redeploy import Result, exit_status
 from dlas.systems.compilers.tvm import yardstick
 
 FORBIDDEN = "import os, sys; print(__name__, 'was imported', file=sys.stderr); os._exit(77)"
@@ -83,8 +82,10 @@ def assert_exit_status_fits(ended: subprocess.CompletedProcess[str]) -> None:
 def test_a_bundle_is_timed_again_without_torch_and_mlflow(original: Path, tmp_path: Path) -> None:
     for package in ("torch", "mlflow", "hydra"):
         (tmp_path / f"{package}.py").write_text(FORBIDDEN)
-    ended = redeploy_without(tmp_path, f"bundle={original}", cwd=tmp_path)
+    ended = redeploy_without(tmp_path, f"bundle={original}", "json=out.json", cwd=tmp_path)
     assert_exit_status_fits(ended)
+    (told,) = json.loads((tmp_path / "out.json").read_text())["points"]
+    assert (told["asked"], told["logged"]) == (str(original), None)
     assert "every file is as it was sealed" in ended.stdout
     assert "4 outputs match the reference" in ended.stdout
     old = measurement.read(original / "timing.json")
@@ -275,7 +276,8 @@ def test_a_sweep_is_redeployed_point_by_point(original: Path, tmp_path: Path) ->
     for run, status in ((whole, "FINISHED"), (broken, "FINISHED"), (failed, "FAILED")):
         client.set_terminated(run, status)
 
-    ended = redeploy(f"run={sweep},nosuchrun,{whole}", f"tracking.uri={uri}")
+    files = [f"json={tmp_path / 'out.json'}", f"junit={tmp_path / 'out.xml'}", "fail_above=5"]
+    ended = redeploy(f"run={sweep},nosuchrun,{whole}", f"tracking.uri={uri}", *files)
     assert ended.returncode == 1
     assert "Traceback" not in ended.stderr
     assert re.search(rf"^left out +{failed}.*FAILED", ended.stdout, re.MULTILINE)
@@ -286,19 +288,13 @@ def test_a_sweep_is_redeployed_point_by_point(original: Path, tmp_path: Path) ->
     assert "nosuchrun  failed" in told
     logged = client.search_runs([experiment], "tags.`dlas.kind` = 'redeploy'")
     assert [run.data.tags["dlas.original"] for run in logged] == [whole]
-
-
-@pytest.mark.parametrize(
-    ("outcomes", "status"),
-    [
-        ([Outcome.SAME, Outcome.FASTER], 0),
-        ([Outcome.SAME, Outcome.SLOWER, Outcome.UNCLEAR], 3),
-        ([Outcome.UNCLEAR, Outcome.FASTER], 4),
-        ([Outcome.SLOWER, None, Outcome.SAME], 1),
-    ],
-)
-def test_the_exit_status_is_that_of_the_worst(outcomes: list[Outcome | None], status: int) -> None:
-    assert exit_status([Result("run", outcome, "") for outcome in outcomes]) == status
+    written = json.loads((tmp_path / "out.json").read_text())
+    assert (written["exit_status"], written["counts"]["failed"]) == (1, 2)
+    assert [point["asked"] for point in written["points"]] == ["nosuchrun", whole, broken]
+    assert [point["logged"] for point in written["points"]] == [None, logged[0].info.run_id, None]
+    assert [one["run"] for one in written["left_out"]] == [failed]
+    suite = next(iter(JUnitXml.fromfile(str(tmp_path / "out.xml"))))
+    assert (suite.tests, suite.errors) == (4, 2)
 
 
 def test_a_library_is_rebuilt_from_program_and_weights_without_torch(tmp_path: Path) -> None:

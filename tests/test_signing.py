@@ -109,7 +109,7 @@ def test_an_unsigned_bundle_is_not_redeployed(
 ) -> None:
     arguments = [f"bundle={sealed.root}", f"signers={keys / 'signers'}"]
     options = config.options(redeploy.Options, arguments)
-    (refused,) = redeploy.redeploy(options, options.request(None))
+    (refused,) = redeploy.redeploy(options, options.request(None)).points
     assert "signed by nobody" in refused.told
     assert "verified" not in capsys.readouterr().out
     with pytest.raises(UserError, match="signed by nobody"):

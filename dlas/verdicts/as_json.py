@@ -1,0 +1,106 @@
+"""The results as a JSON document, with all that the terminal tells."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dlas.files import documents
+from dlas.files.documents import Document
+from dlas.hardware.results.comparison import Comparison
+from dlas.hardware.results.measurement import Measurement
+from dlas.hardware.results.statistics import Interval
+from dlas.redeployment import Redeployed
+from dlas.verdicts import limit as limits
+from dlas.verdicts.result import Mean, Result, Results
+
+DOCUMENT = Document("results of a redeployment")
+
+
+def write(results: Results, path: Path) -> None:
+    """Write the results; times in milliseconds, ratios now over then, intervals as [low, high]."""
+    documents.write(DOCUMENT, path, values(results))
+
+
+def values(results: Results) -> dict[str, Any]:
+    """The document's values, as docs/redeploying.md tells of them."""
+    return {
+        "fail_above": results.fail_above,
+        "exit_status": results.exit_status,
+        "stopped": results.stopped,
+        "counts": dict(results.counts),
+        "mean": _mean(results.mean),
+        "points": [_point(point, results) for point in results.points],
+        "left_out": [{"run": one.run, "name": one.name, "status": one.status} for one in results.left_out],
+    }
+
+
+def _point(point: Result, results: Results) -> dict[str, Any]:
+    limit = results.fail_above
+    judged = None if limit is None else point.judged(limit)
+    return {
+        "asked": point.asked,
+        "name": point.name,
+        "outcome": "failed" if point.outcome is None else point.outcome.value,
+        "told": point.told,
+        "judged": None if judged is None else judged.value,
+        "problem": point.problem or None,
+        "logged": point.logged,
+        "seconds": point.seconds,
+        **({} if point.found is None else _found(point.found, limit)),
+    }
+
+
+def _found(found: Redeployed, limit: float | None) -> dict[str, Any]:
+    made = found.rebuilt
+    kernels = [] if made is None else made.kernels
+    return {
+        "batches": [_compared(one, limit) for one in found.batches],
+        "differences": {name: {"then": old, "now": new} for name, (old, new) in found.differences.items()},
+        "rebuilt": None
+        if made is None
+        else {
+            "target": made.target.name,
+            "kernels": [
+                {"name": one.name, "carried": one.carried, "reason": one.reason or None} for one in kernels
+            ],
+        },
+    }
+
+
+def _compared(comparison: Comparison, limit: float | None) -> dict[str, Any]:
+    comparable = comparison.comparable
+    return {
+        "batch": comparison.new.batch,
+        "then": _measured(comparison.old),
+        "now": _measured(comparison.new),
+        "ratio": comparison.ratio if comparable else None,
+        "interval": _ends(comparison.interval if comparable else None),
+        "p_value": comparison.p_value if comparable else None,
+        "outcome": comparison.outcome.value,
+        "told": comparison.verdict,
+        "judged": None if limit is None else limits.judged(comparison, limit).value,
+        "unsteady": list(comparison.unsteady),
+        "yardstick": comparison.board_ratio if comparable else None,
+        "yardstick_interval": _ends(comparison.board_interval if comparable else None),
+    }
+
+
+def _measured(measured: Measurement) -> dict[str, Any]:
+    return {
+        **replace(measured, larger={}).summary(),
+        "sessions": len(measured.sessions),
+        "samples": len(measured.samples_ms),
+        "threads": measured.threads,
+    }
+
+
+def _mean(mean: Mean | None) -> dict[str, Any] | None:
+    if mean is None:
+        return None
+    return {"ratio": mean.ratio, "interval": _ends(mean.interval), "points": mean.points}
+
+
+def _ends(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [interval.low, interval.high]
