@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +13,14 @@ from dlas.config.rules import UNTUNED
 from dlas.files import weights_file
 from dlas.files.weights_file import WeightsFile
 from dlas.hardware.results import reference
+from dlas.hardware.sessions.process import LibraryFailed
 from dlas.hardware.targets.resolving import resolve
 from dlas.hardware.timing import deployment, single_kernels
 from dlas.hardware.timing.deployment import Yardstick
 from dlas.interfaces.images import ImageDataset
 from dlas.interfaces.targets.target import Target
 from dlas.models.untrained import Architecture, Untrained
+from dlas.processes import identity
 from dlas.stages.compression import Compress
 from dlas.stages.deployment import Deploy, Deployed
 from dlas.stages.given_weights import TakeWeights
@@ -26,6 +29,9 @@ from dlas.stages.kernels.chosen import Kernels
 from dlas.stages.kernels.tuning import Tune, Tuned
 from dlas.stages.kernels.untuned import KeepUntuned
 from dlas.stages.library import Build, Library
+from dlas.stages.machine.roofs import MeasuredRoofs, MeasureRoofs
+from dlas.stages.machine.yardstick import BuildYardstick
+from dlas.stages.machine.yardstick import Yardstick as BuiltYardstick
 from dlas.stages.network import Network
 from dlas.stages.program.batches import Enlarge
 from dlas.stages.program.declared import Lower, Lowered
@@ -35,8 +41,6 @@ from dlas.stages.store import code
 from dlas.stages.store.attempts import decided
 from dlas.stages.store.store import StageStore, tell_nobody
 from dlas.stages.training import Train
-from dlas.stages.yardstick import BuildYardstick
-from dlas.stages.yardstick import Yardstick as BuiltYardstick
 from dlas.systems.choices import scheduling
 from dlas.systems.choices.declared import serving_modules
 from dlas.systems.choices.kind import Kind, kinds_of
@@ -55,6 +59,8 @@ the whole test set."""
 TIMING, WRITING = "timing", "bundle"
 """What follows the stages, as it is told of."""
 
+log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True)
 class Made:
@@ -69,6 +75,7 @@ class Made:
     deployed: Deployed
     batches: tuple[writing.Batch, ...]
     yardstick: BuiltYardstick | None
+    roofs: MeasuredRoofs | None
 
 
 def run_point(
@@ -119,6 +126,7 @@ def run_point(
         deployed=made.deployed,
         batches=made.batches,
         yardstick=beside,
+        roofs=made.roofs,
         timing=timing,
         profile=profile,
     )
@@ -129,13 +137,14 @@ def run_point(
 def obtain(stack: config.Stack, target: Target, dataset: ImageDataset, store: StageStore) -> Made:
     """The results of all stages of the point, in their order. `dataset` is normalized for the model."""
     shape, opt_level = dataset.image_shape, stack.compiler.opt_level
+    anew = stack.rerun == config.UNSTEADY
+    roofs = _roofs(target, store, anew=anew) if stack.measures_roofs else None
     dense = dense_network(stack.model, stack.train, stack.seed, dataset, store)
     network = dense
     for step in stack.compression.values():
         network = store.obtain(
             Compress(network=network, dataset=dataset, settings=step, train=stack.train, seed=stack.seed)
         )
-    anew = stack.rerun == config.UNSTEADY
     lowered = _lowered(_kinds(stack), network, dataset, target, opt_level, store, anew=anew)
     warn_of_wide_weights(lowered.program.layers, target.code)
     tasks = tuple(scheduling.kernel_tasks(lowered.program).values())
@@ -153,7 +162,7 @@ def obtain(stack: config.Stack, target: Target, dataset: ImageDataset, store: St
         if stack.timing.yardstick
         else None
     )
-    return Made(dense, network, lowered, tuned, chosen, library, deployed, batches, beside)
+    return Made(dense, network, lowered, tuned, chosen, library, deployed, batches, beside, roofs)
 
 
 def _kinds(stack: config.Stack) -> tuple[Kind, ...]:
@@ -193,6 +202,17 @@ def dense_network(
         )
     network = Untrained(built, shape, module)
     return store.obtain(Train(network=network, dataset=dataset, settings=train, seed=seed))
+
+
+def _roofs(target: Target, store: StageStore, *, anew: bool) -> MeasuredRoofs | None:
+    """The roofs of the target's machine, measured `anew` where they were while the board did not hold still;
+    None, with a warning, where its board can't measure them: that costs the point no more."""
+    here = identity.this().host if target.reach.is_local else ""
+    try:
+        return decided(store, MeasureRoofs(target=target, machine=here), anew=anew)
+    except LibraryFailed as error:
+        log.warning("the machine's peak and bandwidth are not known: %s", error.problem)
+        return None
 
 
 def _lowered(

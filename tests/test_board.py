@@ -25,10 +25,11 @@ from dlas.errors import UserError
 from dlas.hardware.boards import remote
 from dlas.hardware.results import measurement
 from dlas.hardware.targets import llvm
-from dlas.hardware.timing import deployment, single_kernels
+from dlas.hardware.timing import deployment, roofs, single_kernels
 from dlas.interfaces.targets.placement import Placement
 from dlas.interfaces.targets.reach import Reach
 from dlas.interfaces.targets.target import Target
+from dlas.systems.compilers.tvm import roofs as kernels
 
 PROTOCOL = config.Timing(name="test", runs=20, warmup=1)
 
@@ -101,6 +102,13 @@ def test_layers_are_profiled_on_the_board(board: Target, matmul: Path) -> None:
     profile = single_kernels.profile(matmul, tiny_library.images(1), board, 5)
     assert [call.kernel for call in profile if "matmul" in call.kernel]
     assert all(call.median_ms > 0 for call in profile)
+
+
+def test_its_roofs_are_measured_on_the_board(board: Target, tmp_path: Path) -> None:
+    kernels.build(board.code, board.linker, tmp_path / "roofs.so")
+    found = roofs.measure(tmp_path / "roofs.so", kernels.peaks(board.code), board)
+    assert found.threads == board.placement.threads
+    assert found.bandwidth > 0
 
 
 @pytest.mark.parametrize(

@@ -77,8 +77,9 @@ def test_a_plan_tells_what_is_to_be_made_what_is_done_and_how_long_it_took(
     first = dlas("run", "--plan", *arguments, "train.epochs=1")
     assert first.returncode == 0, first.stderr
     stages = "lower, tune, kernels, build, deploy, timing"
-    assert cells(first, "1/2") == ["algo=gemm", "-", f"train, {stages}", "not known"]
-    assert cells(first, "2/2") == ["algo=winograd_f2", "-", f"train of 1/2, {stages}", "not known"]
+    assert cells(first, "1/2") == ["algo=gemm", "-", f"roofs, train, {stages}", "not known"]
+    shared = "roofs of 1/2, train of 1/2"
+    assert cells(first, "2/2") == ["algo=winograd_f2", "-", f"{shared}, {stages}", "not known"]
     assert "2/2  winograd_f2 -> spatial_pack: 0, 3 (winograd serves stride 1 only)" in first.stdout
     assert not content(folder)
 
@@ -88,7 +89,7 @@ def test_a_plan_tells_what_is_to_be_made_what_is_done_and_how_long_it_took(
     client = MlflowClient(f"sqlite:///{folder / 'artifacts' / 'mlflow.db'}")
     (run,) = client.search_runs(["1"], "tags.`dlas.kind` = 'point'")
     took = {name for name in run.data.metrics if name.startswith("seconds.")}
-    assert took == {f"seconds.{stage}" for stage in f"train, {stages}, bundle".split(", ")}
+    assert took == {f"seconds.{stage}" for stage in f"roofs, train, {stages}, bundle".split(", ")}
     images_read = sorted((folder / "artifacts" / "stages" / "images").iterdir())
 
     again = dlas("run", "--plan", *arguments, "train.epochs=1,40", "timing.batch_sizes=[1,2]", "rerun=none")
@@ -96,9 +97,9 @@ def test_a_plan_tells_what_is_to_be_made_what_is_done_and_how_long_it_took(
     assert content(folder) == before
     assert sorted((folder / "artifacts" / "stages" / "images").iterdir()) == images_read
     single, batches = stages.removesuffix(", timing"), "lower-batch, build.2, timing"
-    assert cells(again, "1/4")[1:3] == [f"train, {single}", batches]
-    assert cells(again, "2/4")[1:3] == ["-", f"train, {single}, {batches}"]
-    assert cells(again, "3/4")[1] == "train"
+    assert cells(again, "1/4")[1:3] == [f"roofs, train, {single}", batches]
+    assert cells(again, "2/4")[1:3] == ["roofs", f"train, {single}, {batches}"]
+    assert cells(again, "3/4")[1] == "roofs, train"
     assert cells(again, "4/4")[2].startswith("train of 2/4, lower, ")
     seconds = round(40 * run.data.metrics["seconds.train"])
     assert cells(again, "2/4")[3].startswith(f"about {seconds} s; not known: lower, ")

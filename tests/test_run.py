@@ -22,9 +22,10 @@ from terminal import INTERRUPT, Terminal
 
 from dlas import bundle
 from dlas.config import identity, parse
+from dlas.hardware.results import roofs
 
 SMALL = ("model=two_layers", "compression=none", "tuner=none", "timing.runs=5", "train.epochs=1")
-STAGES = ["train", "lower", "tune", "kernels", "build", "deploy"]
+STAGES = ["roofs", "train", "lower", "tune", "kernels", "build", "deploy"]
 HEAVY = ("torch", "tvm", "mlflow", "sklearn", "scipy")
 
 
@@ -207,6 +208,7 @@ def test_the_bundle_lies_whole_on_the_run_s_page(sweep: Sweep, tmp_path: Path) -
     assert "algo=gemm" in sealed.overrides.read_text().splitlines()
     stack = parse(OmegaConf.load(sealed.config))
     assert stack.model.name == "two_layers"
+    assert roofs.metrics(roofs.read(sealed.roofs)).items() <= run.data.metrics.items()
     assert identity(stack) == run.data.tags["dlas.point"] == json.loads(sealed.manifest.read_text())["point"]
 
 

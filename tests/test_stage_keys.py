@@ -39,6 +39,8 @@ from dlas.stages.kernels.chosen import Kernels
 from dlas.stages.kernels.tuning import Tune, Tuned
 from dlas.stages.kernels.untuned import KeepUntuned
 from dlas.stages.library import Build, Library
+from dlas.stages.machine.roofs import MeasureRoofs
+from dlas.stages.machine.yardstick import BuildYardstick
 from dlas.stages.network import Network
 from dlas.stages.program.batches import Enlarge
 from dlas.stages.program.declared import Lower, Lowered
@@ -48,7 +50,6 @@ from dlas.stages.store import code
 from dlas.stages.store.code import code_of
 from dlas.stages.store.key import inputs_of, key_of
 from dlas.stages.training import Train
-from dlas.stages.yardstick import BuildYardstick
 from dlas.systems.choices.kind import Kind
 from dlas.systems.compilers.tvm import yardstick
 from dlas.systems.program.program import LoweredProgram
@@ -102,6 +103,7 @@ def stages() -> dict[str, Stage[Any]]:
         KeepUntuned(lowered=LOWERED),
         Build(lowered=LOWERED, kernels=None, target=CODE, linker=None, opt_level=3),
         BuildYardstick(target=CODE, linker=None),
+        MeasureRoofs(target=TARGET, machine="a"),
         Deploy(network=NETWORK, library=LIBRARY, dataset=IMAGES, target=TARGET),
     ]
     return {type(stage).__name__: stage for stage in found}
@@ -109,8 +111,12 @@ def stages() -> dict[str, Stage[Any]]:
 
 NAMES = [
     *("Train", "TakeWeights", "Compress", "Lower", "LowerFastest", "Enlarge", "Tune", "ChooseKernels"),
-    *("KeepUntuned", "Build", "BuildYardstick", "Deploy"),
+    *("KeepUntuned", "Build", "BuildYardstick", "MeasureRoofs", "Deploy"),
 ]
+
+
+PLACED = ("LowerFastest", "Tune", "ChooseKernels", "MeasureRoofs")
+"""Stages whose result depends on where on the machine code runs."""
 
 
 @cache
@@ -179,6 +185,11 @@ def test_the_closure_holds_all_that_python_imports_for_the_work() -> None:
         ("Tune", "dlas.hardware.sessions.session", "dlas.systems.tuners.metaschedule"),
         ("ChooseKernels", "dlas.hardware.timing.race", "dlas.systems.tuners.metaschedule.measuring"),
         ("Build", "dlas.systems.compilers.tvm.fallback_schedule", "dlas.hardware.sessions.session"),
+        (
+            "MeasureRoofs",
+            "dlas.algorithms.shared.integer.dot_products",
+            "dlas.systems.compilers.tvm.building",
+        ),
         ("Deploy", "dlas.hardware.results.reference", "dlas.systems.choices.scheduling"),
     ],
 )
@@ -216,12 +227,12 @@ def test_the_ansor_workers_code_and_environment_count_where_ansor_tunes() -> Non
     [
         ({"linker": "ld.lld"}, ()),
         ({"name": "b"}, ()),
-        ({"reach": Reach("rpc", port=9091)}, ("Deploy",)),
-        ({"placement": Placement(threads=2, affinity=(0,))}, ("LowerFastest", "Tune", "ChooseKernels")),
-        ({"placement": Placement(threads=2, smt=False)}, ("LowerFastest", "Tune", "ChooseKernels")),
+        ({"reach": Reach("rpc", port=9091)}, ("MeasureRoofs", "Deploy")),
+        ({"placement": Placement(threads=2, affinity=(0,))}, PLACED),
+        ({"placement": Placement(threads=2, smt=False)}, PLACED),
         (
             {"code": replace(CODE, cpu="skylake")},
-            ("LowerFastest", "Tune", "ChooseKernels", "Build", "BuildYardstick", "Deploy"),
+            ("LowerFastest", "Tune", "ChooseKernels", "Build", "BuildYardstick", "MeasureRoofs", "Deploy"),
         ),
     ],
 )

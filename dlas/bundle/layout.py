@@ -81,6 +81,11 @@ class Bundle:
         return self.root / "layers.csv"
 
     @property
+    def roofs(self) -> Path:
+        """The measured peak and bandwidth of the machine, if they were."""
+        return self.root / "roofs.json"
+
+    @property
     def environment(self) -> Path:
         return self.root / "environment.json"
 

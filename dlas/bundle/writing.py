@@ -11,7 +11,7 @@ from dlas import config
 from dlas.bundle import Bundle, seal, speedup
 from dlas.bundle.layer_table import LayerRow, layer_rows, write_layers
 from dlas.files import documents
-from dlas.hardware.results import measurement, reference
+from dlas.hardware.results import measurement, reference, roofs
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.targets import machine, target_file
 from dlas.hardware.timing.single_kernels import KernelTime
@@ -24,11 +24,12 @@ from dlas.stages.deployment import Deployed
 from dlas.stages.kernels.chosen import Kernels
 from dlas.stages.kernels.tuning import Tuned
 from dlas.stages.library import Library
+from dlas.stages.machine.roofs import MeasuredRoofs
+from dlas.stages.machine.yardstick import Yardstick
 from dlas.stages.network import WEIGHTS, Network
 from dlas.stages.program.declared import Lowered
 from dlas.stages.program.fastest import CANDIDATES
 from dlas.stages.stage import Kept
-from dlas.stages.yardstick import Yardstick
 from dlas.systems.choices import record
 from dlas.systems.choices.record import Choices
 from dlas.systems.program import program
@@ -63,6 +64,8 @@ class Results:
     deployed: Deployed
     batches: tuple[Batch, ...]
     yardstick: Yardstick | None
+    roofs: MeasuredRoofs | None
+    """None where they were not measured."""
     timing: Measurement
     profile: list[KernelTime]
 
@@ -119,6 +122,8 @@ def fill(folder: Path, found: Results) -> None:
             shutil.copy(batch.lowered.folder / part, bundle.program_of(batch.size))
     if found.yardstick is not None:
         shutil.copy(found.yardstick.path, bundle.yardstick)
+    if found.roofs is not None:
+        shutil.copy(found.roofs.path, bundle.roofs)
     target_file.write(found.target, bundle.target)
     reference.write(reference.first(found.deployed.reference, REFERENCE_IMAGES), bundle.reference)
     measurement.write(found.timing, bundle.timing)
@@ -156,13 +161,14 @@ def metrics(found: Results) -> dict[str, float]:
         "tuning.seconds": found.tuned.seconds,
         "tuning.layers_tuned": sum(row.schedule == "tuned" for row in found.layers),
         **measurement.metrics(found.timing),
+        **({} if found.roofs is None else roofs.metrics(found.roofs.roofs)),
     }
 
 
 def tags(found: Results) -> dict[str, str]:
     """Tags that a reader of the numbers has to know: fallbacks, untuned layers, layers of an int8 network in
-    float32 or without their signal, a board that was emulated, or unsteady while it timed the network or
-    kernels to choose from; and the sessions' medians in milliseconds, which say how well the latency is
+    float32 or without their signal, a board that was emulated, or unsteady as it timed the network, kernels
+    to choose from or its roofs; and the sessions' medians in milliseconds, which say how well the latency is
     known."""
     fallbacks = [f"{row.layer}: {row.fallback_reason}" for row in found.layers if row.fallback_reason]
     untuned = [row.layer for row in found.layers if row.workload and row.schedule == "untuned"]
@@ -177,6 +183,7 @@ def tags(found: Results) -> dict[str, str]:
         "dlas.untuned_batches": ", ".join(str(batch.size) for batch in found.batches) if tuned else "",
         "dlas.unsteady": "; ".join(found.timing.unsteady_at_any_size),
         "dlas.unsteady_choices": _unsteady_choices(found),
+        "dlas.unsteady_roofs": "; ".join(found.roofs.roofs.unsteady if found.roofs else ()),
         "dlas.emulated": found.timing.environment["cpu"] if found.timing.emulated else "",
     }
     return {name: text for name, text in noted.items() if text}
@@ -193,5 +200,6 @@ def _stage_keys(found: Results) -> dict[str, str]:
     network for one image."""
     batches = [kept for batch in found.batches for kept in (batch.lowered, batch.library)]
     first: list[Kept] = [found.dense, found.compressed, found.lowered, found.tuned, found.kernels]
-    last = [*([] if found.yardstick is None else [found.yardstick]), found.library, found.deployed]
+    beside = [kept for kept in (found.yardstick, found.roofs) if kept is not None]
+    last = [*beside, found.library, found.deployed]
     return {kept.stage: kept.key for kept in (*batches, *first, *last)}

@@ -69,3 +69,9 @@ class Stack:
         require(not unknown, "objectives", problem, f"of these: {', '.join(OBJECTIVES)}")
         remedy = "artifacts=<folder>; artifacts=. for the working directory; or leave it out"
         require(bool(self.artifacts.strip()), "artifacts", "has no value", remedy)
+
+    @property
+    def measures_roofs(self) -> bool:
+        """Whether the peak and the bandwidth of the machine are measured: where that is asked for, on a real
+        CPU."""
+        return self.timing.roofs and not self.target.emulated and self.target.kind == "cpu"

@@ -9,6 +9,9 @@ from dlas import config
 from dlas.config.rules import UNTUNED
 from dlas.systems.choices.kind import kinds_of
 
+BESIDE = ("roofs", "yardstick")
+"""Stages that take nothing of the steps before them, and give nothing to those behind."""
+
 TIMING = "timing"
 """The step that is no stage: it is done anew each time."""
 
@@ -51,9 +54,11 @@ def nth(stage: str, earlier: int) -> str:
 def of(stack: config.Stack) -> list[Step]:
     """The steps of the point."""
     found: list[Step] = []
+    chain: tuple[str, ...] = ()
     for stage, settings, alike, unit in _steps(stack):
-        before = found[-1].declared if found and stage != "yardstick" else ()
-        declared = (*before, stage, *(repr(each) for each in settings))
+        told = (stage, *(repr(each) for each in settings))
+        declared = told if stage in BESIDE else (*chain, *told)
+        chain = chain if stage in BESIDE else declared
         name = nth(stage, sum(each.stage == stage for each in found))
         found.append(Step(stage, name, declared, alike, unit))
     return found
@@ -62,6 +67,8 @@ def of(stack: config.Stack) -> list[Step]:
 def _steps(stack: config.Stack) -> Iterator[tuple[str, tuple[object, ...], tuple[str, ...], str]]:
     """The stage of each step, the settings that it uses, what it takes its time by, and its unit."""
     target, level = stack.target, stack.compiler.opt_level
+    if stack.measures_roofs:
+        yield "roofs", (target,), ("target",), ""
     if stack.model.weights is None:
         unit = "train.epochs" if stack.train.epochs else ""
         yield "train", (stack.dataset, stack.model, stack.train, stack.seed), TRAINING, unit

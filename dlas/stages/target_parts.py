@@ -16,6 +16,11 @@ def code_and_placement(target: Target) -> tuple[CodeTarget, Placement]:
     return target.code, target.placement
 
 
+def code_placement_and_reach(target: Target) -> tuple[CodeTarget, Placement, Reach]:
+    """The code, where it runs, and the board that runs it, which decide what is measured."""
+    return target.code, target.placement, target.reach
+
+
 def code_and_reach(target: Target) -> tuple[CodeTarget, Reach]:
     """The code that is made, and the board that runs it: this machine, whatever it is, or one elsewhere."""
     return target.code, target.reach

@@ -21,6 +21,9 @@ class Timing:
     yardstick: bool = False
     """Whether each session is preceded by one of a small network that is always the same, which tells the
     board's pace."""
+    roofs: bool = False
+    """Whether the machine's peak of arithmetic and its bandwidth of memory are measured, once for all points;
+    not on emulated boards and GPUs."""
     batch_sizes: list[int] = field(default_factory=lambda: [1])
     """Images of a run: 1, then further sizes, which the network is built and timed for too."""
 

@@ -10,13 +10,14 @@ It needs NumPy, psutil and TVM's runtime, and nothing else that this project nee
     {"command": "kernels", "library": …, "inputs": …, "result": kernels.json, "kernels": […]}
     {"command": "candidates", "library": …, "inputs": …, "result": candidates.json, "libraries": […],
      "arguments": ….npz, "tolerance": …, "turns": …, "running": …}
+    {"command": "roofs", "library": …, "inputs": …, "result": roofs.json, "peaks": […], "block": …}
 
 Files that are not named in full lie in the folder of the request, which is the process's own.
 
 `inputs` is an .npy of shape (N, C, H, W), run `batch` at a time; "time" runs them all at once, "profile" and
-"race" the first of them, "kernels" makes its own, "compare" and "candidates" read theirs. `affinity` lists
-the cores to run on, or none. `device` is cpu or cuda; "compare", "kernels" and "candidates" know the CPU
-alone.
+"race" the first of them, "kernels" and "roofs" make their own, "compare" and "candidates" read theirs.
+`affinity` lists the cores to run on, or none. `device` is cpu or cuda; "compare", "kernels", "candidates" and
+"roofs" know the CPU alone.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from typing import Any
 
 import numpy as np
 
-from dlas.hardware.sessions import candidates, energy, race, single_kernels
+from dlas.hardware.sessions import candidates, energy, race, roofs, single_kernels
 from dlas.hardware.sessions.device import Device
 from dlas.hardware.sessions.tvm_runtime import array, loaded
 from dlas.hardware.targets import caches, machine
@@ -152,6 +153,9 @@ def serve(request: Mapping[str, Any]) -> None:
         libraries = [Path(path) for path in request["libraries"]]
         raced = watched(lambda: race.raced(libraries, inputs, request["runs"], device))
         result.write_text(json.dumps(raced))
+    elif request["command"] == "roofs":
+        measured = watched(lambda: roofs.measured(library, request["peaks"], request["block"]))
+        result.write_text(json.dumps({**measured, "cpu": machine.environment()["cpu"]}))
     else:
         raise ValueError(f"no such command: {request['command']}")
 

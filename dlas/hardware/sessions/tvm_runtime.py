@@ -25,6 +25,9 @@ CPU, POOLED_ALLOCATOR = 1, 2
 """DLPack's number of the CPU (dlpack.h, kDLCPU), and the virtual machine's number of its pooled
 memory allocator."""
 
+ALIGNMENT = 64
+"""Bytes: tvm/include/tvm/runtime/device_api.h, kAllocAlignment."""
+
 EXISTS, NAME = 0, 5
 """Attributes of a device: tvm/include/tvm/runtime/device_api.h, DeviceAttrKind."""
 
@@ -72,6 +75,15 @@ def tensor(array: np.ndarray, on: Device | None = None) -> Tensor:
     made: Tensor = _call("TVMTensorAllocWithScope", shape, kind, place, None)
     _call("TVMTensorCopyFromBytes", made, _address(array), array.nbytes)
     return made
+
+
+def view(array: np.ndarray) -> Tensor:
+    """The array's own memory as a tensor of the CPU; kernels expect it to begin at a multiple of
+    `ALIGNMENT`."""
+    import tvm_ffi
+
+    _load_runtime()
+    return tvm_ffi.from_dlpack(array)
 
 
 def array(tensor: Tensor) -> np.ndarray:

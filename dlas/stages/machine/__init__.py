@@ -1,0 +1,1 @@
+"""Stages that are the same for every network, and tell of the machine."""
