@@ -193,3 +193,18 @@ def test_it_dies_with_its_asker(tmp_path: Path) -> None:
     asker.wait()
     while is_there(process):
         time.sleep(0.01)
+
+
+def test_the_server_of_points_goes_on_with_no_import_once_its_asker_left() -> None:
+    ours, theirs = socket.socketpair()
+    ours.close()
+    ended = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "dlas.points.server", str(theirs.fileno())],
+        pass_fds=[theirs.fileno()],
+        env=environment({"PYTHONPATH": os.pathsep.join(sys.path)}),
+        capture_output=True,
+        text=True,
+    )
+    theirs.close()
+    assert ended.returncode == 0
+    assert "torch" not in ended.stderr

@@ -154,3 +154,18 @@ def test_eight_processes_may_meet_a_fresh_store(tmp_path: Path) -> None:
     assert experiment.artifact_location == (tmp_path / "mlruns").as_uri()
     runs = client.search_runs([experiment.experiment_id])
     assert [(run.info.status, run.data.metrics) for run in runs] == [("FINISHED", {"one": 1.0})] * 8
+
+
+def test_a_database_that_was_made_ahead_is_a_store_and_one_that_nobody_takes_is_gone(tmp_path: Path) -> None:
+    with tracking.made_ahead(tmp_path / "taken") as make:
+        assert make is not None
+        store = tracking.join_store(tmp_path / "taken", make=make)
+    run = tracking.start_point(store, "a=1", {})
+    found = MlflowClient(f"sqlite:///{tmp_path / 'taken' / 'mlflow.db'}").get_run(run.run_id)
+    assert found.info.run_name == "a=1"
+
+    with tracking.made_ahead(tmp_path / "taken") as make:
+        assert make is None, "it is there"
+    with tracking.made_ahead(tmp_path / "left"):
+        assert not (tmp_path / "left" / "mlflow.db").exists()
+    assert [path.name for path in (tmp_path / "left").rglob("*")] == ["unfinished"]

@@ -1031,7 +1031,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             os.environ[name] = value
 
 
-@upstream("mlflow", "dlas/tracking/store.py")
+@upstream("mlflow", "dlas/tracking/store.py", "dlas/tracking/embedded/fresh.py")
 def test_mlflow_takes_as_much_as_is_told_at_once(client: Any) -> None:
     from mlflow.entities import Metric, Param, RunTag
     from mlflow.utils.time import get_current_time_millis

@@ -48,6 +48,7 @@ class PlanCallback(SweepCallback):
         with composing.naming(points):
             stacks = composing.stacks_of(points)
             sweep.require_one_store(stacks)
+        self._begin()
         artifacts, kept = Path(stacks[0].artifacts), stacks[0].tracking
         store = tracking.find_store(artifacts, kept.uri, kept.experiment)
         place = delivery.Place(artifacts, kept.uri, kept.experiment)

@@ -7,12 +7,22 @@ Threads don't outlive a fork, so that nothing here may start those of torch or T
 
 from __future__ import annotations
 
+import gc
+import os
+import select
 import socket
 import sys
+from collections.abc import Callable
 from importlib import import_module
 
+PIPELINE = "dlas.pipeline"
+
 TAKEN = (
-    "dlas.pipeline",
+    "torch",
+    "tvm",
+    "torch._dynamo",
+    "torch.export._trace",  # with the one above, 1200 modules that the first export of a network takes
+    PIPELINE,
     "dlas.points.plan",
     "dlas.stages.checks.rehearsal",
     "pydantic",
@@ -20,24 +30,43 @@ TAKEN = (
     "scipy.stats",
     "sklearn.datasets",
     "sklearn.model_selection",
-    "torch._dynamo",
-    "torch.export._trace",  # with the one above, 1200 modules that the first export of a network takes
 )
 """The modules that most points import, with all that these import."""
 
 
-def prepare() -> None:
+def go_on() -> None:
+    """Go on: nobody is asked whether this is still wanted."""
+
+
+def prepare(between: Callable[[], None] = go_on) -> None:
     """Import what points take, and read this package's code: a later change of it is noticed, since the
-    processes have the code as it was."""
+    processes have the code as it was.
+
+    What imports make stays: no garbage is looked for among it, here or in the processes. `between` is called
+    before each import.
+    """
+    gc.disable()
     for module in TAKEN:
+        between()
         import_module(module)
     from dlas.stages.store import code
 
-    code.remember(TAKEN[:1])
+    code.remember([PIPELINE])
+    gc.freeze()
+    gc.enable()
+
+
+def end_if_left(asker: socket.socket) -> None:
+    """End this process if its asker has."""
+    end = select.poll()
+    end.register(asker, select.POLLHUP)
+    if end.poll(0):
+        os._exit(0)
 
 
 if __name__ == "__main__":
-    prepare()
+    asker = socket.socket(fileno=int(sys.argv[1]))
+    prepare(lambda: end_if_left(asker))
     from dlas.processes.apart import serve_work
 
-    serve_work(socket.socket(fileno=int(sys.argv[1])))
+    serve_work(asker)

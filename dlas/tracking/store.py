@@ -12,7 +12,8 @@ import math
 import os
 import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 from dlas.errors import UserError, require
 from dlas.processes import identity
 from dlas.tracking import experiment_kind, files, output, remote
-from dlas.tracking.embedded import location, schema
+from dlas.tracking.embedded import fresh, location, schema
 from dlas.tracking.embedded.address import SQLITE, address_of, database_at
 
 if TYPE_CHECKING:
@@ -195,8 +196,23 @@ def open_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas"
     return join_store(artifacts, address, experiment)
 
 
-def join_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas") -> Store:
-    """The store, in the middle of a command: a server may be away for some minutes.
+@contextmanager
+def made_ahead(artifacts: Path, uri: str | None = None) -> Iterator[fresh.Make | None]:
+    """What makes the store's database, which a thread is making meanwhile; None where it is there, and where
+    the store is not that of the artifacts folder."""
+    address = store_uri(artifacts, uri)
+    if address != embedded_uri(artifacts) or is_there(address):
+        yield None
+    else:
+        with fresh.made_ahead(artifacts, _make_database) as make:
+            yield make
+
+
+def join_store(
+    artifacts: Path, uri: str | None = None, experiment: str = "dlas", make: fresh.Make | None = None
+) -> Store:
+    """The store, in the middle of a command: a server may be away for some minutes. `make` makes a database
+    that is not there yet, in another way than at once.
 
     Raises `UserError` naming `tracking.uri` where it cannot be opened.
     """
@@ -223,7 +239,7 @@ def join_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas"
                 schema.upgrade(database)
                 location.settle(database)
             else:
-                _make_database(database)
+                (make or _make_database)(database)
             return _connected(address, experiment, location.folder(database).as_uri())
     except UserError:
         raise
@@ -541,21 +557,8 @@ def _connected(uri: str, experiment: str, artifact_location: str | None) -> Stor
 
 
 def _make_database(database: Path) -> None:
-    """Make the tables elsewhere, then rename: MLflow never mends a database that was left half made."""
     _quiet()
-    from mlflow.store.db.utils import _initialize_tables, create_sqlalchemy_engine
-
-    unfinished = database.with_name(f"{database.name}.unfinished")
-    unfinished.unlink(missing_ok=True)
-    engine = create_sqlalchemy_engine(address_of(unfinished))
-    try:
-        _initialize_tables(engine)
-    except Exception:
-        unfinished.unlink(missing_ok=True)
-        raise
-    finally:
-        engine.dispose()
-    unfinished.rename(database)
+    fresh.make(database)
 
 
 def _quiet() -> None:

@@ -31,6 +31,7 @@ from dlas.files import folders
 from dlas.tracking import delivery, jobs, leftovers, objectives, remote
 from dlas.tracking import store as tracking
 from dlas.tracking.delivery import Place
+from dlas.tracking.embedded import fresh
 
 # Environment variables through which a point, maybe in another process, learns of its sweep.
 PARENT, POINTS, UNCHECKED = "DLAS_SWEEP", "DLAS_POINTS", "DLAS_UNCHECKED"
@@ -84,16 +85,18 @@ def stopping(method: Callable[..., None]) -> Callable[..., None]:
 class SweepCallback(Callback):
     """The callback of Hydra that `hydra.callbacks.sweep` in conf/config.yaml names.
 
-    `check` is given the stacks of the points before the first one starts, and Hydra's own part of the config;
-    it returns those that could not be checked. `fingerprint` gives the hash by which a point's earlier run is
-    found.
+    `begin` starts, once the config is right, what takes seconds until it can check. `check` is given the
+    stacks of the points before the first one starts, and Hydra's own part of the config; it returns those
+    that could not be checked. `fingerprint` gives the hash by which a point's earlier run is found.
     """
 
     def __init__(
         self,
+        begin: Callable[[], object],
         check: Callable[[Sequence[Stack], DictConfig], Sequence[Stack]],
         fingerprint: Callable[[Stack], str],
     ) -> None:
+        self._begin = begin
         self._check = check
         self._fingerprint = fingerprint
 
@@ -102,12 +105,14 @@ class SweepCallback(Callback):
         """Check a single point and its store; leave where an earlier run is to be taken."""
         stack = composing.stack_of(config)
         require_one_store([stack])
+        self._begin()
         known = self._earlier([stack], ALL)
         if known:
             _conclude(list(known.values()), {run.run_id for run in known.values()})
             sys.exit()
-        os.environ[UNCHECKED] = _identities(self._check([stack], config.hydra))
-        _tell_places(_store_of(stack), stack)
+        with made_ahead(stack) as make:
+            os.environ[UNCHECKED] = _identities(self._check([stack], config.hydra))
+            _tell_places(_store_of(stack, make), stack)
 
     @stopping
     def on_run_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
@@ -123,6 +128,7 @@ class SweepCallback(Callback):
         with composing.naming(points):
             stacks = composing.stacks_of(points)
             require_one_store(stacks)
+        self._begin()
         searching = composing.searches(config)
         if searching:
             _minimize(config, stacks[0].objectives)
@@ -132,9 +138,10 @@ class SweepCallback(Callback):
         if not left:
             _conclude(list({run.run_id: run for run in known.values()}.values()), taken)
             sys.exit()
-        with composing.naming(points), of_all(left):
-            unchecked = _identities(self._check([stacks[place] for place in left], config.hydra))
-        store = _store_of(stacks[0])
+        with made_ahead(stacks[0]) as make:
+            with composing.naming(points), of_all(left):
+                unchecked = _identities(self._check([stacks[place] for place in left], config.hydra))
+            store = _store_of(stacks[0], make)
         _tell_places(store, stacks[0])
         overrides = composing.overridden(config)
         tags = {"dlas.overrides": " ".join(overrides)}
@@ -330,12 +337,22 @@ def _opened(stack: Stack) -> tracking.Store:
     return store
 
 
-def _store_of(stack: Stack) -> tracking.Store:
-    """The store of a point, later on; made here, once all points are checked, if it is not there yet."""
+@contextmanager
+def made_ahead(stack: Stack) -> Iterator[fresh.Make | None]:
+    """What makes the store's database, which is being made meanwhile; None where none is to be made."""
+    artifacts = Path(stack.artifacts)
+    folders.require_writable(artifacts)
+    with folders.disk_troubles(artifacts), tracking.made_ahead(artifacts, stack.tracking.uri) as make:
+        yield make
+
+
+def _store_of(stack: Stack, make: fresh.Make | None) -> tracking.Store:
+    """The store of a point, later on; if it is not there yet, it is made here, once all points are
+    checked."""
     artifacts = Path(stack.artifacts)
     folders.require_writable(artifacts)
     with folders.disk_troubles(artifacts):
-        return tracking.join_store(artifacts, stack.tracking.uri, stack.tracking.experiment)
+        return tracking.join_store(artifacts, stack.tracking.uri, stack.tracking.experiment, make)
 
 
 def _tell_places(store: tracking.Store, stack: Stack) -> None:
