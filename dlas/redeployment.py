@@ -36,6 +36,9 @@ REBUILD = (
     "and tuning log"
 )
 
+MB = 1e6
+UNKNOWN = "not measured"
+
 WORST_FIRST = (Outcome.SLOWER, Outcome.UNCLEAR, Outcome.SAME, Outcome.FASTER)
 
 
@@ -225,15 +228,23 @@ def _pace(comparison: Comparison) -> list[str]:
 
 
 def _beside(comparison: Comparison) -> list[str]:
-    """Lines on cold caches and on energy, where they were measured."""
+    """Lines on cold caches, memory, the start and energy, where they were measured."""
+    old, new = comparison.old, comparison.new
     lines = []
-    cold = comparison.old.cold_ms, comparison.new.cold_ms
+    cold = old.cold_ms, new.cold_ms
     if None not in cold:
         lines.append(f"cold       {cold[0]:.3f} ms then, {cold[1]:.3f} ms now, medians with cold caches")
-    for meter, now in comparison.new.energy_mj.items():
-        then = comparison.old.energy_mj.get(meter)
-        before = "not measured" if then is None else f"{then:.3f} mJ"
-        lines.append(f"energy     {before} then, {now:.3f} mJ now, of a run, measured by {meter}")
+    if new.memory is not None:
+        then = f"{old.memory.peak_bytes / MB:.1f} MB" if old.memory else UNKNOWN
+        now = f"{new.memory.peak_bytes / MB:.1f} MB"
+        lines.append(f"memory     {then} then, {now} now, of the runtime, the network and its runs")
+    if new.start is not None:
+        then = f"{old.start.whole_ms:.1f} ms" if old.start else UNKNOWN
+        now = f"{new.start.whole_ms:.1f} ms"
+        lines.append(f"start      {then} then, {now} now, from importing the runtime to the first output")
+    for meter, mj in new.energy_mj.items():
+        then = f"{old.energy_mj[meter]:.3f} mJ" if meter in old.energy_mj else UNKNOWN
+        lines.append(f"energy     {then} then, {mj:.3f} mJ now, of a run, measured by {meter}")
     return lines
 
 

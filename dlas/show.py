@@ -4,6 +4,9 @@
                                            layers, warnings, and the command that redeploys it
     python -m dlas.show sweep=<run id>     the table that the sweep ended with, as it is now
 
+    columns=memory,start  of sweep=: further columns. memory, of which memory.runtime (importing the runtime),
+                          memory.network (loading the network) and memory.run (the first run) are parts;
+                          start, of start.runtime, start.network and start.run; files, the deployed bytes
     artifacts=<folder>    where the store is
     tracking.uri=<uri>    another MLflow store; tracking.experiment=<name> another experiment in it
 
@@ -20,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas import command_line, config
+from dlas.analysis.tables.further import FURTHER
 from dlas.command_line import Work
 from dlas.errors import UserError
 
@@ -33,6 +37,8 @@ class Options:
 
     run: str | None = None
     sweep: str | None = None
+    columns: str | None = None
+    """Names of further columns, separated by commas."""
     artifacts: str | None = None
     tracking: config.Tracking = field(default_factory=config.Tracking)
 
@@ -40,6 +46,16 @@ class Options:
         one = (self.run is None) != (self.sweep is None)
         remedy = "run=<run id> or sweep=<run id>; --help tells the rest"
         config.require(one, "run", "exactly one of run and sweep is to be given", remedy)
+        of_table = self.columns is None or self.sweep is not None
+        config.require(of_table, "columns", "a single point has no table", "sweep=<run id>")
+        unknown = next((name for name in self.further if name not in FURTHER), None)
+        known = f"of these: {', '.join(FURTHER)}"
+        config.require(unknown is None, "columns", f"'{unknown}' is not known", known)
+
+    @property
+    def further(self) -> list[str]:
+        """The names of further columns."""
+        return command_line.listed(self.columns)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,7 +75,7 @@ def show(options: Options) -> None:
     folder = command_line.artifacts_folder(options.artifacts)
     store = tracking.existing_store(folder, options.tracking.uri, options.tracking.experiment)
     if options.sweep is not None:
-        _show_sweep(store, options.sweep)
+        _show_sweep(store, options.sweep, options.further)
         return
     assert options.run is not None
     record = tracking.fetch(store, options.run)
@@ -70,14 +86,14 @@ def show(options: Options) -> None:
     )
 
 
-def _show_sweep(store: Store, run_id: str) -> None:
+def _show_sweep(store: Store, run_id: str, further: Sequence[str]) -> None:
     from dlas import tracking
     from dlas.report import reading
     from dlas.tracking import summary
 
     runs = tracking.sweep_points(store, run_id)
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
-        print(summary.of(reading.with_sessions(store, runs, Path(folder))))
+        print(summary.of(reading.with_sessions(store, runs, Path(folder)), further=further))
 
 
 def _show_point(store: Store, record: Record, redeploy: str) -> None:

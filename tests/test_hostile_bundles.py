@@ -23,6 +23,8 @@ from dlas.bundle import Bundle
 from dlas.errors import UserError
 from dlas.redeploy import Options
 
+MEMORY = ("base_bytes", "runtime_bytes", "loaded_bytes", "first_run_bytes", "process_peak_bytes")
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
@@ -267,6 +269,12 @@ RED = "\x1b[31mred\x1b[0m\nbundle: all is well"
         (session(first_ns=-5), "took -5"),
         (session(joules={"meter": -1}), "energy"),
         (session(before=None), "before"),
+        (session(footprint={"runtime_ns": -1, "load_ns": 1, "memory": None}), "to start"),
+        (
+            session(footprint={"runtime_ns": 1, "load_ns": 1, "memory": dict.fromkeys(MEMORY, 1 << 60)}),
+            "memory",
+        ),
+        (session(footprint={"runtime_ns": 1}), "load_ns"),
         (written("timing.json", "[" * 100_000 + "]" * 100_000), "nested too deeply"),
         (written("library/target.json", '{"a":' * 100_000 + "1" + "}" * 100_000), "nested too deeply"),
         (lambda hostile: hostile.timing.write_bytes(b"\xff"), "UTF-8"),

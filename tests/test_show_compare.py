@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -80,6 +81,13 @@ def test_the_table_of_a_sweep_can_be_had_again(generated: Generated) -> None:
     assert f"python -m dlas.report sweep={generated.sweep}" in text
 
 
+def test_the_table_has_further_columns_where_they_are_asked_for(generated: Generated) -> None:
+    assert "memory" not in told(generated, "show", f"sweep={generated.sweep}")
+    text = told(generated, "show", f"sweep={generated.sweep}", "columns=memory,start,files")
+    (heading,) = (line for line in text.splitlines() if line.strip().endswith("run"))
+    assert re.search(r"memory +start ms +files +expected", heading)
+
+
 def test_points_are_compared_with_the_first(generated: Generated, tmp_path: Path) -> None:
     runs = ",".join(generated.runs[name] for name in ("dense", "pruned", "emulated", "failed"))
     text = told(generated, "compare", f"run={runs}", f"csv={tmp_path}/table.csv")
@@ -104,6 +112,8 @@ def test_a_sweep_is_compared_with_itself_point_by_point(generated: Generated) ->
     ("module", "given", "status", "problem"),
     [
         ("show", [], 2, "run: exactly one of run and sweep"),
+        ("show", ["run=nothing", "columns=start"], 2, "columns: a single point has no table"),
+        ("show", ["sweep=nothing", "columns=start,speed"], 2, "columns: 'speed' is not known"),
         ("show", ["run=nothing"], 1, "run: there is no run 'nothing'"),
         ("compare", ["run=one"], 2, "run: two points or more"),
         ("compare", ["run=one,two"], 1, "run: there is no run 'one'"),

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import re
+
 from dlas.tracking import summary
+from dlas.tracking.observations import observed
 from dlas.tracking.store import Record
 
 
@@ -49,6 +52,14 @@ def test_what_no_finished_point_beats_is_marked() -> None:
     text = summary.table(points)
     assert marked(text, "slow", "fast", "broken", "stopped") == ["", "*", "", ""]
     assert "* not beaten in latency" in text
+
+
+def test_further_columns_tell_memory_and_the_start() -> None:
+    metrics = {"memory.peak_bytes": 34.6e6, "memory.runtime_bytes": 16e6, "start.whole_ms": 87.654}
+    (told,) = observed([with_tags(point("a", 3.0), metrics)])
+    text = summary.of([told], further=["memory", "memory.runtime", "start"])
+    assert re.search(r"memory +of runtime +start ms", text)
+    assert re.search(r"34\.6 MB +16\.0 MB +87\.65 ", row(text, "id-of-a"))
 
 
 def test_points_that_the_measurement_can_t_tell_apart_share_the_mark() -> None:

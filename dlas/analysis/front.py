@@ -17,6 +17,9 @@ from dlas.analysis.intervals import latency_interval, place
 from dlas.analysis.observation import Observation
 from dlas.hardware.results.statistics import Interval
 
+MEMORY_STEP = 1 << 20
+"""Bytes of memory that are not told apart: sessions of one library were seen to differ by a tenth of it."""
+
 
 class Standing(Enum):
     """What a comparison with all others says of a point; the value is its mark in tables."""
@@ -49,6 +52,11 @@ def _error(point: Observation) -> float | None:
     return None if found is None else -found
 
 
+def _memory(point: Observation) -> float | None:
+    """Memory in whole steps: sessions of one library differ by a part of one."""
+    return None if point.memory_bytes is None else round(point.memory_bytes / MEMORY_STEP) * MEMORY_STEP
+
+
 def _latency(point: Observation) -> float | None:
     return point.latency_ms
 
@@ -56,7 +64,7 @@ def _latency(point: Observation) -> float | None:
 ACCURACY = Aim("accuracy", _error)
 LATENCY = Aim("latency", _latency, latency_interval)
 SIZE = Aim("size", lambda point: point.format_bytes)
-MEMORY = Aim("memory", lambda point: point.memory_bytes)
+MEMORY = Aim("memory", _memory)
 
 
 def aims(points: Sequence[Observation], wished: Sequence[Aim] = (ACCURACY, LATENCY, SIZE)) -> list[Aim]:

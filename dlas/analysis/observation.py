@@ -57,7 +57,17 @@ class Observation:
     """Bytes of the weights as the kernels read them, indices included."""
     library_bytes: float | None = None
     memory_bytes: float | None = None
-    """The most memory that a session held, in bytes."""
+    """The most memory that a session held beyond what it had before the runtime was imported, in bytes."""
+    runtime_memory_bytes: float | None = None
+    """Parts of that memory: added by importing the runtime, by loading the network, by the first run."""
+    loaded_memory_bytes: float | None = None
+    first_run_memory_bytes: float | None = None
+    runtime_ms: float | None = None
+    """Milliseconds of importing the runtime."""
+    load_ms: float | None = None
+    """Milliseconds of loading the network."""
+    start_ms: float | None = None
+    """Milliseconds of both and of the first run."""
     expected_speedup: float | None = None
     """Dense multiply-accumulates over those that the kernels spend, counted in bits."""
     target_kind: str | None = None

@@ -52,7 +52,7 @@ def sections(gathered: Gathered, redeploy: Callable[[str], str]) -> list[Section
             figures=tuple(trade_off.trade_offs(points, gathered.names)),
             tables=(fronts.table(points, redeploy),),
         ),
-        Section("All points", tables=(closing.table(points),)),
+        Section("All points", tables=(closing.table(points, further=_measured(points)),)),
         Section("Networks", tables=(study.baselines(finished), study.drops(finished))),
         Section("Latency", tables=(study.latencies(points),)),
         Section("Speedup", figures=tuple(speedup.reached(points)), tables=(speedups.table(points),)),
@@ -64,6 +64,13 @@ def sections(gathered: Gathered, redeploy: Callable[[str], str]) -> list[Section
         Section("What could not be read", gathered.problems),
     ]
     return [kept for section in found if (kept := _without_empty(section)) is not None]
+
+
+def _measured(points: Sequence[Observation]) -> list[str]:
+    """Further columns of the closing table that have something to say."""
+    said = {"memory": any(point.memory_bytes is not None for point in points)}
+    said["start"] = any(point.start_ms is not None for point in points)
+    return [name for name, is_said in said.items() if is_said]
 
 
 def title(points: Sequence[Observation]) -> str:

@@ -17,11 +17,12 @@ def table(points: Sequence[Record], earlier: Collection[str] = ()) -> str:
     return of(observed(points), earlier)
 
 
-def of(points: Sequence[Observation], earlier: Collection[str] = ()) -> str:
-    """The table of runs that are observations already."""
+def of(points: Sequence[Observation], earlier: Collection[str] = (), further: Sequence[str] = ()) -> str:
+    """The table of runs that are observations already; `further` names columns of
+    `dlas.analysis.tables.further`."""
     if not points:
         return "no point was started"
-    lines = [as_text(closing.table(points, earlier), title=False)]
+    lines = [as_text(closing.table(points, earlier, further), title=False)]
     skipped = sum(point.run_id in earlier for point in points)
     if skipped:
         told = f"earlier: {skipped} of {len(points)} points have this run and were not made again"

@@ -9,6 +9,7 @@ from dlas.analysis.front import Standing
 from dlas.analysis.naming import Naming
 from dlas.analysis.observation import FINISHED, Observation
 from dlas.analysis.table import Cell, Table, measured, number, text
+from dlas.analysis.tables.further import FURTHER
 from dlas.hardware.results.comparison import ENOUGH_SESSIONS, SAME_WITHIN
 from dlas.printable import printable
 
@@ -33,21 +34,32 @@ sent to the store."""
 NOT_SENT = "not sent yet"
 
 
-def table(points: Sequence[Observation], earlier: Collection[str] = ()) -> Table:
-    """A row for each point. `earlier` are the ids of runs that the sweep took and did not make."""
+def table(points: Sequence[Observation], earlier: Collection[str] = (), further: Sequence[str] = ()) -> Table:
+    """A row for each point. `earlier` are the ids of runs that the sweep took and did not make; `further` are
+    names of `FURTHER`."""
     aims = front.aims(points)
     standings = front.standings(points, aims)
     named = naming.of(points)
     sized = front.SIZE in aims
     headings = ["", *named.columns, "top1 dense", "compressed", "deployed", "median ms", "interval"]
-    headings += [*(["weights"] if sized else []), "expected", "notes", "status", "run"]
+    headings += [
+        *(["weights"] if sized else []),
+        *(FURTHER[name][0] for name in further),
+        "expected",
+        "notes",
+        "status",
+        "run",
+    ]
     rows = []
     for point, standing in zip(points, standings, strict=True):
         choices = map(text, named.told(point))
         size = [number(point.format_bytes, digits.scaled_bytes)] if sized else []
         marked = Cell("" if standing is None else standing.value)
+        more = [FURTHER[name][1](point) for name in further]
         last = [text(", ".join(notes(point))), text(_status(point, earlier)), text(point.run_id)]
-        rows.append((marked, *choices, *_accuracies(point), *latency(point), *size, expected(point), *last))
+        rows.append(
+            (marked, *choices, *_accuracies(point), *latency(point), *size, *more, expected(point), *last)
+        )
     closing = (*_legend(points, aims, standings), *_reasons(points, named), *_failures(points, named))
     return Table("points", "Points", tuple(headings), tuple(rows), closing)
 

@@ -41,6 +41,7 @@ def described(
         *_accuracy(point),
         *_latency(point, timing),
         *_sizes(point),
+        *_start(timing),
         *_tuning(point),
         *_warnings(point),
         *([("failed", point.error)] if point.error else []),
@@ -102,6 +103,30 @@ def _sizes(point: Observation) -> list[tuple[str, str]]:
     if point.expected_speedup is not None:
         lines.append(("expected", f"{point.expected_speedup:.2f}x of the dense network's speed"))
     return lines
+
+
+def _start(timing: Measurement | None) -> list[tuple[str, str]]:
+    """What memory and the start consist of."""
+    if timing is None or timing.start is None:
+        return []
+    memory, start = timing.memory, timing.start
+    lines = []
+    if memory is not None:
+        parts = {
+            "the runtime": memory.runtime_bytes,
+            "the network": memory.loaded_bytes,
+            "the first run": memory.first_run_bytes,
+        }
+        told = ", ".join(f"{digits.scaled_bytes(value)} by {name}" for name, value in parts.items())
+        whole = digits.scaled_bytes(memory.process_peak_bytes)
+        lines.append(("memory", f"{told}; with Python and NumPy {whole} at most"))
+    parts_ms = {
+        "importing the runtime": start.runtime_ms,
+        "loading the network": start.load_ms,
+        "the first run": start.first_ms,
+    }
+    told = ", ".join(f"{name} {digits.supported(value)} ms" for name, value in parts_ms.items())
+    return [*lines, ("start", f"{digits.supported(start.whole_ms)} ms: {told}")]
 
 
 def _tuning(point: Observation) -> list[tuple[str, str]]:

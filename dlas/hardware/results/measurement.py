@@ -18,12 +18,15 @@ from dlas import config
 from dlas.errors import UserError
 from dlas.files import documents
 from dlas.files.documents import Document
-from dlas.hardware.results import statistics
+from dlas.hardware.results import footprints, statistics
+from dlas.hardware.results.footprints import StartTimes
 from dlas.hardware.results.statistics import Interval
+from dlas.hardware.sessions.footprint import Footprint, Memory
 from dlas.hardware.targets import machine
 from dlas.printable import printable
 
-DOCUMENT = Document("timing", largest_bytes=1 << 26)
+DOCUMENT = Document("timing", version=2, converters=(dict,), largest_bytes=1 << 26)
+"""The document of a measurement. Version 1 told of no footprints."""
 
 MAX_RUNS, MAX_SESSIONS, MAX_SIZES, MAX_BATCH = 1_000_000, 1000, 100, 65536
 MAX_THREADS = 4096
@@ -51,6 +54,8 @@ class Session:
     """Nanoseconds of runs that each found the caches full of something else."""
     joules: Mapping[str, float] = field(default_factory=dict)
     """Joules that each meter of the board counted during the samples; empty where it has none."""
+    footprint: Footprint | None = None
+    """Time to start, and memory; None where an earlier version timed."""
 
     @property
     def median_ms(self) -> float:
@@ -147,6 +152,20 @@ class Measurement:
         return {meter: MJ_PER_J * total / len(self.samples_ms) for meter, total in joules.items()}
 
     @property
+    def memory(self) -> Memory | None:
+        """The memory of the session that held the most; None where none was told."""
+        return footprints.most(self._footprints)
+
+    @property
+    def start(self) -> StartTimes | None:
+        """The parts of a start, medians over sessions; None where they were not timed."""
+        return footprints.start_times(self._footprints, [one.first_ns for one in self.sessions])
+
+    @property
+    def _footprints(self) -> list[Footprint]:
+        return [one.footprint for one in self.sessions if one.footprint is not None]
+
+    @property
     def yardstick_medians_ms(self) -> tuple[float, ...]:
         return tuple(session.median_ms for session in self.yardstick)
 
@@ -240,7 +259,7 @@ def _wrong_session(session: Session, runs: int, cold: int) -> str:
         0 <= joules < MAX_JOULES for joules in session.joules.values()
     ):
         return "a session took an energy that no meter counts"
-    return ""
+    return "" if session.footprint is None else footprints.wrong(session.footprint, MAX_NS)
 
 
 def of_sessions(
@@ -276,12 +295,13 @@ def session(values: Mapping[str, Any]) -> Session:
         after=machine.State(**values["after"]),
         cold_ns=tuple(int(sample) for sample in values.get("cold_ns", ())),
         joules={meter: float(joules) for meter, joules in values.get("joules", {}).items()},
+        footprint=footprints.read(values["footprint"]),
     )
 
 
 def metrics(measurement: Measurement) -> dict[str, float]:
-    """The latencies, images per second and measured energies, as a run of the store names them: those of a
-    batch of 4 are `latency_b4.median_ms`, and so on."""
+    """The latencies, images per second, memory, starts and measured energies, as a run of the store names
+    them: those of a batch of 4 are `latency_b4.median_ms`, and so on."""
     found: dict[str, float] = {}
     for one in measurement.batches:
         found |= _metrics(one, "" if one.batch == 1 else f"_b{one.batch}")
@@ -296,4 +316,9 @@ def _metrics(measurement: Measurement, size: str) -> dict[str, float]:
         f"energy{size}.{NOT_IN_A_NAME.sub('_', meter)}_mj_measured": each
         for meter, each in measurement.energy_mj.items()
     }
-    return {**latencies, f"throughput{size}.images_per_s": measurement.images_per_second, **energies}
+    return {
+        **latencies,
+        f"throughput{size}.images_per_s": measurement.images_per_second,
+        **footprints.metrics(measurement.memory, measurement.start, size),
+        **energies,
+    }

@@ -35,8 +35,9 @@ from typing import Any
 
 import numpy as np
 
-from dlas.hardware.sessions import candidates, energy, race, roofs, single_kernels
+from dlas.hardware.sessions import candidates, energy, footprint, race, roofs, single_kernels
 from dlas.hardware.sessions.device import Device
+from dlas.hardware.sessions.footprint import Mark, Start
 from dlas.hardware.sessions.tvm_runtime import array, loaded
 from dlas.hardware.targets import caches, machine
 from dlas.processes.parent import die_with_parent
@@ -72,6 +73,7 @@ def timed(
     warmup: int,
     cold: int,
     device: Device,
+    before: Mark,
     sysfs: Path = energy.SYSFS,
 ) -> dict[str, Any]:
     """One session of runs of all `inputs` at once: a first run, `warmup` runs that are not kept, `runs`
@@ -79,12 +81,15 @@ def timed(
 
     On a GPU the images lie in its memory beforehand, and the output stays there.
     """
+    there = footprint.mark()
     main = device.main(loaded(library))
+    start = Start(before, there, footprint.mark())
     image = device.put(inputs)
     gc.collect()
     gc.disable()
-    before = machine.state()
+    begun = machine.state()
     first = _nanoseconds(main, image)
+    ran = footprint.resident_bytes()
     for _ in range(warmup):
         main(image)
     meters = energy.Meters(sysfs)
@@ -95,13 +100,15 @@ def timed(
         meters.sample()
     joules = meters.joules()
     after = machine.state()
+    peak = footprint.peak_bytes()  # what cold runs fill the caches with is none of the network's
     return {
         "first_ns": first,
         "samples_ns": samples,
         "cold_ns": _cold_nanoseconds(main, image, cold, device) if cold else [],
         "joules": joules if machine.emulator() is None else {},  # an emulated board sees its host's meters
-        "before": asdict(before),
+        "before": asdict(begun),
         "after": asdict(after),
+        "footprint": asdict(start.footprint(ran, peak)),
         "threads": int(os.environ["TVM_NUM_THREADS"]),
         "emulated": machine.emulator() is not None,
         "environment": machine.environment() | device.describe(),
@@ -130,12 +137,13 @@ def serve(request: Mapping[str, Any]) -> None:
     """Do what the request asks and write its result."""
     library, result = Path(request["library"]), Path(request["result"])
     inputs = np.load(request["inputs"], allow_pickle=False)
+    before = footprint.mark()
     device = Device(request["device"])
     if request["command"] == "compute":
         np.save(result, compute(library, inputs, request["batch"], device), allow_pickle=False)
     elif request["command"] == "time":
         protocol = {name: request[name] for name in ("runs", "warmup", "cold")}
-        result.write_text(json.dumps(timed(library, inputs, **protocol, device=device)))
+        result.write_text(json.dumps(timed(library, inputs, **protocol, device=device, before=before)))
     elif request["command"] == "profile":
         result.write_text(json.dumps(single_kernels.profiled(library, inputs, request["runs"], device)))
     elif request["command"] == "compare":
