@@ -19,7 +19,7 @@ from dlas.bundle import Bundle
 from dlas.bundle.rebuild_process import Rebuilt, rebuilt_apart
 from dlas.errors import UserError
 from dlas.files import documents
-from dlas.hardware.results import measurement, reference
+from dlas.hardware.results import measurement, reference, spread
 from dlas.hardware.results.comparison import Comparison, Outcome
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.results.reference import Reference
@@ -215,7 +215,14 @@ def _compared(comparison: Comparison) -> list[str]:
         f"ratio      {_ratio(comparison)}{comparison.verdict}",
         *_beside(comparison),
         *([f"unsteady   {'; '.join(comparison.unsteady)}"] if comparison.unsteady else []),
+        *_spread(comparison),
     ]
+
+
+def _spread(comparison: Comparison) -> list[str]:
+    """Lines on where the spread of each side comes from, where that is known."""
+    sources = (("then", spread.source(comparison.old)), ("now", spread.source(comparison.new)))
+    return [f"spread     {when} mainly from {source}" for when, source in sources if source is not None]
 
 
 def _pace(comparison: Comparison) -> list[str]:

@@ -11,7 +11,7 @@ from dlas import config
 from dlas.bundle import Bundle, seal, speedup
 from dlas.bundle.layer_table import LayerRow, layer_rows, write_layers
 from dlas.files import documents
-from dlas.hardware.results import measurement, reference, roofs
+from dlas.hardware.results import measurement, reference, roofs, spread
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.targets import machine, target_file
 from dlas.hardware.timing.single_kernels import KernelTime
@@ -168,8 +168,8 @@ def metrics(found: Results) -> dict[str, float]:
 def tags(found: Results) -> dict[str, str]:
     """Tags that a reader of the numbers has to know: fallbacks, untuned layers, layers of an int8 network in
     float32 or without their signal, a board that was emulated, or unsteady as it timed the network, kernels
-    to choose from or its roofs; and the sessions' medians in milliseconds, which say how well the latency is
-    known."""
+    to choose from or its roofs; the main source of the samples' spread; and the sessions' medians in
+    milliseconds, which say how well the latency is known."""
     fallbacks = [f"{row.layer}: {row.fallback_reason}" for row in found.layers if row.fallback_reason]
     untuned = [row.layer for row in found.layers if row.workload and row.schedule == "untuned"]
     tuned = any(choice.tuned for choice in found.kernels.choices)
@@ -182,6 +182,7 @@ def tags(found: Results) -> dict[str, str]:
         "dlas.tuning_stopped": found.tuned.stopped,
         "dlas.untuned_batches": ", ".join(str(batch.size) for batch in found.batches) if tuned else "",
         "dlas.unsteady": "; ".join(found.timing.unsteady_at_any_size),
+        "dlas.spread": spread.source(found.timing) or "",
         "dlas.unsteady_choices": _unsteady_choices(found),
         "dlas.unsteady_roofs": "; ".join(found.roofs.roofs.unsteady if found.roofs else ()),
         "dlas.emulated": found.timing.environment["cpu"] if found.timing.emulated else "",

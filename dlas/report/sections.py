@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
@@ -20,6 +21,9 @@ from dlas.report.figures import samples, speedup, trade_off, tuning
 from dlas.report.figures.drawing import Drawing
 from dlas.report.gathering import Gathered
 from dlas.report.tuning_course import Course
+
+SPREAD = "dlas.spread"
+"""Tag that tells the main source of the spread of a point's samples."""
 
 LISTED = 12
 """Sentences of one kind on the page; the tables have all of them."""
@@ -94,6 +98,7 @@ def summary(points: Sequence[Observation]) -> list[str]:
     unsteady = sum(bool(point.unsteady) for point in points)
     if unsteady:
         told.append(f"{unsteady} were timed on an unsteady board: their times may be too long.")
+    told += _spreads(points)
     nothing = sum(closing.keeps_nothing(point) for point in points)
     if nothing:
         told.append(
@@ -103,6 +108,15 @@ def summary(points: Sequence[Observation]) -> list[str]:
     if len(places) > 1:
         told.append("There are several targets, or emulated ones: no ratio is taken across them.")
     return told
+
+
+def _spreads(points: Sequence[Observation]) -> list[str]:
+    """A sentence for each main source of spread that is known."""
+    found = Counter(point.tags[SPREAD].partition(":")[0] for point in points if SPREAD in point.tags)
+    return [
+        f"Of {counted(number, 'point')} the spread comes mainly from {source}."
+        for source, number in found.most_common()
+    ]
 
 
 def _other_statuses(points: Sequence[Observation]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from dlas.files import documents
 from dlas.files.documents import Document
+from dlas.hardware.results import spread
 from dlas.hardware.results.comparison import Comparison
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.results.statistics import Interval
@@ -93,6 +94,7 @@ def _measured(measured: Measurement) -> dict[str, Any]:
         "sessions": len(measured.sessions),
         "samples": len(measured.samples_ms),
         "threads": measured.threads,
+        "spread": spread.source(measured),
     }
 
 

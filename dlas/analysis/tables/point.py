@@ -10,6 +10,7 @@ from dlas.analysis.observation import LAYERS, Observation
 from dlas.analysis.table import as_text
 from dlas.analysis.tables.closing import few_sessions, keeps_nothing
 from dlas.analysis.tables.layers import slowest
+from dlas.hardware.results import spread
 from dlas.hardware.results.measurement import Measurement
 from dlas.printable import aligned, printable
 
@@ -81,6 +82,8 @@ def _latency(point: Observation, timing: Measurement | None) -> list[tuple[str, 
     lines = [("latency", words), *([("", ", ".join(more))] if more else [])]
     lines += [("", note) for note in few_sessions([point])]
     lines += [("unsteady", point.unsteady)] if point.unsteady else []
+    source = None if timing is None else spread.source(timing)
+    lines += [] if source is None else [("spread", f"mainly from {source}")]
     emulated = f"by {point.tags.get('dlas.emulated', '')}: such times say nothing about a real board"
     return lines + ([("emulated", emulated)] if point.emulated else [])
 

@@ -19,6 +19,7 @@ from dlas.errors import UserError
 from dlas.files import documents
 from dlas.files.documents import Document
 from dlas.hardware.results import footprints, statistics
+from dlas.hardware.results.disturbance import Disturbance
 from dlas.hardware.results.footprints import StartTimes
 from dlas.hardware.results.statistics import Interval
 from dlas.hardware.sessions.footprint import Footprint, Memory
@@ -56,6 +57,8 @@ class Session:
     """Joules that each meter of the board counted during the samples; empty where it has none."""
     footprint: Footprint | None = None
     """Time to start, and memory; None where an earlier version timed."""
+    disturbance: Disturbance | None = None
+    """What disturbed the samples; None where it was not counted, as by earlier versions."""
 
     @property
     def median_ms(self) -> float:
@@ -259,6 +262,8 @@ def _wrong_session(session: Session, runs: int, cold: int) -> str:
         0 <= joules < MAX_JOULES for joules in session.joules.values()
     ):
         return "a session took an energy that no meter counts"
+    if session.disturbance is not None and not session.disturbance.is_possible:
+        return "a session was disturbed more often, or less, than can be"
     return "" if session.footprint is None else footprints.wrong(session.footprint, MAX_NS)
 
 
@@ -288,6 +293,7 @@ def of_sessions(
 
 def session(values: Mapping[str, Any]) -> Session:
     """A session from its JSON."""
+    disturbed = values.get("disturbance")
     return Session(
         first_ns=int(values["first_ns"]),
         samples_ns=tuple(int(sample) for sample in values["samples_ns"]),
@@ -296,6 +302,7 @@ def session(values: Mapping[str, Any]) -> Session:
         cold_ns=tuple(int(sample) for sample in values.get("cold_ns", ())),
         joules={meter: float(joules) for meter, joules in values.get("joules", {}).items()},
         footprint=footprints.read(values["footprint"]),
+        disturbance=None if disturbed is None else Disturbance(**disturbed),
     )
 
 

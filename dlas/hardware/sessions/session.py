@@ -35,7 +35,7 @@ from typing import Any
 
 import numpy as np
 
-from dlas.hardware.sessions import candidates, energy, footprint, race, roofs, single_kernels
+from dlas.hardware.sessions import candidates, disturbance, energy, footprint, race, roofs, single_kernels
 from dlas.hardware.sessions.device import Device
 from dlas.hardware.sessions.footprint import Mark, Start
 from dlas.hardware.sessions.tvm_runtime import array, loaded
@@ -92,20 +92,23 @@ def timed(
     ran = footprint.resident_bytes()
     for _ in range(warmup):
         main(image)
-    meters = energy.Meters(sysfs)
+    meters, watch = energy.Meters(sysfs), disturbance.Watch()
     samples = []
     meters.start()
+    watch.start()
     for _ in range(runs):
         samples.append(_nanoseconds(main, image))
         meters.sample()
-    joules = meters.joules()
+    joules, disturbed = meters.joules(), watch.told()
     after = machine.state()
     peak = footprint.peak_bytes()  # what cold runs fill the caches with is none of the network's
     return {
         "first_ns": first,
         "samples_ns": samples,
         "cold_ns": _cold_nanoseconds(main, image, cold, device) if cold else [],
-        "joules": joules if machine.emulator() is None else {},  # an emulated board sees its host's meters
+        # An emulated board sees its host's meters, and its emulator's memory.
+        "joules": joules if machine.emulator() is None else {},
+        "disturbance": disturbed if machine.emulator() is None else None,
         "before": asdict(begun),
         "after": asdict(after),
         "footprint": asdict(start.footprint(ran, peak)),
