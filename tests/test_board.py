@@ -108,7 +108,7 @@ def test_its_roofs_are_measured_on_the_board(board: Target, tmp_path: Path) -> N
     kernels.build(board.code, board.linker, tmp_path / "roofs.so")
     found = roofs.measure(tmp_path / "roofs.so", kernels.peaks(board.code), board)
     assert found.threads == board.placement.threads
-    assert found.bandwidth > 0
+    assert found.bounds.bandwidth > 0
 
 
 @pytest.mark.parametrize(

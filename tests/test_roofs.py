@@ -13,7 +13,7 @@ import tvm
 
 from dlas.errors import UserError
 from dlas.hardware.results import roofs
-from dlas.hardware.results.roofs import Rate, Roofs
+from dlas.hardware.results.roofs import Bounds, Rate, Roofs
 from dlas.hardware.targets.instruction_sets import of_this_machine
 from dlas.hardware.timing.roofs import FLOAT32, INT8, STREAM_BLOCK, measure
 from dlas.interfaces.targets.code_target import CodeTarget
@@ -84,11 +84,21 @@ def test_a_session_gives_finite_positive_numbers(library: Path, host: Target, tm
 
 
 def test_the_roof_is_the_lower_of_both() -> None:
-    assert KNOWN.bandwidth == 20
-    assert KNOWN.roof("float32", 1.0) == 20
-    assert KNOWN.roof("float16", 1000.0) == 100
-    assert KNOWN.roof("int8", 1000.0) == 400
-    assert replace(KNOWN, int8=None).roof("int8", 1000.0) is None
+    assert KNOWN.bounds == Bounds(100, 400, 20)
+    assert KNOWN.bounds.roof("float32", 1.0) == 20
+    assert KNOWN.bounds.roof("float16", 1000.0) == 100
+    assert KNOWN.bounds.roof("int8", 1000.0) == 400
+    assert replace(KNOWN, int8=None).bounds.roof("int8", 1000.0) is None
+
+
+def test_the_metrics_tell_the_bounds_again() -> None:
+    told = roofs.metrics(KNOWN)
+    assert roofs.of_metrics({**told, "latency.median_ms": 1.0}) == KNOWN.bounds
+    without = replace(KNOWN, int8=None)
+    assert roofs.of_metrics(roofs.metrics(without)) == without.bounds
+    assert roofs.of_metrics({}) is None
+    for value in (0.0, -1.0, math.nan, math.inf):
+        assert roofs.of_metrics({**told, "roof.int8_gops": value}) is None
 
 
 @pytest.mark.parametrize(

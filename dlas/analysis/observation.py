@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dlas.hardware.results.roofs import Bounds
+
 FINISHED = "FINISHED"
 LAYERS = ("dataset", "model", "compression", "algo", "format", "compiler", "tuner", "target")
 """Choices that every point has, from the first layer of the stack to the last."""
@@ -75,6 +77,8 @@ class Observation:
     tuning_seconds: float | None = None
     tuning_trials: float | None = None
     layers_tuned: float | None = None
+    roofs: Bounds | None = None
+    """What its machine has at most."""
     emulated: bool = False
     """Whether the board was emulated: its times say nothing about a real one."""
     unsteady: str = ""

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-
 from dlas.analysis import naming
 from dlas.analysis.observation import FINISHED, Observation
 from dlas.analysis.tables.fronts import unbeaten
+from dlas.analysis.tables.layers import Network
 from dlas.bundle.layer_table import LayerRow
 from dlas.errors import UserError
-from dlas.hardware.results.measurement import NS_PER_MS, Measurement
+from dlas.figures.samples import Samples, samples_of
 from dlas.report import reading
 from dlas.report.tuning_course import Course, course
 from dlas.tracking.observations import observed
@@ -28,17 +27,6 @@ Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
-class Samples:
-    """Every sample of a point, in milliseconds."""
-
-    name: str
-    warm: tuple[np.ndarray, ...]
-    """The samples of each session."""
-    cold: np.ndarray
-    """Those with cold caches; empty where there are none."""
-
-
-@dataclass(frozen=True)
 class Gathered:
     """The points of a sweep, and what was found in their bundles."""
 
@@ -46,8 +34,8 @@ class Gathered:
     names: Mapping[str, str]
     """The short name of each point by the id of its run."""
     samples: tuple[Samples, ...]
-    layers: tuple[tuple[str, tuple[LayerRow, ...]], ...]
-    """The layers of each point whose bundle tells them, behind its name; those of the front first."""
+    layers: tuple[Network, ...]
+    """The layers of each point whose bundle tells them; those of the front first."""
     courses: tuple[Course, ...]
     problems: tuple[str, ...]
     """What could not be read, and why."""
@@ -68,7 +56,7 @@ def gather(store: Store, runs: Sequence[Record]) -> Gathered:
             point if timing is None else replace(point, session_medians_ms=timing.session_medians_ms)
         )
         if timing is not None:
-            samples.append(_samples(names[point.run_id], timing))
+            samples.append(samples_of(names[point.run_id], timing))
         rows = parts.of(point, reading.layers)
         if rows is not None:
             layers[point.run_id] = tuple(rows)
@@ -82,7 +70,11 @@ def gather(store: Store, runs: Sequence[Record]) -> Gathered:
         tuple(points),
         names,
         tuple(samples),
-        tuple((names[one.run_id], layers[one.run_id]) for one in ordered if one.run_id in layers),
+        tuple(
+            Network(names[one.run_id], layers[one.run_id], one.roofs)
+            for one in ordered
+            if one.run_id in layers
+        ),
         tuple(one for one in courses if one is not None),
         tuple(parts.problems),
     )
@@ -123,9 +115,3 @@ def _front_first(points: Sequence[Observation]) -> list[Observation]:
     front = unbeaten(points)
     first = {point.run_id for point in front}
     return [*front, *(point for point in points if point.run_id not in first)]
-
-
-def _samples(name: str, timing: Measurement) -> Samples:
-    warm = tuple(np.array(session.samples_ns) / NS_PER_MS for session in timing.sessions)
-    cold = np.array([one for session in timing.sessions for one in session.cold_ns]) / NS_PER_MS
-    return Samples(name, warm, cold)

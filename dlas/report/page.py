@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 
-from dlas.report.figures.drawing import Drawing, inline_svg
+from dlas.figures.drawing import Drawing, inline_svg
 from dlas.report.sections import LISTED, Section
 
 TEMPLATE = "page.html"

@@ -16,14 +16,17 @@ from dlas.analysis.observations import tables as observation_tables
 from dlas.analysis.phrases import counted, listed
 from dlas.analysis.table import Table, without_empty_columns
 from dlas.analysis.tables import closing, fronts, layers, speedups, study
-from dlas.report.figures import layers as layer_figures
-from dlas.report.figures import samples, speedup, trade_off, tuning
-from dlas.report.figures.drawing import Drawing
+from dlas.figures import layers as layer_figures
+from dlas.figures import roofline, samples, speedup, trade_off, tuning
+from dlas.figures.drawing import Drawing
 from dlas.report.gathering import Gathered
 from dlas.report.tuning_course import Course
 
 SPREAD = "dlas.spread"
 """Tag that tells the main source of the spread of a point's samples."""
+
+UNSTEADY_ROOFS = "dlas.unsteady_roofs"
+"""Tag of a point whose machine did not hold still while its roofs were measured."""
 
 LISTED = 12
 """Sentences of one kind on the page; the tables have all of them."""
@@ -150,10 +153,29 @@ def _observations(points: Sequence[Observation]) -> Section:
 def _where_the_time_goes(gathered: Gathered) -> Section:
     return Section(
         "Where the time goes",
-        figures=tuple(layer_figures.bars(gathered.layers)),
+        _of_roofs(gathered.points),
+        figures=(*layer_figures.bars(gathered.layers), *roofline.rooflines(gathered.layers)),
         tables=(layers.summary(gathered.layers[:LAYERS_SHOWN]),),
         files=(layers.of_points(gathered.layers),),
     )
+
+
+def _of_roofs(points: Sequence[Observation]) -> tuple[str, ...]:
+    """What to know of the roofs: which points have none, and which were measured while the board did not hold
+    still."""
+    finished = [point for point in points if point.status == FINISHED]
+    without = sum(point.roofs is None for point in finished)
+    unsteady = sum(UNSTEADY_ROOFS in point.tags for point in finished)
+    told = []
+    if without:
+        told.append(
+            f"What the machine has at most is not known of {without} of {len(finished)} points: it is "
+            "measured where timing.roofs asks for it, not on emulated boards and GPUs, and earlier versions "
+            "did not."
+        )
+    if unsteady:
+        told.append(f"Of {unsteady} it was measured while the board did not hold still, and may be more.")
+    return tuple(told)
 
 
 def _tuning(courses: Sequence[Course]) -> Section:

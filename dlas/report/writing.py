@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dlas.analysis.table import Table, as_csv, as_latex, as_markdown
-from dlas.report.figures.drawing import Drawing, png_file, svg_file
+from dlas.figures.drawing import Drawing, png_file, svg_file
 from dlas.report.page import page
 from dlas.report.sections import Section
 

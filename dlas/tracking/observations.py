@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from dlas.analysis.observation import LAYERS, Observation
+from dlas.hardware.results import roofs
 from dlas.tracking.store import ERROR, Record
 
 SESSIONS, UNSTEADY, EMULATED = "dlas.session_medians_ms", "dlas.unsteady", "dlas.emulated"
@@ -74,6 +75,7 @@ def _observation(record: Record, further: Sequence[str]) -> Observation:
         error=tags.get(ERROR, ""),
         session_medians_ms=_session_medians(tags.get(SESSIONS, "")),
         target_kind=params.get("target.kind"),
+        roofs=roofs.of_metrics(record.metrics),
         emulated=EMULATED in tags,
         unsteady=tags.get(UNSTEADY, ""),
         tags=tags,

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from dlas.analysis import digits
+from dlas.analysis import digits, roofline
 from dlas.analysis.table import NOTHING, Cell, Table, number, text
+from dlas.hardware.results.roofs import Bounds
 
 if TYPE_CHECKING:
     from dlas.bundle.layer_table import LayerRow
@@ -27,26 +29,46 @@ HEADINGS = (
     "schedule",
     "untuned ms",
     "GMAC/s",
+    "op/byte",
+    "of roof",
     "shape",
 )
 
+OF_ROOF = (
+    "of roof: operations a second over what the machine has at most for so many operations per byte; it may "
+    "be more than 100 % where data stays in the caches, or where an algorithm such as Winograd's does with "
+    "fewer operations"
+)
 
-def slowest(layers: Sequence[LayerRow], shown: int = SHOWN) -> Table:
+
+@dataclass(frozen=True)
+class Network:
+    """The layers of a network, and what the machine that timed them has at most."""
+
+    name: str
+    layers: Sequence[LayerRow]
+    roofs: Bounds | None
+    """None where that isn't known."""
+
+
+def slowest(layers: Sequence[LayerRow], roofs: Bounds | None, shown: int = SHOWN) -> Table:
     """The layers that take most time, and all others together."""
     total = sum(layer.time_ms for layer in layers)
     ordered = sorted(layers, key=lambda layer: -layer.time_ms)
-    rows = [cells(layer, total) for layer in ordered[:shown]]
+    rows = [cells(layer, total, roofs) for layer in ordered[:shown]]
     rest = ordered[shown:]
     if rest:
         ms = sum(layer.time_ms for layer in rest)
         others = [Cell(NOTHING)] * (len(HEADINGS) - 3)
         rows.append((text(f"{len(rest)} others"), _ms(ms), _share(ms, total), *others))
-    return Table("layers", "Layers by their time, each timed by itself", HEADINGS, tuple(rows))
+    title = "Layers by their time, each timed by itself"
+    return Table("layers", title, HEADINGS, tuple(rows), () if roofs is None else (OF_ROOF,))
 
 
-def cells(layer: LayerRow, total_ms: float) -> tuple[Cell, ...]:
+def cells(layer: LayerRow, total_ms: float, roofs: Bounds | None) -> tuple[Cell, ...]:
     """The cells of one layer in a network that takes so long."""
     speed = None if layer.macs is None or layer.time_ms <= 0 else layer.macs / layer.time_ms / 1e6
+    place = roofline.placed(layer, roofs)
     return (
         text(layer.layer),
         _ms(layer.time_ms),
@@ -57,6 +79,8 @@ def cells(layer: LayerRow, total_ms: float) -> tuple[Cell, ...]:
         text(layer.schedule if layer.workload else ""),
         _ms(layer.untuned_ms),
         number(speed),
+        number(None if place is None else place.intensity),
+        number(None if place is None else place.share, _percent),
         text(_shape(layer.workload)),
     )
 
@@ -66,7 +90,11 @@ def _ms(value: float | None) -> Cell:
 
 
 def _share(value: float, total: float) -> Cell:
-    return number(value / total if total > 0 else 0.0, lambda share: f"{100 * share:.1f} %")
+    return number(value / total if total > 0 else 0.0, _percent)
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
 
 
 def _shape(workload: str) -> str:
@@ -74,17 +102,22 @@ def _shape(workload: str) -> str:
     return workload.removeprefix("conv2d_n1_").partition("_p")[0]
 
 
-def of_points(networks: Sequence[tuple[str, Sequence[LayerRow]]]) -> Table:
+def of_points(networks: Sequence[Network]) -> Table:
     """Every layer of several networks, by the name of the network."""
     rows = []
-    for name, layers in networks:
-        total = sum(layer.time_ms for layer in layers)
-        rows += [(text(name), *cells(layer, total)) for layer in layers]
+    for network in networks:
+        total = sum(layer.time_ms for layer in network.layers)
+        rows += [(text(network.name), *cells(layer, total, network.roofs)) for layer in network.layers]
     return Table("layers", "Layers, each timed by itself", ("point", *HEADINGS), tuple(rows))
 
 
-def summary(networks: Sequence[tuple[str, Sequence[LayerRow]]]) -> Table:
+def summary(networks: Sequence[Network]) -> Table:
     """The slowest layers of several networks, and of each what all others take together."""
-    rows = [(text(name), *row) for name, layers in networks for row in slowest(layers, SHOWN_OF_SEVERAL).rows]
+    rows = [
+        (text(network.name), *row)
+        for network in networks
+        for row in slowest(network.layers, network.roofs, SHOWN_OF_SEVERAL).rows
+    ]
     title = f"The {SHOWN_OF_SEVERAL} slowest layers of each, timed by themselves"
-    return Table("slowest_layers", title, ("point", *HEADINGS), tuple(rows))
+    notes = (OF_ROOF,) if any(network.roofs for network in networks) else ()
+    return Table("slowest_layers", title, ("point", *HEADINGS), tuple(rows), notes)

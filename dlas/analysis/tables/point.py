@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from dlas.analysis import digits, intervals
 from dlas.analysis.observation import LAYERS, Observation
-from dlas.analysis.table import as_text
+from dlas.analysis.table import as_text, without_empty_columns
 from dlas.analysis.tables.closing import few_sessions, keeps_nothing
 from dlas.analysis.tables.layers import slowest
 from dlas.hardware.results import spread
@@ -50,7 +50,7 @@ def described(
     told = aligned([(name, printable(words)) for name, words in lines])
     parts = ["\n".join(told)]
     if layers:
-        parts.append(as_text(slowest(layers)))
+        parts.append(as_text(without_empty_columns(slowest(layers, point.roofs))))
     if point.status == "FINISHED":
         parts.append(f"Deploy it again: {redeploy}")
     return "\n\n".join(parts)

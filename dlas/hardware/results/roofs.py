@@ -6,6 +6,7 @@ times the kernel's operations per byte of memory (Williams, Waterman and Patters
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +19,10 @@ from dlas.hardware.targets import machine
 ROOFS = Document("measurement of a machine's roofs")
 
 FLOAT32, INT8 = "float32", "int8"
+
+METRICS = ("roof.float32_gflops", "roof.int8_gops", "roof.read_gb_per_s", "roof.triad_gb_per_s")
+FLOAT32_METRIC, INT8_METRIC, READ, TRIAD = METRICS
+"""Metrics of a run."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,29 @@ class Rate:
     def best(self) -> float:
         """Work per nanosecond of the fastest run: 1e9 operations, or bytes, a second."""
         return self.work / min(self.samples_ns)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a machine has at most, in 1e9 operations and 1e9 bytes a second."""
+
+    float32: float
+    int8: float | None
+    """None where the machine has no instruction for dot products of int8."""
+    bandwidth: float
+
+    def peak(self, data_type: str) -> float | None:
+        """Most operations a second of kernels that compute in the data type; float16 is summed in float32.
+        None where there is no measurement for it."""
+        return self.int8 if data_type == INT8 else self.float32
+
+    def roof(self, data_type: str, intensity: float) -> float | None:
+        """Most operations a second of a kernel with so many operations per byte: the lower of both.
+
+        The bandwidth of memory is no bound for a kernel whose data stays in the caches.
+        """
+        peak = self.peak(data_type)
+        return None if peak is None else min(peak, intensity * self.bandwidth)
 
 
 @dataclass(frozen=True)
@@ -58,26 +86,10 @@ class Roofs:
     """Reasons to doubt the numbers, which may be too low; none where the board held still."""
 
     @property
-    def bandwidth(self) -> float:
-        """GB/s (1e9 bytes) of the faster stream."""
-        return max(self.read.best, self.triad.best)
-
-    def peak(self, data_type: str) -> float | None:
-        """Peak of kernels that compute in the data type, in 1e9 operations a second: GFLOP/s, of int8 GOP/s.
-
-        float16 is summed in float32. None where the machine's peak was not measured for it.
-        """
-        if data_type == INT8:
-            return None if self.int8 is None else self.int8.best
-        return self.float32.best
-
-    def roof(self, data_type: str, intensity: float) -> float | None:
-        """Most operations a second (1e9) of a kernel with so many operations per byte: the lower of both.
-
-        The bandwidth of memory is no bound for a kernel whose data stays in the caches.
-        """
-        peak = self.peak(data_type)
-        return None if peak is None else min(peak, intensity * self.bandwidth)
+    def bounds(self) -> Bounds:
+        """The best rates, of the streams the faster one's."""
+        integer = None if self.int8 is None else self.int8.best
+        return Bounds(self.float32.best, integer, max(self.read.best, self.triad.best))
 
 
 def of_session(found: Mapping[str, Any]) -> Roofs:
@@ -98,13 +110,18 @@ def of_session(found: Mapping[str, Any]) -> Roofs:
 
 def metrics(found: Roofs) -> dict[str, float]:
     """Metrics of a run: peaks in 1e9 operations a second, bandwidths in 1e9 bytes a second."""
-    integer = {} if found.int8 is None else {"roof.int8_gops": found.int8.best}
-    return {
-        "roof.float32_gflops": found.float32.best,
-        **integer,
-        "roof.read_gb_per_s": found.read.best,
-        "roof.triad_gb_per_s": found.triad.best,
-    }
+    integer = {} if found.int8 is None else {INT8_METRIC: found.int8.best}
+    return {FLOAT32_METRIC: found.float32.best, **integer, READ: found.read.best, TRIAD: found.triad.best}
+
+
+def of_metrics(told: Mapping[str, float]) -> Bounds | None:
+    """What the metrics of a run tell; None where they don't, or are no finite positive numbers."""
+    known = {name: told[name] for name in METRICS if name in told}
+    if not known.keys() >= {FLOAT32_METRIC, READ, TRIAD}:
+        return None
+    if not all(math.isfinite(value) and value > 0 for value in known.values()):
+        return None
+    return Bounds(known[FLOAT32_METRIC], known.get(INT8_METRIC), max(known[READ], known[TRIAD]))
 
 
 def write(found: Roofs, path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from dlas.analysis.observation import Observation
 from dlas.analysis.tables.speedups import speedups
-from dlas.report.figures.drawing import COLOURS, INK, Drawing, axes, plain_ticks
+from dlas.figures.drawing import COLOURS, INK, Drawing, axes, plain_ticks
 
 
 def reached(points: Sequence[Observation]) -> list[Drawing]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from dlas.report.figures.drawing import COLOURS, INK, Drawing, axes, plain_ticks
-from dlas.report.tuning_course import Course
+from dlas.figures.drawing import COLOURS, INK, Drawing, axes, plain_ticks
+
+if TYPE_CHECKING:
+    from dlas.report.tuning_course import Course
 
 LISTED = 12
 """Lines that a legend has room for."""

@@ -9,7 +9,7 @@ from dlas.analysis import front, intervals
 from dlas.analysis.front import Standing
 from dlas.analysis.observation import Observation
 from dlas.analysis.tables.study import grouped
-from dlas.report.figures.drawing import COLOURS, INK, Drawing, axes, plain_ticks
+from dlas.figures.drawing import COLOURS, INK, Drawing, axes, plain_ticks
 
 NAMED = 12
 """Points of the front whose names there is room for."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dlas.report.figures.drawing import COLOURS, INK, Drawing, axes, plain_ticks
-from dlas.report.gathering import Samples
+from dlas.figures.drawing import COLOURS, INK, Drawing, axes, plain_ticks
+from dlas.hardware.results.measurement import NS_PER_MS, Measurement
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +19,24 @@ NAMED = 60
 
 WARM, COLD = (COLOURS[0], COLOURS[6]), COLOURS[1]
 ROW, MOST_INCHES, MARGIN = 0.22, 14.0, 1.2
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Every sample of a point, in milliseconds."""
+
+    name: str
+    warm: tuple[np.ndarray, ...]
+    """The samples of each session."""
+    cold: np.ndarray
+    """Those with cold caches; empty where there are none."""
+
+
+def samples_of(name: str, timing: Measurement) -> Samples:
+    """The samples of a measurement of one image."""
+    warm = tuple(np.array(session.samples_ns) / NS_PER_MS for session in timing.sessions)
+    cold = np.array([one for session in timing.sessions for one in session.cold_ns]) / NS_PER_MS
+    return Samples(name, warm, cold)
 
 
 def every_sample(samples: Sequence[Samples]) -> list[Drawing]:
