@@ -150,7 +150,7 @@ def obtain(stack: config.Stack, target: Target, dataset: ImageDataset, store: St
     tasks = tuple(scheduling.kernel_tasks(lowered.program).values())
     measured = TuningStore(Path(stack.artifacts) / "tuning")
     tuned = store.obtain(Tune(tasks=tasks, settings=stack.tuner, target=target, measured=measured))
-    chosen = _kernels(stack.tuner, lowered, tuned, target, opt_level, store, anew=anew)
+    chosen = _kernels(stack.tuner, lowered, tuned, target, opt_level, roofs, store, anew=anew)
     library = _library(lowered, chosen, target, opt_level, store)
     deployed = store.obtain(Deploy(network=network, library=library, dataset=dataset, target=target))
     batches = tuple(
@@ -239,6 +239,7 @@ def _kernels(
     tuned: Tuned,
     target: Target,
     opt_level: int,
+    roofs: MeasuredRoofs | None,
     store: StageStore,
     *,
     anew: bool,
@@ -247,7 +248,9 @@ def _kernels(
     chosen `anew` where it was while the board did not hold still."""
     if tuner.registered == UNTUNED:
         return store.obtain(KeepUntuned(lowered=lowered))
-    stage = ChooseKernels(lowered=lowered, tuned=tuned, tuner=tuner, target=target, opt_level=opt_level)
+    stage = ChooseKernels(
+        lowered=lowered, tuned=tuned, tuner=tuner, target=target, opt_level=opt_level, roofs=roofs
+    )
     return decided(store, stage, anew=anew)
 
 

@@ -99,7 +99,7 @@ def stages() -> dict[str, Stage[Any]]:
         ),
         Enlarge(lowered=LOWERED, network=NETWORK, image_shape=SHAPE, size=4),
         Tune(tasks=(TASK,), settings=ANSOR, target=TARGET, measured=MEASURED),
-        ChooseKernels(lowered=LOWERED, tuned=TUNED, tuner=ANSOR, target=TARGET, opt_level=3),
+        ChooseKernels(lowered=LOWERED, tuned=TUNED, tuner=ANSOR, target=TARGET, opt_level=3, roofs=None),
         KeepUntuned(lowered=LOWERED),
         Build(lowered=LOWERED, kernels=None, target=CODE, linker=None, opt_level=3),
         BuildYardstick(target=CODE, linker=None),

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dlas.stages import target_parts
 from dlas.stages.kernels import chosen
 from dlas.stages.kernels.chosen import Kernels
-from dlas.stages.stage import counted_by
+from dlas.stages.stage import counted_by, nothing
 from dlas.stages.store import decision
 from dlas.stages.store.decision import Decision
 from dlas.systems.choices import gains, scheduling
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dlas.files.checkpoints import Checkpoints
     from dlas.interfaces.targets.target import Target
     from dlas.stages.kernels.tuning import Tuned
+    from dlas.stages.machine.roofs import MeasuredRoofs
     from dlas.stages.program.declared import Lowered
 
 log = logging.getLogger(__name__)
@@ -40,6 +41,9 @@ class ChooseKernels(Decision[Kernels]):
     """The board to time on. How it is reached and what links for it are not counted: another board of its
     kind is as fast."""
     opt_level: int
+    roofs: MeasuredRoofs | None = field(metadata=counted_by(nothing))
+    """What the machine has at most, which is only printed beside the kernels' times; None where it isn't
+    known."""
 
     stage = "kernels"
 
@@ -55,8 +59,8 @@ class ChooseKernels(Decision[Kernels]):
             log.info("no tuned schedule for %s: %s", ", ".join(layers), reason)
         with TemporaryDirectory(prefix="dlas-") as scratch:
             found = scheduling.choose(program, schedules, self.target, self.opt_level, Path(scratch))
-        sharing = {name: task.count for name, task in kernels.items()}
-        for line in gains.table(found.choices, sharing, found.network).splitlines():
+        bounds = None if self.roofs is None else self.roofs.roofs.bounds
+        for line in gains.table(found.choices, kernels, found.network, bounds).splitlines():
             log.info("%s", line)
         chosen.write(found.choices, found.tuned, folder)
         decision.write(found.unsteady, folder)
