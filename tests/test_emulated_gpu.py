@@ -8,10 +8,11 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-from command import TESTS, dlas
+from command import REPOSITORY, TESTS, dlas, environment
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -82,6 +83,25 @@ def test_it_is_redeployed_on_the_gpu_and_refused_without_one(artifacts: Path, gp
     without = dlas("redeploy", *where, env={"LD_LIBRARY_PATH": ""})
     assert without.returncode == 1
     assert "sm_87" in without.stderr
+
+
+@pytest.mark.exhaustive
+def test_the_check_of_a_gpu_makes_its_points(gpu: dict[str, str], tmp_path: Path) -> None:
+    """As far as the emulated driver goes: it has no float16, and is no matter of time."""
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "two_layers.yaml").write_text("name: two_layers\nfactory: user_models.two_layers\n")
+    check = [sys.executable, str(REPOSITORY / "benchmarks" / "gpu" / "check.py"), "--networks"]
+    smaller = ["model=two_layers", "compression=none", "timing.runs=5", "timing.warmup=2"]
+    ended = subprocess.run(
+        [*check, "--", "--config-dir", str(tmp_path), *smaller],
+        env=environment(gpu),
+        capture_output=True,
+        text=True,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert ended.stdout.startswith("GPU of sm_87\n")
+    assert ended.stdout.count("FINISHED") == 2
+    assert "right      all that ran answers as PyTorch does" in ended.stdout
 
 
 def test_a_point_of_the_cpu_is_rebuilt_for_the_gpu(artifacts: Path, gpu: dict[str, str]) -> None:

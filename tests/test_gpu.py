@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import gpu_threads
 import numpy as np
 import pytest
 import torch
-from command import dlas
+from command import REPOSITORY, dlas
 from small_networks import IMAGE, EveryOperator, Residual
 from torch import nn
 
@@ -112,6 +114,19 @@ def test_a_library_for_a_board_holds_the_machine_code_of_its_gpu(
     assert f"sm_{cubin[49]}" == orin.code.arch
     for layer in residual.layers:
         assert f".text.{layer.kernel}_kernel".encode() in cubin, layer.name
+
+
+@NEEDS_NO_GPU
+def test_the_check_of_a_gpu_says_in_one_line_that_there_is_none() -> None:
+    command = [sys.executable, str(REPOSITORY / "benchmarks" / "gpu" / "check.py")]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (4, "")
+    assert ended.stdout.startswith("No GPU that CUDA can use is here: nothing was checked or changed")
+    made = subprocess.run(
+        ["make", "-C", str(REPOSITORY), "--no-print-directory", "gpu-check"], capture_output=True, text=True
+    )
+    assert (made.returncode, made.stderr) == (0, "")
+    assert made.stdout == "No NVIDIA GPU with its driver is here: nothing was checked or changed\n"
 
 
 def test_what_was_embedded_is_found_again() -> None:
