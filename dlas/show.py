@@ -89,7 +89,7 @@ def show(options: Options) -> None:
 def _show_sweep(store: Store, run_id: str, further: Sequence[str]) -> None:
     from dlas import tracking
     from dlas.report import reading
-    from dlas.tracking import summary
+    from dlas.tracking.outcome import summary
 
     runs = tracking.sweep_points(store, run_id)
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dlas import bundle, config
-from dlas.bundle import Bundle
+from dlas.bundle import Bundle, mlflow_model
 from dlas.files import documents
 from dlas.hardware.results import measurement, reference
 from dlas.hardware.results.measurement import Measurement, Session
@@ -40,7 +40,9 @@ def make(root: Path) -> Bundle:
     (found.tuning / "choices.json").write_text(json.dumps(choices))
     images = np.random.default_rng(0).standard_normal((2, 3, 8, 8), np.float32)
     with torch.inference_mode():
-        reference.write(Reference(images, model(torch.from_numpy(images)).numpy()), found.reference)
+        expected = Reference(images, model(torch.from_numpy(images)).numpy())
+    reference.write(expected, found.reference)
+    mlflow_model.write(found.mlflow_model, expected.inputs, expected.outputs)
     state = machine.state()
     sessions = (Session(9_000, (5_000, 6_000, 7_000), state, state),) * 2
     environment = machine.environment()

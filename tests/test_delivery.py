@@ -15,8 +15,9 @@ from user_options import own_model
 
 from dlas import bundle, tracking
 from dlas.errors import UserError
-from dlas.tracking import delivery, summary
+from dlas.tracking import delivery
 from dlas.tracking.delivery import Place
+from dlas.tracking.outcome import summary
 
 FILES = {f"library/model-{number}.so": bytes([number]) * 5000 for number in range(6)}
 

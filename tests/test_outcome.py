@@ -8,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 
 from dlas import tracking
-from dlas.tracking.ui import outcome
+from dlas.tracking.outcome import marks
 
 LATENCY, ACCURACY = "latency.median_ms", "accuracy.deployed"
 
@@ -38,7 +38,7 @@ def test_a_sweep_s_run_has_numbers_and_its_best_points_a_tag(tmp_path: Path) -> 
     make(store, sweep.run_id, "emulated", {LATENCY: 0.1, ACCURACY: 0.6}, emulated="QEMU")
     make(store, sweep.run_id, "failed", {}, "FAILED")
 
-    outcome.note(sweep, tracking.points(store, sweep.run_id))
+    marks.note(sweep, tracking.points(store, sweep.run_id))
 
     client = MlflowClient(store.uri)
     assert client.get_run(sweep.run_id).data.metrics == pytest.approx(
@@ -58,6 +58,6 @@ def test_a_sweep_without_a_finished_point_has_counts_alone(tmp_path: Path) -> No
     store = tracking.open_store(tmp_path)
     sweep = tracking.start_sweep(store, "sweep", {})
     make(store, sweep.run_id, "failed", {}, "FAILED")
-    outcome.note(sweep, tracking.points(store, sweep.run_id))
+    marks.note(sweep, tracking.points(store, sweep.run_id))
     found = MlflowClient(store.uri).get_run(sweep.run_id).data.metrics
     assert found == {"sweep.points": 1, "sweep.finished": 0, "sweep.failed": 1}

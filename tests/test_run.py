@@ -193,12 +193,16 @@ def test_a_run_tells_everything_about_its_point(sweep: Sweep) -> None:
 
 
 def test_the_sweep_s_run_tells_what_its_points_came_to(sweep: Sweep) -> None:
-    found, point = sweep.run("sweep", "FAILED").data.metrics, sweep.run("point", "FINISHED").data
+    made = sweep.run("point", "FINISHED")
+    found, point = sweep.run("sweep", "FAILED").data.metrics, made.data
     assert [found[f"sweep.{name}"] for name in ("points", "finished", "failed")] == [2, 1, 1]
     assert found["sweep.fastest_median_ms"] == point.metrics["latency.median_ms"]
     assert found["sweep.best_accuracy"] == point.metrics["accuracy.deployed"]
     assert point.tags["dlas.front"] == "true"
     assert "dlas.front" not in sweep.run("point", "FAILED").data.tags
+    for alias in ("fastest", "smallest", "best"):
+        model = sweep.client.get_model_version_by_alias("dlas-two_layers-one_core", alias)
+        assert model.run_id == made.info.run_id
 
 
 def test_the_bundle_lies_whole_on_the_run_s_page(sweep: Sweep, tmp_path: Path) -> None:

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import re
 
-from dlas.tracking import summary
 from dlas.tracking.observations import observed
+from dlas.tracking.outcome import summary
 from dlas.tracking.store import Record
 
 

@@ -10,6 +10,9 @@ SIGNATURE = "manifest.json.sig"
 """File of the signature of the manifest's bytes, where somebody signed them; it is no part
 of what is sealed."""
 
+REGISTERED = "registered_model_meta"
+"""File that MLflow writes beside the model of a registry that it loads; it is no part of what is sealed."""
+
 
 @dataclass(frozen=True)
 class Bundle:
@@ -61,6 +64,11 @@ class Bundle:
     def yardstick(self) -> Path:
         """The library of the network that is always the same, if the timing used it."""
         return self.root / "library" / "yardstick.so"
+
+    @property
+    def mlflow_model(self) -> Path:
+        """File that tells MLflow how to load the bundle."""
+        return self.root / "MLmodel"
 
     @property
     def target(self) -> Path:

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from dlas import __version__
-from dlas.bundle.layout import MANIFEST, SIGNATURE, Bundle
+from dlas.bundle.layout import MANIFEST, REGISTERED, SIGNATURE, Bundle
 from dlas.errors import UserError
 from dlas.files import documents
 from dlas.files.documents import Document
@@ -24,6 +24,9 @@ MAX_FILES = 10_000
 
 MAX_BYTES = 64 << 30
 """Largest size of all files of a bundle together: the largest networks here leave 3 GB."""
+
+UNSEALED = (MANIFEST, SIGNATURE, REGISTERED)
+"""Files that no manifest lists."""
 
 REMEDY = "Fetch the bundle again; a bundle is never mended by hand."
 
@@ -58,8 +61,7 @@ def seal(root: Path, *, point: str, stages: Mapping[str, str]) -> Bundle:
     `point` is the identity of the point, `stages` the key of each stage result that went into it.
     """
     (root / SIGNATURE).unlink(missing_ok=True)
-    sizes = _sizes(root)
-    sizes.pop(MANIFEST, None)
+    sizes = {name: size for name, size in _sizes(root).items() if name not in UNSEALED}
     files = {name: Fingerprint(_sha256(root / name), size) for name, size in sizes.items()}
     made = Manifest({"dlas": __version__}, point, dict(stages), files)
     unfinished = root / f"{MANIFEST}.unfinished"
@@ -82,7 +84,7 @@ def verify(root: Path) -> Bundle:
         )
     listed = manifest(root).files
     found = _sizes(root)
-    for name in sorted(set(found) - {MANIFEST, SIGNATURE} - set(listed)):
+    for name in sorted(set(found) - {*UNSEALED} - set(listed)):
         raise _broken(f"{printable(name)} is not part of the bundle")
     for name in sorted(set(listed) - set(found)):
         raise _broken(f"{printable(name)} is missing")
@@ -119,7 +121,7 @@ def manifest(root: Path) -> Manifest:
 def _stays_inside(name: str) -> bool:
     path = PurePosixPath(name)
     plain = not path.is_absolute() and ".." not in path.parts and "\\" not in name
-    return plain and path.as_posix() == name and name not in ("", ".", MANIFEST, SIGNATURE)
+    return plain and path.as_posix() == name and name not in ("", ".", *UNSEALED)
 
 
 def _sizes(root: Path) -> dict[str, int]:

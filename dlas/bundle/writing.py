@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from dlas import config
-from dlas.bundle import Bundle, seal, speedup
+from dlas.bundle import Bundle, mlflow_model, seal, speedup
 from dlas.bundle.layer_table import LayerRow, layer_rows, write_layers
 from dlas.files import documents
 from dlas.hardware.results import measurement, reference, roofs, spread
@@ -125,7 +125,9 @@ def fill(folder: Path, found: Results) -> None:
     if found.roofs is not None:
         shutil.copy(found.roofs.path, bundle.roofs)
     target_file.write(found.target, bundle.target)
-    reference.write(reference.first(found.deployed.reference, REFERENCE_IMAGES), bundle.reference)
+    kept = reference.first(found.deployed.reference, REFERENCE_IMAGES)
+    reference.write(kept, bundle.reference)
+    mlflow_model.write(bundle.mlflow_model, kept.inputs, kept.outputs)
     measurement.write(found.timing, bundle.timing)
     write_layers(found.layers, bundle.layers)
     documents.write(machine.ENVIRONMENT, bundle.environment, machine.environment())
@@ -168,8 +170,8 @@ def metrics(found: Results) -> dict[str, float]:
 def tags(found: Results) -> dict[str, str]:
     """Tags that a reader of the numbers has to know: fallbacks, untuned layers, layers of an int8 network in
     float32 or without their signal, a board that was emulated, or unsteady as it timed the network, kernels
-    to choose from or its roofs; the main source of the samples' spread; and the sessions' medians in
-    milliseconds, which say how well the latency is known."""
+    to choose from or its roofs; its CPU; the main source of the samples' spread; and the sessions' medians
+    in milliseconds, which say how well the latency is known."""
     fallbacks = [f"{row.layer}: {row.fallback_reason}" for row in found.layers if row.fallback_reason]
     untuned = [row.layer for row in found.layers if row.workload and row.schedule == "untuned"]
     tuned = any(choice.tuned for choice in found.kernels.choices)
@@ -185,6 +187,7 @@ def tags(found: Results) -> dict[str, str]:
         "dlas.spread": spread.source(found.timing) or "",
         "dlas.unsteady_choices": _unsteady_choices(found),
         "dlas.unsteady_roofs": "; ".join(found.roofs.roofs.unsteady if found.roofs else ()),
+        "dlas.cpu": str(found.timing.environment.get("cpu", "")),
         "dlas.emulated": found.timing.environment["cpu"] if found.timing.emulated else "",
     }
     return {name: text for name, text in noted.items() if text}

@@ -50,6 +50,8 @@ UNSENT = "dlas.unsent"
 UNSTEADY = ("dlas.unsteady", "dlas.unsteady_choices")
 # Tag of a point that no other one of its sweep beats: true.
 FRONT = "dlas.front"
+# Tag by which MLflow's UI shows that a folder of a run is a model.
+MODELS = "mlflow.log-model.history"
 SWEEP = "sweep"
 # The statuses of runs that make a new one needless, by what `rerun` says.
 COUNTED: Mapping[str, tuple[str, ...]] = {
@@ -339,6 +341,16 @@ def has(store: Store, run_id: str) -> bool:
             return False
         raise
     return True
+
+
+def kept(store: Store, run_id: str) -> Record | None:
+    """The run of that id; None where there is none, or it was deleted."""
+    from mlflow.entities import LifecycleStage
+
+    if not has(store, run_id):
+        return None
+    run = store.client.get_run(run_id)
+    return None if run.info.lifecycle_stage == LifecycleStage.DELETED else _record(run)
 
 
 def of_origin(store: Store, origin: str) -> Record | None:

@@ -117,7 +117,12 @@ class SweepCallback(Callback):
     @stopping
     def on_run_end(self, config: DictConfig, job_return: JobReturn, **_: Any) -> None:
         """Print the table of a single point."""
-        _conclude([delivery.fetch(_place_of(composing.stack_of(config)), job_return.return_value)])
+        place = _place_of(composing.stack_of(config))
+        run = delivery.fetch(place, job_return.return_value)
+        store = None if tracking.UNSENT in run.tags else delivery.reach(place)
+        if store is not None:
+            _register(store, [run])
+        _conclude([run])
 
     @stopping
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
@@ -381,17 +386,24 @@ def _clear_up(place: Place, store: tracking.Store) -> None:
 
 def _note_outcome(led: Led, points: Sequence[tracking.Record]) -> None:
     """Have the store tell what the sweep came to; a warning where it can't be told."""
-    from dlas.tracking.ui import outcome  # SciPy is behind it, as behind the table
+    _register(led.run.store, points)
+    from dlas.tracking.outcome import marks  # SciPy is behind it, as behind the table
 
     try:
         with remote.hasty():
-            outcome.note(led.run, points)
+            marks.note(led.run, points)
     except Exception as error:  # whatever the store's client raises
         log.warning("the sweep's run lacks what the table says: %s", tracking.first_line(error))
 
 
+def _register(store: tracking.Store, points: Sequence[tracking.Record]) -> None:
+    from dlas.tracking.outcome import models
+
+    models.register(store, points)
+
+
 def _print_table(points: Sequence[tracking.Record], earlier: Collection[str]) -> None:
-    from dlas.tracking import summary  # SciPy is behind it: a config that is refused does not wait for it
+    from dlas.tracking.outcome import summary  # SciPy is behind it: a refused config does not wait for it
 
     print(summary.table(points, earlier))
 

@@ -27,11 +27,12 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.abc import MetaPathFinder
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -41,6 +42,9 @@ from dlas.hardware.sessions.footprint import Mark, Start
 from dlas.hardware.sessions.tvm_runtime import array, loaded
 from dlas.hardware.targets import caches, machine
 from dlas.processes.parent import die_with_parent
+
+if TYPE_CHECKING:
+    from dlas.hardware.sessions.device import Entry
 
 
 class _NoTorch(MetaPathFinder):
@@ -58,9 +62,24 @@ def keep_torch_out() -> None:
     sys.meta_path.insert(0, _NoTorch())
 
 
+@contextmanager
+def torch_kept_out() -> Iterator[None]:
+    """Have no import of torch succeed in the block."""
+    finder = _NoTorch()
+    sys.meta_path.insert(0, finder)
+    try:
+        yield
+    finally:
+        sys.meta_path.remove(finder)
+
+
 def compute(library: Path, inputs: np.ndarray, batch: int, device: Device) -> np.ndarray:
     """The outputs of every input, (N, …), by a library for `batch` inputs; the last ones may be filled up."""
-    main = device.main(loaded(library))
+    return outputs(device.main(loaded(library)), inputs, batch, device)
+
+
+def outputs(main: Entry, inputs: np.ndarray, batch: int, device: Device) -> np.ndarray:
+    """The outputs of every input by the `main` of a network for `batch` inputs."""
     starts = range(0, len(inputs), batch)
     filled = [np.resize(inputs[start : start + batch], (batch, *inputs.shape[1:])) for start in starts]
     return np.concatenate([array(main(device.put(images))) for images in filled])[: len(inputs)]

@@ -13,6 +13,7 @@ from dlas.tracking import store as tracking
 from dlas.tracking.delivery import parcel as parcels
 from dlas.tracking.delivery import sending
 from dlas.tracking.delivery.parcel import FILES, Parcel
+from dlas.tracking.outcome import models
 from dlas.tracking.store import (
     BUNDLE,
     EARLIER,
@@ -71,6 +72,7 @@ def _copied(
     source: Store, target: Store, runs: Sequence[Record], experiment: str, check: Check
 ) -> Iterator[Copied]:
     known: dict[str, str | None] = {}
+    copied: list[str] = []
     for run in runs:
         there = _there(target, run)
         known[run.run_id] = None if there is None else there.run_id
@@ -80,14 +82,16 @@ def _copied(
             yield Copied(run, there.run_id, "there already")
         else:
             try:
-                known[run.run_id] = _copy(source, target, run, experiment, check)
-                yield Copied(run, known[run.run_id], "copied")
+                copied.append(_copy(source, target, run, experiment, check))
+                known[run.run_id] = copied[-1]
+                yield Copied(run, copied[-1], "copied")
             except UserError as error:
                 yield Copied(run, None, f"not copied: {error}")
     for run in runs:
         run_id = known[run.run_id]
         if run_id is not None and run_id != run.run_id:
             _point_at(source, target, run, run_id, known)
+    models.register(target, [tracking.fetch(target, run_id) for run_id in copied])
 
 
 def _copy(source: Store, target: Store, run: Record, experiment: str, check: Check) -> str:

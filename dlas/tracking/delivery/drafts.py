@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from shutil import rmtree
 
@@ -23,6 +25,7 @@ from dlas.tracking.store import (
     BUNDLE,
     ERROR,
     KIND,
+    MODELS,
     ORIGINAL,
     OUTPUT,
     PARENT,
@@ -122,6 +125,7 @@ def delivering(draft: Draft) -> Iterator[None]:
             rmtree(draft.bundle, ignore_errors=True)  # it is none before it is sealed
             _deliver(draft, scratch, error)
             raise
+        draft.tags |= _model(draft.bundle)
         _deliver(draft, scratch, None)
 
 
@@ -164,6 +168,16 @@ def _deliver(draft: Draft, scratch: Path, error: BaseException | None) -> None:
             raise
         log.error("what the point wrote could not be kept: %s", unkept)
         _send_end(draft, error)
+
+
+def _model(bundle: Path) -> dict[str, str]:
+    """The tag of a run whose bundle MLflow can load."""
+    file = bundle / "MLmodel"
+    if not file.is_file():
+        return {}
+    flavors = json.loads(file.read_text(encoding="utf-8"))["flavors"]
+    made = datetime.now(UTC).isoformat()
+    return {MODELS: json.dumps([{"artifact_path": BUNDLE, "flavors": flavors, "utc_time_created": made}])}
 
 
 def _parcel(draft: Draft, folder: Path, status: str) -> Parcel:

@@ -16,6 +16,7 @@ from dlas.tracking import store as tracking
 from dlas.tracking.delivery import parcel as parcels
 from dlas.tracking.delivery import sending
 from dlas.tracking.delivery.parcel import RUN, Parcel
+from dlas.tracking.outcome import models
 from dlas.tracking.store import FINGERPRINT, KIND, PARENT, UNSENT, Record, Store
 
 log = logging.getLogger("dlas.run")
@@ -155,6 +156,7 @@ def send_again(place: Place) -> None:
 
 def send_all(place: Place, store: Store) -> None:
     """Send all that waits for the store, but for what another process sends just now."""
+    sent = []
     for folder in folders(place.artifacts):
         with held(folder) as ours:
             parcel = _parcel(folder) if ours and (folder / RUN).exists() else None
@@ -163,6 +165,8 @@ def send_all(place: Place, store: Store) -> None:
             run_id = send(place, store, folder)
             if run_id is not None:
                 log.info("'%s', which waited in %s, is in the store now: run %s", parcel.name, folder, run_id)
+                sent.append(run_id)
+    models.register(store, [tracking.fetch(store, run_id) for run_id in sent])
 
 
 def send_everywhere(artifacts: Path, uri: str | None) -> None:

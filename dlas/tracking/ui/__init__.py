@@ -1,1 +1,1 @@
-"""What MLflow's UI shows of a sweep: the page of its points, what its run tells."""
+"""What MLflow's UI opens on a sweep: the page of its points."""
