@@ -230,21 +230,24 @@ def test_the_settings_of_a_data_set_tell_the_shape_of_its_images(digits: ImageDa
     assert samples.image_shape == datasets.load(samples).image_shape
 
 
-def test_the_command_refuses_a_sweep_for_one_of_its_networks(tmp_path: Path) -> None:
+def test_the_command_refuses_a_sweep_for_the_first_of_its_wrong_networks(tmp_path: Path) -> None:
+    """Networks are tried side by side, and the one behind it is refused sooner."""
     (tmp_path / "conf" / "model").mkdir(parents=True)
-    for name in ("sound", "unflattened"):
+    for name in ("sound", "unflattened", "lost_file"):
         text = f"name: {name}\nfactory: unsound_networks.{name}\n"
         (tmp_path / "conf" / "model" / f"{name}.yaml").write_text(text)
     result = dlas(
-        *("run", "--config-dir", str(tmp_path / "conf"), "-m", "model=sound,unflattened", "compression=none"),
-        f"artifacts={tmp_path / 'artifacts'}",
+        *("run", "--config-dir", str(tmp_path / "conf"), "-m", "model=sound,unflattened,lost_file"),
+        *("compression=none", f"artifacts={tmp_path / 'artifacts'}"),
     )
     assert result.returncode == 2, result.stderr
     told = [line for line in result.stderr.splitlines() if not line.startswith("checking ")]  # once a minute
     assert told[0].startswith("model.factory: unsound_networks.unflattened answers")
     assert len(told) == 2
     assert result.stdout == ""
-    assert {path.name for path in (tmp_path / "artifacts").iterdir()} == {"stages"}, "no run was begun"
+    left = {path.name for path in (tmp_path / "artifacts").iterdir()}
+    assert left == {"stages", "unfinished"}, "no store was made"
+    assert not list((tmp_path / "artifacts" / "unfinished").iterdir())
 
 
 def test_an_error_of_a_users_own_code_is_told_by_its_place_and_any_other_is_ours() -> None:

@@ -267,7 +267,7 @@ def test_weights_that_do_not_fit_stop_a_sweep_before_it_starts(suffix: str, tmp_
     result = dlas("run", "-m", *given, "dataset=cifar100,digits", f"artifacts={tmp_path / 'a'}")
     assert result.returncode == 2
     assert result.stderr.startswith("model.weights: the weights are for 100 classes, and 'digits' has 10\n")
-    assert {path.name for path in (tmp_path / "a").iterdir()} == {"stages"}, "no run was begun"
+    assert {path.name for path in (tmp_path / "a").iterdir()} == {"stages", "unfinished"}, "no store was made"
 
 
 def test_class_folders_are_counted_before_an_image_is_read(tmp_path: Path) -> None:

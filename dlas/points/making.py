@@ -67,7 +67,7 @@ def check_and_make(tell: Tell, point: Point, logged: Logging) -> None:
     from dlas.points import plan
 
     logged.begin()
-    tell(Tried((0,)))
+    tell(Tried())
     try:
         plan.check([point.stack])
     except Exception as error:
@@ -76,29 +76,39 @@ def check_and_make(tell: Tell, point: Point, logged: Logging) -> None:
         make(tell, point, logged)
 
 
-def check(tell: Tell, stacks: Sequence[config.Stack], logged: Logging) -> None:
-    """Check points before the first one is made, and tell of each network, and `Finished` or `Failed`."""
+def check_places(tell: Tell, stacks: Sequence[config.Stack], logged: Logging, threads: int) -> None:
+    """Check machines and images of points before the first one is made, and tell `Finished` or `Failed`."""
     from dlas.points import plan
 
-    logged.begin()
-    try:
-        plan.check(stacks, lambda points: tell(Tried(tuple(points))))
-    except UserError as error:
-        tell(Failed(error.problem, error.key, error.remedy, error.point))
-    else:
-        tell(Finished({}, {}))
+    _check(tell, logged, threads, lambda: plan.check_places(stacks))
 
 
-def foresee(tell: Tell, stacks: Sequence[config.Stack], logged: Logging) -> None:
-    """Check points as `check` does, and tell what is known of each before `Finished` or `Failed`."""
+def check_networks(tell: Tell, stacks: Sequence[config.Stack], logged: Logging, threads: int) -> None:
+    """Check the networks of points before the first one is made, and tell `Finished` or `Failed`."""
+    from dlas.points import plan
+
+    _check(tell, logged, threads, lambda: plan.check_networks(stacks))
+
+
+def foresee(tell: Tell, stacks: Sequence[config.Stack], logged: Logging, threads: int) -> None:
+    """Tell what is known of each of the points, whose networks were checked, and `Finished` or `Failed`."""
     from dlas.points import foreseeing, plan
 
-    logged.begin()
-    try:
-        rehearsed = plan.check(stacks, lambda points: tell(Tried(tuple(points))))
-        tell(Tried(()))
-        for known in foreseeing.foreseen(stacks, rehearsed):
+    def foreseen() -> None:
+        for known in foreseeing.foreseen(stacks, plan.check_networks(stacks)):
             tell(known)
+
+    _check(tell, logged, threads, foreseen)
+
+
+def _check(tell: Tell, logged: Logging, threads: int, work: Callable[[], object]) -> None:
+    """Have the work done by so many threads of PyTorch's, and tell how it ended."""
+    import torch
+
+    logged.begin()
+    torch.set_num_threads(threads)
+    try:
+        work()
     except UserError as error:
         tell(Failed(error.problem, error.key, error.remedy, error.point))
     else:

@@ -26,9 +26,7 @@ class Used:
 
 @dataclass(frozen=True)
 class Tried:
-    """A network that is about to be tried, by the places of its points."""
-
-    points: tuple[int, ...]
+    """The network of a point, which is about to be tried."""
 
 
 @dataclass(frozen=True)

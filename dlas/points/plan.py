@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -35,35 +35,49 @@ class Rehearsal:
     """Places of its points among all."""
 
 
-def tell_nobody(points: Sequence[int]) -> None:
-    """Tell nobody which points' network is about to be tried."""
+def check(stacks: Sequence[config.Stack]) -> None:
+    """UserError for what `check_places` and `check_networks` refuse."""
+    check_places(stacks)
+    check_networks(stacks)
 
 
-def check(
-    stacks: Sequence[config.Stack], on_try: Callable[[Sequence[int]], None] = tell_nobody
-) -> list[Rehearsed]:
-    """UserError for the first target, board or device that is not there, and the first network that cannot be
-    right, cannot be compressed or compiled as declared, or is given weights that are not its own.
+def check_places(stacks: Sequence[config.Stack]) -> None:
+    """UserError for the first target, board or device that is not there, weights that are not those of the
+    network, or an image that cannot be read.
 
-    Each distinct network is tried once, and each distinct compression of it is rehearsed once; what an
-    earlier command tried is not tried again. The images of every set are read, unless an earlier command read
-    the same files. `on_try` is given the places of the points whose network is about to be tried. Returns the
-    rehearsal of each point.
+    The images of every set are read, unless an earlier command read the same files.
     """
     from dlas.models import weights
-    from dlas.stages.checks.rehearsal import Rehearse, TryNetwork
 
     artifacts = Path(stacks[0].artifacts)
     temporary.require_room()
     folders.require_writable(artifacts / "stages")
     _require_machines(stacks)
-    store = StageStore(artifacts / "stages", level=logging.DEBUG)
+    given: list[tuple[config.Model, config.Dataset]] = []
+    for place, stack in enumerate(stacks):
+        if stack.model.weights is not None and (stack.model, stack.dataset) not in given:
+            with at_point(place):
+                weights.check(stack.model, stack.dataset)
+            given.append((stack.model, stack.dataset))
+    with folders.disk_troubles(artifacts):
+        _require_images(stacks, _store(artifacts))
+
+
+def check_networks(stacks: Sequence[config.Stack]) -> list[Rehearsed]:
+    """UserError for the first network that cannot be right, or cannot be compressed or compiled as declared.
+
+    Each distinct network is tried once, and each distinct compression of it is rehearsed once; what an
+    earlier command tried is not tried again. Returns the rehearsal of each point.
+    """
+    from dlas.stages.checks.rehearsal import Rehearse, TryNetwork
+
+    artifacts = Path(stacks[0].artifacts)
+    store = _store(artifacts)
     with folders.disk_troubles(artifacts):
         rehearsals = _rehearsals(stacks, store)
         code.remember([rehearsal.trial.code for rehearsal in rehearsals])
         rehearsed: dict[int, Rehearsed] = {}
         for rehearsal in rehearsals:
-            on_try(rehearsal.points)
             with at_point(rehearsal.points[0]):
                 tried = store.obtain(TryNetwork(trial=rehearsal.trial))
                 found = store.obtain(
@@ -76,15 +90,11 @@ def check(
                     )
                 )
             rehearsed |= dict.fromkeys(rehearsal.points, found)
-    given: list[tuple[config.Model, config.Dataset]] = []
-    for place, stack in enumerate(stacks):
-        if stack.model.weights is not None and (stack.model, stack.dataset) not in given:
-            with at_point(place):
-                weights.check(stack.model, stack.dataset)
-            given.append((stack.model, stack.dataset))
-    with folders.disk_troubles(artifacts):
-        _require_images(stacks, store)
     return [rehearsed[place] for place in range(len(stacks))]
+
+
+def _store(artifacts: Path) -> StageStore:
+    return StageStore(artifacts / "stages", level=logging.DEBUG)
 
 
 def _require_machines(stacks: Sequence[config.Stack]) -> None:

@@ -15,7 +15,7 @@ from omegaconf import DictConfig
 
 from dlas import config
 from dlas.config import composing
-from dlas.points import expected, plan_text, process, steps
+from dlas.points import checking, expected, plan_text, steps
 from dlas.points.plan_text import Planned
 from dlas.tracking import delivery, remote, sweep
 from dlas.tracking import store as tracking
@@ -57,7 +57,7 @@ class PlanCallback(SweepCallback):
         ]
         left = [place for place, run in enumerate(runs) if run is None]
         with composing.naming(points), sweep.of_all(left):
-            known = process.foresee([stacks[place] for place in left], hydra) if left else {}
+            known = checking.foresee([stacks[place] for place in left], hydra) if left else {}
         ahead = {place: known.get(number) for number, place in enumerate(left)}
         names = [
             name or sweep.run_name(composing.overridden(point))

@@ -5,27 +5,25 @@ The command itself imports neither torch nor TVM.
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import OmegaConf
 
-from dlas import config, crashes
+from dlas import crashes
 from dlas.errors import UserError
-from dlas.points import durations, making, view
+from dlas.points import view
 from dlas.points.making import Logging, Point
-from dlas.points.messages import Failed, Finished, Foreseen, Used
+from dlas.points.messages import Failed, Finished, Used
 from dlas.points.progress import Progress
 from dlas.points.steps import TIMING
 from dlas.processes import apart
@@ -93,84 +91,21 @@ def make(
                 copy.write(written)
 
         try:
-            code = _call(work, (point, logged), apart.Watch(told, wrote, beat, tick), timeout)
+            code = call(work, (point, logged), apart.Watch(told, wrote, beat, tick), timeout)
         except TimeoutError:
             problem = f"it took longer than {timeout:g} s, and was stopped {progress.where}"
             raise UserError(problem, key="timeout") from None
     if isinstance(progress.outcome, Failed):
         raise progress.outcome.error
     if progress.outcome is None or code != 0:
-        raise UserError(f"{_end(code)} {progress.where}{_meaning(code)}")
+        raise UserError(f"{end(code)} {progress.where}{meaning(code)}")
     return progress.outcome
 
 
-def check(stacks: Sequence[config.Stack], hydra: DictConfig) -> list[config.Stack]:
-    """Check the points; UserError for the first that cannot be right.
-
-    Returns those whose check ended its process, which tells nothing of the others. `hydra` is Hydra's own
-    part of the config.
-    """
-    return [stacks[place] for place in _try(making.check, stacks, hydra, lambda told: None)]
-
-
-def foresee(stacks: Sequence[config.Stack], hydra: DictConfig) -> dict[int, Foreseen]:
-    """Check the points as `check` does; returns what is known of each, by its place. Of those whose check
-    ended its process nothing is."""
-    known: dict[int, Foreseen] = {}
-
-    def note(told: Foreseen) -> None:
-        known[told.point] = told
-
-    _try(making.foresee, stacks, hydra, note)
-    return known
-
-
-def _try(
-    work: Callable[..., None],
-    stacks: Sequence[config.Stack],
-    hydra: DictConfig,
-    note: Callable[[Foreseen], None],
-) -> list[int]:
-    """Have work done for all points at once; UserError where it failed. `note` is given what it tells.
-
-    It is begun again without the points that ended its process; their places are returned.
-    """
-    logged = logging_of(hydra.hydra_logging, hydra.verbose)
-    left, lost = list(range(len(stacks))), list[int]()
-    while left:
-        progress = Progress()
-
-        def told(message: object, progress: Progress = progress, left: list[int] = left) -> None:
-            progress.note(message)
-            if isinstance(message, Foreseen):
-                note(dataclasses.replace(message, point=left[message.point]))
-
-        checked = [stacks[place] for place in left]
-        with view.fitting(_checking(len(checked))) as shown:
-            watch = apart.Watch(told, shown.wrote, apart.do_nothing, shown.tick)
-            code = _call(work, (checked, logged), watch, None)
-        if isinstance(progress.outcome, Failed):
-            error = progress.outcome.error
-            error.point = None if error.point is None else left[error.point]
-            raise error
-        if isinstance(progress.outcome, Finished):
-            break
-        guilty = [left[place] for place in progress.tried] or left
-        how = f"{_end(code)} while '{stacks[guilty[0]].model.name}' was tried{_meaning(code)}"
-        log.warning("checking the points: %s. Its points are tried once more, each by itself", how)
-        lost += guilty
-        left = [place for place in left if place not in guilty]
-    return lost
-
-
-def _checking(points: int) -> Callable[[], Sequence[str]]:
-    what, began = "1 point" if points == 1 else f"{points} points", time.monotonic()
-    return lambda: [f"checking {what} for {durations.told(time.monotonic() - began)}"]
-
-
-def _call(
+def call(
     work: Callable[..., None], arguments: tuple[object, ...], watch: apart.Watch, timeout: float | None
 ) -> int:
+    """`apart.call` of the server of this command, in this process's environment."""
     environment = _environment()
     try:
         return apart.call(server(), work, arguments, watch, environment=environment, timeout=timeout)
@@ -188,12 +123,14 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "COLUMNS": str(size.columns), "LINES": str(size.lines)}
 
 
-def _end(code: int) -> str:
+def end(code: int) -> str:
+    """How its process ended, by its exit code, for a person."""
     if code < 0:
         return f"its process was killed by {signal.Signals(-code).name}"
     return f"its process ended with exit code {code}"
 
 
-def _meaning(code: int) -> str:
+def meaning(code: int) -> str:
+    """What the signal that ended a process tells; "" where it was none, or tells nothing."""
     meaning = crashes.MEANINGS.get(signal.Signals(-code)) if code < 0 else None
     return f" ({meaning})" if meaning else ""

@@ -26,7 +26,8 @@ class Progress:
     """The stage that was begun last, unless it is done."""
     since: float = 0.0
     """When that was begun."""
-    tried: tuple[int, ...] = ()
+    tried: bool = False
+    """Whether its network was, or is being, tried."""
     outcome: Failed | Finished | None = None
 
     def note(self, told: object) -> None:
@@ -39,8 +40,8 @@ class Progress:
             case Used(result):
                 self._end_step()
                 self.used.append(result)
-            case Tried(points):
-                self.tried = points
+            case Tried():
+                self.tried = True
             case Finished():
                 self._end_step()
                 self.outcome = told
