@@ -29,7 +29,7 @@ from dlas import config
 from dlas.hardware.results.comparison import Comparison, Outcome
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.targets.resolving import resolve
-from dlas.hardware.timing import deployment
+from dlas.hardware.timing import measuring
 from dlas.hardware.timing.race import RESOLVED, Race, race
 from dlas.interfaces.targets.target import Target
 
@@ -77,7 +77,7 @@ def tried(library: Path, target: Target, protocol: config.Timing, count: int) ->
     copy = library.with_name("copy.so")
     shutil.copy(library, copy)
     return Tried(
-        [deployment.measure(library, images, target, protocol) for _ in range(count)],
+        [measuring.measure(library, images, target, protocol) for _ in range(count)],
         [race([library, copy], images, target) for _ in range(count)],
     )
 

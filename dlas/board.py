@@ -8,7 +8,7 @@
 
     artifacts=<folder>    of start, stop and list: where virtual boards are kept
 
-    deployments=20        of check: how often one library is deployed, each time by timing=thorough: that of
+    deployments=20        of check: how often one library is deployed, each time by timing=default: that of
                           a bundle, or a small one made for the purpose
     signers=<file>        of check: refuse a bundle that none of these signed, as dlas.redeploy does
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,11 +13,12 @@ import numpy as np
 from dlas import bundle, config
 from dlas.bundle import Bundle, archive
 from dlas.hardware.results import measurement, reference, self_test
-from dlas.hardware.results.comparison import ENOUGH_SESSIONS, Outcome
-from dlas.hardware.results.measurement import Measurement
+from dlas.hardware.results.comparison import Outcome
+from dlas.hardware.results.difference import POWER
+from dlas.hardware.results.measurement import ENOUGH_SESSIONS, Measurement
 from dlas.hardware.targets import reached, target_file
-from dlas.hardware.timing import deployment
-from dlas.hardware.timing.deployment import Yardstick
+from dlas.hardware.timing import deployment, measuring
+from dlas.hardware.timing.measuring import NO_YARDSTICKS, Yardstick
 from dlas.interfaces.targets.reach import Address
 from dlas.interfaces.targets.target import Target
 
@@ -38,7 +39,7 @@ class Options:
     """A file of the signers that are trusted; null for that of DLAS_SIGNERS, or for anybody."""
     rpc: Address = field(default_factory=Address)
     deployments: int = 20
-    timing: str = "thorough"
+    timing: str = "default"
     artifacts: str | None = None
 
     def __post_init__(self) -> None:
@@ -53,12 +54,12 @@ class Subject:
     library: Path
     inputs: np.ndarray
     target: Target
-    yardstick: Yardstick | None
+    yardsticks: Mapping[str, Yardstick]
 
 
 def require_enough_sessions(timing: str, protocol: config.Timing) -> None:
     """UserError (timing) for a protocol, called `timing`, whose measurements can't be told apart."""
-    remedy = f"one of {ENOUGH_SESSIONS} sessions or more, such as thorough"
+    remedy = f"one of {ENOUGH_SESSIONS} sessions or more, such as default"
     enough = protocol.sessions >= ENOUGH_SESSIONS
     config.require(enough, "timing", f"{timing} has too few sessions to tell anything", remedy)
 
@@ -72,8 +73,8 @@ def check(options: Options, declared: config.Target | None, protocol: config.Tim
         kept = _kept(options, subject.target)
         found = []
         for number in range(1, options.deployments + 1):
-            measured = deployment.measure(
-                subject.library, subject.inputs, subject.target, protocol, subject.yardstick
+            measured = measuring.measure(
+                subject.library, subject.inputs, subject.target, protocol, subject.yardsticks
             )
             measurement.write(measured, kept / f"{number}.json")
             print(f"{number:3d} of {options.deployments}  {measured.median_ms:.3f} ms", flush=True)
@@ -92,7 +93,7 @@ def report(found: Sequence[Measurement]) -> str:
     resolved = (
         f"no slowdown below a factor of {self_test.MAX_FACTOR:g} is seen reliably"
         if smallest is None
-        else f"a slowdown by a factor of {smallest:.3f} is seen in {self_test.POWER:.0%} of the pairs"
+        else f"a slowdown by a factor of {smallest:.3f} is seen in {POWER:.0%} of the pairs"
     )
     lines = [
         f"deployed   {len(found)} times, {len(found[0].sessions)} sessions each; medians from "
@@ -113,11 +114,14 @@ def _subject(
 
     verified = _verified(options, scratch)
     board = _board(declared, options.rpc, verified)
-    yardstick.build(board.code, board.linker, scratch / "yardstick.so")
-    made = Yardstick(scratch / "yardstick.so", yardstick.INPUT)
-    beside = made if protocol.yardstick else None
+    names = yardstick.names(board.code)
+    made = {name: Yardstick(scratch / f"{name}.so", yardstick.SHAPES[name]) for name in names}
+    for name, one in made.items():
+        yardstick.build(name, board.code, board.linker, one.library)
+    beside = made if protocol.yardstick else NO_YARDSTICKS
     if verified is None:
-        return Subject(made.library, made.inputs, board, beside)
+        subject = made[yardstick.COMPUTE]
+        return Subject(subject.library, np.zeros(subject.shape, "float32"), board, beside)
     return Subject(verified.library, reference.read(verified.reference).inputs[:1], board, beside)
 
 

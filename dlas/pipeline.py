@@ -15,8 +15,8 @@ from dlas.files.weights_file import WeightsFile
 from dlas.hardware.results import reference
 from dlas.hardware.sessions.process import LibraryFailed
 from dlas.hardware.targets.resolving import resolve
-from dlas.hardware.timing import deployment, single_kernels
-from dlas.hardware.timing.deployment import Yardstick
+from dlas.hardware.timing import deployment, measuring, single_kernels
+from dlas.hardware.timing.measuring import NO_YARDSTICKS, Yardstick
 from dlas.interfaces.images import ImageDataset
 from dlas.interfaces.targets.target import Target
 from dlas.models.untrained import Architecture, Untrained
@@ -30,8 +30,7 @@ from dlas.stages.kernels.tuning import Tune, Tuned
 from dlas.stages.kernels.untuned import KeepUntuned
 from dlas.stages.library import Build, Library
 from dlas.stages.machine.roofs import MeasuredRoofs, MeasureRoofs
-from dlas.stages.machine.yardstick import BuildYardstick
-from dlas.stages.machine.yardstick import Yardstick as BuiltYardstick
+from dlas.stages.machine.yardstick import BuildYardsticks, Yardsticks
 from dlas.stages.network import Network
 from dlas.stages.program.batches import Enlarge
 from dlas.stages.program.declared import Lower, Lowered
@@ -74,7 +73,7 @@ class Made:
     library: Library
     deployed: Deployed
     batches: tuple[writing.Batch, ...]
-    yardstick: BuiltYardstick | None
+    yardsticks: Yardsticks | None
     roofs: MeasuredRoofs | None
 
 
@@ -101,13 +100,12 @@ def run_point(
         _require_right(batch, made.deployed, target)
 
     on_start(TIMING, False)
-    beside = made.yardstick
-    timing = deployment.measure(
+    timing = measuring.measure(
         made.library.path,
         made.deployed.reference.inputs,
         target,
         stack.timing,
-        None if beside is None else Yardstick(beside.path, yardstick.INPUT),
+        NO_YARDSTICKS if made.yardsticks is None else _beside(made.yardsticks),
         {batch.size: batch.library.path for batch in made.batches},
     )
     profile = single_kernels.profile(made.library.path, made.deployed.reference.inputs, target, PROFILED_RUNS)
@@ -125,13 +123,17 @@ def run_point(
         library=made.library,
         deployed=made.deployed,
         batches=made.batches,
-        yardstick=beside,
+        yardsticks=made.yardsticks,
         roofs=made.roofs,
         timing=timing,
         profile=profile,
     )
     writing.fill(bundle, found)
     return found
+
+
+def _beside(built: Yardsticks) -> dict[str, Yardstick]:
+    return {name: Yardstick(path, yardstick.SHAPES[name]) for name, path in built.paths.items()}
 
 
 def obtain(stack: config.Stack, target: Target, dataset: ImageDataset, store: StageStore) -> Made:
@@ -158,7 +160,7 @@ def obtain(stack: config.Stack, target: Target, dataset: ImageDataset, store: St
         for size in stack.timing.batch_sizes[1:]
     )
     beside = (
-        store.obtain(BuildYardstick(target=target.code, linker=target.linker))
+        store.obtain(BuildYardsticks(target=target.code, linker=target.linker))
         if stack.timing.yardstick
         else None
     )

@@ -14,6 +14,7 @@
                           DLAS_SIGNERS names, if any
     rebuild=true          make the library again from the bundle's program, weights and tuning log; with
                           target=<name> for that target, whatever its architecture
+    timing=<name>         time by this protocol, not by the first time's; timing.budget=60: single settings
     trust=<package>       with rebuild=true: import the bundle's algorithms and tuner from that package, and
                           from others after a comma, where they are none of dlas's own
     artifacts=<folder>    where the store is
@@ -24,7 +25,9 @@
     junit=<file>          write a JUnit report, a test case a point
 
 Every file of the bundle is checked against its sha256, the library against its board, its outputs against
-the reference; then it is timed by the protocol of the first time, in a process of its own, on its board.
+the reference; then it is timed by the protocol of the first time, in processes of its own, on its board:
+session by session, until it can be told whether it is the same, or the protocol's budget is spent. A library
+that is made again for the same target takes turns with the stored one.
 Until then nothing of the bundle is run. Its library, or the one that is made of its program, is its sender's
 code and runs as you: SECURITY.md tells what that means.
 
@@ -76,6 +79,7 @@ class Options:
     target: str | None = None
     rpc: Address = field(default_factory=Address)
     rebuild: bool = False
+    timing: str | None = None
     trust: str | None = None
     """Names of packages, separated by commas."""
     signers: str | None = None
@@ -108,9 +112,11 @@ class Options:
         json, junit = (None if one is None else Path(one).expanduser() for one in (self.json, self.junit))
         return Files(json, junit)
 
-    def request(self, target: config.Target | None) -> Request:
-        """The request to deploy on the declared target, or on the bundle's own board."""
-        return Request(target, self.rpc, self.rebuild, tuple(command_line.listed(self.trust)))
+    def request(self, target: config.Target | None, protocol: config.Timing | None = None) -> Request:
+        """The request to deploy on the declared target, or on the bundle's own board, and to time by the
+        protocol, or by the bundle's own."""
+        trusted = tuple(command_line.listed(self.trust))
+        return Request(target, self.rpc, self.rebuild, protocol, trusted)
 
 
 @dataclass(frozen=True)
@@ -141,13 +147,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parse(given: list[str]) -> Work:
-    typed, others = config.layer_arguments(given, "target")
+    typed, others = config.layer_arguments(given, "target", "timing")
     options = config.options(Options, others)
     options.files.require_writable()
+    protocol, target = None, None
+    if options.timing is None:
+        typed.require_none_of("timing")
+    else:
+        protocol = config.declared_timing(options.timing, typed)
     if options.target is None:
         typed.require_none_of("target")
-        return lambda: redeploy(options, options.request(None)).exit_status
-    request = options.request(config.declared_target(options.target, typed))
+    else:
+        target = config.declared_target(options.target, typed)
+    request = options.request(target, protocol)
     return lambda: redeploy(options, request).exit_status
 
 
@@ -267,6 +279,8 @@ def _log(kept: Kept, original: Record, found: Redeployed) -> str | None:
         files = run.folder / "redeploy"
         files.mkdir()
         measurement.write(comparison.new, files / "timing.json")
+        if comparison.paired:
+            measurement.write(comparison.old, files / "stored.json")
         documents.write(machine.ENVIRONMENT, files / "environment.json", comparison.new.environment)
         run.note(metrics=_metrics(found))
     print(f"logged     run {run.own_id}")
@@ -289,12 +303,11 @@ def _metrics(found: Redeployed) -> dict[str, float]:
 def _ratio(comparison: Comparison, size: str) -> dict[str, float]:
     if not comparison.comparable:
         return {}
-    interval, p_value = comparison.interval, comparison.p_value
+    interval = comparison.interval
     return {
         f"redeploy{size}.ratio": comparison.ratio,
         f"redeploy{size}.ratio_ci_low": interval.low,
         f"redeploy{size}.ratio_ci_high": interval.high,
-        **({} if p_value is None else {f"redeploy{size}.p_value": p_value}),
     }
 
 

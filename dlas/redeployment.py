@@ -8,11 +8,13 @@ It needs neither PyTorch nor MLflow.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from dlas import config
 from dlas.bundle import Bundle
@@ -25,8 +27,8 @@ from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.results.reference import Reference
 from dlas.hardware.targets import machine, reached, target_file
 from dlas.hardware.targets.fitting import DoesNotFit
-from dlas.hardware.timing import deployment
-from dlas.hardware.timing.deployment import Yardstick
+from dlas.hardware.timing import deployment, measuring
+from dlas.hardware.timing.measuring import Libraries, Yardstick
 from dlas.interfaces.targets.reach import Address
 from dlas.interfaces.targets.target import Target
 from dlas.printable import printable
@@ -50,6 +52,8 @@ class Request:
     """The reader's board; None for what the library was made for, on this machine or at `rpc`."""
     rpc: Address = field(default_factory=Address)
     rebuild: bool = False
+    protocol: config.Timing | None = None
+    """The protocol to time by; None for that of the first time."""
     trusted: tuple[str, ...] = ()
     """Packages of the reader's own that a bundle may name modules of."""
 
@@ -59,11 +63,14 @@ class Redeployed:
     """The result of a redeployment."""
 
     comparison: Comparison
+    """The new measurement against the original, or against that of the stored library in turn with it."""
     larger: tuple[Comparison, ...]
     """Comparisons for every larger batch that was timed."""
     differences: Mapping[str, tuple[Any, Any]]
     """Differences of the environment: dotted key to (then, now)."""
     rebuilt: Rebuilt | None = None
+    original: Measurement | None = None
+    """The bundle's own measurement, where the stored library was timed anew and is what is compared with."""
 
     @property
     def batches(self) -> tuple[Comparison, ...]:
@@ -99,7 +106,7 @@ def opened(verified: Bundle) -> Opened:
     missing or out of bounds."""
     timing = measurement.read(verified.timing)
     libraries = [verified.library_of(size) for size in (1, *timing.larger)]
-    for library in (*libraries, *([verified.yardstick] if timing.yardstick else [])):
+    for library in (*libraries, *_yardsticks_of(verified, timing).values()):
         if not library.is_file():
             raise UserError("is missing", key=printable(library))
     environment = timing.environment or _environment(verified)
@@ -122,22 +129,41 @@ def redeployed(verified: Bundle, request: Request, scratch: Path) -> Redeployed:
     made = None
     if request.rebuild:
         print(f"rebuilding the library for {board.name} from the bundle's program, weights and tuning log")
-        made = rebuilt_apart(verified, board, scratch / "rebuilt", old.larger, request.trusted)
-    libraries = _bundled(verified, old.larger) if made is None else {1: made.library, **made.larger}
-    yardstick = verified.yardstick if made is None else made.yardstick
-    new = _retimed(found.expected, old, libraries, yardstick, board)
-    comparison, *larger = map(Comparison, old.batches, new.batches)
-    differences = machine.differences(found.environment, new.environment)
-    return Redeployed(comparison, tuple(larger), differences, made)
+        made = rebuilt_apart(
+            verified,
+            board,
+            scratch / "rebuilt",
+            old.larger,
+            _yardsticks_of(verified, old),
+            request.trusted,
+        )
+    protocol = request.protocol or _stored_protocol(old)
+    stored = _bundled(verified, old.larger)
+    libraries = stored if made is None else {1: made.library, **made.larger}
+    _check(found.expected, libraries, board)
+    inputs = found.expected.inputs
+    if made is not None and found.made_for.code == board.code and _is_sound(found.expected, stored, board):
+        comparison, *larger = _retimed_in_turn(stored, libraries, inputs, board, protocol)
+    else:
+        yardsticks = _yardsticks_of(verified, old) if made is None else made.yardsticks
+        comparison, *larger = _retimed(old, libraries, inputs, board, protocol, yardsticks)
+    differences = machine.differences(found.environment, comparison.new.environment)
+    original = old if comparison.paired else None
+    return Redeployed(comparison, tuple(larger), differences, made, original)
 
 
 def report(found: Redeployed) -> str:
     """The report for a person."""
     comparison = found.comparison
+    then, *larger = (found.original or comparison.old).batches
     lines = [
         *_carried(found.rebuilt),
-        *_compared(comparison),
-        *(line for one in found.larger for line in (f"batch      {one.new.batch}", *_compared(one))),
+        *_compared(comparison, then),
+        *(
+            line
+            for one, before in zip(found.larger, larger, strict=True)
+            for line in (f"batch      {one.new.batch}", *_compared(one, before))
+        ),
         *_pace(comparison),
         *(f"differs    {name}: {old} then, {new} now" for name, (old, new) in found.differences.items()),
     ]
@@ -167,28 +193,98 @@ def _rebuilding_offered() -> Iterator[None]:
         raise UserError(error.problem, key=error.key, remedy=REBUILD) from None
 
 
-def _retimed(
-    expected: Reference, old: Measurement, libraries: Mapping[int, Path], yardstick: Path, board: Target
-) -> Measurement:
-    """Check the libraries on every reference input, then time them by the protocol of the first time."""
+def _check(expected: Reference, libraries: Libraries, board: Target, whose: str = "") -> None:
+    """Check the libraries on every reference input and say so; UserError where one gives other outputs."""
     for size, library in libraries.items():
         outputs = deployment.run(library, expected.inputs, board, size)
         reference.require_match(expected, outputs, "the library" if size == 1 else library.name)
         error = reference.largest_error(expected, outputs)
-        whose = "" if size == 1 else f" of batches of {size}"
+        of_size = "" if size == 1 else f" of batches of {size}"
         print(
-            f"checked    {len(outputs)} outputs{whose} match the reference, the largest error is {error:.2g}"
+            f"checked    {len(outputs)} outputs{whose}{of_size} match the reference, "
+            f"the largest error is {error:.2g}"
         )
-    protocol = config.Timing("stored", old.runs, old.warmup, len(old.sessions), old.cold, bool(old.yardstick))
-    beside = _yardstick(yardstick) if protocol.yardstick else None
-    larger = {size: library for size, library in libraries.items() if size > 1}
-    return deployment.measure(libraries[1], expected.inputs, board, protocol, beside, larger)
 
 
-def _yardstick(library: Path) -> Yardstick:
+def _is_sound(expected: Reference, stored: Libraries, board: Target) -> bool:
+    """Whether the stored libraries can be timed beside those that were made again; why not is told."""
+    try:
+        _check(expected, stored, board, " of the stored library")
+    except UserError as error:
+        print(printable(f"alone      the stored library is not timed beside it: {error.problem}"))
+        return False
+    return True
+
+
+def _stored_protocol(old: Measurement) -> config.Timing:
+    return config.Timing(
+        "stored",
+        runs=old.runs,
+        warmup=old.warmup,
+        sessions=old.least_sessions,
+        cold=old.cold,
+        budget=old.budget_seconds,
+        same_within_percent=old.same_within_percent,
+    )
+
+
+def _retimed(
+    old: Measurement,
+    libraries: Libraries,
+    inputs: np.ndarray,
+    board: Target,
+    protocol: config.Timing,
+    yardsticks: Mapping[str, Path],
+) -> list[Comparison]:
+    """The libraries timed now against the bundle's own measurement, for each batch size."""
+
+    def compared(new: Measurement) -> list[Comparison]:
+        return list(map(Comparison, old.batches, new.batches))
+
+    new = measuring.measure(
+        libraries[1],
+        inputs,
+        board,
+        protocol,
+        _with_shapes(yardsticks),
+        {size: library for size, library in libraries.items() if size > 1},
+        is_enough=lambda new: not any(one.is_open for one in compared(new)),
+    )
+    return compared(new)
+
+
+def _retimed_in_turn(
+    stored: Libraries, rebuilt: Libraries, inputs: np.ndarray, board: Target, protocol: config.Timing
+) -> list[Comparison]:
+    """The rebuilt libraries against the stored ones, both timed now, for each batch size."""
+
+    def compared(measured: Sequence[Measurement]) -> list[Comparison]:
+        one, other = measured
+        pairs = zip(one.batches, other.batches, strict=True)
+        return [Comparison(old, new, paired=True) for old, new in pairs]
+
+    return compared(
+        measuring.measure_in_turn(
+            [stored, rebuilt],
+            inputs,
+            board,
+            protocol,
+            is_enough=lambda measured: not any(one.is_open for one in compared(measured)),
+        )
+    )
+
+
+def _yardsticks_of(verified: Bundle, timing: Measurement) -> dict[str, Path]:
+    """The libraries of the bundle's yardsticks, but for those that this version does not know."""
     from dlas.systems.compilers.tvm import yardstick
 
-    return Yardstick(library, yardstick.INPUT)
+    return {name: verified.yardstick(name) for name in timing.yardsticks if name in yardstick.SHAPES}
+
+
+def _with_shapes(libraries: Mapping[str, Path]) -> dict[str, Yardstick]:
+    from dlas.systems.compilers.tvm import yardstick
+
+    return {name: Yardstick(library, yardstick.SHAPES[name]) for name, library in libraries.items()}
 
 
 def _carried(made: Rebuilt | None) -> list[str]:
@@ -207,12 +303,14 @@ def _ratio(comparison: Comparison) -> str:
     return f"{comparison.ratio:.3f} [{interval.low:.3f}, {interval.high:.3f}]  "
 
 
-def _compared(comparison: Comparison) -> list[str]:
-    """Lines on one batch size."""
+def _compared(comparison: Comparison, then: Measurement) -> list[str]:
+    """Lines on one batch size, which took as long as `then` in the bundle's own measurement."""
     return [
-        f"then       {_latency(comparison.old)}",
+        f"then       {_latency(then)}",
+        *([f"beside     {_latency(comparison.old)}, the stored library now"] if comparison.paired else []),
         f"now        {_latency(comparison.new)}",
         f"ratio      {_ratio(comparison)}{comparison.verdict}",
+        *_judged_by(comparison),
         *_beside(comparison),
         *([f"unsteady   {'; '.join(comparison.unsteady)}"] if comparison.unsteady else []),
         *_spread(comparison),
@@ -225,13 +323,26 @@ def _spread(comparison: Comparison) -> list[str]:
     return [f"spread     {when} mainly from {source}" for when, source in sources if source is not None]
 
 
-def _pace(comparison: Comparison) -> list[str]:
-    """A line on the board's own pace, where it was measured."""
-    interval = comparison.board_interval
-    if not comparison.comparable or interval is None:
+def _judged_by(comparison: Comparison) -> list[str]:
+    """A line on what the ratio is one of, where that is not milliseconds now and then."""
+    if comparison.paired:
+        return ["judged     in pairs of sessions, each right after the stored library's"]
+    if comparison.yardstick is None or not comparison.enough_sessions:
         return []
-    ratio = f"{comparison.board_ratio:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-    return [f"yardstick  {ratio}  the time of a network that is always the same, now over then"]
+    name, raw = comparison.yardstick, comparison.raw_ratio
+    return [f"judged     beside the yardstick {name}, which followed it best; in milliseconds {raw:.3f}"]
+
+
+def _pace(comparison: Comparison) -> list[str]:
+    """Lines on the board's own pace, where it was measured."""
+    if not comparison.comparable:
+        return []
+    lines = []
+    for name in comparison.yardsticks:
+        interval, ratio = comparison.board_interval(name), comparison.board_ratio(name)
+        told = f"{ratio:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+        lines.append(f"yardstick  {told}  the time of {name}, which is always the same, now over then")
+    return lines
 
 
 def _beside(comparison: Comparison) -> list[str]:
@@ -267,7 +378,7 @@ def _latency(measured: Measurement) -> str:
 
 def _sessions(measured: Measurement) -> str:
     count = len(measured.sessions)
-    return f"{count} sessions, " if count > 1 else ""
+    return f"{count} sessions, " if count > 1 else "1 session, which can't say how far others are, "
 
 
 def _environment(verified: Bundle) -> dict[str, Any]:

@@ -81,7 +81,7 @@ def test_points_time_their_batches_and_are_redeployed_and_rebuilt_with_them(tmp_
     artifacts = f"artifacts={tmp_path / 'artifacts'}"
     ended = dlas(
         *("run", "--config-dir", str(tmp_path / "conf"), "-m", "model=residual", "compression=none,int8"),
-        *("train.epochs=2", "algo=direct", "tuner=none", "timing.runs=10"),
+        *("train.epochs=2", "algo=direct", "tuner=none", "timing=quick", "timing.runs=10"),
         *(f"timing.batch_sizes=[1,{BATCH}]", artifacts),
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr

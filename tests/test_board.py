@@ -25,7 +25,7 @@ from dlas.errors import UserError
 from dlas.hardware.boards import remote
 from dlas.hardware.results import measurement
 from dlas.hardware.targets import llvm
-from dlas.hardware.timing import deployment, roofs, single_kernels
+from dlas.hardware.timing import deployment, measuring, roofs, single_kernels
 from dlas.interfaces.targets.placement import Placement
 from dlas.interfaces.targets.reach import Reach
 from dlas.interfaces.targets.target import Target
@@ -40,10 +40,10 @@ from pydantic import TypeAdapter
 from dlas import config
 from dlas.hardware.results import measurement
 from dlas.interfaces.targets.target import Target
-from dlas.hardware.timing import deployment
+from dlas.hardware.timing import measuring
 library, told, result = map(pathlib.Path, sys.argv[1:])
 board = TypeAdapter(Target).validate_json(told.read_text())
-found = deployment.measure(
+found = measuring.measure(
     library, np.zeros((1, 3, 32, 32), "float32"), board, config.Timing(name="test", runs=50)
 )
 measurement.write(found, result)
@@ -89,7 +89,7 @@ def start_client(library: Path, board: Target, result: Path) -> subprocess.Popen
 
 def test_outputs_and_samples_come_from_the_board(board: Target, matmul: Path, tmp_path: Path) -> None:
     assert_serves(board, matmul)
-    found = deployment.measure(matmul, tiny_library.images(1), board, PROTOCOL)
+    found = measuring.measure(matmul, tiny_library.images(1), board, PROTOCOL)
     assert len(found.samples_ms) == PROTOCOL.runs
     assert min(found.samples_ms) > 0
     assert found.environment["machine"] == os.uname().machine
@@ -233,7 +233,7 @@ def test_boards_are_had_through_a_tracker(matmul: Path) -> None:
         with boards.served(port, f"tracker=127.0.0.1:{address}"):
             registered(asked)
             assert_serves(asked, matmul)
-            found = deployment.measure(matmul, tiny_library.images(1), asked, PROTOCOL)
+            found = measuring.measure(matmul, tiny_library.images(1), asked, PROTOCOL)
             assert len(found.samples_ms) == PROTOCOL.runs
 
 

@@ -58,7 +58,7 @@ def declared(folder: Path, model: Sequence[str], *more: str) -> CompletedProcess
         *("compression=weight_pruning", "compression.weight_pruning.finetune.epochs=1"),
         *("algo=auto", f"algo.candidates=[{','.join(ALGORITHMS)}]"),
         *("format=auto", f"format.candidates=[{','.join(FORMATS)}]"),
-        *("tuner=none", "timing.runs=20", f"artifacts={folder / 'artifacts'}", *more),
+        *("tuner=none", "timing=quick", "timing.runs=20", f"artifacts={folder / 'artifacts'}", *more),
     )
 
 

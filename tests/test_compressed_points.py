@@ -41,7 +41,14 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ended = dlas(
         *("run", "--config-dir", str(folder / "conf"), "-m", "model=residual"),
         "compression=float16,int8,[weight_pruning,int8]",
-        *("train.epochs=6", "train.learning_rate=0.1", "algo=direct", "tuner=none", "timing.runs=20"),
+        *(
+            "train.epochs=6",
+            "train.learning_rate=0.1",
+            "algo=direct",
+            "tuner=none",
+            "timing=quick",
+            "timing.runs=20",
+        ),
         f"artifacts={folder / 'artifacts'}",
     )
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -41,7 +41,7 @@ def test_defaults_are_the_documented_ones() -> None:
     assert list(stack.compression) == ["channel_pruning"]
     assert (stack.algo.name, stack.format.name) == ("direct", "dense")
     assert (stack.compiler.name, stack.tuner.name, stack.target.name) == ("tvm", "ansor", "host")
-    assert stack.timing.runs == 150
+    assert (stack.timing.name, stack.timing.runs, stack.timing.sessions) == ("default", 30, 8)
 
 
 def test_a_model_may_bring_its_own_training() -> None:

@@ -18,8 +18,8 @@ from dlas import config
 from dlas.errors import UserError
 from dlas.hardware.results import measurement
 from dlas.hardware.targets import llvm, machine, target_file
-from dlas.hardware.timing import deployment
-from dlas.hardware.timing.deployment import Yardstick
+from dlas.hardware.timing import deployment, measuring
+from dlas.hardware.timing.measuring import Yardstick
 from dlas.interfaces.targets.placement import Placement
 from dlas.interfaces.targets.target import Target
 
@@ -31,10 +31,10 @@ import numpy as np
 from dlas import config
 from dlas.hardware.results import measurement
 from dlas.hardware.targets import target_file
-from dlas.hardware.timing import deployment
+from dlas.hardware.timing import measuring
 logging.basicConfig()
 library, told, result = map(pathlib.Path, sys.argv[1:])
-found = deployment.measure(
+found = measuring.measure(
     library, np.zeros((1, 3, 32, 32), "float32"), target_file.read(told), config.Timing(name="test", runs=50)
 )
 measurement.write(found, result)
@@ -101,7 +101,7 @@ def test_no_torch_beside_the_library(
 
 
 def test_every_sample_is_kept_and_the_cold_run_is_apart(sleeping: Path, host: Target, tmp_path: Path) -> None:
-    found = deployment.measure(sleeping, tiny_library.images(2), host, PROTOCOL)
+    found = measuring.measure(sleeping, tiny_library.images(2), host, PROTOCOL)
     assert len(found.samples_ms) == found.runs == PROTOCOL.runs
     assert min(found.samples_ms) >= 4.0
     assert found.first_ms >= 4.0
@@ -116,7 +116,7 @@ def test_every_sample_is_kept_and_the_cold_run_is_apart(sleeping: Path, host: Ta
 
 def test_each_session_is_a_process_of_its_own(sleeping: Path, host: Target, tmp_path: Path) -> None:
     protocol = config.Timing(name="test", runs=5, warmup=1, sessions=3)
-    found = deployment.measure(sleeping, tiny_library.images(1), host, protocol)
+    found = measuring.measure(sleeping, tiny_library.images(1), host, protocol)
     assert [len(session.samples_ns) for session in found.sessions] == [5, 5, 5]
     assert len(found.samples_ms) == 15
     for session, following in zip(found.sessions, found.sessions[1:], strict=False):
@@ -134,7 +134,7 @@ def test_larger_batches_are_run_and_timed_in_turn(
     np.testing.assert_allclose(answers, tiny_library.outputs(images), rtol=1e-4, atol=1e-5)
 
     protocol = config.Timing(name="test", runs=20, sessions=2)
-    found = deployment.measure(matmul, images, host, protocol, larger={4: four})
+    found = measuring.measure(matmul, images, host, protocol, larger={4: four})
     one, larger = found.batches
     turns = [session for pair in zip(one.sessions, larger.sessions, strict=True) for session in pair]
     for earlier, later in pairwise(turns):
@@ -151,7 +151,7 @@ def test_larger_batches_are_run_and_timed_in_turn(
 def test_without_smt_a_library_has_one_thread_a_core(matmul: Path, host: Target) -> None:
     protocol = config.Timing(name="test", runs=5)
     alone = replace(host, placement=Placement(len(os.sched_getaffinity(0)), smt=False))
-    found = deployment.measure(matmul, tiny_library.images(1), alone, protocol)
+    found = measuring.measure(matmul, tiny_library.images(1), alone, protocol)
     assert found.threads == len(machine.first_threads(os.sched_getaffinity(0)))
 
 
@@ -160,13 +160,14 @@ def test_a_yardstick_takes_turns_and_cold_runs_are_apart(
 ) -> None:
     protocol = config.Timing(name="test", runs=20, warmup=1, sessions=2, cold=3, yardstick=True)
     images = tiny_library.images(1)
-    found = deployment.measure(matmul, images, host, protocol, Yardstick(sleeping, images))
-    turns = [one for pair in zip(found.yardstick, found.sessions, strict=True) for one in pair]
+    found = measuring.measure(matmul, images, host, protocol, {"sleeping": Yardstick(sleeping, images.shape)})
+    turns = [one for pair in zip(found.yardsticks["sleeping"], found.sessions, strict=True) for one in pair]
     for earlier, later in pairwise(turns):
         assert earlier.after.uptime_seconds <= later.before.uptime_seconds
-    assert min(found.yardstick_medians_ms) >= 4.0 > max(found.session_medians_ms)
-    assert found.paces == tuple(
-        own / beside for own, beside in zip(found.session_medians_ms, found.yardstick_medians_ms, strict=True)
+    beside_ms = found.yardstick_medians_ms("sleeping")
+    assert min(beside_ms) >= 4.0 > max(found.session_medians_ms)
+    assert found.paces("sleeping") == tuple(
+        own / beside for own, beside in zip(found.session_medians_ms, beside_ms, strict=True)
     )
     assert [len(session.cold_ns) for session in turns] == [0, 3, 0, 3]
     assert found.cold_ms > found.median_ms

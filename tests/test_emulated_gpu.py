@@ -44,7 +44,7 @@ def artifacts(gpu: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> 
     (options / "model").mkdir()
     (options / "model" / "two_layers.yaml").write_text("name: two_layers\nfactory: user_models.two_layers\n")
     small = ("model=two_layers", "compression=none", "tuner=none", "train.epochs=1", "algo=gemm")
-    timing = ("timing.runs=5", "timing.cold=2", f"artifacts={artifacts}")
+    timing = ("timing=quick", "timing.runs=5", "timing.cold=2", f"artifacts={artifacts}")
     ended = dlas("run", "--config-dir", str(options), "-m", *small, *timing, "target=cuda,host", env=gpu)
     assert ended.returncode == 0, ended.stderr
     return artifacts

@@ -88,7 +88,7 @@ def test_energy_is_in_the_timing_and_in_the_metrics(
     told = session.timed(library, tiny_library.images(1), 20, 1, 0, Device("cpu"), footprint.mark(), sysfs)
     longest_ms = (time.monotonic() - started) * 1000 / 20
     protocol = config.Timing(name="test", runs=20)
-    found = measurement.of_sessions({1: [told]}, [], protocol, emulated=False)
+    found = measurement.of_sessions({1: [told]}, {}, protocol, emulated=False)
     assert found.energy_mj["package-0"] == 0
     watts, shortest_ms = 10.0, sum(found.samples_ms) / 20
     assert 0.99 * watts * shortest_ms <= found.energy_mj["VDD_IN"] <= watts * longest_ms

@@ -23,7 +23,7 @@ from dlas.hardware.results.comparison import Comparison
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.sessions.footprint import Memory
 from dlas.hardware.targets import llvm
-from dlas.hardware.timing import deployment
+from dlas.hardware.timing import measuring
 from dlas.interfaces.targets.target import Target
 from dlas.redeployment import Redeployed, report
 from dlas.tracking.observations import observed
@@ -52,7 +52,7 @@ def heavy(host: Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def measured(heavy: Path, host: Target) -> Measurement:
-    return deployment.measure(heavy, tiny_library.images(1), host, PROTOCOL)
+    return measuring.measure(heavy, tiny_library.images(1), host, PROTOCOL)
 
 
 def memory_of(measured: Measurement) -> Memory:
@@ -112,7 +112,7 @@ def test_what_the_process_held_before_is_told_apart(
 ) -> None:
     (tmp_path / "sitecustomize.py").write_text(f"ballast = b'1' * {100 * MB}\n")
     monkeypatch.setenv("PYTHONPATH", os.fspath(tmp_path))
-    laden = memory_of(deployment.measure(heavy, tiny_library.images(1), host, PROTOCOL))
+    laden = memory_of(measuring.measure(heavy, tiny_library.images(1), host, PROTOCOL))
     assert laden.base_bytes == pytest.approx(memory_of(measured).base_bytes + 100 * MB, abs=3 * MB)
     assert laden.peak_bytes == pytest.approx(memory_of(measured).peak_bytes, abs=3 * MB)
 
@@ -120,7 +120,7 @@ def test_what_the_process_held_before_is_told_apart(
 def test_what_fills_the_caches_is_none_of_the_network_s(
     heavy: Path, host: Target, measured: Measurement
 ) -> None:
-    colder = deployment.measure(heavy, tiny_library.images(1), host, replace(PROTOCOL, cold=1))
+    colder = measuring.measure(heavy, tiny_library.images(1), host, replace(PROTOCOL, cold=1))
     assert memory_of(colder).peak_bytes == pytest.approx(memory_of(measured).peak_bytes, abs=3 * MB)
 
 

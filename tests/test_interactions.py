@@ -309,7 +309,7 @@ def test_with_one_session_each_there_are_ratios_and_no_claims() -> None:
     assert not any(one.holds for one in found.flips.flips)
     assert "Single sessions don't tell" in sentences.flip(found.flips.flips[0], found.flips.looked_at)
     assert any(
-        "Each point has one session: there are no intervals" in line and "timing=thorough" in line
+        "Each point has one session: there are no intervals" in line and "timing=default" in line
         for line in sentences.caveats(found)
     )
 

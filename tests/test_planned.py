@@ -21,7 +21,14 @@ from dlas.points import fingerprint
 from dlas.stages.checks.images import ReadImages
 from dlas.stages.store.store import StageStore
 
-SMALL = ("model=two_layers", "compression=none", "tuner=none", "timing.runs=5", "algo=gemm,winograd_f2")
+SMALL = (
+    "model=two_layers",
+    "compression=none",
+    "tuner=none",
+    "timing=quick",
+    "timing.runs=5",
+    "algo=gemm,winograd_f2",
+)
 
 
 @pytest.fixture(scope="module")

@@ -21,8 +21,8 @@ from dlas.bundle import Bundle, archive
 from dlas.hardware.results import measurement, reference
 from dlas.hardware.results.reference import Reference
 from dlas.hardware.targets import llvm, machine, resolving, target_file
-from dlas.hardware.timing import deployment
-from dlas.hardware.timing.deployment import Yardstick
+from dlas.hardware.timing import deployment, measuring
+from dlas.hardware.timing.measuring import Yardstick
 from dlas.systems.compilers.tvm import yardstick
 
 FORBIDDEN = "import os, sys; print(__name__, 'was imported', file=sys.stderr); os._exit(77)"
@@ -39,7 +39,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     images = tiny_library.images(4)
     reference.write(Reference(images, tiny_library.outputs(images)), made.reference)
     protocol = config.Timing(name="test", runs=40, warmup=1)
-    measured = deployment.measure(made.library, images, host, protocol)
+    measured = measuring.measure(made.library, images, host, protocol)
     older = replace(measured, environment={**measured.environment, "kernel": "Linux 1.0"})
     measurement.write(older, made.timing)
     made.environment.write_text(json.dumps(machine.environment()))
@@ -224,10 +224,10 @@ def test_a_run_is_fetched_and_the_result_points_at_it(original: Path, tmp_path: 
 
 def test_the_stored_protocol_is_repeated_with_its_yardstick_and_cold_runs(copy: Path) -> None:
     made, host = Bundle(copy), target_file.read(copy / "library" / "target.json")
-    yardstick.build(host.code, None, made.yardstick)
+    yardstick.build("compute", host.code, None, made.yardstick("compute"))
     protocol = config.Timing(name="test", runs=10, warmup=1, sessions=2, cold=2, yardstick=True)
-    beside = Yardstick(made.yardstick, yardstick.INPUT)
-    found = deployment.measure(made.library, tiny_library.images(1), host, protocol, beside)
+    beside = {"compute": Yardstick(made.yardstick("compute"), yardstick.SHAPES["compute"])}
+    found = measuring.measure(made.library, tiny_library.images(1), host, protocol, beside)
     measurement.write(found, made.timing)
     bundle.seal(copy, point="ab12", stages={})
     ended = redeploy(f"bundle={copy}")
@@ -242,7 +242,7 @@ def test_larger_batches_are_checked_and_timed_again(copy: Path) -> None:
     tiny_library.export_matmul(llvm.tvm_target(host.code), made.library_of(3), 3)
     protocol = config.Timing(name="test", runs=20, sessions=2)
     images, larger = tiny_library.images(4), {3: made.library_of(3)}
-    found = deployment.measure(made.library, images, host, protocol, larger=larger)
+    found = measuring.measure(made.library, images, host, protocol, larger=larger)
     measurement.write(found, made.timing)
     bundle.seal(copy, point="ab12", stages={})
     ended = redeploy(f"bundle={copy}")
@@ -319,7 +319,7 @@ def test_a_library_is_rebuilt_from_program_and_weights_without_torch(tmp_path: P
         reference.write(Reference(images, model(torch.from_numpy(images)).numpy()), made.reference)
     other = tiny_library.export_matmul(llvm.tvm_target(host.code), made.library)
     protocol = config.Timing(name="test", runs=20, warmup=1)
-    measurement.write(deployment.measure(other, images, host, protocol), made.timing)
+    measurement.write(measuring.measure(other, images, host, protocol), made.timing)
     made.environment.write_text(json.dumps(machine.environment()))
     bundle.seal(made.root, point="ab12", stages={})
 

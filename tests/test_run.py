@@ -24,8 +24,15 @@ from dlas import bundle
 from dlas.config import identity, parse
 from dlas.hardware.results import roofs
 
-SMALL = ("model=two_layers", "compression=none", "tuner=none", "timing.runs=5", "train.epochs=1")
-STAGES = ["roofs", "train", "lower", "tune", "kernels", "build", "deploy"]
+SMALL = (
+    "model=two_layers",
+    "compression=none",
+    "tuner=none",
+    "timing=quick",
+    "timing.runs=5",
+    "train.epochs=1",
+)
+STAGES = ["train", "lower", "tune", "kernels", "build", "deploy"]
 HEAVY = ("torch", "tvm", "mlflow", "sklearn", "scipy")
 
 

@@ -40,7 +40,7 @@ from dlas.stages.kernels.tuning import Tune, Tuned
 from dlas.stages.kernels.untuned import KeepUntuned
 from dlas.stages.library import Build, Library
 from dlas.stages.machine.roofs import MeasureRoofs
-from dlas.stages.machine.yardstick import BuildYardstick
+from dlas.stages.machine.yardstick import BuildYardsticks
 from dlas.stages.network import Network
 from dlas.stages.program.batches import Enlarge
 from dlas.stages.program.declared import Lower, Lowered
@@ -102,7 +102,7 @@ def stages() -> dict[str, Stage[Any]]:
         ChooseKernels(lowered=LOWERED, tuned=TUNED, tuner=ANSOR, target=TARGET, opt_level=3, roofs=None),
         KeepUntuned(lowered=LOWERED),
         Build(lowered=LOWERED, kernels=None, target=CODE, linker=None, opt_level=3),
-        BuildYardstick(target=CODE, linker=None),
+        BuildYardsticks(target=CODE, linker=None),
         MeasureRoofs(target=TARGET, machine="a"),
         Deploy(network=NETWORK, library=LIBRARY, dataset=IMAGES, target=TARGET),
     ]
@@ -111,7 +111,7 @@ def stages() -> dict[str, Stage[Any]]:
 
 NAMES = [
     *("Train", "TakeWeights", "Compress", "Lower", "LowerFastest", "Enlarge", "Tune", "ChooseKernels"),
-    *("KeepUntuned", "Build", "BuildYardstick", "MeasureRoofs", "Deploy"),
+    *("KeepUntuned", "Build", "BuildYardsticks", "MeasureRoofs", "Deploy"),
 ]
 
 
@@ -203,7 +203,7 @@ def test_closures_are_neither_too_wide_nor_too_narrow(name: str, inside: str, ou
 
 def test_the_versions_of_the_tools_that_decide_results_are_there() -> None:
     packages = {name: inputs_of(stage, content)["packages"] for name, stage in stages().items()}
-    for name in ("Lower", "Tune", "ChooseKernels", "Build", "BuildYardstick", "LowerFastest", "Enlarge"):
+    for name in ("Lower", "Tune", "ChooseKernels", "Build", "BuildYardsticks", "LowerFastest", "Enlarge"):
         assert "apache-tvm" in packages[name], name
     for name in ("Train", "TakeWeights", "Compress", "Lower", "Deploy"):
         assert "torch" in packages[name], name
@@ -232,7 +232,7 @@ def test_the_ansor_workers_code_and_environment_count_where_ansor_tunes() -> Non
         ({"placement": Placement(threads=2, smt=False)}, PLACED),
         (
             {"code": replace(CODE, cpu="skylake")},
-            ("LowerFastest", "Tune", "ChooseKernels", "Build", "BuildYardstick", "MeasureRoofs", "Deploy"),
+            ("LowerFastest", "Tune", "ChooseKernels", "Build", "BuildYardsticks", "MeasureRoofs", "Deploy"),
         ),
     ],
 )
@@ -242,7 +242,7 @@ def test_of_a_target_counts_what_decides_the_result(
     other = replace(TARGET, **changed)
     found = []
     for name, stage in stages().items():
-        if isinstance(stage, Build | BuildYardstick):
+        if isinstance(stage, Build | BuildYardsticks):
             moved = replace(stage, target=other.code, linker=other.linker)
         elif hasattr(stage, "target"):
             moved = replace(stage, target=other)  # type: ignore[type-var]

@@ -178,11 +178,11 @@ def test_verdicts(factor: float, changes: dict, verdict: str) -> None:
     ("library", "yardstick", "cpu", "verdict"),
     [
         (1.5, 1.0, "A", "slower by a factor of 1.50"),
-        (1.5, 1.5, "A", "can't tell: the board's own pace differs, its yardstick took 1.50 times as long"),
+        (1.5, 1.5, "A", "same"),
         (0.5, 0.4, "A", "can't tell: the board's own pace differs, its yardstick took 0.40 times as long"),
-        (1.5, 1.2, "A", "slower by a factor of 1.50"),
+        (1.5, 1.2, "A", "slower by a factor of 1.25"),
         (1.5, 1.5, "B", "slower by a factor of 1.50"),
-        (1.0, 1.5, "A", "same"),
+        (1.2, 1.5, "A", "can't tell: the board's own pace differs, its yardstick took 1.50 times as long"),
     ],
 )
 def test_a_board_of_another_pace_is_told_from_a_slower_library(
@@ -192,9 +192,31 @@ def test_a_board_of_another_pace_is_told_from_a_slower_library(
 
     def side(own: float, beside: float, cpu: str) -> Measurement:
         found, other = measured(samples * own, later()), measured(samples * 0.1 * beside, later())
-        return replace(found, yardstick=other.sessions, environment={"cpu": cpu})
+        return replace(found, yardsticks={"compute": other.sessions}, environment={"cpu": cpu})
 
     assert Comparison(side(1.0, 1.0, "A"), side(library, yardstick, cpu)).verdict == verdict
+
+
+def test_another_number_of_threads_on_one_machine_is_no_matter_of_the_library() -> None:
+    samples = np.random.default_rng(0).normal(10.0, 0.3, 150)
+    old, new = measured(samples, later()), replace(measured(samples * 1.5, later()), threads=1)
+    assert Comparison(old, new).verdict == "can't tell: it ran on 2 threads then and on 1 now"
+    elsewhere = replace(new, environment={"cpu": "B"})
+    assert Comparison(old, elsewhere).verdict == "slower by a factor of 1.50"
+
+
+def test_a_measurement_s_interval_is_over_sessions() -> None:
+    """Sessions of 10 and 12 ms, each with little scatter of its own."""
+    random = np.random.default_rng(0)
+    parts = [random.normal(pace, 0.01, 25) for pace in (10.0, 12.0, 10.2, 11.7, 10.4, 11.9)]
+    found = measured(np.concatenate(parts), later())
+    logs = np.log([np.median(part) for part in parts])
+    expected = scipy.stats.ttest_1samp(logs, 0.0).confidence_interval(0.95)
+    ends = (found.interval_ms.low, found.interval_ms.high)
+    assert ends == pytest.approx((np.exp(expected.low), np.exp(expected.high)), rel=1e-6)
+    few = measured(np.concatenate(parts[:3]), later(), 3)
+    assert few.interval_ms == statistics.median_interval(few.samples_ms)
+    assert (found.summary()["ci_over"], few.summary()["ci_over"]) == ("sessions", "samples")
 
 
 def test_a_session_a_side_is_too_little_for_a_difference_and_enough_for_the_same() -> None:
@@ -216,20 +238,16 @@ def test_sessions_of_one_library_that_differ_are_no_difference() -> None:
     assert alarms <= 0.05 * len(verdicts)
 
 
-def test_the_rank_test_is_exact() -> None:
-    """By counting: of the 70 ways to split 8 ranks in two halves, 2 are as extreme."""
-    assert statistics.mann_whitney([5.0, 6.0, 7.0, 8.0], [1.0, 2.0, 3.0, 4.0]) == pytest.approx(2 / 70)
-
-
-def test_the_rank_test_works_where_torch_is_kept_out() -> None:
+def test_the_verdict_is_found_where_torch_is_kept_out() -> None:
     script = (
-        "from dlas.hardware.results import statistics;"
+        "from dlas.hardware.results import difference;"
         "from dlas.hardware.sessions import session; session.keep_torch_out();"
-        "print(statistics.mann_whitney([5.0, 6.0, 7.0, 8.0], [1.0, 2.0, 3.0, 4.0]));"
+        "print(difference.of_pairs([2.0, 2.1, 2.2], [1.0, 1.0, 1.0]).interval(0.05).low);"
         "import torch"
     )
     ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
-    assert float(ended.stdout) == pytest.approx(2 / 70)
+    expected = scipy.stats.ttest_1samp(np.log([2.0, 2.1, 2.2]), 0.0).confidence_interval(0.95)
+    assert float(ended.stdout) == pytest.approx(np.exp(expected.low))
     assert "torch is kept out" in ended.stderr
 
 

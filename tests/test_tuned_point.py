@@ -42,7 +42,7 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("point")
     ended = dlas(
         *("run", *own_model(folder, "two_layers"), "train.epochs=4"),
-        *(f"tuner.trials={TRIALS}", "timing.runs=20", f"artifacts={folder / 'artifacts'}"),
+        *(f"tuner.trials={TRIALS}", "timing=quick", "timing.runs=20", f"artifacts={folder / 'artifacts'}"),
     )
     assert ended.returncode == 0, ended.stderr
     return folder / "artifacts"
@@ -149,7 +149,7 @@ def test_the_same_command_takes_every_stage_from_the_store(artifacts: Path) -> N
     conf = str(artifacts.parent / "conf")
     ended = dlas(
         *("run", "--config-dir", conf, "model=two_layers", "train.epochs=4"),
-        *(f"tuner.trials={TRIALS}", "timing.runs=20", f"artifacts={artifacts}"),
+        *(f"tuner.trials={TRIALS}", "timing=quick", "timing.runs=20", f"artifacts={artifacts}"),
     )
     assert ended.returncode == 0, ended.stderr
     assert "started" not in ended.stdout + ended.stderr

@@ -46,7 +46,8 @@ def compared(factor: float, *, sessions: int = 6, scatter: float = 0.01, seed: i
 
 def point(factor: float, name: str = "a point", *, sessions: int = 6) -> Result:
     differences = {"kernel": ("Linux 1", "Linux 2")}
-    found = Redeployed(compared(factor, sessions=sessions), (), differences)
+    comparison = compared(factor, sessions=sessions)
+    found = Redeployed(comparison, (), differences)
     return Result(f"id-{name}", found, name=name, logged="kept", seconds=1.5)
 
 
@@ -97,7 +98,10 @@ def test_what_cannot_be_trusted_is_undecided() -> None:
     beside = tuple(replace(one, samples_ns=(10_000_000,) * 30) for one in slow.old.sessions)
     faster = tuple(replace(one, samples_ns=(5_000_000,) * 30) for one in slow.old.sessions)
     middle = compared(1.06, scatter=0.02)
-    board = Comparison(replace(middle.old, yardstick=beside), replace(middle.new, yardstick=faster))
+    board = Comparison(
+        replace(middle.old, yardsticks={"compute": beside}),
+        replace(middle.new, yardsticks={"compute": faster}),
+    )
     assert judged(few, 1.05) is Judgement.UNDECIDED
     assert judged(Comparison(slow.old, replace(slow.new, sessions=busy)), 1.05) is Judgement.UNDECIDED
     assert judged(Comparison(slow.old, emulated), 1.05) is Judgement.UNDECIDED

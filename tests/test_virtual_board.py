@@ -81,7 +81,13 @@ def artifacts(port: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     common = [
         *("model=residual", "train.epochs=2", "algo=direct"),
-        *("tuner=none", "timing.runs=10", "target=aarch64_virtual", f"target.rpc.port={port}"),
+        *(
+            "tuner=none",
+            "timing=quick",
+            "timing.runs=10",
+            "target=aarch64_virtual",
+            f"target.rpc.port={port}",
+        ),
         f"artifacts={folder / 'artifacts'}",
     ]
     for choices in (["-m", "compression=none,int8"], ["compression=weight_pruning", "format=csr"]):

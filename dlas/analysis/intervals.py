@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from dlas.analysis.observation import Observation
 from dlas.analysis.statistics import contrast
 from dlas.analysis.statistics.contrast import Estimate
-from dlas.hardware.results.comparison import ENOUGH_SESSIONS, SAME_WITHIN
+from dlas.hardware.results.comparison import SAME_WITHIN
+from dlas.hardware.results.measurement import ENOUGH_SESSIONS
 from dlas.hardware.results.statistics import Interval
 
 

@@ -60,10 +60,11 @@ class Bundle:
         """Folder of the program lowered for a batch larger than 1; its weights lie in `model`."""
         return self.model / f"batch{batch}"
 
-    @property
-    def yardstick(self) -> Path:
-        """The library of the network that is always the same, if the timing used it."""
-        return self.root / "library" / "yardstick.so"
+    def yardstick(self, name: str) -> Path:
+        """The library of a network that is always the same, if the timing used it: `compute` has the place of
+        the only one that there was at first."""
+        file = "yardstick.so" if name == "compute" else f"yardstick-{name}.so"
+        return self.root / "library" / file
 
     @property
     def mlflow_model(self) -> Path:

@@ -35,10 +35,11 @@ def rebuilt(
     target: Target,
     destination: Path,
     batch_sizes: Iterable[int] = (),
+    yardsticks: Iterable[str] = (),
     trusted: Collection[str] = (),
 ) -> Rebuilt:
-    """The library built for `target` from the verified bundle, in the new folder `destination`, and those of
-    larger batches of these sizes.
+    """The library built for `target` from the verified bundle, in the new folder `destination`, those of
+    larger batches of these sizes, and of those yardsticks by these names that there are for the target.
 
     For the bundle's own target, kernels that its run chose to keep tuned get the log's best schedule again;
     UserError where the log does not hold one. For another, each such schedule is tried on the target's board,
@@ -77,10 +78,11 @@ def rebuilt(
     for size, path in larger.items():
         enlarged = program.load_from_bundle(bundle.program_of(size), bundle.model)
         build_library(enlarged, {}, target.code, target.linker, opt_level, path)
-    beside = bundle.yardstick
-    if target.code != made_for.code and beside.exists():
-        beside = destination / "yardstick.so"
-        yardstick.build(target.code, target.linker, beside)
+    beside = {name: bundle.yardstick(name) for name in yardsticks if name in yardstick.names(target.code)}
+    if target.code != made_for.code:
+        beside = {name: destination / path.name for name, path in beside.items()}
+        for name, path in beside.items():
+            yardstick.build(name, target.code, target.linker, path)
     return Rebuilt(library, larger, beside, target, tuple(carried))
 
 

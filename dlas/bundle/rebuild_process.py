@@ -43,8 +43,8 @@ class Rebuilt:
     library: Path
     larger: Mapping[int, Path]
     """Libraries for larger batches, by batch size."""
-    yardstick: Path
-    """Library of the yardstick, the network that is always the same."""
+    yardsticks: Mapping[str, Path]
+    """Libraries of the yardsticks, the networks that are always the same, by name."""
     target: Target
     kernels: tuple[Carried, ...]
 
@@ -54,6 +54,7 @@ def rebuilt_apart(
     target: Target,
     destination: Path,
     batch_sizes: Iterable[int] = (),
+    yardsticks: Iterable[str] = (),
     trusted: Collection[str] = (),
     cpu_seconds: int = CPU_SECONDS,
 ) -> Rebuilt:
@@ -70,6 +71,7 @@ def rebuilt_apart(
             "target": asdict(target),
             "destination": str(destination.absolute()),
             "batch_sizes": list(batch_sizes),
+            "yardsticks": list(yardsticks),
             "trusted": list(trusted),
             "cpu_seconds": cpu_seconds,
         }
@@ -93,7 +95,7 @@ def rebuilt_apart(
     return Rebuilt(
         Path(values["library"]),
         {int(size): Path(path) for size, path in values["larger"].items()},
-        Path(values["yardstick"]),
+        {name: Path(path) for name, path in values["yardsticks"].items()},
         target,
         tuple(Carried(**kernel) for kernel in values["kernels"]),
     )

@@ -72,12 +72,13 @@ def _made(request: Mapping[str, Any]) -> dict[str, Any]:
         documents.checked(Target, request["target"], TARGET, "the request"),
         Path(request["destination"]),
         request["batch_sizes"],
+        request["yardsticks"],
         request["trusted"],
     )
     return {
         "library": str(made.library),
         "larger": {size: str(path) for size, path in made.larger.items()},
-        "yardstick": str(made.yardstick),
+        "yardsticks": {name: str(path) for name, path in made.yardsticks.items()},
         "kernels": [vars(kernel) for kernel in made.kernels],
     }
 

@@ -25,7 +25,7 @@ from dlas.stages.kernels.chosen import Kernels
 from dlas.stages.kernels.tuning import Tuned
 from dlas.stages.library import Library
 from dlas.stages.machine.roofs import MeasuredRoofs
-from dlas.stages.machine.yardstick import Yardstick
+from dlas.stages.machine.yardstick import Yardsticks
 from dlas.stages.network import WEIGHTS, Network
 from dlas.stages.program.declared import Lowered
 from dlas.stages.program.fastest import CANDIDATES
@@ -63,7 +63,7 @@ class Results:
     library: Library
     deployed: Deployed
     batches: tuple[Batch, ...]
-    yardstick: Yardstick | None
+    yardsticks: Yardsticks | None
     roofs: MeasuredRoofs | None
     """None where they were not measured."""
     timing: Measurement
@@ -120,8 +120,9 @@ def fill(folder: Path, found: Results) -> None:
         bundle.program_of(batch.size).mkdir()
         for part in (program.PROGRAM, program.LAYERS):
             shutil.copy(batch.lowered.folder / part, bundle.program_of(batch.size))
-    if found.yardstick is not None:
-        shutil.copy(found.yardstick.path, bundle.yardstick)
+    if found.yardsticks is not None:
+        for name, path in found.yardsticks.paths.items():
+            shutil.copy(path, bundle.yardstick(name))
     if found.roofs is not None:
         shutil.copy(found.roofs.path, bundle.roofs)
     target_file.write(found.target, bundle.target)
@@ -204,6 +205,6 @@ def _stage_keys(found: Results) -> dict[str, str]:
     network for one image."""
     batches = [kept for batch in found.batches for kept in (batch.lowered, batch.library)]
     first: list[Kept] = [found.dense, found.compressed, found.lowered, found.tuned, found.kernels]
-    beside = [kept for kept in (found.yardstick, found.roofs) if kept is not None]
+    beside = [kept for kept in (found.yardsticks, found.roofs) if kept is not None]
     last = [*beside, found.library, found.deployed]
     return {kept.stage: kept.key for kept in (*batches, *first, *last)}

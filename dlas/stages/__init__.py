@@ -16,7 +16,7 @@ made from them, from the code that does the work and from the versions of the pa
     kernels.choosing   for each kernel the tuned schedule or its algorithm's own
     kernels.untuned    for each kernel its algorithm's own
     library            the exported network
-    machine.yardstick  the library of the network that is always the same
+    machine.yardstick  the libraries of the networks that are always the same
     machine.roofs      the measured peak and bandwidth of the machine
     deployment         the library run on its board and checked
 

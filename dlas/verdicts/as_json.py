@@ -78,13 +78,26 @@ def _compared(comparison: Comparison, limit: float | None) -> dict[str, Any]:
         "now": _measured(comparison.new),
         "ratio": comparison.ratio if comparable else None,
         "interval": _ends(comparison.interval if comparable else None),
-        "p_value": comparison.p_value if comparable else None,
+        "compared": _compared_by(comparison),
+        "smallest_seen": comparison.smallest_seen if comparable else None,
         "outcome": comparison.outcome.value,
         "told": comparison.verdict,
         "judged": None if limit is None else limits.judged(comparison, limit).value,
         "unsteady": list(comparison.unsteady),
-        "yardstick": comparison.board_ratio if comparable else None,
-        "yardstick_interval": _ends(comparison.board_interval if comparable else None),
+        "yardsticks": {name: _pace(comparison, name) for name in comparison.yardsticks} if comparable else {},
+    }
+
+
+def _compared_by(comparison: Comparison) -> str:
+    if comparison.paired:
+        return "pairs"
+    return "milliseconds" if comparison.yardstick is None else comparison.yardstick
+
+
+def _pace(comparison: Comparison, yardstick: str) -> dict[str, Any]:
+    return {
+        "ratio": comparison.board_ratio(yardstick),
+        "interval": _ends(comparison.board_interval(yardstick)),
     }
 
 

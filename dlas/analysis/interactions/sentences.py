@@ -17,7 +17,7 @@ from dlas.analysis.phrases import counted, listed, p_value, percent, plain_times
 from dlas.analysis.statistics.noise import Noise
 from dlas.hardware.results.statistics import CONFIDENCE
 
-MORE_SESSIONS = "timing=thorough takes several"
+MORE_SESSIONS = "timing=default takes several"
 UNSTEADY = "a board did not hold still, so nothing is laid to the choice"
 
 SHARES_UNTESTED = "Boards did not hold still at some points: what is beyond chance is not tested."

@@ -10,7 +10,8 @@ from dlas.analysis.naming import Naming
 from dlas.analysis.observation import FINISHED, Observation
 from dlas.analysis.table import Cell, Table, measured, number, text
 from dlas.analysis.tables.further import FURTHER
-from dlas.hardware.results.comparison import ENOUGH_SESSIONS, SAME_WITHIN
+from dlas.hardware.results.comparison import SAME_WITHIN
+from dlas.hardware.results.measurement import ENOUGH_SESSIONS
 from dlas.printable import printable
 
 LISTED = 5
@@ -109,7 +110,7 @@ def few_sessions(points: Sequence[Observation]) -> list[str]:
     wider = f"{SAME_WITHIN - 1:.0%}".replace("%", " %")
     return [
         f"interval: of samples and {wider} wider where there are fewer than {ENOUGH_SESSIONS} sessions: "
-        "sessions differ by that; timing=thorough has enough"
+        "sessions differ by that; timing=default has enough"
     ]
 
 

@@ -1,4 +1,4 @@
-"""Two measurements of one point side by side: the ratio of their medians and what can be said of it."""
+"""Two measurements of one point side by side: the ratio of their times and what can be said of it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 
-from dlas.hardware.results import statistics
-from dlas.hardware.results.measurement import Measurement
+from dlas.hardware.results import difference, sequential, statistics
+from dlas.hardware.results.difference import Difference
+from dlas.hardware.results.measurement import ENOUGH_SESSIONS, Measurement
 from dlas.hardware.results.statistics import Interval
 
 SAME_WITHIN = 1.05
-"""Ratio below which two medians count as the same: the place of data in memory can move one
-session as much."""
+"""Ratio below which the medians of single sessions count as the same: the place of data in memory can move
+one session as much."""
 
+NEGLIGIBLE = 1.01
+"""Ratio below which a difference, however sure, counts as none."""
 
-ENOUGH_SESSIONS = 4
-"""Minimum number of sessions on each side: with fewer, no outcome of a rank test has a p-value below 0.05 (2
-/ C(8, 4) = 0.029)."""
-
-SIGNIFICANCE = 0.05
+MOST_SESSIONS = 24
+"""Sessions after which there is no further look: by then each of them adds 1 % to what can be told."""
 
 MACHINE = ("cpu", "cores", "memory_bytes")
 """Parts of an environment that tell machines apart."""
@@ -36,51 +36,98 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Comparison:
-    """The measurement `new` against `old`, by the medians of their sessions, or by their samples where
-    sessions are too few."""
+    """The measurement `new` against `old`.
+
+    Where both have enough sessions, by their medians: each beside the other side's where they were `paired`,
+    else, on one machine, by their ratio to the yardstick that followed the network best, else as they are.
+    Where sessions are too few, by the samples.
+    """
 
     old: Measurement
     new: Measurement
+    paired: bool = False
+    """Whether each session of one side was taken right after one of the other, so that both met one pace."""
 
     @property
     def enough_sessions(self) -> bool:
         """Whether there are enough sessions on both sides to tell a difference from the spread between
         sessions of one library."""
-        return min(len(self.old.sessions), len(self.new.sessions)) >= ENOUGH_SESSIONS
+        return self.old.has_enough_sessions and self.new.has_enough_sessions
+
+    @property
+    def yardstick(self) -> str | None:
+        """The yardstick beside which the two are compared, chosen by the older one's sessions; None for
+        none."""
+        name = self.old.tracker
+        beside = not self.paired and self.same_machine and name in self.new.yardsticks
+        return name if beside else None
 
     @property
     def ratio(self) -> float:
-        """New median over old: above 1 is slower."""
-        return statistics.ratio_of_medians(*self._compared)
+        """New time over old, of what is compared: above 1 is slower."""
+        found = self._difference
+        return statistics.ratio_of_medians(*self._samples) if found is None else found.ratio
 
     @cached_property
     def interval(self) -> Interval:
-        """The confidence interval of the ratio: over sessions where there are enough, else over samples."""
-        return statistics.ratio_interval(*self._compared)
-
-    @cached_property
-    def p_value(self) -> float | None:
-        """P-value of the Mann-Whitney test on the medians of the sessions; None where they are too few."""
-        return statistics.mann_whitney(*self._compared) if self.enough_sessions else None
+        """The confidence interval of the ratio: over sessions, and over all looks at them, where there are
+        enough, else over samples."""
+        found = self._difference
+        return statistics.ratio_interval(*self._samples) if found is None else found.interval(self._level)
 
     @property
-    def _compared(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        if self.enough_sessions:
-            return self.new.session_medians_ms, self.old.session_medians_ms
+    def smallest_seen(self) -> float | None:
+        """The ratio that would have been told from 1 four times in five; None where sessions are too few to
+        tell any."""
+        return None if self._difference is None else self._difference.smallest_seen(self._level)
+
+    @property
+    def raw_ratio(self) -> float:
+        """New median over old, whatever pace the board had."""
+        return statistics.ratio_of_medians(self.new.session_medians_ms, self.old.session_medians_ms)
+
+    @property
+    def _samples(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         return self.new.samples_ms, self.old.samples_ms
 
     @cached_property
-    def board_interval(self) -> Interval | None:
-        """Confidence interval of the yardstick's ratio, now over then: the board's own pace. None where
-        it was not timed."""
-        then, now = self.old.yardstick_medians_ms, self.new.yardstick_medians_ms
-        return statistics.ratio_interval(now, then) if then and now else None
+    def _difference(self) -> Difference | None:
+        if not self.enough_sessions:
+            return None
+        if self.paired:
+            return difference.of_pairs(self.new.session_medians_ms, self.old.session_medians_ms)
+        if self.yardstick is None:
+            return difference.of_groups(self.new.session_medians_ms, self.old.session_medians_ms)
+        return difference.of_groups(self.new.paces(self.yardstick), self.old.paces(self.yardstick))
+
+    @cached_property
+    def _level(self) -> float:
+        """The level of the last look: with a budget the newer side was looked at before."""
+        count = len(self.new.sessions)
+        if self.new.budget_seconds == 0:
+            return sequential.ERROR
+        looked_at = sequential.looks(max(self.new.least_sessions, ENOUGH_SESSIONS), count, MOST_SESSIONS)
+        most = self._information(max(MOST_SESSIONS, count))
+        return sequential.levels([self._information(sessions) for sessions in looked_at], most)[-1]
+
+    def _information(self, sessions: int) -> float:
+        """Inverse of the variance with so many newer sessions, in a unit of its own."""
+        return sessions if self.paired else 1 / (1 / sessions + 1 / len(self.old.sessions))
 
     @property
-    def board_ratio(self) -> float | None:
-        """Ratio of the yardstick's medians over sessions, now over then; None where it was not timed."""
-        then, now = self.old.yardstick_medians_ms, self.new.yardstick_medians_ms
-        return statistics.ratio_of_medians(now, then) if then and now else None
+    def yardsticks(self) -> tuple[str, ...]:
+        """The yardsticks that both sides have."""
+        return tuple(name for name in self.old.yardsticks if name in self.new.yardsticks)
+
+    def board_interval(self, yardstick: str) -> Interval:
+        """Confidence interval of a yardstick's ratio, now over then: the board's own pace."""
+        then, now = self.old.yardstick_medians_ms(yardstick), self.new.yardstick_medians_ms(yardstick)
+        return statistics.ratio_interval(now, then)
+
+    def board_ratio(self, yardstick: str) -> float:
+        """Ratio of a yardstick's medians over sessions, now over then."""
+        then, now = self.old.yardstick_medians_ms(yardstick), self.new.yardstick_medians_ms(yardstick)
+        return statistics.ratio_of_medians(now, then)
 
     @property
     def same_machine(self) -> bool:
@@ -111,46 +158,77 @@ class Comparison:
         outcome, more = self._judged
         return f"{outcome.value}{more}"
 
+    @property
+    def is_open(self) -> bool:
+        """Whether it can't be told yet, and further sessions might tell."""
+        return self.outcome is Outcome.UNCLEAR and self.enough_sessions and not self._obstacle
+
+    @property
+    def only_scatters(self) -> bool:
+        """Whether it can't be told for no other reason than the scatter of the sessions."""
+        known = self.paired or self.yardstick is not None or not self.unsteady
+        return self.is_open and known and not self._differs
+
+    @property
+    def _differs(self) -> bool:
+        """Whether the whole interval says that there is a difference worth the name."""
+        low, high = self.interval.low, self.interval.high
+        return not low <= 1 <= high and not (low >= 1 / NEGLIGIBLE and high <= NEGLIGIBLE)
+
     @cached_property
     def _judged(self) -> tuple[Outcome, str]:
         """The outcome, and what to add to its name.
 
-        The same when the whole interval lies within `SAME_WITHIN`; slower or faster when it lies wholly on
-        one side of 1 and the Mann-Whitney test agrees. A difference between few sessions, or on a board that
-        did not hold still, is not laid to the library.
+        Slower or faster when the interval lies wholly on one side of 1, and not within `NEGLIGIBLE`; the same
+        when it lies within what the newer protocol takes for none.
         """
-        if not self.comparable:
-            return Outcome.UNCLEAR, ": emulated times say nothing about real ones"
+        if self._obstacle:
+            return Outcome.UNCLEAR, f": {self._obstacle}"
         low, high = self.interval.low, self.interval.high
-        if low >= 1 / SAME_WITHIN and high <= SAME_WITHIN:
+        within = 1 + self.new.same_within_percent / 100
+        if low >= 1 / within and high <= within and not (self._differs and self.enough_sessions):
             return Outcome.SAME, ""
-        reason = self._no_difference()
+        reason = self._doubt() if self._differs else self._scatter()
         if reason:
             return Outcome.UNCLEAR, f": {reason}"
         if low > 1:
             return Outcome.SLOWER, f" by a factor of {self.ratio:.2f}"
         return Outcome.FASTER, f" by a factor of {1 / self.ratio:.2f}"
 
-    def _no_difference(self) -> str:
+    @property
+    def _obstacle(self) -> str:
+        """Why no number of sessions could tell; "" where some could."""
+        if not self.comparable:
+            return "emulated times say nothing about real ones"
+        then, now = self.old.threads, self.new.threads
+        if self.same_machine and then != now:
+            return f"it ran on {then} thread{'s' * (then > 1)} then and on {now} now"
+        return ""
+
+    def _scatter(self) -> str:
+        """Why neither a difference nor its absence is seen."""
+        if self.smallest_seen is None:
+            return "the samples scatter too widely"
+        return (
+            "the sessions scatter too widely, "
+            f"a difference by a factor of {self.smallest_seen:.2f} would have been seen"
+        )
+
+    def _doubt(self) -> str:
         """Why a difference can't be put down to the library; "" where it can."""
-        if self.interval.low <= 1 <= self.interval.high:
-            return f"the {'sessions' if self.enough_sessions else 'samples'} scatter too widely"
-        if self.p_value is None:
+        if not self.enough_sessions:
             then, now = len(self.old.sessions), len(self.new.sessions)
             return (
-                f"{then} session{'s' * (then > 1)} then and {now} now are too few, timing=thorough has enough"
+                f"{then} session{'s' * (then > 1)} then and {now} now are too few, timing=default has enough"
             )
-        if self.p_value >= SIGNIFICANCE:
-            return f"sessions that differ so come about by chance (p = {self.p_value:.2g})"
-        return "; ".join(self.unsteady) or self._change_of_pace()
+        if self.yardstick is not None:
+            return self._change_of_pace(self.yardstick)
+        return "" if self.paired else "; ".join(self.unsteady)
 
-    def _change_of_pace(self) -> str:
-        """Why a difference may be the board's: on one machine a library's own shows beside the yardstick too.
-        "" where it does."""
-        then, now = self.old.paces, self.new.paces
-        if not (then and now and self.same_machine):
+    def _change_of_pace(self, yardstick: str) -> str:
+        """Why a difference may be the board's: a library's own shows in milliseconds too. "" where it does
+        so."""
+        if (self.ratio > 1) == (self.raw_ratio > 1):
             return ""
-        paced = statistics.ratio_interval(now, then)
-        if (paced.low > 1 and self.ratio > 1) or (paced.high < 1 and self.ratio < 1):
-            return ""
-        return f"the board's own pace differs, its yardstick took {self.board_ratio:.2f} times as long"
+        pace = self.board_ratio(yardstick)
+        return f"the board's own pace differs, its yardstick took {pace:.2f} times as long"

@@ -26,17 +26,34 @@ from dlas.hardware.sessions.footprint import Footprint, Memory
 from dlas.hardware.targets import machine
 from dlas.printable import printable
 
-DOCUMENT = Document("timing", version=2, converters=(dict,), largest_bytes=1 << 26)
-"""The document of a measurement. Version 1 told of no footprints."""
 
+def _with_yardsticks(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of version 2 with several yardsticks in the place of the one that it knew, and with as many
+    sessions declared as there are."""
+    only = values.pop("yardstick", [])
+    return {
+        **values,
+        "yardsticks": {"compute": only} if only else {},
+        "least_sessions": len(values["sessions"]),
+    }
+
+
+DOCUMENT = Document("timing", version=3, converters=(dict, _with_yardsticks), largest_bytes=1 << 26)
+"""The document of a measurement. Version 1 told of no footprints, version 2 of one yardstick alone."""
+
+MAX_YARDSTICKS, MAX_BUDGET_SECONDS = 20, 1e9
 MAX_RUNS, MAX_SESSIONS, MAX_SIZES, MAX_BATCH = 1_000_000, 1000, 100, 65536
 MAX_THREADS = 4096
 MAX_METERS, MAX_JOULES = 100, 1e12
 MAX_NS = 86_400 * 10**9
 """Longest run that a file may tell of, far beyond what is measured: a session takes an hour at most."""
 
+YARDSTICK_NAME = re.compile(r"[a-z]{1,40}")
 NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
 """Characters that MLflow allows in no name of a metric."""
+ENOUGH_SESSIONS = 4
+"""Fewest sessions that say how much sessions differ: Student's interval of three is twice as wide."""
+
 NS_PER_MS = 1_000_000
 MS_PER_S = 1000
 MJ_PER_J = 1000
@@ -86,12 +103,19 @@ class Measurement:
     """Environment of the board, as the first session found it (machine.environment)."""
     cold: int = 0
     """Samples with cold caches in each session."""
-    yardstick: tuple[Session, ...] = ()
-    """Sessions of the yardstick, the network that is always the same: one before each session, or none."""
+    yardsticks: Mapping[str, tuple[Session, ...]] = field(default_factory=dict)
+    """Sessions of the yardsticks, the networks that are always the same, by name: one of each before each
+    session, or none."""
     batch: int = 1
     larger: Mapping[int, tuple[Session, ...]] = field(default_factory=dict)
     """Sessions of the same network built for larger batches, by batch size, each right after the
     one for one image."""
+    least_sessions: int = 1
+    """Sessions that the protocol asks for before it looks for an answer."""
+    budget_seconds: float = 0.0
+    """Seconds within which further sessions could follow."""
+    same_within_percent: float = 5.0
+    """Largest difference that the protocol takes for none."""
 
     @property
     def batches(self) -> tuple[Measurement, ...]:
@@ -126,8 +150,17 @@ class Measurement:
 
     @cached_property
     def interval_ms(self) -> Interval:
-        """The confidence interval of the median."""
-        return statistics.median_interval(self.samples_ms)
+        """The confidence interval of the median: over the sessions where there are enough, else over the
+        samples of what sessions there are, which leaves out how much sessions differ."""
+        if not self.has_enough_sessions:
+            return statistics.median_interval(self.samples_ms)
+        found = statistics.geometric_mean_interval(self.session_medians_ms)
+        return Interval(min(found.low, self.median_ms), max(found.high, self.median_ms))
+
+    @property
+    def has_enough_sessions(self) -> bool:
+        """Whether there are enough sessions to say how much they differ."""
+        return len(self.sessions) >= ENOUGH_SESSIONS
 
     @cached_property
     def session_medians_ms(self) -> tuple[float, ...]:
@@ -140,11 +173,20 @@ class Measurement:
         return statistics.median(samples) if samples else None
 
     @cached_property
-    def paces(self) -> tuple[float, ...]:
-        """Ratio of each session's median to that of the yardstick beside it, which a slower board
-        leaves as it is."""
-        beside = zip(self.sessions, self.yardstick, strict=True) if self.yardstick else ()
-        return tuple(session.median_ms / yardstick.median_ms for session, yardstick in beside)
+    def tracker(self) -> str | None:
+        """The yardstick that follows this network best from session to session: beside it the logarithms of
+        the medians vary least. None where none was timed."""
+        if len(self.sessions) < ENOUGH_SESSIONS:
+            return next(iter(self.yardsticks), None)
+        return min(self.yardsticks, key=lambda name: statistics.log_deviation(self.paces(name)), default=None)
+
+    def paces(self, yardstick: str) -> tuple[float, ...]:
+        """Ratio of each session's median to that of this yardstick beside it, which a slower board leaves as
+        it is."""
+        beside = self.yardsticks[yardstick]
+        return tuple(
+            own.median_ms / other.median_ms for own, other in zip(self.sessions, beside, strict=True)
+        )
 
     @cached_property
     def energy_mj(self) -> dict[str, float]:
@@ -168,9 +210,8 @@ class Measurement:
     def _footprints(self) -> list[Footprint]:
         return [one.footprint for one in self.sessions if one.footprint is not None]
 
-    @property
-    def yardstick_medians_ms(self) -> tuple[float, ...]:
-        return tuple(session.median_ms for session in self.yardstick)
+    def yardstick_medians_ms(self, yardstick: str) -> tuple[float, ...]:
+        return tuple(session.median_ms for session in self.yardsticks[yardstick])
 
     def percentile_ms(self, percent: float) -> float:
         return statistics.percentile(self.samples_ms, percent)
@@ -184,13 +225,18 @@ class Measurement:
     def unsteady(self) -> tuple[str, ...]:
         """The reasons not to trust this measurement, the worst session's of each kind; none when the
         board held still."""
-        return _worst((*self.yardstick, *self.sessions))
+        return _worst((*self.yardstick_sessions, *self.sessions))
 
     @property
     def unsteady_at_any_size(self) -> tuple[str, ...]:
         """The reasons not to trust this measurement or that of a larger batch."""
         larger = (session for sessions in self.larger.values() for session in sessions)
-        return _worst((*self.yardstick, *self.sessions, *larger))
+        return _worst((*self.yardstick_sessions, *self.sessions, *larger))
+
+    @property
+    def yardstick_sessions(self) -> tuple[Session, ...]:
+        """The sessions of all yardsticks."""
+        return tuple(session for sessions in self.yardsticks.values() for session in sessions)
 
     def summary(self) -> dict[str, Any]:
         """The numbers that a reader wants first, in milliseconds."""
@@ -198,6 +244,7 @@ class Measurement:
             "median_ms": self.median_ms,
             "ci_low_ms": self.interval_ms.low,
             "ci_high_ms": self.interval_ms.high,
+            "ci_over": "sessions" if self.has_enough_sessions else "samples",
             "first_ms": self.first_ms,
             **({} if self.cold_ms is None else {"cold_ms": self.cold_ms}),
             "p10_ms": self.percentile_ms(10),
@@ -236,8 +283,19 @@ def _wrong(found: Measurement) -> str:
         return f"it has {found.runs} runs, {found.cold} cold ones and {found.warmup} before"
     if not 1 <= len(found.sessions) <= MAX_SESSIONS:
         return f"it has {len(found.sessions)} sessions"
-    if len(found.yardstick) not in (0, len(found.sessions)):
-        return f"it has {len(found.sessions)} sessions and {len(found.yardstick)} of the yardstick"
+    if len(found.yardsticks) > MAX_YARDSTICKS:
+        return f"it has {len(found.yardsticks)} yardsticks"
+    for name, beside in found.yardsticks.items():
+        if not YARDSTICK_NAME.fullmatch(name):
+            return f"it has a yardstick called {name}"
+        if len(beside) != len(found.sessions):
+            return f"it has {len(found.sessions)} sessions and {len(beside)} of the yardstick {name}"
+    if not 1 <= found.least_sessions <= len(found.sessions):
+        return f"it has {len(found.sessions)} sessions and asked for {found.least_sessions}"
+    if not (0 <= found.budget_seconds <= MAX_BUDGET_SECONDS and 0 < found.same_within_percent < 100):
+        return (
+            f"it has {found.budget_seconds:g} s and takes {found.same_within_percent:g} % for no difference"
+        )
     if not 1 <= found.threads <= MAX_THREADS:
         return f"it has {found.threads} threads"
     if found.batch != 1 or len(found.larger) > MAX_SIZES:
@@ -246,7 +304,7 @@ def _wrong(found: Measurement) -> str:
         if not 2 <= size <= MAX_BATCH or len(sessions) != len(found.sessions):
             return f"it has {len(sessions)} sessions of batches of {size}"
     network = (*found.sessions, *(one for sessions in found.larger.values() for one in sessions))
-    of_each = (*((one, found.cold) for one in network), *((one, 0) for one in found.yardstick))
+    of_each = (*((one, found.cold) for one in network), *((one, 0) for one in found.yardstick_sessions))
     wrong = (_wrong_session(one, found.runs, cold) for one, cold in of_each)
     return next(filter(None, wrong), "") or machine.strange(found.environment)
 
@@ -269,13 +327,13 @@ def _wrong_session(session: Session, runs: int, cold: int) -> str:
 
 def of_sessions(
     found: Mapping[int, Sequence[Mapping[str, Any]]],
-    yardstick: Sequence[Mapping[str, Any]],
+    yardsticks: Mapping[str, Sequence[Mapping[str, Any]]],
     protocol: config.Timing,
     *,
     emulated: bool,
 ) -> Measurement:
     """The measurement that sessions (dlas.hardware.sessions) wrote of a network, by batch size, and
-    of the yardstick."""
+    of each yardstick."""
     sessions = {size: tuple(session(values) for values in one) for size, one in found.items()}
     first = found[1][0]
     return Measurement(
@@ -286,8 +344,11 @@ def of_sessions(
         emulated or first["emulated"],
         first["environment"],
         protocol.cold,
-        tuple(session(values) for values in yardstick),
+        {name: tuple(session(values) for values in beside) for name, beside in yardsticks.items()},
         larger=sessions,
+        least_sessions=protocol.sessions,
+        budget_seconds=protocol.budget,
+        same_within_percent=protocol.same_within_percent,
     )
 
 

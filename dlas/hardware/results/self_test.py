@@ -15,11 +15,8 @@ from dataclasses import replace
 from itertools import combinations
 
 from dlas.hardware.results.comparison import Comparison, Outcome
+from dlas.hardware.results.difference import POWER
 from dlas.hardware.results.measurement import Measurement, Session
-
-POWER = 0.8
-"""Share of comparisons that must see a difference for it to count as resolved: Cohen, Statistical Power
-Analysis (1988)."""
 
 MAX_FACTOR = 4.0
 """Largest slowdown that is tried: a board that can't tell this one can't tell anything."""

@@ -16,8 +16,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dlas.hardware.results import statistics
-from dlas.hardware.results.comparison import ENOUGH_SESSIONS
-from dlas.hardware.results.measurement import Measurement, Session
+from dlas.hardware.results.measurement import ENOUGH_SESSIONS, Measurement, Session
 
 FASTEST_PERCENT = 10
 
@@ -90,11 +89,12 @@ def _between_ms(measured: Measurement, base: float) -> Mapping[str, float]:
     """Milliseconds by which whole sessions lay above the fastest tenth: put down to the board's pace where
     the sessions vary less than half as much beside the yardstick's, and to their processes where the
     yardstick itself varies less than half as much on a board that held still."""
-    medians, beside = measured.session_medians_ms, measured.yardstick_medians_ms
-    if len(medians) < ENOUGH_SESSIONS or not beside:
+    medians, yardstick = measured.session_medians_ms, measured.tracker
+    if len(medians) < ENOUGH_SESSIONS or yardstick is None:
         return {}
+    beside = measured.yardstick_medians_ms(yardstick)
     lost = sum(measured.runs * max(0.0, median - base) for median in medians)
-    if _variance(measured.paces) <= _variance(medians) / 2:
+    if _variance(measured.paces(yardstick)) <= _variance(medians) / 2:
         return {PACE: lost}
     still = not measured.unsteady and _variance(beside) <= _variance(medians) / 2
     return {PLACES: lost} if still else {}

@@ -84,11 +84,19 @@ def paired_ratio_interval(new: Sequence[float], old: Sequence[float]) -> Interva
     return Interval(float(found.low), float(found.high))
 
 
-def mann_whitney(new: Sequence[float], old: Sequence[float]) -> float:
-    """The two-sided p-value of the U test of Mann and Whitney (1947), exact for few samples without ties."""
-    from scipy.stats import mannwhitneyu
+def geometric_mean_interval(values: Sequence[float]) -> Interval:
+    """Student's interval of the geometric mean of at least two values, at `CONFIDENCE`: that of the mean of
+    their logarithms. In the middle of a distribution that is symmetric there, it is the median's as well."""
+    from scipy.special import stdtrit
 
-    return float(mannwhitneyu(_checked(new), _checked(old), alternative="two-sided").pvalue)
+    logs = np.log(_checked(values))
+    half = stdtrit(logs.size - 1, (1 + CONFIDENCE) / 2) * logs.std(ddof=1) / np.sqrt(logs.size)
+    return Interval(float(np.exp(logs.mean() - half)), float(np.exp(logs.mean() + half)))
+
+
+def log_deviation(values: Sequence[float]) -> float:
+    """The standard deviation of the logarithms of at least two values."""
+    return float(np.log(_checked(values)).std(ddof=1))
 
 
 def outliers(samples: Sequence[float]) -> tuple[int, ...]:

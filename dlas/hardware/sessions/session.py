@@ -4,6 +4,8 @@ It needs NumPy, psutil and TVM's runtime, and nothing else that this project nee
 
     {"command": "compute", "library": …, "inputs": …, "result": outputs.npy, "batch": …}
     {"command": "time", "library": …, "inputs": …, "result": session.json, "runs": …, "warmup": …, "cold": …}
+    {"command": "yardsticks", "library": …, "inputs": …, "result": session.json, "libraries": […],
+     "shapes": […], "runs": …, "warmup": …}
     {"command": "profile", "library": …, "inputs": …, "result": profile.json, "runs": …}
     {"command": "race", "library": …, "inputs": …, "result": race.json, "libraries": […], "runs": …}
     {"command": "compare", "library": …, "inputs": …, "result": compared.json, "pairs": […]}
@@ -15,9 +17,9 @@ It needs NumPy, psutil and TVM's runtime, and nothing else that this project nee
 Files that are not named in full lie in the folder of the request, which is the process's own.
 
 `inputs` is an .npy of shape (N, C, H, W), run `batch` at a time; "time" runs them all at once, "profile" and
-"race" the first of them, "kernels" and "roofs" make their own, "compare" and "candidates" read theirs.
-`affinity` lists the cores to run on, or none. `device` is cpu or cuda; "compare", "kernels", "candidates" and
-"roofs" know the CPU alone.
+"race" the first of them, "yardsticks", "kernels" and "roofs" make their own, "compare" and "candidates" read
+theirs. `affinity` lists the cores to run on, or none. `device` is cpu or cuda; "compare", "kernels",
+"candidates" and "roofs" know the CPU alone.
 """
 
 from __future__ import annotations
@@ -137,6 +139,16 @@ def timed(
     }
 
 
+def yardsticks(libraries: Sequence[Path], request: Mapping[str, Any], device: Device) -> list[dict[str, Any]]:
+    """A session of each library on zeros, one after another in this process: starting one takes longer than
+    all of their runs."""
+    runs, warmup = request["runs"], request["warmup"]
+    return [
+        timed(library, np.zeros(shape, "float32"), runs, warmup, 0, device, footprint.mark())
+        for library, shape in zip(libraries, request["shapes"], strict=True)
+    ]
+
+
 def watched(work: Callable[[], Any]) -> dict[str, Any]:
     """What the work gives, as `found`, with the state of the machine before and after it."""
     before = machine.state()
@@ -166,6 +178,9 @@ def serve(request: Mapping[str, Any]) -> None:
     elif request["command"] == "time":
         protocol = {name: request[name] for name in ("runs", "warmup", "cold")}
         result.write_text(json.dumps(timed(library, inputs, **protocol, device=device, before=before)))
+    elif request["command"] == "yardsticks":
+        libraries = [Path(path) for path in request["libraries"]]
+        result.write_text(json.dumps({"found": yardsticks(libraries, request, device)}))
     elif request["command"] == "profile":
         result.write_text(json.dumps(single_kernels.profiled(library, inputs, request["runs"], device)))
     elif request["command"] == "compare":

@@ -1,29 +1,23 @@
-"""Run a library in a fresh process of its board, for its outputs or for its times.
+"""Run a library in a fresh process of its board, for its outputs or for what a session finds.
 
     run(library, inputs (N, C, H, W), target, batch) -> outputs (N, …)
-    measure(library, inputs, target, config.Timing, Yardstick | None) -> measurement.Measurement
+    session_result(folder, result, target, library, inputs, order) -> the file that the session wrote
 
 `library` is an exported Relax VM executable with one entry `main(tensor (batch, C, H, W)) -> tensor`.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from dlas import config
 from dlas.hardware.boards import lock, remote
-from dlas.hardware.results import measurement
-from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.sessions.process import run_session
 from dlas.hardware.targets.fitting import require_fit
 from dlas.interfaces.targets.target import Target
@@ -31,19 +25,6 @@ from dlas.interfaces.targets.target import Target
 TIME_LIMIT_SECONDS = 3600.0
 """Time limit of a process, after which it is taken to hang: the slowest network here, unscheduled, needs
 minutes for 150 runs."""
-
-
-ONLY_ONE: Mapping[int, Path] = MappingProxyType({})
-"""Libraries for larger batches: none."""
-
-
-@dataclass(frozen=True)
-class Yardstick:
-    """A small network that is always the same, built for the target."""
-
-    library: Path
-    inputs: np.ndarray
-    """Input of the network: (1, C, H, W)."""
 
 
 def run(
@@ -64,43 +45,6 @@ def run(
         result = session_result(Path(folder), "outputs.npy", target, library, inputs, order, time_limit)
         outputs: np.ndarray = np.load(result, allow_pickle=False)
     return outputs
-
-
-def measure(
-    library: Path,
-    inputs: np.ndarray,
-    target: Target,
-    protocol: config.Timing,
-    yardstick: Yardstick | None = None,
-    larger: Mapping[int, Path] = ONLY_ONE,
-    *,
-    time_limit: float = TIME_LIMIT_SECONDS,
-) -> Measurement:
-    """The latency of the first of `inputs` by `protocol`, in fresh processes that hold the board alone.
-
-    `larger` holds libraries for larger batches of them, by size, timed likewise. Sessions of `yardstick`,
-    where there is one, and of all libraries take turns. Waits while another process times on the board.
-    Raises UserError as `run` does.
-    """
-    order = {"command": "time", "runs": protocol.runs, "warmup": protocol.warmup, "cold": protocol.cold}
-
-    def session(library: Path, inputs: np.ndarray, order: Mapping[str, Any]) -> dict[str, Any]:
-        with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
-            result = session_result(Path(folder), "session.json", target, library, inputs, order, time_limit)
-            found: dict[str, Any] = json.loads(result.read_text())
-            return found
-
-    libraries = {1: library, **larger}
-    beside: list[dict[str, Any]] = []
-    found: dict[int, list[dict[str, Any]]] = {size: [] for size in libraries}
-    with exclusive_board(target):
-        for _ in range(protocol.sessions):
-            if yardstick is not None:
-                beside.append(session(yardstick.library, yardstick.inputs, {**order, "cold": 0}))
-            for size, built in libraries.items():
-                images = np.resize(inputs, (size, *inputs.shape[1:]))
-                found[size].append(session(built, images, order))
-    return measurement.of_sessions(found, beside, protocol, emulated=target.placement.emulated)
 
 
 def exclusive_board(target: Target | None = None) -> AbstractContextManager[None]:

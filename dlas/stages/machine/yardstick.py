@@ -1,8 +1,8 @@
-"""The library of the network that is always the same, by which a board tells of its own pace."""
+"""The libraries of the networks that are always the same, by which a board tells of its own pace."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,22 +15,18 @@ if TYPE_CHECKING:
     from dlas.files.checkpoints import Checkpoints
     from dlas.interfaces.targets.code_target import CodeTarget
 
-LIBRARY = "yardstick.so"
+
+@dataclass(frozen=True, kw_only=True)
+class Yardsticks(Kept):
+    """The libraries of the small networks that are always the same."""
+
+    paths: Mapping[str, Path]
+    """Files of the libraries, by the yardsticks' names."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Yardstick(Kept):
-    """The library of the small network that is always the same."""
-
-    @property
-    def path(self) -> Path:
-        """The file of the library."""
-        return self.folder / LIBRARY
-
-
-@dataclass(frozen=True, kw_only=True)
-class BuildYardstick(Stage[Yardstick]):
-    """The yardstick's network, compiled and linked."""
+class BuildYardsticks(Stage[Yardsticks]):
+    """The yardsticks' networks, compiled and linked."""
 
     target: CodeTarget
     linker: str | None = field(metadata=counted_by(nothing))
@@ -42,7 +38,11 @@ class BuildYardstick(Stage[Yardstick]):
         return scheduling_modules([yardstick.LAYER], self.target)
 
     def make(self, folder: Path, checkpoints: Checkpoints) -> None:
-        yardstick.build(self.target, self.linker, folder / LIBRARY)
+        for name, path in self._paths(folder).items():
+            yardstick.build(name, self.target, self.linker, path)
 
-    def read(self, folder: Path) -> Yardstick:
-        return Yardstick(folder=folder)
+    def read(self, folder: Path) -> Yardsticks:
+        return Yardsticks(folder=folder, paths=self._paths(folder))
+
+    def _paths(self, folder: Path) -> dict[str, Path]:
+        return {name: folder / f"{name}.so" for name in yardstick.names(self.target)}
