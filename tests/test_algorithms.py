@@ -9,6 +9,7 @@ import torch
 import tvm
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from llvm_levels import by_examples, by_level
 
 from dlas import config
 from dlas.hardware.targets.resolving import resolve
@@ -16,7 +17,7 @@ from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins import registry
 from dlas.testing import check_algorithm
-from dlas.testing.algorithm import compiled, error_of
+from dlas.testing.algorithm import LLVM_LEVEL, compiled, error_of
 
 ALGORITHMS = [registry.ALGORITHMS.load(name) for name in ("direct", "gemm", "spatial_pack")]
 
@@ -85,8 +86,10 @@ def largest_error(built: tvm.runtime.Executable, algorithm: ModuleType, workload
     return error_of(built[workload.key], algorithm, workload)
 
 
-def assert_equal_to_pytorch(algorithm: ModuleType, workloads: list[ConvWorkload], target: CodeTarget) -> None:
-    served = check_algorithm(algorithm, workloads, target)
+def assert_equal_to_pytorch(
+    algorithm: ModuleType, workloads: list[ConvWorkload], target: CodeTarget, level: int = LLVM_LEVEL
+) -> None:
+    served = check_algorithm(algorithm, workloads, target, llvm_level=level)
     assert len(served) >= 0.9 * len(workloads)
 
 
@@ -103,20 +106,24 @@ def test_scheduled_kernels_equal_pytorch(algorithm: ModuleType) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("registers", REGISTERS)
+@by_level
 @by_name
-def test_kernels_tiled_for_any_cpu_equal_pytorch(algorithm: ModuleType, registers: str) -> None:
-    assert_equal_to_pytorch(algorithm, third_of_the_grid(registers), tiled_for(registers))
+def test_kernels_tiled_for_any_cpu_equal_pytorch(algorithm: ModuleType, level: int, registers: str) -> None:
+    assert_equal_to_pytorch(algorithm, third_of_the_grid(registers), tiled_for(registers), level)
 
 
 @pytest.mark.slow
-@settings(max_examples=25, deadline=None, derandomize=True)
-@given(data=st.data())
+@by_examples(10, 25)
 @by_name
-def test_random_workloads_equal_pytorch(algorithm: ModuleType, data: st.DataObject) -> None:
-    workload = data.draw(workloads())
-    if not algorithm.unsupported(workload):
-        target = tiled_for(data.draw(st.sampled_from(sorted(REGISTERS))))
-        assert largest_error(compiled(algorithm, [workload], target), algorithm, workload) < 1e-5
+def test_random_workloads_equal_pytorch(algorithm: ModuleType, level: int, examples: int) -> None:
+    @settings(max_examples=examples, deadline=None, derandomize=True)
+    @given(workload=workloads(), registers=st.sampled_from(sorted(REGISTERS)))
+    def check(workload: ConvWorkload, registers: str) -> None:
+        if not algorithm.unsupported(workload):
+            kernels = compiled(algorithm, [workload], tiled_for(registers), level)
+            assert largest_error(kernels, algorithm, workload) < 1e-5
+
+    check()
 
 
 @st.composite

@@ -11,18 +11,18 @@ import pytest
 import tvm
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from llvm_levels import by_examples, by_level
 from test_algorithms import workloads
 from test_integer_convolution import by_numpy, integer_grid, random_operands
 
 from dlas import config
 from dlas.hardware.targets.fitting import misfits
-from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.machine import this_machine
 from dlas.hardware.targets.resolving import resolve
 from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins import registry
-from dlas.testing.algorithm import compiled, laid_out, physical
+from dlas.testing.algorithm import LLVM_LEVEL, built, compiled, laid_out, physical
 
 ALGORITHMS = [registry.ALGORITHMS.load(f"{name}_int8") for name in ("direct", "gemm", "spatial_pack")]
 
@@ -57,15 +57,18 @@ def target_of(cpu: str | None) -> CodeTarget:
 
 
 def outputs(
-    algorithm: ModuleType, layers: list[tuple[ConvWorkload, dict[str, np.ndarray]]], target: CodeTarget
+    algorithm: ModuleType,
+    layers: list[tuple[ConvWorkload, dict[str, np.ndarray]]],
+    target: CodeTarget,
+    level: int = LLVM_LEVEL,
 ) -> list[np.ndarray]:
     """NCHW, of kernels built together."""
-    built = compiled(algorithm, [workload for workload, _ in layers], target)
-    return [run(built, algorithm, workload, operands) for workload, operands in layers]
+    kernels = compiled(algorithm, [workload for workload, _ in layers], target, level)
+    return [run(kernels[workload.key], algorithm, workload, operands) for workload, operands in layers]
 
 
 def run(
-    built: tvm.runtime.Executable,
+    kernel: tvm.runtime.Module,
     algorithm: ModuleType,
     workload: ConvWorkload,
     operands: dict[str, np.ndarray],
@@ -80,15 +83,17 @@ def run(
         arrays += [physical(operands["residual"], placed.output_block), operands["residual_multiplier"]]
     shape = physical(np.zeros(workload.output_shape, "uint8"), placed.output_block).shape
     output = tvm.runtime.tensor(np.zeros(shape, workload.output_dtype))
-    built[workload.key](*[tvm.runtime.tensor(array) for array in arrays], output)
+    kernel(*[tvm.runtime.tensor(array) for array in arrays], output)
     return output.numpy()
 
 
-def assert_equal_to_numpy(algorithm: ModuleType, layers: list[ConvWorkload], target: CodeTarget) -> None:
+def assert_equal_to_numpy(
+    algorithm: ModuleType, layers: list[ConvWorkload], target: CodeTarget, level: int = LLVM_LEVEL
+) -> None:
     served = [
         (workload, random_operands(workload)) for workload in layers if not algorithm.unsupported(workload)
     ]
-    for (workload, operands), output in zip(served, outputs(algorithm, served, target), strict=True):
+    for (workload, operands), output in zip(served, outputs(algorithm, served, target, level), strict=True):
         expected = physical(by_numpy(workload, operands), laid_out(algorithm, workload).output_block)
         if workload.output_zero is None:
             np.testing.assert_allclose(output, expected, rtol=1e-5, atol=1e-3, err_msg=workload.key)
@@ -124,8 +129,9 @@ def test_kernels_without_dot_products_equal_numpy_bit_for_bit(algorithm: ModuleT
 @by_name
 @pytest.mark.parametrize("layer", [LAYER, DEPTHWISE], ids=["convolution", "depthwise"])
 @pytest.mark.parametrize("cpu", [None, "haswell"])
+@by_level
 def test_kernels_with_any_parameters_equal_numpy_bit_for_bit(
-    algorithm: ModuleType, layer: ConvWorkload, cpu: str | None
+    algorithm: ModuleType, layer: ConvWorkload, cpu: str | None, level: int
 ) -> None:
     if algorithm.unsupported(layer):
         pytest.skip(algorithm.unsupported(layer))
@@ -136,32 +142,44 @@ def test_kernels_with_any_parameters_equal_numpy_bit_for_bit(
         algorithm.kernel_with(placed, target, offered[0]).script()
         == algorithm.kernel(placed, target).script()
     )
-    for chosen in Random(0).sample(offered, min(PARAMETERS, len(offered))):
-        main = algorithm.kernel_with(placed, target, chosen).with_attr("global_symbol", layer.key)
-        built = tvm.compile(tvm.IRModule({layer.key: main}), tvm_target(target))
-        output = run(built, algorithm, layer, operands)
-        np.testing.assert_array_equal(output, expected, err_msg=str(chosen))
+    chosen = dict(enumerate(Random(0).sample(offered, min(PARAMETERS, len(offered)))))
+    written = {f"kernel_{place}": algorithm.kernel_with(placed, target, one) for place, one in chosen.items()}
+    kernels = built(written, target, level)
+    for place, one in chosen.items():
+        output = run(kernels[f"kernel_{place}"], algorithm, layer, operands)
+        np.testing.assert_array_equal(output, expected, err_msg=str(one))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cpu", [None, "haswell", "x86-64"])
+@by_level
 @by_name
-def test_the_grid_equals_numpy_on_any_cpu_bit_for_bit(algorithm: ModuleType, cpu: str | None) -> None:
-    assert_equal_to_numpy(algorithm, integer_grid()[1::2], target_of(cpu))
+def test_the_grid_equals_numpy_on_any_cpu_bit_for_bit(
+    algorithm: ModuleType, level: int, cpu: str | None
+) -> None:
+    assert_equal_to_numpy(algorithm, integer_grid()[1::2], target_of(cpu), level)
+
+
+@st.composite
+def integer_layers(draw: st.DrawFn) -> ConvWorkload:
+    drawn = draw(workloads().filter(lambda workload: workload.activation != "relu6"))
+    channels = draw(st.integers(1, 40)) if draw(st.booleans()) else None
+    shape = {"in_channels": channels, "out_channels": channels, "groups": channels} if channels else {}
+    zeros = {name: draw(st.integers(0, 255)) for name in ("input_zero", "output_zero")}
+    zeros["residual_zero"] = draw(st.integers(0, 255)) if drawn.residual else 0
+    return replace(drawn, **shape, **zeros, dtype="int8", bias=True)
 
 
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None, derandomize=True)
-@given(data=st.data())
+@by_examples(10, 20)
 @by_name
-def test_random_layers_equal_numpy_bit_for_bit(algorithm: ModuleType, data: st.DataObject) -> None:
-    drawn = data.draw(workloads().filter(lambda workload: workload.activation != "relu6"))
-    channels = data.draw(st.integers(1, 40)) if data.draw(st.booleans()) else None
-    shape = {"in_channels": channels, "out_channels": channels, "groups": channels} if channels else {}
-    zeros = {name: data.draw(st.integers(0, 255)) for name in ("input_zero", "output_zero")}
-    zeros["residual_zero"] = data.draw(st.integers(0, 255)) if drawn.residual else 0
-    workload = replace(drawn, **shape, **zeros, dtype="int8", bias=True)
-    assert_equal_to_numpy(algorithm, [workload], target_of(data.draw(st.sampled_from([None, "haswell"]))))
+def test_random_layers_equal_numpy_bit_for_bit(algorithm: ModuleType, level: int, examples: int) -> None:
+    @settings(max_examples=examples, deadline=None, derandomize=True)
+    @given(layer=integer_layers(), cpu=st.sampled_from([None, "haswell"]))
+    def check(layer: ConvWorkload, cpu: str | None) -> None:
+        assert_equal_to_numpy(algorithm, [layer], target_of(cpu), level)
+
+    check()
 
 
 @by_name

@@ -14,6 +14,7 @@ import torch
 import tvm
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from llvm_levels import by_examples
 from test_algorithms import ACTIVATIONS, REGISTERS, grid, third_of_the_grid, tiled_for, workloads
 
 from dlas.algorithms.shared.sparse.formats import (
@@ -25,10 +26,10 @@ from dlas.algorithms.shared.sparse.formats import (
     segment_count,
 )
 from dlas.algorithms.shared.sparse.views import Views, im2col, row_copies
-from dlas.hardware.targets.llvm import tvm_target
 from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins import registry
+from dlas.testing.algorithm import LLVM_LEVEL, built, compiled
 
 ALGORITHMS = [registry.ALGORITHMS.load(f"{name}_sparse") for name in ("direct", "gemm", "spatial_pack")]
 
@@ -37,9 +38,6 @@ BLOCKS = ("bsr8x1", "bsr4x1", "bsr1x4", "bsr2x2")
 FORMATS = {"csr": ("csr",), "bsr": BLOCKS, "channel_index": ("channel_index",)}
 
 SPARSITIES = (0.0, 0.5, 0.99, 1.0)
-
-PARAMETERS = 4
-"""Of those that a tuner may choose, tried at random."""
 
 TINY_PLANES = [(1, 1), (2, 2), (4, 4)]
 
@@ -67,18 +65,8 @@ def laid_out(activation: np.ndarray, block: int) -> np.ndarray:
     return np.ascontiguousarray(blocks.transpose(0, 1, 3, 4, 2))
 
 
-def compiled(
-    algorithm: ModuleType, workloads: Sequence[ConvWorkload], target: CodeTarget
-) -> tvm.runtime.Executable:
-    functions = {
-        workload.key: algorithm.kernel(workload, target).with_attr("global_symbol", workload.key)
-        for workload in workloads
-    }
-    return tvm.compile(tvm.IRModule(functions), tvm_target(target))
-
-
 def largest_error(
-    kernels: tvm.runtime.Executable, algorithm: ModuleType, workload: ConvWorkload, sparsity: float
+    kernel: tvm.runtime.Module, algorithm: ModuleType, workload: ConvWorkload, sparsity: float
 ) -> float:
     """Of the kernel against PyTorch, relative to the largest output."""
     random = np.random.default_rng(0)
@@ -105,14 +93,16 @@ def largest_error(
         *[laid_out(residual, workload.output_block)] * workload.residual,
     ]
     output = tvm.runtime.tensor(np.full_like(expected, np.nan))
-    kernels[workload.key](*[tvm.runtime.tensor(array) for array in arguments], output)
+    kernel(*[tvm.runtime.tensor(array) for array in arguments], output)
     return float(np.abs(output.numpy() - expected).max() / max(np.abs(expected).max(), 1e-6))
 
 
-def assert_equal_to_pytorch(algorithm: ModuleType, workloads: list[ConvWorkload], target: CodeTarget) -> None:
-    kernels = compiled(algorithm, workloads, target)
+def assert_equal_to_pytorch(
+    algorithm: ModuleType, workloads: list[ConvWorkload], target: CodeTarget, level: int = LLVM_LEVEL
+) -> None:
+    kernels = compiled(algorithm, workloads, target, level)
     errors = {
-        (workload.key, sparsity): largest_error(kernels, algorithm, workload, sparsity)
+        (workload.key, sparsity): largest_error(kernels[workload.key], algorithm, workload, sparsity)
         for workload in workloads
         for sparsity in SPARSITIES
     }
@@ -146,6 +136,11 @@ PAIRS = [
     for name, formats in FORMATS.items()
 ]
 
+by_parameters = pytest.mark.parametrize(
+    ("tried", "level"), [(2, 0), pytest.param(4, LLVM_LEVEL, marks=pytest.mark.exhaustive)]
+)
+"""How many are tried at random of those that a tuner may choose, and LLVM's level."""
+
 by_format = pytest.mark.parametrize(("algorithm", "formats"), PAIRS)
 
 
@@ -156,7 +151,7 @@ def number_of(algorithm: ModuleType, formats: Sequence[str]) -> int:
 
 @by_format
 def test_kernels_equal_pytorch(algorithm: ModuleType, formats: Sequence[str]) -> None:
-    fewer = grid()[number_of(algorithm, formats) % 4 :: 6]
+    fewer = grid()[number_of(algorithm, formats) :: 10]
     assert_equal_to_pytorch(algorithm, served(algorithm, formats, fewer), tiled_for("avx512"))
 
 
@@ -180,8 +175,11 @@ def test_planes_of_many_runs_equal_pytorch(algorithm: ModuleType, formats: Seque
     assert_equal_to_pytorch(algorithm, served(algorithm, formats, many), tiled_for(registers))
 
 
+@by_parameters
 @by_format
-def test_kernels_with_any_parameters_equal_pytorch(algorithm: ModuleType, formats: Sequence[str]) -> None:
+def test_kernels_with_any_parameters_equal_pytorch(
+    algorithm: ModuleType, formats: Sequence[str], tried: int, level: int
+) -> None:
     convolution = ConvWorkload(2, 24, 13, 18, 32, (3, 3), padding=(1, 1, 1, 1), bias=True, residual=True)
     (layer,) = served(algorithm, formats, [convolution])
     index = number_of(algorithm, formats)
@@ -190,10 +188,11 @@ def test_kernels_with_any_parameters_equal_pytorch(algorithm: ModuleType, format
     assert (
         algorithm.kernel_with(layer, target, offered[0]).script() == algorithm.kernel(layer, target).script()
     )
-    for chosen in Random(index).sample(offered, PARAMETERS):
-        main = algorithm.kernel_with(layer, target, chosen).with_attr("global_symbol", layer.key)
-        kernels = tvm.compile(tvm.IRModule({layer.key: main}), tvm_target(target))
-        assert largest_error(kernels, algorithm, layer, 0.8) < 1e-5, chosen
+    chosen = {f"kernel_{place}": one for place, one in enumerate(Random(index).sample(offered, tried))}
+    written = {name: algorithm.kernel_with(layer, target, one) for name, one in chosen.items()}
+    kernels = built(written, target, level)
+    for name, one in chosen.items():
+        assert largest_error(kernels[name], algorithm, layer, 0.8) < 1e-5, one
 
 
 @pytest.mark.slow
@@ -205,7 +204,7 @@ def test_kernels_tiled_for_any_cpu_equal_pytorch(
     """A format's three algorithms share the grid."""
     part = third_of_the_grid(registers)[ALGORITHMS.index(algorithm) :: len(ALGORITHMS)]
     layers = served(algorithm, formats, part)
-    assert_equal_to_pytorch(algorithm, layers, tiled_for(registers))
+    assert_equal_to_pytorch(algorithm, layers, tiled_for(registers), level=0)
 
 
 @pytest.mark.exhaustive
@@ -219,35 +218,26 @@ def test_kernels_of_the_whole_grid_tiled_for_any_cpu_equal_pytorch(
 
 
 @pytest.mark.slow
-@settings(max_examples=6, deadline=None, derandomize=True)
-@given(data=st.data())
+@by_examples(4, 24)
 @by_format
 def test_random_workloads_equal_pytorch(
-    algorithm: ModuleType, formats: Sequence[str], data: st.DataObject
+    algorithm: ModuleType, formats: Sequence[str], level: int, examples: int
 ) -> None:
-    assert_random_workload_equals_pytorch(algorithm, formats, data)
+    @settings(max_examples=examples, deadline=None, derandomize=True)
+    @given(
+        drawn=workloads(),
+        name=st.sampled_from(formats),
+        registers=st.sampled_from(sorted(REGISTERS)),
+        sparsity=st.sampled_from(SPARSITIES),
+    )
+    def check(drawn: ConvWorkload, name: str, registers: str, sparsity: float) -> None:
+        workload = replace(drawn, format=name)
+        assume(not algorithm.unsupported(workload))
+        workload = placed(algorithm, workload)
+        kernel = compiled(algorithm, [workload], tiled_for(registers), level)[workload.key]
+        assert largest_error(kernel, algorithm, workload, sparsity) < 1e-5
 
-
-@pytest.mark.exhaustive
-@pytest.mark.slow
-@settings(max_examples=24, deadline=None, derandomize=True)
-@given(data=st.data())
-@by_format
-def test_many_random_workloads_equal_pytorch(
-    algorithm: ModuleType, formats: Sequence[str], data: st.DataObject
-) -> None:
-    assert_random_workload_equals_pytorch(algorithm, formats, data)
-
-
-def assert_random_workload_equals_pytorch(
-    algorithm: ModuleType, formats: Sequence[str], data: st.DataObject
-) -> None:
-    workload = replace(data.draw(workloads()), format=data.draw(st.sampled_from(formats)))
-    assume(not algorithm.unsupported(workload))
-    workload = placed(algorithm, workload)
-    target = tiled_for(data.draw(st.sampled_from(sorted(REGISTERS))))
-    sparsity = data.draw(st.sampled_from(SPARSITIES))
-    assert largest_error(compiled(algorithm, [workload], target), algorithm, workload, sparsity) < 1e-5
+    check()
 
 
 @pytest.mark.parametrize("groups", [1, 2])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from llvm_levels import by_examples, by_level
 from test_algorithms import REGISTERS, grid, largest_error, third_of_the_grid, tiled_for, workloads
 
 from dlas import config
@@ -18,7 +19,7 @@ from dlas.hardware.targets.resolving import resolve
 from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS
-from dlas.testing.algorithm import compiled
+from dlas.testing.algorithm import LLVM_LEVEL, compiled
 
 MAX_ERROR = {"winograd_f2": 1e-5, "winograd_f4": 1e-4}
 """In float32, of the largest output."""
@@ -49,8 +50,10 @@ def as_served(workload: ConvWorkload, channels: int = 1) -> ConvWorkload:
     )
 
 
-def assert_equal_to_pytorch(name: str, layers: list[ConvWorkload], target: CodeTarget) -> None:
-    built = compiled(algorithm(name), layers, target)
+def assert_equal_to_pytorch(
+    name: str, layers: list[ConvWorkload], target: CodeTarget, level: int = LLVM_LEVEL
+) -> None:
+    built = compiled(algorithm(name), layers, target, level)
     errors = {layer: largest_error(built, algorithm(name), layer) for layer in layers}
     wrong = {layer.key: error for layer, error in errors.items() if not error < allowed(name, layer)}
     assert wrong == {}
@@ -71,26 +74,29 @@ def test_kernels_of_the_grid_equal_pytorch(name: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("registers", REGISTERS)
+@by_level
 @by_name
-def test_kernels_tiled_for_any_cpu_equal_pytorch(name: str, registers: str) -> None:
+def test_kernels_tiled_for_any_cpu_equal_pytorch(name: str, level: int, registers: str) -> None:
     layers = [as_served(workload) for workload in third_of_the_grid(registers)]
-    assert_equal_to_pytorch(name, layers, tiled_for(registers))
+    assert_equal_to_pytorch(name, layers, tiled_for(registers), level)
 
 
 @pytest.mark.slow
-@settings(max_examples=20, deadline=None, derandomize=True)
-@given(
-    workload=workloads(),
-    channels=st.sampled_from([1, 4, 8]),
-    registers=st.sampled_from(sorted(REGISTERS)),
-    cores=st.sampled_from([1, 2, 8]),
-)
+@by_examples(10, 20)
 @by_name
-def test_random_layers_equal_pytorch(
-    name: str, workload: ConvWorkload, channels: int, registers: str, cores: int
-) -> None:
-    target = replace(tiled_for(registers), cores=cores)
-    assert_equal_to_pytorch(name, [as_served(workload, channels)], target)
+def test_random_layers_equal_pytorch(name: str, level: int, examples: int) -> None:
+    @settings(max_examples=examples, deadline=None, derandomize=True)
+    @given(
+        workload=workloads(),
+        channels=st.sampled_from([1, 4, 8]),
+        registers=st.sampled_from(sorted(REGISTERS)),
+        cores=st.sampled_from([1, 2, 8]),
+    )
+    def check(workload: ConvWorkload, channels: int, registers: str, cores: int) -> None:
+        target = replace(tiled_for(registers), cores=cores)
+        assert_equal_to_pytorch(name, [as_served(workload, channels)], target, level)
+
+    check()
 
 
 @by_name

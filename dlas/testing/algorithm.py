@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,9 @@ from dlas.plugins import contracts
 if TYPE_CHECKING:
     from dlas.interfaces.targets.code_target import CodeTarget
 
+LLVM_LEVEL = 3
+"""LLVM's level of optimization in what bundles hold."""
+
 MAX_ERROR = 1e-5
 """Largest error of a float32 kernel, relative to its largest output: sums in another order differ by about
 1e-6."""
@@ -27,11 +30,13 @@ def check_algorithm(
     workloads: Sequence[ConvWorkload],
     target: CodeTarget | None = None,
     largest_error: float = MAX_ERROR,
+    llvm_level: int = LLVM_LEVEL,
 ) -> list[ConvWorkload]:
     """Build the untuned kernels of the workloads that it serves and compare with PyTorch; these are returned.
 
     AssertionError where an output is off by more than `largest_error` of the largest, and where anything else
     is not as the interface says. The target is this machine where none is given; its code has to run here.
+    A lower level of LLVM builds the same kernels in less time.
     Integer kernels are not compared: what they should give depends on how a network was quantized.
     """
     target = this_machine() if target is None else target
@@ -46,8 +51,8 @@ def check_algorithm(
         if isinstance(algorithm, TunableAlgorithm):
             check_parameters(algorithm, laid_out(algorithm, workload), target)
     compared = [workload for workload in served if workload.dtype != "int8"]
-    built = compiled(algorithm, compared, target)
-    errors = {workload.key: error_of(built[workload.key], algorithm, workload) for workload in compared}
+    found = compiled(algorithm, compared, target, llvm_level)
+    errors = {workload.key: error_of(found[workload.key], algorithm, workload) for workload in compared}
     wrong = {key: error for key, error in errors.items() if not error < largest_error}
     assert not wrong, f"outputs are off by more than {largest_error} of the largest: {wrong}"
     return served
@@ -95,20 +100,31 @@ def laid_out(algorithm: Algorithm, workload: ConvWorkload) -> ConvWorkload:
     return replace(workload, input_block=input_block, output_block=output_block)
 
 
-def compiled(algorithm: Algorithm, workloads: Sequence[ConvWorkload], target: CodeTarget) -> Any:
-    """The untuned kernels of the workloads, by key."""
-    import tvm
-
-    from dlas.hardware.targets.llvm import tvm_target
+def compiled(
+    algorithm: Algorithm,
+    workloads: Sequence[ConvWorkload],
+    target: CodeTarget,
+    llvm_level: int = LLVM_LEVEL,
+) -> Any:
+    """The untuned kernels of the workloads for a CPU, by key."""
     from dlas.systems.program import kernels
     from dlas.systems.program.program import ConvLayer
 
     name = getattr(algorithm, "__name__", "")
     layers = {each.key: ConvLayer("", laid_out(algorithm, each), name, name) for each in workloads}
-    functions = {
-        key: kernels.untuned(layer, target).with_attr("global_symbol", key) for key, layer in layers.items()
-    }
-    return tvm.compile(tvm.IRModule(functions), tvm_target(target)) if functions else {}
+    functions = {key: kernels.untuned(layer, target) for key, layer in layers.items()}
+    return built(functions, target, llvm_level) if functions else {}
+
+
+def built(kernels: Mapping[str, Any], target: CodeTarget, llvm_level: int = LLVM_LEVEL) -> Any:
+    """The scheduled kernels, compiled for a CPU as one module, by the same names."""
+    import tvm
+
+    from dlas.hardware.targets.llvm import compiler_options
+
+    options = {**compiler_options(target), "opt-level": llvm_level}
+    named = {name: kernel.with_attr("global_symbol", name) for name, kernel in kernels.items()}
+    return tvm.compile(tvm.IRModule(named), tvm.target.Target(options))
 
 
 def error_of(kernel: Any, algorithm: Algorithm, workload: ConvWorkload) -> float:
