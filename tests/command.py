@@ -8,7 +8,7 @@ import select
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import cast
@@ -36,24 +36,14 @@ def dlas(
     killed_at: tuple[str, float] | None = None,
     killed_in: tuple[str, int] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """`python -m dlas.<module> <arguments>`, run to its end: by a fork of a process that has its imports
-    behind it, or, where its environment has to differ from the start, by a new one. `late_env` is for a fork:
-    variables that are looked at when they count. It is killed (SIGKILL) so many seconds after it wrote this
-    text to its standard error, where one is given, or in the call of that number in one of its processes of
-    the function of this dotted name; then its long stages save after each step."""
-    if env is None:
-        (ended,) = _warm([(module, *arguments)], env=late_env, killed_at=killed_at, killed_in=killed_in)
-        return ended
-    assert killed_at is None
-    assert killed_in is None
-    return subprocess.run(
-        command(module, *arguments),
-        capture_output=True,
-        text=True,
-        cwd=REPOSITORY,
-        env=environment(env),
-        timeout=TIME_LIMIT_SECONDS,
-    )
+    """`python -m dlas.<module> <arguments>`, run to its end by a fork of a process that has its imports
+    behind it. `late_env` has variables that are looked at when they count; those of `env` have to be there
+    from the start, so that the process that forks is another one, which `end_starter` ends. It is killed
+    (SIGKILL) so many seconds after it wrote this text to its standard error, where one is given, or in the
+    call of that number in one of its processes of the function of this dotted name; then its long stages save
+    after each step."""
+    (ended,) = _warm([(module, *arguments)], env, late_env, killed_at, killed_in)
+    return ended
 
 
 def at_once(*commands: tuple[str, ...]) -> list[subprocess.CompletedProcess[str]]:
@@ -61,9 +51,31 @@ def at_once(*commands: tuple[str, ...]) -> list[subprocess.CompletedProcess[str]
     return _warm(commands)
 
 
+def in_terminal(terminal: str, module: str, *arguments: str) -> tuple[int, Callable[[], int]]:
+    """Start the command as the leader of the terminal, a device of that name.
+
+    Returns the number of its process, and what waits for its exit status: it has to be called before other
+    commands.
+    """
+    variables = environment({"TERM": "xterm"})
+    of_no_size = {name: value for name, value in variables.items() if name not in ("COLUMNS", "LINES")}
+    asked = {"module": module, "arguments": arguments, "environment": of_no_size, "terminal": terminal}
+    (number,), statuses = _ask(_starter(), [{**asked, "killed_at": None, "killed_in": None}])
+    return number, lambda: statuses()[0]
+
+
+def end_starter(env: Mapping[str, str]) -> None:
+    """End the process that forked the commands of this environment."""
+    starter = _starter(*env.items())
+    assert starter.stdin is not None
+    starter.stdin.close()
+    starter.wait(TIME_LIMIT_SECONDS)
+
+
 def _warm(
     commands: Sequence[tuple[str, ...]],
     env: Mapping[str, str] | None = None,
+    late_env: Mapping[str, str] | None = None,
     killed_at: tuple[str, float] | None = None,
     killed_in: tuple[str, int] | None = None,
 ) -> list[subprocess.CompletedProcess[str]]:
@@ -72,27 +84,40 @@ def _warm(
             {name: f"{folder}/{name}{number}" for name in ("stdout", "stderr")}
             for number in range(len(commands))
         ]
-        fixed = {"environment": environment(env), "killed_at": killed_at, "killed_in": killed_in}
+        variables = environment({**(env or {}), **(late_env or {})})
+        fixed = {
+            "environment": variables,
+            "terminal": None,
+            "killed_at": killed_at,
+            "killed_in": killed_in,
+        }
         asked = [
             {"module": module, "arguments": arguments, **fixed, **streams}
             for (module, *arguments), streams in zip(commands, places, strict=True)
         ]
-        starter = _starter()
-        assert starter.stdin is not None
-        starter.stdin.write(json.dumps(asked) + "\n")
-        starter.stdin.flush()
-        codes = cast(list[int], _answer(starter))
+        _, statuses = _ask(_starter(*(env or {}).items()), asked)
         return [
             subprocess.CompletedProcess(
                 given, code, *(Path(streams[name]).read_text() for name in ("stdout", "stderr"))
             )
-            for given, code, streams in zip(commands, codes, places, strict=True)
+            for given, code, streams in zip(commands, statuses(), places, strict=True)
         ]
 
 
+def _ask(
+    starter: subprocess.Popen[str], asked: Sequence[Mapping[str, object]]
+) -> tuple[list[int], Callable[[], list[int]]]:
+    """The numbers of the processes of the commands, and what waits for their exit statuses."""
+    assert starter.stdin is not None
+    starter.stdin.write(json.dumps(asked) + "\n")
+    starter.stdin.flush()
+    return cast(list[int], _answer(starter)), lambda: cast(list[int], _answer(starter))
+
+
 @cache
-def _starter() -> subprocess.Popen[str]:
-    """The process that forks: one for each test process, ended with it by the end of its standard input."""
+def _starter(*variables: tuple[str, str]) -> subprocess.Popen[str]:
+    """The process that forks: one for each test process and environment, ended with it by the end of its
+    standard input."""
     searched = os.pathsep.join((str(TESTS), str(REPOSITORY)))
     starter = subprocess.Popen(
         [sys.executable, str(TESTS / "warm_commands.py")],
@@ -101,7 +126,7 @@ def _starter() -> subprocess.Popen[str]:
         stderr=subprocess.DEVNULL,
         text=True,
         cwd=REPOSITORY,
-        env=environment({"PYTHONPATH": searched}),
+        env=environment({"PYTHONPATH": searched, **dict(variables)}),
     )
     assert _answer(starter) == "ready"
     return starter

@@ -12,26 +12,49 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 import pyte
-from command import REPOSITORY
+from command import REPOSITORY, in_terminal
 
 INTERRUPT = b"\x03"
 SECONDS = 600.0
 
 
+Start = Callable[[int], tuple[int, Callable[[], int]]]
+"""Starts a command that leads the terminal of a file descriptor; gives the number of its process, and what
+waits for its exit status."""
+
+
+def warm(module: str, *arguments: str) -> Start:
+    """`python -m dlas.<module> <arguments>`, forked by the process that has its imports behind it. No other
+    such command may be asked for before its end."""
+    return lambda terminal: in_terminal(os.ttyname(terminal), module, *arguments)
+
+
+def program(command: Sequence[str], environment: Mapping[str, str]) -> Start:
+    """A program, in an environment without the size of another terminal: xdist gives one to its processes."""
+    of_no_size = {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}
+
+    def start(terminal: int) -> tuple[int, Callable[[], int]]:
+        process = os.fork()
+        if not process:
+            os.login_tty(terminal)
+            os.chdir(REPOSITORY)
+            os.execve(command[0], list(command), {"TERM": "xterm", **of_no_size})
+        return process, lambda: os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+    return start
+
+
 class Terminal:
     """A command that runs in a terminal of its own, as it leads a session there."""
 
-    def __init__(
-        self, command: Sequence[str], environment: Mapping[str, str], columns: int = 80, lines: int = 24
-    ) -> None:
+    def __init__(self, start: Start, columns: int = 80, lines: int = 24) -> None:
         self.written = b""
         self._screen = pyte.HistoryScreen(columns, lines, history=100_000)
         self._emulator = pyte.ByteStream(self._screen)
-        self._pid, self._terminal = pty.fork()
-        if not self._pid:
-            fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
-            os.chdir(REPOSITORY)
-            os.execve(command[0], list(command), {"TERM": "xterm", **_of_no_size(environment)})
+        self._terminal, of_command = pty.openpty()
+        fcntl.ioctl(of_command, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self._pid, self._ended = start(of_command)
+        os.close(of_command)
 
     def type(self, keys: bytes) -> None:
         os.write(self._terminal, keys)
@@ -57,7 +80,7 @@ class Terminal:
         """The exit status of the command, once it has ended by itself."""
         self.read_until(lambda: False)
         os.close(self._terminal)
-        return os.waitstatus_to_exitcode(os.waitpid(self._pid, 0)[1])
+        return self._ended()
 
     @property
     def screen(self) -> list[str]:
@@ -75,8 +98,3 @@ class Terminal:
     @property
     def cursor_is_hidden(self) -> bool:
         return bool(self._screen.cursor.hidden)
-
-
-def _of_no_size(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment without the size of another terminal, which xdist gives to its processes."""
-    return {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}

@@ -188,7 +188,8 @@ def test_a_server_that_dies_in_an_upload_loses_nothing(tables: Path, tmp_path: P
     assert [run.name for run in told] == ["first", "second"]
     assert summary.table(told).count("FINISHED, not sent yet") == 2
 
-    refused = dlas("sync", f"artifacts={place.artifacts}", env={"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"})
+    impatient = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
+    refused = dlas("sync", f"artifacts={place.artifacts}", late_env=impatient)
     assert refused.returncode == 1
     assert refused.stdout.count("waits ") == 3
     assert "Traceback" not in refused.stderr

@@ -9,10 +9,11 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import REPOSITORY, TESTS, dlas, environment
+from command import REPOSITORY, TESTS, dlas, end_starter, environment
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -26,7 +27,7 @@ pytestmark = [
 
 
 @pytest.fixture(scope="module")
-def gpu(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+def gpu(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The environment in which it is found."""
     folder = tmp_path_factory.mktemp("gpu")
     exported = f"-Wl,--version-script={SOURCES / 'runtime.map'}"
@@ -34,7 +35,9 @@ def gpu(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         made = ["-o", str(folder / name), f"-Wl,-soname,{name}", *options]
         command = [str(COMPILER), "-O2", "-shared", "-fPIC", str(SOURCES / f"{source}.cpp"), *made, "-ldl"]
         subprocess.run(command, check=True)
-    return {"LD_LIBRARY_PATH": str(folder), "PATH": f"{SOURCES}{os.pathsep}{os.environ['PATH']}"}
+    variables = {"LD_LIBRARY_PATH": str(folder), "PATH": f"{SOURCES}{os.pathsep}{os.environ['PATH']}"}
+    yield variables
+    end_starter(variables)
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +83,7 @@ def test_it_is_redeployed_on_the_gpu_and_refused_without_one(artifacts: Path, gp
     ended = dlas("redeploy", *where, env=gpu)
     assert ended.returncode in (0, 3, 4), ended.stderr
     assert "outputs match the reference" in ended.stdout
-    without = dlas("redeploy", *where, env={"LD_LIBRARY_PATH": ""})
+    without = dlas("redeploy", *where, late_env={"LD_LIBRARY_PATH": ""})
     assert without.returncode == 1
     assert "sm_87" in without.stderr
 

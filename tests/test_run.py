@@ -18,7 +18,7 @@ from command import REPOSITORY, command, dlas, environment
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from omegaconf import OmegaConf
-from terminal import INTERRUPT, Terminal
+from terminal import INTERRUPT, Terminal, warm
 
 from dlas import bundle
 from dlas.config import identity, parse
@@ -319,7 +319,7 @@ def test_a_stopped_sweep_is_killed_and_never_finished(number: int, users_conf: P
     artifacts = tmp_path / "an 'odd' $folder"
     endless = (*SMALL[:-1], "train.epochs=100000", f"artifacts={artifacts}")
     typed = ["--config-dir", str(users_conf), "-m", "algo=direct,gemm", *endless]
-    terminal = Terminal(command("run", *typed), environment(), columns=1000)
+    terminal = Terminal(warm("run", *typed), columns=1000)
     assert terminal.read_until(lambda: b"step/s" in terminal.written)  # in the middle of training
     for _ in range(2):
         terminal.type(INTERRUPT) if number == signal.SIGINT else terminal.send(number)

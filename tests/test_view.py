@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import pytest
 from command import REPOSITORY, environment
-from terminal import INTERRUPT, Terminal
+from terminal import INTERRUPT, Terminal, program
 
 from dlas.points.messages import Finished, Started, Used
 from dlas.points.progress import Progress
@@ -52,7 +52,7 @@ COLOURS = re.compile(rb"\x1b\[[0-9;]*m")
 
 
 def terminal(*arguments: str, columns: int = 80, **variables: str) -> Terminal:
-    return Terminal([sys.executable, "-c", WORK, *arguments], environment(variables), columns)
+    return Terminal(program([sys.executable, "-c", WORK, *arguments], environment(variables)), columns)
 
 
 def test_a_live_view_swallows_nothing_and_leaves_nothing() -> None:
