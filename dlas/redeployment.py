@@ -21,9 +21,10 @@ from dlas.bundle import Bundle
 from dlas.bundle.rebuild_process import Rebuilt, rebuilt_apart
 from dlas.errors import UserError
 from dlas.files import documents
-from dlas.hardware.results import measurement, reference, spread
+from dlas.hardware.results import measurement, processor_counts, reference, spread
 from dlas.hardware.results.comparison import Comparison, Outcome
 from dlas.hardware.results.measurement import Measurement
+from dlas.hardware.results.processor_counts import Change
 from dlas.hardware.results.reference import Reference
 from dlas.hardware.targets import machine, reached, target_file
 from dlas.hardware.targets.fitting import DoesNotFit
@@ -346,7 +347,7 @@ def _pace(comparison: Comparison) -> list[str]:
 
 
 def _beside(comparison: Comparison) -> list[str]:
-    """Lines on cold caches, memory, the start and energy, where they were measured."""
+    """Lines on cold caches, memory, the start, instructions and energy, where they were measured."""
     old, new = comparison.old, comparison.new
     lines = []
     cold = old.cold_ms, new.cold_ms
@@ -360,10 +361,20 @@ def _beside(comparison: Comparison) -> list[str]:
         then = f"{old.start.whole_ms:.1f} ms" if old.start else UNKNOWN
         now = f"{new.start.whole_ms:.1f} ms"
         lines.append(f"start      {then} then, {now} now, from importing the runtime to the first output")
+    changed = instructions(comparison)
+    lines += [] if changed is None else [f"counted    {changed.told}"]
     for meter, mj in new.energy_mj.items():
         then = f"{old.energy_mj[meter]:.3f} mJ" if meter in old.energy_mj else UNKNOWN
         lines.append(f"energy     {then} then, {mj:.3f} mJ now, of a run, measured by {meter}")
     return lines
+
+
+def instructions(comparison: Comparison) -> Change | None:
+    """The change of the instructions of a run; None where they were not counted, or on other machines."""
+    if not comparison.same_machine:
+        return None
+    then, now = (processor_counts.instructions(side.counts) for side in (comparison.old, comparison.new))
+    return processor_counts.change(then, now)
 
 
 def _latency(measured: Measurement) -> str:

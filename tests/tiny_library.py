@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import tvm
 from tvm import relax, te
+from tvm.script import tirx
 
 INPUT_SHAPE = (1, 3, 32, 32)
 CLASSES = 10
@@ -43,6 +44,26 @@ def export_matmul(target: tvm.target.Target, library: Path, batch: int = 1) -> P
 def export_calling(target: tvm.target.Target, library: Path, function: str, *arguments: int) -> Path:
     calling(target, function, *arguments).export_library(str(library))
     return library
+
+
+def export_thread_numbers(target: tvm.target.Target, library: Path) -> Path:
+    """A network whose output is, for each class, the number of the thread that computed it."""
+    builder = relax.BlockBuilder()
+    image = relax.Var("image", relax.TensorType(INPUT_SHAPE, "float32"))
+    with builder.function("main", [image]):
+        kernel = builder.add_func(thread_numbers, "thread_numbers")
+        called = relax.call_tir(kernel, [image], relax.TensorType((1, CLASSES), "float32"))
+        builder.emit_func_output(builder.emit(called))
+    tvm.compile(builder.get(), target).export_library(str(library))
+    return library
+
+
+@tirx.prim_func
+def thread_numbers(image: tirx.handle, output: tirx.handle) -> None:
+    tirx.match_buffer(image, INPUT_SHAPE)
+    numbers = tirx.match_buffer(output, (1, CLASSES))
+    for at in tirx.parallel(CLASSES):
+        numbers[0, at] = tirx.Cast("float32", tirx.call_extern("int32", "gettid"))
 
 
 def calling(target: tvm.target.Target, function: str, *arguments: int) -> tvm.runtime.Executable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from dlas.hardware.results import spread
 from dlas.hardware.results.comparison import Comparison
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.results.statistics import Interval
-from dlas.redeployment import Redeployed
+from dlas.redeployment import Redeployed, instructions
 from dlas.verdicts import limit as limits
 from dlas.verdicts.result import Mean, Result, Results
 
@@ -71,7 +71,7 @@ def _found(found: Redeployed, limit: float | None) -> dict[str, Any]:
 
 
 def _compared(comparison: Comparison, limit: float | None) -> dict[str, Any]:
-    comparable = comparison.comparable
+    comparable, changed = comparison.comparable, instructions(comparison)
     return {
         "batch": comparison.new.batch,
         "then": _measured(comparison.old),
@@ -83,6 +83,7 @@ def _compared(comparison: Comparison, limit: float | None) -> dict[str, Any]:
         "outcome": comparison.outcome.value,
         "told": comparison.verdict,
         "judged": None if limit is None else limits.judged(comparison, limit).value,
+        "instructions": None if changed is None else asdict(changed),
         "unsteady": list(comparison.unsteady),
         "yardsticks": {name: _pace(comparison, name) for name in comparison.yardsticks} if comparable else {},
     }

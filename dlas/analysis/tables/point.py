@@ -84,8 +84,20 @@ def _latency(point: Observation, timing: Measurement | None) -> list[tuple[str, 
     lines += [("unsteady", point.unsteady)] if point.unsteady else []
     source = None if timing is None else spread.source(timing)
     lines += [] if source is None else [("spread", f"mainly from {source}")]
+    lines += [] if timing is None else _counted(timing)
     emulated = f"by {point.tags.get('dlas.emulated', '')}: such times say nothing about a real board"
     return lines + ([("emulated", emulated)] if point.emulated else [])
+
+
+def _counted(timing: Measurement) -> list[tuple[str, str]]:
+    """What the processor counted of a run, or why it counted nothing."""
+    units = {"instructions": "instructions on one thread", "cache_misses": "cache misses"}
+    found = timing.counted
+    told = [f"{digits.scaled_count(found[name])} {unit}" for name, unit in units.items() if name in found]
+    told += [f"{found['clock_mhz']:.0f} MHz"] if "clock_mhz" in found else []
+    missing = next((one.missing for one in timing.counts if one.missing), "")
+    told += [f"no instructions: {missing}"] if missing else []
+    return [("counted", ", ".join(told))] if told else []
 
 
 def _sizes(point: Observation) -> list[tuple[str, str]]:

@@ -18,9 +18,10 @@ from dlas import config
 from dlas.errors import UserError
 from dlas.files import documents
 from dlas.files.documents import Document
-from dlas.hardware.results import footprints, statistics
+from dlas.hardware.results import footprints, processor_counts, statistics
 from dlas.hardware.results.disturbance import Disturbance
 from dlas.hardware.results.footprints import StartTimes
+from dlas.hardware.results.processor_counts import Counts
 from dlas.hardware.results.statistics import Interval
 from dlas.hardware.sessions.footprint import Footprint, Memory
 from dlas.hardware.targets import machine
@@ -76,6 +77,8 @@ class Session:
     """Time to start, and memory; None where an earlier version timed."""
     disturbance: Disturbance | None = None
     """What disturbed the samples; None where it was not counted, as by earlier versions."""
+    counts: Counts | None = None
+    """What the processor counted; None of emulated boards, of GPUs, and where an earlier version timed."""
 
     @property
     def median_ms(self) -> float:
@@ -210,6 +213,16 @@ class Measurement:
     def _footprints(self) -> list[Footprint]:
         return [one.footprint for one in self.sessions if one.footprint is not None]
 
+    @property
+    def counts(self) -> tuple[Counts, ...]:
+        """The counts of each session that has some."""
+        return tuple(session.counts for session in self.sessions if session.counts is not None)
+
+    @cached_property
+    def counted(self) -> dict[str, float]:
+        """Instructions and cache misses of a run, and the clock in MHz, as far as they were counted."""
+        return processor_counts.of_a_run(self.counts, self.runs)
+
     def yardstick_medians_ms(self, yardstick: str) -> tuple[float, ...]:
         return tuple(session.median_ms for session in self.yardsticks[yardstick])
 
@@ -251,6 +264,7 @@ class Measurement:
             "p90_ms": self.percentile_ms(90),
             "p99_ms": self.percentile_ms(99),
             **({"energy_mj_measured": self.energy_mj} if self.energy_mj else {}),
+            **({"counted": self.counted} if self.counted else {}),
             "images_per_s": self.images_per_second,
             "outliers": len(self.outliers),
             "unsteady": list(self.unsteady),
@@ -322,6 +336,8 @@ def _wrong_session(session: Session, runs: int, cold: int) -> str:
         return "a session took an energy that no meter counts"
     if session.disturbance is not None and not session.disturbance.is_possible:
         return "a session was disturbed more often, or less, than can be"
+    if session.counts is not None and not session.counts.is_possible:
+        return "a session counted more, or less, than can be"
     return "" if session.footprint is None else footprints.wrong(session.footprint, MAX_NS)
 
 
@@ -354,7 +370,7 @@ def of_sessions(
 
 def session(values: Mapping[str, Any]) -> Session:
     """A session from its JSON."""
-    disturbed = values.get("disturbance")
+    disturbed, counted = values.get("disturbance"), values.get("counts")
     return Session(
         first_ns=int(values["first_ns"]),
         samples_ns=tuple(int(sample) for sample in values["samples_ns"]),
@@ -364,12 +380,15 @@ def session(values: Mapping[str, Any]) -> Session:
         joules={meter: float(joules) for meter, joules in values.get("joules", {}).items()},
         footprint=footprints.read(values["footprint"]),
         disturbance=None if disturbed is None else Disturbance(**disturbed),
+        counts=None
+        if counted is None
+        else Counts(**{**counted, "instructions": tuple(counted["instructions"])}),
     )
 
 
 def metrics(measurement: Measurement) -> dict[str, float]:
-    """The latencies, images per second, memory, starts and measured energies, as a run of the store names
-    them: those of a batch of 4 are `latency_b4.median_ms`, and so on."""
+    """The latencies, images per second, memory, starts, measured energies and counts, as a run of the store
+    names them: those of a batch of 4 are `latency_b4.median_ms`, and so on."""
     found: dict[str, float] = {}
     for one in measurement.batches:
         found |= _metrics(one, "" if one.batch == 1 else f"_b{one.batch}")
@@ -389,4 +408,5 @@ def _metrics(measurement: Measurement, size: str) -> dict[str, float]:
         f"throughput{size}.images_per_s": measurement.images_per_second,
         **footprints.metrics(measurement.memory, measurement.start, size),
         **energies,
+        **{f"counted{size}.{name}": value for name, value in measurement.counted.items()},
     }

@@ -74,15 +74,24 @@ def _stolen_seconds(session: Session) -> float:
 
 def _slower_clock_seconds(sessions: Sequence[Session]) -> float:
     """Seconds that sessions with a slower clock than the fastest took longer, in proportion to the clock."""
-    clocks = [
-        (one.before.frequency_mhz + one.after.frequency_mhz) / 2
-        for one in sessions
-        if one.before.frequency_mhz and one.after.frequency_mhz
-    ]
-    if len(clocks) < len(sessions):
-        return 0.0
-    fastest = max(clocks)
-    return sum(_sampled_seconds(one) * (1 - mhz / fastest) for one, mhz in zip(sessions, clocks, strict=True))
+    for clock in (_counted_mhz, _told_mhz):
+        clocks = [mhz for mhz in map(clock, sessions) if mhz]
+        if len(clocks) == len(sessions):
+            fastest = max(clocks)
+            pairs = zip(sessions, clocks, strict=True)
+            return sum(_sampled_seconds(session) * (1 - mhz / fastest) for session, mhz in pairs)
+    return 0.0
+
+
+def _counted_mhz(session: Session) -> float | None:
+    """Clock of a session's core while it computed, by its cycles."""
+    return None if session.counts is None else session.counts.clock_mhz
+
+
+def _told_mhz(session: Session) -> float | None:
+    """Mean clock of the cores before and after a session, as the system tells it."""
+    before, after = session.before.frequency_mhz, session.after.frequency_mhz
+    return (before + after) / 2 if before and after else None
 
 
 def _between_ms(measured: Measurement, base: float) -> Mapping[str, float]:

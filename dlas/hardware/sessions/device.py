@@ -41,6 +41,11 @@ class Device:
         if not tvm_runtime.told(self._device, tvm_runtime.EXISTS):
             sys.exit(f"target: TVM can use no GPU here; it takes {gpu.NEEDED}")
 
+    @property
+    def is_host(self) -> bool:
+        """Whether it is the CPU that this process runs on."""
+        return not self._on_gpu
+
     def put(self, array: np.ndarray) -> Tensor:
         """The array in the device's memory."""
         return tvm_runtime.tensor(array, self._device)

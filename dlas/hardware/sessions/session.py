@@ -38,7 +38,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlas.hardware.sessions import candidates, disturbance, energy, footprint, race, roofs, single_kernels
+from dlas.hardware.sessions import (
+    candidates,
+    counts,
+    disturbance,
+    energy,
+    footprint,
+    race,
+    roofs,
+    single_kernels,
+)
 from dlas.hardware.sessions.device import Device
 from dlas.hardware.sessions.footprint import Mark, Start
 from dlas.hardware.sessions.tvm_runtime import array, loaded
@@ -113,23 +122,27 @@ def timed(
     ran = footprint.resident_bytes()
     for _ in range(warmup):
         main(image)
-    meters, watch = energy.Meters(sysfs), disturbance.Watch()
+    meters, watch, counted = energy.Meters(sysfs), disturbance.Watch(), counts.OverSamples()
     samples = []
     meters.start()
     watch.start()
+    counted.start()
     for _ in range(runs):
         samples.append(_nanoseconds(main, image))
         meters.sample()
+    over_samples = counted.told()
     joules, disturbed = meters.joules(), watch.told()
     after = machine.state()
     peak = footprint.peak_bytes()  # what cold runs fill the caches with is none of the network's
+    cold_ns = _cold_nanoseconds(main, image, cold, device) if cold else []
+    of_runs = counts.on_one_thread(lambda: main(image)) if device.is_host else counts.NONE_ON_A_GPU
+    # An emulated board sees its host's meters, and its emulator's memory and counts.
+    own = {"joules": joules, "disturbance": disturbed, "counts": {**over_samples, **of_runs}}
     return {
         "first_ns": first,
         "samples_ns": samples,
-        "cold_ns": _cold_nanoseconds(main, image, cold, device) if cold else [],
-        # An emulated board sees its host's meters, and its emulator's memory.
-        "joules": joules if machine.emulator() is None else {},
-        "disturbance": disturbed if machine.emulator() is None else None,
+        "cold_ns": cold_ns,
+        **(own if machine.emulator() is None else {}),
         "before": asdict(begun),
         "after": asdict(after),
         "footprint": asdict(start.footprint(ran, peak)),
