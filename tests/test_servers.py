@@ -132,7 +132,7 @@ def test_a_password_that_is_not_taken_is_told_with_its_user(web: str, tmp_path: 
 
 @pytest.mark.parametrize("scheme", ["http", "postgresql"])
 def test_a_server_that_says_nothing_is_asked_once_and_not_waited_for(scheme: str, tmp_path: Path) -> None:
-    assert patience.ANSWER_SECONDS <= 3
+    assert patience.ANSWER_SECONDS <= 2
     with silent() as (address, taken):
         arguments = (f"artifacts={tmp_path}", f"tracking.uri={scheme}://{address}/runs")
         told = refused(*arguments, MLFLOW_HTTP_REQUEST_TIMEOUT="1")

@@ -33,6 +33,7 @@ read and removed. A client of another store waits for a minute each time, so tha
 def require_answer(address: str) -> None:
     """UserError where nobody answers at the address of a server. It takes no import of MLflow."""
     if is_server(address):
+        import_module("requests")  # not in the time that the server has
         _raise(_in_time(1, lambda: answer.refusal_of(address), refusals.silent(address)))
 
 
@@ -44,18 +45,16 @@ def require_usable(address: str, connect: Callable[[], object]) -> None:
     """
     if is_server(address):
         import_module("mlflow.store.tracking.rest_store")
+        reach = connect
     elif is_database_server(address):
-        import_module("sqlalchemy")
+        reach = _database(address)
     else:
         return
 
     def use() -> UserError | None:
         os.environ.update(once())
         try:
-            if is_server(address):
-                connect()
-            else:
-                _reach_database(address)
+            reach()
         except UserError as error:
             return error
         except Exception as error:  # of MLflow, requests, SQLAlchemy, or a driver
@@ -108,10 +107,15 @@ def _raise(error: UserError | None) -> None:
         raise error
 
 
-def _reach_database(address: str) -> None:
+def _database(address: str) -> Callable[[], object]:
+    """What reaches the database, with its driver imported; UserError where that is not there."""
     import sqlalchemy
 
-    sqlalchemy.create_engine(address).connect().close()
+    try:
+        engine = sqlalchemy.create_engine(address)
+    except Exception as error:  # of SQLAlchemy, or that a package is missing
+        raise refusals.explained(address, error) from None
+    return lambda: engine.connect().close()
 
 
 def _keep_a_file(repository: Any) -> None:
