@@ -16,6 +16,7 @@ from dlas.hardware.results import measurement, reference, self_test
 from dlas.hardware.results.comparison import Outcome
 from dlas.hardware.results.difference import POWER
 from dlas.hardware.results.measurement import ENOUGH_SESSIONS, Measurement
+from dlas.hardware.sessions import runners
 from dlas.hardware.targets import reached, target_file
 from dlas.hardware.timing import deployment, measuring
 from dlas.hardware.timing.measuring import NO_YARDSTICKS, Yardstick
@@ -55,6 +56,7 @@ class Subject:
     inputs: np.ndarray
     target: Target
     yardsticks: Mapping[str, Yardstick]
+    runner: str = runners.TVM
 
 
 def require_enough_sessions(timing: str, protocol: config.Timing) -> None:
@@ -74,7 +76,12 @@ def check(options: Options, declared: config.Target | None, protocol: config.Tim
         found = []
         for number in range(1, options.deployments + 1):
             measured = measuring.measure(
-                subject.library, subject.inputs, subject.target, protocol, subject.yardsticks
+                subject.library,
+                subject.inputs,
+                subject.target,
+                protocol,
+                subject.yardsticks,
+                runner=subject.runner,
             )
             measurement.write(measured, kept / f"{number}.json")
             print(f"{number:3d} of {options.deployments}  {measured.median_ms:.3f} ms", flush=True)
@@ -122,7 +129,9 @@ def _subject(
     if verified is None:
         subject = made[yardstick.COMPUTE]
         return Subject(subject.library, np.zeros(subject.shape, "float32"), board, beside)
-    return Subject(verified.library, reference.read(verified.reference).inputs[:1], board, beside)
+    runner = target_file.compiler(verified.target)
+    library = verified.libraries(runner, (1,))[1]
+    return Subject(library, reference.read(verified.reference).inputs[:1], board, beside, runner)
 
 
 def _verified(options: Options, scratch: Path) -> Bundle | None:

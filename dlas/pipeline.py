@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 from dlas import config, datasets, models
 from dlas.bundle import writing
+from dlas.bundle.libraries import Batch, ChosenKernels
 from dlas.config.rules import UNTUNED
 from dlas.files import weights_file
 from dlas.files.weights_file import WeightsFile
@@ -20,6 +22,7 @@ from dlas.hardware.timing.measuring import NO_YARDSTICKS, Yardstick
 from dlas.interfaces.images import ImageDataset
 from dlas.interfaces.targets.target import Target
 from dlas.models.untrained import Architecture, Untrained
+from dlas.plugins.registry import NETWORK_COMPILERS
 from dlas.processes import identity
 from dlas.stages.compression import Compress
 from dlas.stages.deployment import Deploy, Deployed
@@ -28,7 +31,9 @@ from dlas.stages.kernels.choosing import ChooseKernels
 from dlas.stages.kernels.chosen import Kernels
 from dlas.stages.kernels.tuning import Tune, Tuned
 from dlas.stages.kernels.untuned import KeepUntuned
-from dlas.stages.library import Build, Library
+from dlas.stages.libraries.building import Build
+from dlas.stages.libraries.conversion import Convert
+from dlas.stages.libraries.library import Library
 from dlas.stages.machine.roofs import MeasuredRoofs, MeasureRoofs
 from dlas.stages.machine.yardstick import BuildYardsticks, Yardsticks
 from dlas.stages.network import Network
@@ -67,14 +72,20 @@ class Made:
 
     dense: Network
     compressed: Network
-    lowered: Lowered
-    tuned: Tuned
-    kernels: Kernels
-    library: Library
-    deployed: Deployed
-    batches: tuple[writing.Batch, ...]
+    compiled: Compiled
     yardsticks: Yardsticks | None
     roofs: MeasuredRoofs | None
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The libraries of a network."""
+
+    library: Library
+    deployed: Deployed
+    batches: tuple[Batch, ...]
+    chosen: ChosenKernels | None = None
+    """Its kernels; None where the compiler has its own."""
 
 
 def run_point(
@@ -93,22 +104,27 @@ def run_point(
     store = StageStore(Path(stack.artifacts) / "stages", on_use, on_start)
     target = resolve(stack.target)
     deployment.require_board(target)
-    building.require_tools(target.code, target.linker)
+    if stack.builds_by_tvm:
+        building.require_tools(target.code, target.linker)
     dataset = datasets.normalized_for(stack.model, datasets.load(stack.dataset))
     made = obtain(stack, target, dataset, store)
-    for batch in made.batches:
-        _require_right(batch, made.deployed, target)
+    compiled = made.compiled
+    library, deployed = compiled.library, compiled.deployed
+    for batch in compiled.batches:
+        _require_right(batch, deployed, target)
 
     on_start(TIMING, False)
+    images = deployed.reference.inputs
     timing = measuring.measure(
-        made.library.path,
-        made.deployed.reference.inputs,
+        library.path,
+        images,
         target,
         stack.timing,
         NO_YARDSTICKS if made.yardsticks is None else _beside(made.yardsticks),
-        {batch.size: batch.library.path for batch in made.batches},
+        {batch.size: batch.library.path for batch in compiled.batches},
+        runner=library.runner,
     )
-    profile = single_kernels.profile(made.library.path, made.deployed.reference.inputs, target, PROFILED_RUNS)
+    profile = single_kernels.profile(library.path, images, target, PROFILED_RUNS) if compiled.chosen else []
 
     on_start(WRITING, False)
     found = writing.Results(
@@ -117,12 +133,10 @@ def run_point(
         dataset=dataset,
         dense=made.dense,
         compressed=made.compressed,
-        lowered=made.lowered,
-        tuned=made.tuned,
-        kernels=made.kernels,
-        library=made.library,
-        deployed=made.deployed,
-        batches=made.batches,
+        chosen=compiled.chosen,
+        library=library,
+        deployed=deployed,
+        batches=compiled.batches,
         yardsticks=made.yardsticks,
         roofs=made.roofs,
         timing=timing,
@@ -138,15 +152,54 @@ def _beside(built: Yardsticks) -> dict[str, Yardstick]:
 
 def obtain(stack: config.Stack, target: Target, dataset: ImageDataset, store: StageStore) -> Made:
     """The results of all stages of the point, in their order. `dataset` is normalized for the model."""
-    shape, opt_level = dataset.image_shape, stack.compiler.opt_level
-    anew = stack.rerun == config.UNSTEADY
-    roofs = _roofs(target, store, anew=anew) if stack.measures_roofs else None
+    roofs = _roofs(target, store, anew=stack.rerun == config.UNSTEADY) if stack.measures_roofs else None
     dense = dense_network(stack.model, stack.train, stack.seed, dataset, store)
     network = dense
     for step in stack.compression.values():
         network = store.obtain(
             Compress(network=network, dataset=dataset, settings=step, train=stack.train, seed=stack.seed)
         )
+    if stack.compiler.has_own_kernels:
+        compiled = _converted(stack, network, target, dataset, store)
+    else:
+        compiled = _compiled(stack, network, target, dataset, roofs, store)
+    beside = (
+        store.obtain(BuildYardsticks(target=target.code, linker=target.linker))
+        if stack.timing.yardstick
+        else None
+    )
+    return Made(dense, network, compiled, beside, roofs)
+
+
+def _converted(
+    stack: config.Stack, network: Network, target: Target, dataset: ImageDataset, store: StageStore
+) -> Compiled:
+    """The network by a compiler that takes it as a whole."""
+    convert = functools.partial(
+        Convert,
+        network=network,
+        image_shape=dataset.image_shape,
+        compiler=stack.compiler.name,
+        target=target.code,
+    )
+    library = store.obtain(convert(batch=1))
+    deployed = store.obtain(Deploy(network=network, library=library, dataset=dataset, target=target))
+    larger = stack.timing.batch_sizes[1:]
+    batches = tuple(Batch(size, store.obtain(convert(batch=size))) for size in larger)
+    return Compiled(library, deployed, batches)
+
+
+def _compiled(
+    stack: config.Stack,
+    network: Network,
+    target: Target,
+    dataset: ImageDataset,
+    roofs: MeasuredRoofs | None,
+    store: StageStore,
+) -> Compiled:
+    """The network by kernels of its layers, which TVM compiles."""
+    shape, opt_level = dataset.image_shape, stack.compiler.opt_level
+    anew = stack.rerun == config.UNSTEADY
     lowered = _lowered(_kinds(stack), network, dataset, target, opt_level, store, anew=anew)
     warn_of_wide_weights(lowered.program.layers, target.code)
     tasks = tuple(scheduling.kernel_tasks(lowered.program).values())
@@ -159,12 +212,7 @@ def obtain(stack: config.Stack, target: Target, dataset: ImageDataset, store: St
         _batch(size, network, lowered, shape, target, opt_level, store)
         for size in stack.timing.batch_sizes[1:]
     )
-    beside = (
-        store.obtain(BuildYardsticks(target=target.code, linker=target.linker))
-        if stack.timing.yardstick
-        else None
-    )
-    return Made(dense, network, lowered, tuned, chosen, library, deployed, batches, beside, roofs)
+    return Compiled(library, deployed, batches, ChosenKernels(lowered, tuned, chosen))
 
 
 def _kinds(stack: config.Stack) -> tuple[Kind, ...]:
@@ -184,11 +232,18 @@ def remember_code(stack: config.Stack) -> None:
                 for whole in (True, False)
                 for name in serving_modules(kind, integer=whole)
             ),
-            stack.tuner.implementation,
+            *_compiling_modules(stack),
         ]
     )
     for file in stack.tuner.worker_files:
         code.as_first_read(file)
+
+
+def _compiling_modules(stack: config.Stack) -> list[str]:
+    """Modules that the choices of layer 5 name."""
+    if not stack.compiler.has_own_kernels:
+        return [stack.tuner.implementation]
+    return [NETWORK_COMPILERS.path(stack.compiler.name)]
 
 
 def dense_network(
@@ -273,15 +328,16 @@ def _batch(
     target: Target,
     opt_level: int,
     store: StageStore,
-) -> writing.Batch:
+) -> Batch:
     """The network for a larger batch: every layer by the algorithm and in the format that it has for one
     image, scheduled untuned, since a tuned schedule is for the loops of one shape."""
     larger = store.obtain(Enlarge(lowered=lowered, network=network, image_shape=image_shape, size=size))
-    return writing.Batch(size, larger, _library(larger, None, target, opt_level, store))
+    return Batch(size, _library(larger, None, target, opt_level, store), larger)
 
 
-def _require_right(batch: writing.Batch, deployed: Deployed, target: Target) -> None:
+def _require_right(batch: Batch, deployed: Deployed, target: Target) -> None:
     """UserError unless the library for the batch answers as PyTorch does."""
     known = reference.first(deployed.reference, max(CHECKED_IMAGES, batch.size))
-    found = deployment.run(batch.library.path, known.inputs, target, batch.size)
+    runner = batch.library.runner
+    found = deployment.run(batch.library.path, known.inputs, target, batch.size, runner=runner)
     reference.require_match(known, found, f"the library for batches of {batch.size}")

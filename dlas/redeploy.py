@@ -294,7 +294,7 @@ def _metrics(found: Redeployed) -> dict[str, float]:
     metrics = {f"redeploy.{name}": value for name, value in measured.items()}
     for one in (found.comparison, *found.larger):
         metrics |= _ratio(one, "" if one.new.batch == 1 else f"_b{one.new.batch}")
-    if found.rebuilt is not None:
+    if found.rebuilt is not None and found.rebuilt.kernels is not None:
         metrics["redeploy.schedules_carried"] = sum(kernel.carried for kernel in found.rebuilt.kernels)
         metrics["redeploy.schedules_left"] = sum(not kernel.carried for kernel in found.rebuilt.kernels)
     return metrics

@@ -8,13 +8,11 @@ It needs neither PyTorch nor MLflow.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from dlas import config
 from dlas.bundle import Bundle
@@ -26,6 +24,7 @@ from dlas.hardware.results.comparison import Comparison, Outcome
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.results.processor_counts import Change
 from dlas.hardware.results.reference import Reference
+from dlas.hardware.sessions import runners
 from dlas.hardware.targets import machine, reached, target_file
 from dlas.hardware.targets.fitting import DoesNotFit
 from dlas.hardware.timing import deployment, measuring
@@ -100,20 +99,21 @@ class Opened:
     timing: Measurement
     expected: Reference
     environment: Mapping[str, Any]
+    runner: str
+    """Name of what runs its libraries: that of their compiler."""
 
 
 def opened(verified: Bundle) -> Opened:
     """Read a bundle but for its libraries and its program; UserError, naming the file, for what is
     missing or out of bounds."""
     timing = measurement.read(verified.timing)
-    libraries = [verified.library_of(size) for size in (1, *timing.larger)]
+    made_for, runner = target_file.read(verified.target), target_file.compiler(verified.target)
+    libraries = verified.libraries(runner, (1, *timing.larger)).values()
     for library in (*libraries, *_yardsticks_of(verified, timing).values()):
-        if not library.is_file():
+        if not library.exists():
             raise UserError("is missing", key=printable(library))
     environment = timing.environment or _environment(verified)
-    return Opened(
-        verified, target_file.read(verified.target), timing, reference.read(verified.reference), environment
-    )
+    return Opened(verified, made_for, timing, reference.read(verified.reference), environment, runner)
 
 
 def redeployed(verified: Bundle, request: Request, scratch: Path) -> Redeployed:
@@ -129,7 +129,7 @@ def redeployed(verified: Bundle, request: Request, scratch: Path) -> Redeployed:
     old = found.timing
     made = None
     if request.rebuild:
-        print(f"rebuilding the library for {board.name} from the bundle's program, weights and tuning log")
+        print(f"rebuilding the library for {board.name} from {_source(found.runner)}")
         made = rebuilt_apart(
             verified,
             board,
@@ -139,15 +139,14 @@ def redeployed(verified: Bundle, request: Request, scratch: Path) -> Redeployed:
             request.trusted,
         )
     protocol = request.protocol or _stored_protocol(old)
-    stored = _bundled(verified, old.larger)
+    stored = verified.libraries(found.runner, (1, *old.larger))
     libraries = stored if made is None else {1: made.library, **made.larger}
-    _check(found.expected, libraries, board)
-    inputs = found.expected.inputs
-    if made is not None and found.made_for.code == board.code and _is_sound(found.expected, stored, board):
-        comparison, *larger = _retimed_in_turn(stored, libraries, inputs, board, protocol)
+    _check(found, libraries, board)
+    if made is not None and found.made_for.code == board.code and _is_sound(found, stored, board):
+        comparison, *larger = _retimed_in_turn(found, stored, libraries, board, protocol)
     else:
         yardsticks = _yardsticks_of(verified, old) if made is None else made.yardsticks
-        comparison, *larger = _retimed(old, libraries, inputs, board, protocol, yardsticks)
+        comparison, *larger = _retimed(found, libraries, board, protocol, yardsticks)
     differences = machine.differences(found.environment, comparison.new.environment)
     original = old if comparison.paired else None
     return Redeployed(comparison, tuple(larger), differences, made, original)
@@ -171,8 +170,10 @@ def report(found: Redeployed) -> str:
     return "\n".join(map(printable, lines))
 
 
-def _bundled(verified: Bundle, batch_sizes: Iterable[int]) -> dict[int, Path]:
-    return {size: verified.library_of(size) for size in (1, *batch_sizes)}
+def _source(runner: str) -> str:
+    """What a bundle's libraries are made of again."""
+    program = "the bundle's program, weights and tuning log"
+    return program if runner == runners.TVM else f"the bundle's files for {runner}"
 
 
 def _board(made_for: Target, request: Request) -> Target:
@@ -194,10 +195,11 @@ def _rebuilding_offered() -> Iterator[None]:
         raise UserError(error.problem, key=error.key, remedy=REBUILD) from None
 
 
-def _check(expected: Reference, libraries: Libraries, board: Target, whose: str = "") -> None:
+def _check(found: Opened, libraries: Libraries, board: Target, whose: str = "") -> None:
     """Check the libraries on every reference input and say so; UserError where one gives other outputs."""
+    expected, runner = found.expected, found.runner
     for size, library in libraries.items():
-        outputs = deployment.run(library, expected.inputs, board, size)
+        outputs = deployment.run(library, expected.inputs, board, size, runner=runner)
         reference.require_match(expected, outputs, "the library" if size == 1 else library.name)
         error = reference.largest_error(expected, outputs)
         of_size = "" if size == 1 else f" of batches of {size}"
@@ -207,10 +209,10 @@ def _check(expected: Reference, libraries: Libraries, board: Target, whose: str 
         )
 
 
-def _is_sound(expected: Reference, stored: Libraries, board: Target) -> bool:
+def _is_sound(found: Opened, stored: Libraries, board: Target) -> bool:
     """Whether the stored libraries can be timed beside those that were made again; why not is told."""
     try:
-        _check(expected, stored, board, " of the stored library")
+        _check(found, stored, board, " of the stored library")
     except UserError as error:
         print(printable(f"alone      the stored library is not timed beside it: {error.problem}"))
         return False
@@ -230,32 +232,33 @@ def _stored_protocol(old: Measurement) -> config.Timing:
 
 
 def _retimed(
-    old: Measurement,
+    found: Opened,
     libraries: Libraries,
-    inputs: np.ndarray,
     board: Target,
     protocol: config.Timing,
     yardsticks: Mapping[str, Path],
 ) -> list[Comparison]:
     """The libraries timed now against the bundle's own measurement, for each batch size."""
+    old = found.timing
 
     def compared(new: Measurement) -> list[Comparison]:
         return list(map(Comparison, old.batches, new.batches))
 
     new = measuring.measure(
         libraries[1],
-        inputs,
+        found.expected.inputs,
         board,
         protocol,
         _with_shapes(yardsticks),
         {size: library for size, library in libraries.items() if size > 1},
+        runner=found.runner,
         is_enough=lambda new: not any(one.is_open for one in compared(new)),
     )
     return compared(new)
 
 
 def _retimed_in_turn(
-    stored: Libraries, rebuilt: Libraries, inputs: np.ndarray, board: Target, protocol: config.Timing
+    found: Opened, stored: Libraries, rebuilt: Libraries, board: Target, protocol: config.Timing
 ) -> list[Comparison]:
     """The rebuilt libraries against the stored ones, both timed now, for each batch size."""
 
@@ -267,9 +270,10 @@ def _retimed_in_turn(
     return compared(
         measuring.measure_in_turn(
             [stored, rebuilt],
-            inputs,
+            found.expected.inputs,
             board,
             protocol,
+            runner=found.runner,
             is_enough=lambda measured: not any(one.is_open for one in compared(measured)),
         )
     )
@@ -291,6 +295,8 @@ def _with_shapes(libraries: Mapping[str, Path]) -> dict[str, Yardstick]:
 def _carried(made: Rebuilt | None) -> list[str]:
     if made is None:
         return []
+    if made.kernels is None:
+        return ["rebuilt    the compiler wrote its files again"]
     carried = sum(kernel.carried for kernel in made.kernels)
     lines = [f"rebuilt    {carried} of {len(made.kernels)} tuned schedules carried over"]
     left = [kernel for kernel in made.kernels if not kernel.carried]

@@ -14,7 +14,7 @@ from small_networks import Residual
 from dlas import config, models
 from dlas.compression.finetuning import Finetune
 from dlas.hardware.targets.resolving import resolve
-from dlas.interfaces.compiler import Compiler
+from dlas.interfaces.compiler import KernelCompiler
 from dlas.interfaces.compression import Compression
 from dlas.interfaces.dataset import Dataset
 from dlas.interfaces.images import ImageDataset
@@ -106,7 +106,7 @@ def test_a_tuner_conforms(name: str, tmp_path: Path) -> None:
 
 
 def test_tvm_is_a_compiler() -> None:
-    assert contracts.of_module(building, Compiler) == []
+    assert contracts.of_module(building, KernelCompiler) == []
 
 
 def test_an_algorithm_that_changes_its_weight_is_found() -> None:

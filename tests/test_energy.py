@@ -11,8 +11,8 @@ import tiny_library
 
 from dlas import config
 from dlas.hardware.results import measurement
-from dlas.hardware.sessions import energy, footprint, session
-from dlas.hardware.sessions.device import Device
+from dlas.hardware.sessions import energy, footprint, runners, session
+from dlas.hardware.sessions.footprint import Start
 from dlas.hardware.targets import llvm, resolving
 
 
@@ -85,7 +85,9 @@ def test_energy_is_in_the_timing_and_in_the_metrics(
     )
     monkeypatch.setenv("TVM_NUM_THREADS", "1")
     started = time.monotonic()
-    told = session.timed(library, tiny_library.images(1), 20, 1, 0, Device("cpu"), footprint.mark(), sysfs)
+    network = runners.named(runners.TVM).load(library, 1, "cpu")
+    start = Start(footprint.mark(), footprint.mark(), footprint.mark())
+    told = session.timed(network, start, tiny_library.images(1), 20, 1, 0, sysfs)
     longest_ms = (time.monotonic() - started) * 1000 / 20
     protocol = config.Timing(name="test", runs=20)
     found = measurement.of_sessions({1: [told]}, {}, protocol, emulated=False)

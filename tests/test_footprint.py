@@ -81,6 +81,7 @@ def test_the_peak_is_that_of_gnu_time(heavy: Path, tmp_path: Path) -> None:
     np.save(tmp_path / "inputs.npy", tiny_library.images(1))
     request = {
         "command": "time",
+        "runner": "tvm",
         "library": os.fspath(heavy),
         "inputs": os.fspath(tmp_path / "inputs.npy"),
         "result": os.fspath(tmp_path / "session.json"),

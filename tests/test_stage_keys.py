@@ -38,7 +38,9 @@ from dlas.stages.kernels.choosing import ChooseKernels
 from dlas.stages.kernels.chosen import Kernels
 from dlas.stages.kernels.tuning import Tune, Tuned
 from dlas.stages.kernels.untuned import KeepUntuned
-from dlas.stages.library import Build, Library
+from dlas.stages.libraries.building import Build
+from dlas.stages.libraries.conversion import Convert
+from dlas.stages.libraries.library import Library
 from dlas.stages.machine.roofs import MeasureRoofs
 from dlas.stages.machine.yardstick import BuildYardsticks
 from dlas.stages.network import Network
@@ -72,7 +74,7 @@ LOWERED = Lowered(
 TASK = TuningTask(yardstick.WORKLOAD, DIRECT)
 ANSOR = ansor.Settings("ansor")
 TUNED = Tuned(folder=Path("tune/3"), trials=1, failed=0, seconds=1.0, layers=[], stopped="")
-LIBRARY = Library(folder=Path("build/4"))
+LIBRARY = Library(folder=Path("build/4"), path=Path("build/4/model.so"), runner="tvm")
 MEASURED = TuningStore(Path("tuning"))
 PRUNING = channel_pruning.Settings("channel_pruning")
 
@@ -102,6 +104,7 @@ def stages() -> dict[str, Stage[Any]]:
         ChooseKernels(lowered=LOWERED, tuned=TUNED, tuner=ANSOR, target=TARGET, opt_level=3, roofs=None),
         KeepUntuned(lowered=LOWERED),
         Build(lowered=LOWERED, kernels=None, target=CODE, linker=None, opt_level=3),
+        Convert(network=NETWORK, image_shape=SHAPE, batch=1, compiler="onnxruntime", target=CODE),
         BuildYardsticks(target=CODE, linker=None),
         MeasureRoofs(target=TARGET, machine="a"),
         Deploy(network=NETWORK, library=LIBRARY, dataset=IMAGES, target=TARGET),
@@ -111,7 +114,7 @@ def stages() -> dict[str, Stage[Any]]:
 
 NAMES = [
     *("Train", "TakeWeights", "Compress", "Lower", "LowerFastest", "Enlarge", "Tune", "ChooseKernels"),
-    *("KeepUntuned", "Build", "BuildYardsticks", "MeasureRoofs", "Deploy"),
+    *("KeepUntuned", "Build", "Convert", "BuildYardsticks", "MeasureRoofs", "Deploy"),
 ]
 
 
@@ -190,6 +193,11 @@ def test_the_closure_holds_all_that_python_imports_for_the_work() -> None:
             "dlas.algorithms.shared.integer.dot_products",
             "dlas.systems.compilers.tvm.building",
         ),
+        (
+            "Convert",
+            "dlas.systems.compilers.onnxruntime.compiler",
+            "dlas.systems.compilers.tvm.building",
+        ),
         ("Deploy", "dlas.hardware.results.reference", "dlas.systems.choices.scheduling"),
     ],
 )
@@ -208,6 +216,7 @@ def test_the_versions_of_the_tools_that_decide_results_are_there() -> None:
     for name in ("Train", "TakeWeights", "Compress", "Lower", "Deploy"):
         assert "torch" in packages[name], name
     assert "torch-pruning" in packages["Compress"]
+    assert {"torch", "onnxruntime"} <= packages["Convert"].keys()
     assert all("python" in found for found in packages.values())
     assert not {name for found in packages.values() for name in found} & set(code.DECIDE_NO_RESULT)
 
@@ -232,7 +241,10 @@ def test_the_ansor_workers_code_and_environment_count_where_ansor_tunes() -> Non
         ({"placement": Placement(threads=2, smt=False)}, PLACED),
         (
             {"code": replace(CODE, cpu="skylake")},
-            ("LowerFastest", "Tune", "ChooseKernels", "Build", "BuildYardsticks", "MeasureRoofs", "Deploy"),
+            (
+                *("LowerFastest", "Tune", "ChooseKernels", "Build", "Convert", "BuildYardsticks"),
+                *("MeasureRoofs", "Deploy"),
+            ),
         ),
     ],
 )
@@ -242,7 +254,9 @@ def test_of_a_target_counts_what_decides_the_result(
     other = replace(TARGET, **changed)
     found = []
     for name, stage in stages().items():
-        if isinstance(stage, Build | BuildYardsticks):
+        if isinstance(stage, Convert):
+            moved: Stage[Any] = replace(stage, target=other.code)
+        elif isinstance(stage, Build | BuildYardsticks):
             moved = replace(stage, target=other.code, linker=other.linker)
         elif hasattr(stage, "target"):
             moved = replace(stage, target=other)  # type: ignore[type-var]

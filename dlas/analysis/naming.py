@@ -14,6 +14,9 @@ ALWAYS = ("model", "algo")
 PLAIN = ("none", "dense")
 """Choices that leave their layer out: what others are compared with."""
 
+OWN = "own"
+"""Choice of a layer that is part of the compiler, which has its own."""
+
 GIVEN = ("dataset", "model", "target")
 """Layers that a point runs on, rather than with."""
 
@@ -79,7 +82,7 @@ class Naming:
 
 def choice(factor: str, level: str) -> str:
     """A choice by its name, and with its layer where the name says too little: `gemm`, `tuner=none`."""
-    told = factor in LAYERS and level.partition(" ")[0] not in PLAIN
+    told = factor in LAYERS and level.partition(" ")[0] not in (*PLAIN, OWN)
     return level if told else f"{factor}={level}"
 
 

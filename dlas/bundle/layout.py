@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from dlas.hardware.sessions.runners import TVM
 
 MANIFEST = "manifest.json"
 SIGNATURE = "manifest.json.sig"
@@ -53,8 +56,17 @@ class Bundle:
         return self.root / "library" / "model.so"
 
     def library_of(self, batch: int) -> Path:
-        """The library for runs of `batch` images."""
+        """The library of TVM's for runs of `batch` images."""
         return self.library if batch == 1 else self.library.with_name(f"model-b{batch}.so")
+
+    def network_of(self, batch: int) -> Path:
+        """Folder of the files that a compiler of whole networks wrote for runs of `batch` images."""
+        return self.library.with_name("network" if batch == 1 else f"network-b{batch}")
+
+    def libraries(self, compiler: str, batches: Iterable[int]) -> dict[int, Path]:
+        """What the compiler made for runs of so many images: TVM a file, any other a folder."""
+        place = self.library_of if compiler == TVM else self.network_of
+        return {batch: place(batch) for batch in batches}
 
     def program_of(self, batch: int) -> Path:
         """Folder of the program lowered for a batch larger than 1; its weights lie in `model`."""

@@ -1,4 +1,5 @@
-"""Make a bundle's library again from its lowered program, weights and tuning log: no PyTorch, no search.
+"""Make a bundle's library again, without PyTorch or a search: from its lowered program, weights and tuning
+log, or from the files of a compiler with kernels of its own.
 
 What can be refused by reading is refused before TVM is imported.
 """
@@ -17,7 +18,7 @@ from dlas.hardware.targets.llvm import require_known
 from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.targets.target import Target
 from dlas.interfaces.tuning import Schedules, TuningTask
-from dlas.plugins.registry import ALGORITHMS, TUNERS
+from dlas.plugins.registry import ALGORITHMS, NETWORK_COMPILERS, TUNERS
 from dlas.printable import printable
 from dlas.systems.choices import record
 from dlas.systems.compilers.tvm import yardstick
@@ -46,8 +47,14 @@ def rebuilt(
     and kept where it is right and makes the network faster there; none is for a GPU. Raises UserError, with
     nothing imported, where the bundle names an algorithm or a tuner that is neither dlas's own nor of a
     `trusted` package; where an algorithm is not for the target, and where LLVM does not know the target.
+    A compiler with kernels of its own writes its files anew, or raises UserError where those of the bundle
+    don't tell the network.
     """
     larger_sizes = tuple(batch_sizes)
+    runtime = target_file.runtime(bundle.target)
+    if runtime is not None:
+        sizes = (1, *larger_sizes)
+        return _converted_again(bundle, runtime.compiler, target, destination, sizes, yardsticks)
     chosen = record.read(bundle.tuning / record.FILE)
     _require_trusted(bundle, chosen.tuner, larger_sizes, trusted)
     lowered = program.load_from_bundle(bundle.model, bundle.model)
@@ -78,12 +85,38 @@ def rebuilt(
     for size, path in larger.items():
         enlarged = program.load_from_bundle(bundle.program_of(size), bundle.model)
         build_library(enlarged, {}, target.code, target.linker, opt_level, path)
-    beside = {name: bundle.yardstick(name) for name in yardsticks if name in yardstick.names(target.code)}
-    if target.code != made_for.code:
-        beside = {name: destination / path.name for name, path in beside.items()}
-        for name, path in beside.items():
-            yardstick.build(name, target.code, target.linker, path)
+    beside = _yardsticks(bundle, target, destination, yardsticks)
     return Rebuilt(library, larger, beside, target, tuple(carried))
+
+
+def _converted_again(
+    bundle: Bundle,
+    compiler: str,
+    target: Target,
+    destination: Path,
+    batch_sizes: Iterable[int],
+    yardsticks: Iterable[str],
+) -> Rebuilt:
+    """The files of a compiler with kernels of its own for runs of so many images, for the target."""
+    convert_again = NETWORK_COMPILERS.load(compiler).convert_again
+    made = {}
+    for size, kept in bundle.libraries(compiler, batch_sizes).items():
+        made[size] = destination / kept.name
+        made[size].mkdir(parents=True)
+        convert_again(kept, target.code, made[size])
+    library, beside = made.pop(1), _yardsticks(bundle, target, destination, yardsticks)
+    return Rebuilt(library, made, beside, target, None)
+
+
+def _yardsticks(bundle: Bundle, target: Target, destination: Path, names: Iterable[str]) -> dict[str, Path]:
+    """The libraries of the yardsticks of these names that the target has; made anew for other code."""
+    beside = {name: bundle.yardstick(name) for name in names if name in yardstick.names(target.code)}
+    if target.code == target_file.read(bundle.target).code:
+        return beside
+    made = {name: destination / path.name for name, path in beside.items()}
+    for name, path in made.items():
+        yardstick.build(name, target.code, target.linker, path)
+    return made
 
 
 def _require_trusted(

@@ -46,7 +46,8 @@ class Rebuilt:
     yardsticks: Mapping[str, Path]
     """Libraries of the yardsticks, the networks that are always the same, by name."""
     target: Target
-    kernels: tuple[Carried, ...]
+    kernels: tuple[Carried, ...] | None
+    """None where the compiler has kernels of its own."""
 
 
 def rebuilt_apart(
@@ -83,8 +84,7 @@ def rebuilt_apart(
         answer, said = folder / "answer.json", _said(folder / "said.txt")
         if ended.returncode != 0 or not answer.exists():
             raise UserError(
-                "its program, weights and tuning log make no library: the process that compiles them "
-                f"{_end(ended.returncode, said)}",
+                f"its files make no library: the process that compiles them {_end(ended.returncode, said)}",
                 key=printable(bundle.root),
             )
         values = json.loads(answer.read_text())
@@ -97,7 +97,7 @@ def rebuilt_apart(
         {int(size): Path(path) for size, path in values["larger"].items()},
         {name: Path(path) for name, path in values["yardsticks"].items()},
         target,
-        tuple(Carried(**kernel) for kernel in values["kernels"]),
+        None if values["kernels"] is None else tuple(Carried(**kernel) for kernel in values["kernels"]),
     )
 
 

@@ -60,7 +60,7 @@ def answer(request: Mapping[str, Any]) -> dict[str, Any]:
         return _refusal(UserError(printable(error)))
     except Exception as error:  # TVM's have no class of their own
         said = next(iter(str(error).strip().splitlines()), "")
-        problem = f"the bundle's program and weights make no library: {type(error).__name__}: {said}"
+        problem = f"the bundle's files make no library: {type(error).__name__}: {said}"
         return _refusal(UserError(printable(problem), key="bundle"))
 
 
@@ -79,7 +79,7 @@ def _made(request: Mapping[str, Any]) -> dict[str, Any]:
         "library": str(made.library),
         "larger": {size: str(path) for size, path in made.larger.items()},
         "yardsticks": {name: str(path) for name, path in made.yardsticks.items()},
-        "kernels": [vars(kernel) for kernel in made.kernels],
+        "kernels": None if made.kernels is None else [vars(kernel) for kernel in made.kernels],
     }
 
 

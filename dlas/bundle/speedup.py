@@ -13,7 +13,7 @@ CALL = re.compile(r"\.call\d+$")
 """What a layer's second call and later ones have behind its name."""
 
 
-def expected(dense_macs: int, macs: Mapping[str, int], program: LoweredProgram, bits: int) -> float:
+def expected(dense_macs: int, macs: Mapping[str, int], program: LoweredProgram | None, bits: int) -> float:
     """Multiply-accumulates (MACs) of the dense float32 network over those that the compressed one spends.
 
     That is the definition of the Deep Learning Acceleration Stack (Gibson et al., arXiv:2311.08909), counted
@@ -21,15 +21,18 @@ def expected(dense_macs: int, macs: Mapping[str, int], program: LoweredProgram, 
 
     `macs` are those of its layers, zeros included. Of a layer with kernels, as many count as these spend, by
     the bits of their operands: of int8, one is a quarter. A layer that is computed without a kernel counts
-    whole, in `bits`. Kernels of what has no MACs in `macs`, such as the steps of a recurrent layer, count in
-    both networks. It is the convolution that counts, not how an algorithm computes it. 1 without any.
+    whole, in `bits`: all of them do without a `program`, where the compiler has kernels of its own, none of
+    which leaves out zeros. Kernels of what has no MACs in `macs`, such as the steps of a recurrent layer,
+    count in both networks. It is the convolution that counts, not how an algorithm computes it. 1 without
+    any.
     """
     dense: dict[str, int] = defaultdict(int)
     spent: dict[str, float] = defaultdict(float)
-    for layer in program.layers:
+    calls = [] if program is None else [(layer, program.weight(layer)) for layer in program.layers]
+    for layer, weight in calls:
         name, workload = _module(layer.name, macs), layer.workload
         dense[name] += workload.macs
-        spent[name] += spent_macs(workload, program.weight(layer)) * BITS[workload.dtype] / BITS["float32"]
+        spent[name] += spent_macs(workload, weight) * BITS[workload.dtype] / BITS["float32"]
     others = dense.keys() - macs.keys()
     whole = dense_macs + sum(dense[name] for name in others)
     left = sum(spent[name] for name in others)

@@ -8,8 +8,9 @@ from functools import cached_property
 from pathlib import Path
 
 from dlas import config
-from dlas.bundle import Bundle, mlflow_model, seal, speedup
+from dlas.bundle import Bundle, libraries, mlflow_model, seal, speedup
 from dlas.bundle.layer_table import LayerRow, layer_rows, write_layers
+from dlas.bundle.libraries import Batch, ChosenKernels
 from dlas.files import documents
 from dlas.hardware.results import measurement, reference, roofs, spread
 from dlas.hardware.results.measurement import Measurement
@@ -21,31 +22,16 @@ from dlas.models import counting, precision
 from dlas.models.fidelity import layers_without_signal
 from dlas.models.precision import FLOAT32_BITS, INTEGER_BITS
 from dlas.stages.deployment import Deployed
-from dlas.stages.kernels.chosen import Kernels
-from dlas.stages.kernels.tuning import Tuned
-from dlas.stages.library import Library
+from dlas.stages.libraries.library import Library
 from dlas.stages.machine.roofs import MeasuredRoofs
 from dlas.stages.machine.yardstick import Yardsticks
 from dlas.stages.network import WEIGHTS, Network
-from dlas.stages.program.declared import Lowered
-from dlas.stages.program.fastest import CANDIDATES
 from dlas.stages.stage import Kept
 from dlas.systems.choices import record
 from dlas.systems.choices.record import Choices
-from dlas.systems.program import program
-from dlas.systems.tuners import tuning
 
 REFERENCE_IMAGES = 16
 """Test images kept in the bundle with their expected outputs."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """The network built for runs of several images."""
-
-    size: int
-    lowered: Lowered
-    library: Library
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +43,8 @@ class Results:
     dataset: ImageDataset
     dense: Network
     compressed: Network
-    lowered: Lowered
-    tuned: Tuned
-    kernels: Kernels
+    chosen: ChosenKernels | None
+    """None where the compiler has kernels of its own."""
     library: Library
     deployed: Deployed
     batches: tuple[Batch, ...]
@@ -71,11 +56,13 @@ class Results:
 
     @cached_property
     def layers(self) -> list[LayerRow]:
-        """The per-layer table."""
+        """The per-layer table; empty where the compiler has kernels of its own, which may serve several."""
+        if self.chosen is None:
+            return []
         return layer_rows(
-            self.lowered.program,
-            self.kernels.choices,
-            self.kernels.unsteady,
+            self.chosen.lowered.program,
+            self.chosen.kernels.choices,
+            self.chosen.kernels.unsteady,
             self.profile,
             precision.signal_to_noise(self.compressed.module),
         )
@@ -93,8 +80,10 @@ class Results:
 
     @property
     def float_layers(self) -> list[str]:
-        """The layers that an int8 network computes in float32."""
-        return speedup.float_layers(self.macs, self.lowered.program) if self.is_integer else []
+        """The layers that an int8 network computes in float32, as far as its kernels are known."""
+        if self.chosen is None or not self.is_integer:
+            return []
+        return speedup.float_layers(self.macs, self.chosen.lowered.program)
 
 
 def fill(folder: Path, found: Results) -> None:
@@ -103,29 +92,18 @@ def fill(folder: Path, found: Results) -> None:
     bundle.make_folders()
     bundle.config.write_text(config.to_yaml(found.stack), encoding="utf-8")
     shutil.copy(found.compressed.weights, bundle.model / WEIGHTS)
-    for part in (program.PROGRAM, program.LAYERS, program.WEIGHTS):
-        shutil.copy(found.lowered.folder / part, bundle.model / part)
-    candidates = found.lowered.folder / CANDIDATES
-    if candidates.exists():
-        shutil.copy(candidates, folder)
-    for log in (found.tuned.folder / name for name in tuning.LOGS):
-        if log.exists():
-            shutil.copy(log, bundle.tuning)
-    shutil.copy(found.tuned.summary, bundle.tuning)
-    chosen = Choices(found.stack.tuner.registered, found.stack.compiler.opt_level, found.kernels.choices)
-    record.write(chosen, bundle.tuning / record.FILE)
-    shutil.copy(found.library.path, bundle.library)
-    for batch in found.batches:
-        shutil.copy(batch.library.path, bundle.library_of(batch.size))
-        bundle.program_of(batch.size).mkdir()
-        for part in (program.PROGRAM, program.LAYERS):
-            shutil.copy(batch.lowered.folder / part, bundle.program_of(batch.size))
+    if found.chosen is None:
+        libraries.copy_networks(bundle, found.library, found.batches)
+    else:
+        libraries.copy_kernels(bundle, found.library, found.batches, found.chosen)
+        record.write(_choices(found.stack, found.chosen), bundle.tuning / record.FILE)
     if found.yardsticks is not None:
         for name, path in found.yardsticks.paths.items():
             shutil.copy(path, bundle.yardstick(name))
     if found.roofs is not None:
         shutil.copy(found.roofs.path, bundle.roofs)
-    target_file.write(found.target, bundle.target)
+    runtime = None if found.chosen else libraries.runtime(found.library.runner, found.target)
+    target_file.write(found.target, bundle.target, runtime)
     kept = reference.first(found.deployed.reference, REFERENCE_IMAGES)
     reference.write(kept, bundle.reference)
     mlflow_model.write(bundle.mlflow_model, kept.inputs, kept.outputs)
@@ -133,6 +111,10 @@ def fill(folder: Path, found: Results) -> None:
     write_layers(found.layers, bundle.layers)
     documents.write(machine.ENVIRONMENT, bundle.environment, machine.environment())
     seal(folder, point=config.identity(found.stack), stages=_stage_keys(found))
+
+
+def _choices(stack: config.Stack, chosen: ChosenKernels) -> Choices:
+    return Choices(stack.tuner.registered, stack.compiler.opt_level, chosen.kernels.choices)
 
 
 def metrics(found: Results) -> dict[str, float]:
@@ -146,6 +128,7 @@ def metrics(found: Results) -> dict[str, float]:
     parameters, macs = counting.parameters(dense), counting.macs(dense, image)
     remaining_parameters = counting.nonzero_parameters(compressed)
     other_bits = FLOAT32_BITS if found.is_integer else precision.bits(found.compressed.module)
+    program = None if found.chosen is None else found.chosen.lowered.program
     return {
         "accuracy.dense": found.dense.accuracy,
         "accuracy.compressed": found.compressed.accuracy,
@@ -155,16 +138,23 @@ def metrics(found: Results) -> dict[str, float]:
         "macs.dense": macs,
         "macs.remaining": counting.remaining_macs(compressed, image),
         "bytes.dense": counting.dense_bytes(parameters, counting.FLOAT32_BITS),
-        "bytes.format": sum(array.nbytes for array in found.lowered.program.packed_arrays()),
         "compression.ratio": counting.compression_ratio(parameters, remaining_parameters),
-        "speedup.expected": speedup.expected(macs, found.macs, found.lowered.program, other_bits),
-        "library.bytes": found.library.path.stat().st_size,
-        "tuning.trials": found.tuned.trials,
-        "tuning.failed": found.tuned.failed,
-        "tuning.seconds": found.tuned.seconds,
-        "tuning.layers_tuned": sum(row.schedule == "tuned" for row in found.layers),
+        "speedup.expected": speedup.expected(macs, found.macs, program, other_bits),
+        "library.bytes": libraries.size(found.library),
+        **(_kernel_metrics(found, found.chosen) if found.chosen is not None else {}),
         **measurement.metrics(found.timing),
         **({} if found.roofs is None else roofs.metrics(found.roofs.roofs)),
+    }
+
+
+def _kernel_metrics(found: Results, chosen: ChosenKernels) -> dict[str, float]:
+    """What only kernels that were chosen here tell."""
+    return {
+        "bytes.format": sum(array.nbytes for array in chosen.lowered.program.packed_arrays()),
+        "tuning.trials": chosen.tuned.trials,
+        "tuning.failed": chosen.tuned.failed,
+        "tuning.seconds": chosen.tuned.seconds,
+        "tuning.layers_tuned": sum(row.schedule == "tuned" for row in found.layers),
     }
 
 
@@ -175,18 +165,19 @@ def tags(found: Results) -> dict[str, str]:
     in milliseconds, which say how well the latency is known."""
     fallbacks = [f"{row.layer}: {row.fallback_reason}" for row in found.layers if row.fallback_reason]
     untuned = [row.layer for row in found.layers if row.workload and row.schedule == "untuned"]
-    tuned = any(choice.tuned for choice in found.kernels.choices)
+    chosen = found.chosen
+    tuned = chosen is not None and any(choice.tuned for choice in chosen.kernels.choices)
     noted = {
         "dlas.session_medians_ms": " ".join(f"{median:.6g}" for median in found.timing.session_medians_ms),
         "dlas.fallbacks": "; ".join(fallbacks),
         "dlas.untuned_layers": ", ".join(untuned),
         "dlas.float_layers": ", ".join(found.float_layers),
         "dlas.lost_signal": layers_without_signal(precision.signal_to_noise(found.compressed.module)),
-        "dlas.tuning_stopped": found.tuned.stopped,
+        "dlas.tuning_stopped": chosen.tuned.stopped if chosen else "",
         "dlas.untuned_batches": ", ".join(str(batch.size) for batch in found.batches) if tuned else "",
         "dlas.unsteady": "; ".join(found.timing.unsteady_at_any_size),
         "dlas.spread": spread.source(found.timing) or "",
-        "dlas.unsteady_choices": _unsteady_choices(found),
+        "dlas.unsteady_choices": _unsteady_choices(chosen) if chosen else "",
         "dlas.unsteady_roofs": "; ".join(found.roofs.roofs.unsteady if found.roofs else ()),
         "dlas.cpu": str(found.timing.environment.get("cpu", "")),
         "dlas.emulated": found.timing.environment["cpu"] if found.timing.emulated else "",
@@ -194,17 +185,20 @@ def tags(found: Results) -> dict[str, str]:
     return {name: text for name, text in noted.items() if text}
 
 
-def _unsteady_choices(found: Results) -> str:
+def _unsteady_choices(chosen: ChosenKernels) -> str:
     """What was chosen by timing while the board did not hold still, with the reasons; "" for nothing."""
-    doubts = {"algorithms": found.lowered.unsteady, "tuned kernels": found.kernels.unsteady}
+    doubts = {"algorithms": chosen.lowered.unsteady, "tuned kernels": chosen.kernels.unsteady}
     return "; ".join(f"{what}: {', '.join(reasons)}" for what, reasons in doubts.items() if reasons)
 
 
 def _stage_keys(found: Results) -> dict[str, str]:
     """Keys of the stages' results by the names of the stages; of several results of one, that of the final
     network for one image."""
-    batches = [kept for batch in found.batches for kept in (batch.lowered, batch.library)]
-    first: list[Kept] = [found.dense, found.compressed, found.lowered, found.tuned, found.kernels]
+    batches = [kept for batch in found.batches for kept in (batch.lowered, batch.library) if kept is not None]
+    chosen: list[Kept] = []
+    if found.chosen is not None:
+        chosen = [found.chosen.lowered, found.chosen.tuned, found.chosen.kernels]
+    first: list[Kept] = [found.dense, found.compressed, *chosen]
     beside = [kept for kept in (found.yardsticks, found.roofs) if kept is not None]
     last = [*beside, found.library, found.deployed]
     return {kept.stage: kept.key for kept in (*batches, *first, *last)}

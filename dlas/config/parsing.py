@@ -11,17 +11,26 @@ from typing import Any, cast, get_type_hints
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from dlas.config import rules
+from dlas.config.layers.compiler import OWN
 from dlas.config.layers.compression import Compression
 from dlas.config.layers.dataset import Dataset
 from dlas.config.layers.tuner import Tuner
 from dlas.config.merging import merged
-from dlas.config.stack import GROUPS, Stack
+from dlas.config.stack import GROUPS, OF_KERNELS, Stack
 from dlas.config.text import require_characters
 from dlas.errors import UserError, require
 from dlas.interfaces import compression, dataset, tuner
 from dlas.plugins import contracts
 from dlas.plugins.finding import module_spec
-from dlas.plugins.registry import ALGORITHMS, COMPRESSIONS, DATASETS, FACTORIES, TUNERS, Registry
+from dlas.plugins.registry import (
+    ALGORITHMS,
+    COMPRESSIONS,
+    DATASETS,
+    FACTORIES,
+    NETWORK_COMPILERS,
+    TUNERS,
+    Registry,
+)
 
 REGISTRIES: Mapping[type, Registry[Any]] = {Dataset: DATASETS, Tuner: TUNERS, Compression: COMPRESSIONS}
 
@@ -37,7 +46,7 @@ def parse(composed: DictConfig) -> Stack:
 
     Raises `UserError` naming the key of the first thing that is wrong.
     """
-    composed = _with_lasting_names(composed)
+    composed = _with_own_kernels(_with_lasting_names(composed))
     classes = {
         group: _declared_class(composed, group, declared) for group, declared in _declared_classes().items()
     }
@@ -79,7 +88,8 @@ def _declared_class(composed: DictConfig, group: str, base: type) -> type:
         remedy = f"{group}=<option>; dlas-run --help lists them"
         named = isinstance(choice, DictConfig) and "name" in {*choice}
         require(named, group, "no option is chosen, or its YAML has no name", remedy)
-    return _settings_class(choice, group, base) if base in (Dataset, Tuner) else base
+    is_own = base is Tuner and choice.get("name") == OWN
+    return _settings_class(choice, group, base) if base in (Dataset, Tuner) and not is_own else base
 
 
 def _compression_classes(composed: DictConfig) -> dict[str, type]:
@@ -134,6 +144,20 @@ def _with_lasting_names(composed: DictConfig) -> DictConfig:
             ALGORITHMS.name(given) if isinstance(given, str) else given for given in candidates
         ]
     return named
+
+
+def _with_own_kernels(composed: DictConfig) -> DictConfig:
+    """The same stack, in which a compiler that has kernels of its own stands beside these for algorithm,
+    format and tuner, whatever was declared."""
+    compiler = OmegaConf.select(composed, "compiler.name", throw_on_missing=False)
+    if compiler not in NETWORK_COMPILERS.names():
+        return composed
+    own = composed.copy()
+    OmegaConf.set_readonly(own, False)
+    own.compiler = {"name": compiler}
+    for group in OF_KERNELS:
+        own[group] = {"name": OWN}
+    return own
 
 
 def _rename(choice: object, key: str, registry: Registry[Any]) -> None:

@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 
 from dlas.config.stack import Stack
 from dlas.files import weights_file
+from dlas.plugins import compilers
 
 # What else decides the numbers of a point: a new version of any of these makes it another point.
 TOOLS = ("dlas", "apache-tvm", "numpy", "pillow", "torch", "torch-pruning")
@@ -48,6 +49,8 @@ def identity(stack: Stack) -> str:
     if stack.model.weights is not None:
         settings["model"]["weights"] = weights_file.digest(weights_file.find(stack.model.weights))
     versions = {tool: _version(tool) for tool in TOOLS}
+    if stack.compiler.has_own_kernels:
+        versions |= compilers.versions(stack.compiler.name)
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     canonical = json.dumps({"stack": settings, "versions": versions, "python": python}, sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dlas.config.layers.compiler import OWN, TVM
 from dlas.config.layers.dataset import Dataset
 from dlas.config.layers.model import Model
-from dlas.config.stack import Stack
+from dlas.config.stack import OF_KERNELS, Stack
 from dlas.errors import require
 from dlas.files import weights_file
 from dlas.interfaces.algorithm import Algorithm, GPUSchedule
 from dlas.interfaces.network import NetworkFactory
-from dlas.plugins import contracts
-from dlas.plugins.registry import ALGORITHMS, FACTORIES, kernel_names, variants
+from dlas.plugins import compilers, contracts
+from dlas.plugins.registry import ALGORITHMS, FACTORIES, NETWORK_COMPILERS, kernel_names, variants
 
 UNTUNED = "none"
 
@@ -19,11 +20,12 @@ def check(stack: Stack) -> None:
     """Check what no single layer can see: that every implementation is there, and that the layers go
     together."""
     _require_factory(stack.model)
+    _require_compiler(stack)
     _require_algorithms(stack)
     _require_data_type_last(stack)
     _require_format(stack)
     _require_image_size(stack.model, stack.dataset)
-    if stack.target.kind == "cuda":
+    if stack.target.kind == "cuda" and not stack.compiler.has_own_kernels:
         _require_gpu_schedules(stack)
     if stack.model.weights is not None:
         weights_file.find(stack.model.weights)
@@ -37,6 +39,26 @@ def _require_factory(model: Model) -> None:
     FACTORIES.require(key, factory if own else factory.rpartition(".")[0] or factory)
     lacking = [] if own else contracts.of_factory(factory)
     contracts.require_none(lacking, key, factory, FACTORIES.kind, NetworkFactory)
+
+
+def _require_compiler(stack: Stack) -> None:
+    """Check that a compiler of whole networks is installed and takes what it is given; and that none but such
+    a one has kernels of its own."""
+    compiler = stack.compiler.name
+    if not stack.compiler.has_own_kernels:
+        owned = next((group for group in OF_KERNELS if getattr(stack, group).name == OWN), None)
+        require(owned is None, f"{owned}.name", f"'{OWN}' says nothing to {compiler}", f"{owned}=<option>")
+        return
+    compilers.require_installed(compiler, "compiler")
+    known = NETWORK_COMPILERS.load(compiler).DATA_TYPES
+    data_types = [step.data_type for step in stack.compression.values()]
+    other = next((one for one in data_types if one not in known), None)
+    problem = f"{other} by {compiler} is not there yet: it takes {', '.join(known)}"
+    require(other is None, "compression", problem, f"compiler={TVM}, or a network in {known[0]}")
+    remedy = f"a target whose kind is cpu and which is this machine; or compiler={TVM}"
+    require(stack.target.kind == "cpu", "target", f"{compiler} runs on CPUs, so far", remedy)
+    here = stack.target.reach == "local"
+    require(here, "target", f"{compiler} runs on this machine only, so far", remedy)
 
 
 def _require_algorithms(stack: Stack) -> None:
@@ -76,7 +98,7 @@ def _require_format(stack: Stack) -> None:
     """Check that a sparse format is for float32 weights with zeros among them, by an algorithm with kernels
     for it."""
     name = stack.format.name
-    if name in ("dense", "auto"):
+    if name in ("dense", "auto", OWN):
         return
     zeros = any(step.leaves_zeros for step in stack.compression.values()) or stack.model.weights is not None
     remedy = "compression=weight_pruning or compression=block_pruning; or format=dense"

@@ -26,6 +26,9 @@ OBJECTIVES = ("latency_ms", "top1_error", "size_bytes")
 
 GROUPS = ("dataset", "model", "compression", "algo", "format", "compiler", "tuner", "target", "timing")
 
+OF_KERNELS = ("algo", "format", "tuner")
+"""Groups that say nothing to a compiler with kernels of its own."""
+
 
 @dataclass(frozen=True)
 class Stack:
@@ -69,6 +72,12 @@ class Stack:
         require(not unknown, "objectives", problem, f"of these: {', '.join(OBJECTIVES)}")
         remedy = "artifacts=<folder>; artifacts=. for the working directory; or leave it out"
         require(bool(self.artifacts.strip()), "artifacts", "has no value", remedy)
+
+    @property
+    def builds_by_tvm(self) -> bool:
+        """Whether TVM compiles something: the network's kernels, or what is timed beside them."""
+        beside = self.timing.yardstick or self.measures_roofs
+        return beside or not self.compiler.has_own_kernels
 
     @property
     def measures_roofs(self) -> bool:

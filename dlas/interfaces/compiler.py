@@ -1,4 +1,4 @@
-"""Layer 5: a compiler."""
+"""Layer 5: a compiler. One is given every kernel, others take a network and have kernels of their own."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from torch.export import ExportedProgram
     from tvm.tirx import PrimFunc
 
     from dlas.interfaces.targets.code_target import CodeTarget
@@ -15,9 +16,9 @@ if TYPE_CHECKING:
 
 
 @runtime_checkable
-class Compiler(Protocol):
-    """Compiler that makes a library of a network. TVM is the one that there is:
-    `dlas.systems.compilers.tvm.building`."""
+class KernelCompiler(Protocol):
+    """Compiler that is given the kernel of each layer, by its algorithm or tuned. TVM is the one that there
+    is: `dlas.systems.compilers.tvm.building`."""
 
     def require_tools(self, target: CodeTarget, linker: str | None, /) -> None:
         """Raise UserError unless what compiles and links for the target is there. Asked before any work;
@@ -41,5 +42,34 @@ class Compiler(Protocol):
         algorithm. The file is all that the bundle keeps, under `library/`; a session loads it by the runtime
         alone and calls `main` with float32 NCHW. UserError where nothing is there to compile or link it for
         the target.
+        """
+        ...
+
+
+class NetworkCompiler(Protocol):
+    """Compiler that takes a whole network and has kernels of its own: the module `compiler` in the folder of
+    its name, in `dlas/systems/compilers/`. It is light to import.
+
+    The runner of the same name runs what it writes (`dlas.interfaces.runner`), and the extra of the same name
+    installs what both take.
+    """
+
+    PACKAGES: Mapping[str, str]
+    """Packages that it and its runner import: the name in an import, and that of the distribution."""
+    DATA_TYPES: tuple[str, ...]
+    """Data types of the networks that it takes, of float32, float16 and int8."""
+
+    def convert(self, program: ExportedProgram, target: CodeTarget, library: Path, /) -> None:
+        """Write the files of the network into the empty folder `library`, which the bundle keeps.
+
+        `program` is the network as dlas.models.graph.exporting.exported leaves it, in eval mode; its images
+        are float32, of one shape (N, C, H, W). UserError, naming the operator, for one that this compiler
+        does not know.
+        """
+        ...
+
+    def convert_again(self, kept: Path, target: CodeTarget, library: Path, /) -> None:
+        """Write the files into the empty folder `library` anew, for another target, from those that a bundle
+        kept in the folder `kept`, which may be a stranger's. UserError where they don't tell the network.
         """
         ...

@@ -30,6 +30,7 @@ from dlas.printable import printable
 
 if TYPE_CHECKING:
     from dlas.interfaces.algorithm import Algorithm
+    from dlas.interfaces.compiler import NetworkCompiler
     from dlas.interfaces.compression import Compression
     from dlas.interfaces.dataset import Dataset
     from dlas.interfaces.network import NetworkFactory
@@ -169,6 +170,16 @@ def _tuners(room: str, *offered: str) -> Mapping[str, str]:
 
 
 @cache
+def _network_compilers(room: str, *offered: str) -> Mapping[str, str]:
+    """The module `compiler` of every folder of the room that offers these names."""
+    return {
+        file.parent.name: f"{room}.{file.parent.name}.compiler"
+        for file in sorted(_folder(room).glob("*/compiler.py"))
+        if set(offered) <= _defined(file)
+    }
+
+
+@cache
 def _factories(room: str) -> Mapping[str, str]:
     """Every public function of a module of the room that takes the number of `classes` and nothing else."""
     return {
@@ -224,4 +235,11 @@ DATASETS: Registry[Dataset] = Registry(
 )
 FACTORIES: Registry[NetworkFactory] = Registry(
     "factory of a network", "dlas.models", lambda: _factories("dlas.models")
+)
+NETWORK_COMPILERS: Registry[NetworkCompiler] = Registry(
+    "compiler of whole networks",
+    "dlas.systems.compilers",
+    lambda: _network_compilers(
+        "dlas.systems.compilers", "PACKAGES", "DATA_TYPES", "convert", "convert_again"
+    ),
 )

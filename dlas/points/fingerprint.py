@@ -16,10 +16,10 @@ from functools import cache
 from pathlib import Path
 
 from dlas import config
-from dlas.plugins.registry import variants
+from dlas.plugins.registry import NETWORK_COMPILERS, variants
 from dlas.stages.store import code
 
-PIPELINE = "dlas.pipeline"
+PIPELINE, RUNNERS = "dlas.pipeline", "dlas.hardware.sessions.runners"
 STAND_INS = ("direct", "spatial_pack")
 """Algorithms that serve the layers which the declared one can't."""
 
@@ -45,6 +45,7 @@ def files_of(dataset: config.Dataset) -> tuple[str | None, ...]:
 
 def code_of(stack: config.Stack) -> str:
     """The hash (hex) of the code that makes the point."""
+    own = stack.compiler.has_own_kernels
     algorithms = [variants(name) for name in (*stack.algo.algorithms, *STAND_INS)]
     kernels = {
         module for made in algorithms for module in (made.dense, made.sparse, made.int8, made.cuda) if module
@@ -55,7 +56,8 @@ def code_of(stack: config.Stack) -> str:
         stack.model.implementation.rpartition(".")[0],
         *(step.implementation for step in stack.compression.values()),
         *kernels,
-        stack.tuner.implementation,
+        NETWORK_COMPILERS.path(stack.compiler.name) if own else stack.tuner.implementation,
+        f"{RUNNERS}.{stack.compiler.name}",
     }
     files = [hashlib.sha256(code.as_first_read(file)).hexdigest() for file in stack.tuner.worker_files]
     return hashlib.sha256(json.dumps([_code(tuple(sorted(roots))), files]).encode()).hexdigest()

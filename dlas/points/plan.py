@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas import config, datasets
+from dlas.config.layers.compiler import TVM
 from dlas.errors import UserError, at_point
 from dlas.files import folders, temporary
 from dlas.points import fingerprint
@@ -21,6 +22,7 @@ from dlas.users_code import told
 if TYPE_CHECKING:
     from dlas.models.trial import Trial
     from dlas.stages.checks.rehearsal import Rehearsed
+    from dlas.stages.stage import Kept, Stage
 
 
 @dataclass
@@ -29,10 +31,37 @@ class Rehearsal:
 
     trial: Trial
     steps: tuple[config.Compression, ...]
+    compiler: str = TVM
+    target: config.Target | None = None
+    """The board of a compiler that takes the whole network, which is tried there; TVM has none here."""
     kinds: list[Kind] = field(default_factory=list)
     batch_sizes: list[int] = field(default_factory=list)
     points: list[int] = field(default_factory=list)
     """Places of its points among all."""
+
+    def is_that_of(self, other: Rehearsal) -> bool:
+        """Whether the other is of the same network, steps, compiler and board."""
+        network = (self.trial, self.steps) == (other.trial, other.steps)
+        return network and (self.compiler, self.target) == (other.compiler, other.target)
+
+    def stage(self, tried: Kept) -> Stage[Rehearsed]:
+        """The stage that rehearses; `tried` is the result of trying the network by itself."""
+        from dlas.hardware.targets.resolving import resolve
+        from dlas.stages.checks.conversion import RehearseConversion
+        from dlas.stages.checks.rehearsal import Rehearse
+
+        sizes = tuple(self.batch_sizes)
+        if self.target is None:
+            kinds = tuple(self.kinds)
+            return Rehearse(tried=tried, trial=self.trial, steps=self.steps, kinds=kinds, batch_sizes=sizes)
+        return RehearseConversion(
+            tried=tried,
+            trial=self.trial,
+            steps=self.steps,
+            compiler=self.compiler,
+            target=resolve(self.target),
+            batch_sizes=sizes,
+        )
 
 
 def check(stacks: Sequence[config.Stack]) -> None:
@@ -69,7 +98,7 @@ def check_networks(stacks: Sequence[config.Stack]) -> list[Rehearsed]:
     Each distinct network is tried once, and each distinct compression of it is rehearsed once; what an
     earlier command tried is not tried again. Returns the rehearsal of each point.
     """
-    from dlas.stages.checks.rehearsal import Rehearse, TryNetwork
+    from dlas.stages.checks.rehearsal import TryNetwork
 
     artifacts = Path(stacks[0].artifacts)
     store = _store(artifacts)
@@ -80,15 +109,7 @@ def check_networks(stacks: Sequence[config.Stack]) -> list[Rehearsed]:
         for rehearsal in rehearsals:
             with at_point(rehearsal.points[0]):
                 tried = store.obtain(TryNetwork(trial=rehearsal.trial))
-                found = store.obtain(
-                    Rehearse(
-                        tried=tried,
-                        trial=rehearsal.trial,
-                        steps=rehearsal.steps,
-                        kinds=tuple(rehearsal.kinds),
-                        batch_sizes=tuple(rehearsal.batch_sizes),
-                    )
-                )
+                found = store.obtain(rehearsal.stage(tried))
             rehearsed |= dict.fromkeys(rehearsal.points, found)
     return [rehearsed[place] for place in range(len(stacks))]
 
@@ -105,15 +126,16 @@ def _require_machines(stacks: Sequence[config.Stack]) -> None:
     from dlas.models.training import available_device
     from dlas.systems.compilers.tvm import building
 
-    targets: list[config.Target] = []
+    checked: list[tuple[config.Target, bool]] = []
     devices: list[str] = []
     for place, stack in enumerate(stacks):
         with at_point(place):
-            if stack.target not in targets:
-                targets.append(stack.target)
+            if (stack.target, stack.builds_by_tvm) not in checked:
+                checked.append((stack.target, stack.builds_by_tvm))
                 target = resolve(stack.target)
                 deployment.require_board(target)
-                building.require_tools(target.code, target.linker)
+                if stack.builds_by_tvm:
+                    building.require_tools(target.code, target.linker)
                 if target.reach.is_local:
                     stages = Path(stack.artifacts) / "stages"
                     temporary.require_libraries(stages, "artifacts", folders.REMEDY)
@@ -134,9 +156,12 @@ def _rehearsals(stacks: Sequence[config.Stack], store: StageStore) -> list[Rehea
             datasets.require_normalizing(stack.model, shape[0])
         model = dataclasses.replace(stack.model, weights=None)
         one = Rehearsal(
-            Trial(model, shape, classes, batch_size=_batch_size(stack)), tuple(stack.compression.values())
+            Trial(model, shape, classes, batch_size=_batch_size(stack)),
+            tuple(stack.compression.values()),
+            stack.compiler.name,
+            stack.target if stack.compiler.has_own_kernels else None,
         )
-        same = next((each for each in found if (each.trial, each.steps) == (one.trial, one.steps)), None)
+        same = next((each for each in found if each.is_that_of(one)), None)
         if same is None:
             found.append(one)
         into = one if same is None else same

@@ -20,6 +20,7 @@ TRAINING = (*NETWORK, "train.batch_size", "train.device")
 COMPRESSED = (*TRAINING, "compression")
 KERNELS = (*COMPRESSED, "algo", "format", "target", "timing.batch_sizes")
 TUNED = (*KERNELS, "tuner")
+CONVERTED = (*COMPRESSED, "compiler", "target", "timing.batch_sizes")
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,11 @@ def _steps(stack: config.Stack) -> Iterator[tuple[str, tuple[object, ...], tuple
         yield "weights", (stack.dataset, stack.model), NETWORK, ""
     for name, settings in stack.compression.items():
         yield f"compress-{name}", (settings, stack.train, stack.seed), (*COMPRESSED, "train.epochs"), ""
+    if stack.compiler.has_own_kernels:
+        for name in ("convert", "deploy", *("convert" for _ in stack.timing.batch_sizes[1:])):
+            yield name, (stack.compiler, target), CONVERTED, ""
+        yield from _last(stack, CONVERTED)
+        return
     kinds = kinds_of(stack.algo.algorithms, stack.format.formats)
     yield "lower", (kinds, (target, level) if len(kinds) > 1 else ()), KERNELS, ""
     yield "tune", (stack.tuner, target), TUNED, "tuner.trials" if hasattr(stack.tuner, "trials") else ""
@@ -85,6 +91,13 @@ def _steps(stack: config.Stack) -> Iterator[tuple[str, tuple[object, ...], tuple
     for size in stack.timing.batch_sizes[1:]:
         yield "lower-batch", (size,), TUNED, ""
         yield "build", (target, level), TUNED, ""
+    yield from _last(stack, TUNED)
+
+
+def _last(
+    stack: config.Stack, alike: tuple[str, ...]
+) -> Iterator[tuple[str, tuple[object, ...], tuple[str, ...], str]]:
+    """The steps after the libraries are there, as `_steps` gives them."""
     if stack.timing.yardstick:
-        yield "yardstick", (target,), ("target",), ""
-    yield TIMING, (stack.timing,), (*TUNED, "timing"), ""
+        yield "yardstick", (stack.target,), ("target",), ""
+    yield TIMING, (stack.timing,), (*alike, "timing"), ""

@@ -6,6 +6,7 @@ made from them, from the code that does the work and from the versions of the pa
 
     checks.images      a set of which every image can be read
     checks.rehearsal   the network and its way to kernels, tried untrained
+    checks.conversion  the same for a compiler that has kernels of its own
     training           the dense network, trained
     given_weights      the dense network as its given weights say
     compression        one step of making it cheaper
@@ -15,7 +16,8 @@ made from them, from the code that does the work and from the versions of the pa
     kernels.tuning     the search for schedules
     kernels.choosing   for each kernel the tuned schedule or its algorithm's own
     kernels.untuned    for each kernel its algorithm's own
-    library            the exported network
+    libraries.building    the library of these kernels
+    libraries.conversion  the network's files for a compiler that has kernels of its own
     machine.yardstick  the libraries of the networks that are always the same
     machine.roofs      the measured peak and bandwidth of the machine
     deployment         the library run on its board and checked

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from dlas.hardware.results import reference
+from dlas.hardware.sessions import runners
 from dlas.hardware.timing import deployment
 from dlas.models import evaluation, precision
 from dlas.stages import target_parts
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from dlas.hardware.results.reference import Reference
     from dlas.interfaces.images import ImageDataset
     from dlas.interfaces.targets.target import Target
-    from dlas.stages.library import Library
+    from dlas.stages.libraries.library import Library
     from dlas.stages.network import Network
 
 EXPECTED, ACCURACY = "expected.npy", "accuracy.json"
@@ -47,10 +49,13 @@ class Deploy(Stage[Deployed]):
 
     stage = "deploy"
 
+    def named_modules(self) -> Sequence[str]:
+        return [f"{runners.__name__}.{self.library.runner}"]
+
     def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         images = self._images()
         expected = evaluation.logits(self.network.module, images)
-        found = deployment.run(self.library.path, images, self.target)
+        found = deployment.run(self.library.path, images, self.target, runner=self.library.runner)
         reference.require_match(self._reference(images, expected), found)
         np.save(folder / EXPECTED, expected, allow_pickle=False)
         accuracy = {"top1": evaluation.top1(found, self.dataset.test_labels)}

@@ -55,7 +55,7 @@ def _point(point: Result, results: Results) -> dict[str, Any]:
 
 def _found(found: Redeployed, limit: float | None) -> dict[str, Any]:
     made = found.rebuilt
-    kernels = [] if made is None else made.kernels
+    kernels = () if made is None else made.kernels or ()
     return {
         "batches": [_compared(one, limit) for one in found.batches],
         "differences": {name: {"then": old, "now": new} for name, (old, new) in found.differences.items()},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dlas.config.layers.compiler import OWN
 from dlas.errors import require
 from dlas.plugins.registry import ALGORITHMS
 
@@ -25,6 +26,9 @@ class Algo:
     @property
     def algorithms(self) -> list[str]:
         """Algorithms, one for every layer or those that a layer may choose from, by what a bundle calls them:
-        their names in the registry, or the dotted paths of a user's own."""
+        their names in the registry, or the dotted paths of a user's own; none beside a compiler with
+        kernels of its own."""
+        if self.name == OWN:
+            return []
         one = self.name if self.module is None else self.module
         return [ALGORITHMS.name(given) for given in self.candidates or [one]]

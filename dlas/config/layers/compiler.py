@@ -5,19 +5,29 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dlas.errors import require
+from dlas.plugins.registry import NETWORK_COMPILERS
 
-COMPILERS = ("tvm",)
+TVM = "tvm"
+
+OWN = "own"
+"""Name of the algorithm, the format and the tuner of a compiler that has kernels of its own."""
 
 
 @dataclass(frozen=True)
 class Compiler:
-    """Layer 5: the compiler, and how much it optimizes."""
+    """Layer 5: the compiler, and how much TVM optimizes; every other one does all it can."""
 
     name: str
     opt_level: int = 3
 
     def __post_init__(self) -> None:
-        known = self.name in COMPILERS
-        require(known, "compiler.name", f"'{self.name}' is not built", f"one of: {', '.join(COMPILERS)}")
+        compilers = (TVM, *NETWORK_COMPILERS.names())
+        known = self.name in compilers
+        require(known, "compiler.name", f"'{self.name}' is not built", f"one of: {', '.join(compilers)}")
         level = self.opt_level
         require(0 <= level <= 3, "compiler.opt_level", f"{level} is out of range", "0, 1, 2 or 3")
+
+    @property
+    def has_own_kernels(self) -> bool:
+        """Whether it takes a whole network, so that algorithm, format and tuner say nothing to it."""
+        return self.name != TVM

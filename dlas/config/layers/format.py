@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from dlas.config.layers.compiler import OWN
 from dlas.errors import require
 
 SINGLE_FORMATS = ("dense", "csr", "bsr", "channel_index")
@@ -20,7 +21,7 @@ class Format:
     candidates: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        known = self.name in FORMATS
+        known = self.name in (*FORMATS, OWN)
         require(known, "format.name", f"'{self.name}' is not built", f"one of: {', '.join(FORMATS)}")
         block = self.block
         right = len(block) == 2 and min(block) >= 1
@@ -32,7 +33,10 @@ class Format:
 
     @property
     def formats(self) -> list[str]:
-        """Formats as a workload names them: one for every layer, or those that a layer may choose from."""
+        """Formats as a workload names them: one for every layer, or those that a layer may choose from; none
+        beside a compiler with kernels of its own."""
+        if self.name == OWN:
+            return []
         names = self.candidates if self.name == "auto" else [self.name]
         rows, columns = self.block
         return [f"bsr{rows}x{columns}" if name == "bsr" else name for name in names]

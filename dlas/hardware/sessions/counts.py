@@ -11,10 +11,9 @@ one for a single thread where it was called.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from dlas.hardware.sessions import perf_events
@@ -31,9 +30,6 @@ EVENTS = {
     "cache_misses": perf_events.CACHE_MISSES,
     "task_clock_ns": perf_events.TASK_CLOCK,
 }
-
-
-NONE_ON_A_GPU: Mapping[str, Any] = MappingProxyType({"instructions": [], "missing": "a GPU computes it"})
 
 
 @dataclass
@@ -58,6 +54,11 @@ class OverSamples:
         with self._open:
             found = {name: counter.count() for name, counter in self._counters.items()}
         return {name: found.get(name) for name in EVENTS}
+
+
+def none(missing: str) -> dict[str, Any]:
+    """The counts of runs whose instructions can't be counted, with the reason."""
+    return {"instructions": [], "missing": missing}
 
 
 def on_one_thread(run: Callable[[], object]) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Run a session (see `session`) in a fresh process of this machine; a crash there costs nothing here.
 
-Needs no more than a board has: NumPy, psutil, filelock and TVM's runtime.
+Needs no more than a board has: NumPy, psutil, filelock and the library's runtime.
 """
 
 from __future__ import annotations

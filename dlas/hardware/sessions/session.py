@@ -1,9 +1,11 @@
 """The fresh process that runs a library: `python -m dlas.hardware.sessions.session <request.json>`.
 
-It needs NumPy, psutil and TVM's runtime, and nothing else that this project needs. The request is JSON:
+It needs NumPy, psutil and the runtime of the library, and nothing else that this project needs. The request
+is JSON:
 
-    {"command": "compute", "library": …, "inputs": …, "result": outputs.npy, "batch": …}
-    {"command": "time", "library": …, "inputs": …, "result": session.json, "runs": …, "warmup": …, "cold": …}
+    {"command": "compute", "library": …, "inputs": …, "result": outputs.npy, "runner": …, "batch": …}
+    {"command": "time", "library": …, "inputs": …, "result": session.json, "runner": …, "runs": …,
+     "warmup": …, "cold": …}
     {"command": "yardsticks", "library": …, "inputs": …, "result": session.json, "libraries": […],
      "shapes": […], "runs": …, "warmup": …}
     {"command": "profile", "library": …, "inputs": …, "result": profile.json, "runs": …}
@@ -18,8 +20,9 @@ Files that are not named in full lie in the folder of the request, which is the 
 
 `inputs` is an .npy of shape (N, C, H, W), run `batch` at a time; "time" runs them all at once, "profile" and
 "race" the first of them, "yardsticks", "kernels" and "roofs" make their own, "compare" and "candidates" read
-theirs. `affinity` lists the cores to run on, or none. `device` is cpu or cuda; "compare", "kernels",
-"candidates" and "roofs" know the CPU alone.
+theirs. `affinity` lists the cores to run on, or none. `runner` is the name of what runs the library
+(dlas.hardware.sessions.runners); the commands without one are about libraries of TVM. `device` is cpu or
+cuda; "compare", "kernels", "candidates" and "roofs" know the CPU alone.
 """
 
 from __future__ import annotations
@@ -46,16 +49,20 @@ from dlas.hardware.sessions import (
     footprint,
     race,
     roofs,
+    runners,
     single_kernels,
 )
 from dlas.hardware.sessions.device import Device
-from dlas.hardware.sessions.footprint import Mark, Start
-from dlas.hardware.sessions.tvm_runtime import array, loaded
+from dlas.hardware.sessions.footprint import Start
 from dlas.hardware.targets import caches, machine
 from dlas.processes.parent import die_with_parent
 
 if TYPE_CHECKING:
-    from dlas.hardware.sessions.device import Entry
+    from dlas.interfaces.runner import LoadedNetwork
+
+
+THREADS = "TVM_NUM_THREADS"
+"""Environment variable in which the process is told its threads: TVM's runtime reads them there."""
 
 
 class _NoTorch(MetaPathFinder):
@@ -84,26 +91,21 @@ def torch_kept_out() -> Iterator[None]:
         sys.meta_path.remove(finder)
 
 
-def compute(library: Path, inputs: np.ndarray, batch: int, device: Device) -> np.ndarray:
-    """The outputs of every input, (N, …), by a library for `batch` inputs; the last ones may be filled up."""
-    return outputs(device.main(loaded(library)), inputs, batch, device)
-
-
-def outputs(main: Entry, inputs: np.ndarray, batch: int, device: Device) -> np.ndarray:
-    """The outputs of every input by the `main` of a network for `batch` inputs."""
+def compute(network: LoadedNetwork, inputs: np.ndarray, batch: int) -> np.ndarray:
+    """The outputs of every input, (N, …), by a network for `batch` inputs; the last ones may be filled up."""
     starts = range(0, len(inputs), batch)
     filled = [np.resize(inputs[start : start + batch], (batch, *inputs.shape[1:])) for start in starts]
-    return np.concatenate([array(main(device.put(images))) for images in filled])[: len(inputs)]
+    outputs = [network.array(network.run(network.put(images))) for images in filled]
+    return np.concatenate(outputs)[: len(inputs)]
 
 
 def timed(
-    library: Path,
+    network: LoadedNetwork,
+    start: Start,
     inputs: np.ndarray,
     runs: int,
     warmup: int,
     cold: int,
-    device: Device,
-    before: Mark,
     sysfs: Path = energy.SYSFS,
 ) -> dict[str, Any]:
     """One session of runs of all `inputs` at once: a first run, `warmup` runs that are not kept, `runs`
@@ -111,31 +113,29 @@ def timed(
 
     On a GPU the images lie in its memory beforehand, and the output stays there.
     """
-    there = footprint.mark()
-    main = device.main(loaded(library))
-    start = Start(before, there, footprint.mark())
-    image = device.put(inputs)
+    image = network.put(inputs)
     gc.collect()
     gc.disable()
     begun = machine.state()
-    first = _nanoseconds(main, image)
+    first = _nanoseconds(network, image)
     ran = footprint.resident_bytes()
     for _ in range(warmup):
-        main(image)
+        network.run(image)
     meters, watch, counted = energy.Meters(sysfs), disturbance.Watch(), counts.OverSamples()
     samples = []
     meters.start()
     watch.start()
     counted.start()
     for _ in range(runs):
-        samples.append(_nanoseconds(main, image))
+        samples.append(_nanoseconds(network, image))
         meters.sample()
     over_samples = counted.told()
     joules, disturbed = meters.joules(), watch.told()
     after = machine.state()
     peak = footprint.peak_bytes()  # what cold runs fill the caches with is none of the network's
-    cold_ns = _cold_nanoseconds(main, image, cold, device) if cold else []
-    of_runs = counts.on_one_thread(lambda: main(image)) if device.is_host else counts.NONE_ON_A_GPU
+    cold_ns = _cold_nanoseconds(network, image, cold) if cold else []
+    missing = network.uncounted
+    of_runs = counts.none(missing) if missing else counts.on_one_thread(lambda: network.run(image))
     # An emulated board sees its host's meters, and its emulator's memory and counts.
     own = {"joules": joules, "disturbance": disturbed, "counts": {**over_samples, **of_runs}}
     return {
@@ -146,20 +146,25 @@ def timed(
         "before": asdict(begun),
         "after": asdict(after),
         "footprint": asdict(start.footprint(ran, peak)),
-        "threads": int(os.environ["TVM_NUM_THREADS"]),
+        "threads": threads(),
         "emulated": machine.emulator() is not None,
-        "environment": machine.environment() | device.describe(),
+        "environment": {**machine.environment(), **network.describe()},
     }
 
 
-def yardsticks(libraries: Sequence[Path], request: Mapping[str, Any], device: Device) -> list[dict[str, Any]]:
-    """A session of each library on zeros, one after another in this process: starting one takes longer than
-    all of their runs."""
+def yardsticks(libraries: Sequence[Path], request: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A session of each of TVM's libraries on zeros, one after another in this process: starting one takes
+    longer than all of their runs."""
     runs, warmup = request["runs"], request["warmup"]
     return [
-        timed(library, np.zeros(shape, "float32"), runs, warmup, 0, device, footprint.mark())
+        timed(*_loaded(library, runners.TVM, request), np.zeros(shape, "float32"), runs, warmup, 0)
         for library, shape in zip(libraries, request["shapes"], strict=True)
     ]
+
+
+def threads() -> int:
+    """Number of threads that the library may compute with."""
+    return int(os.environ[THREADS])
 
 
 def watched(work: Callable[[], Any]) -> dict[str, Any]:
@@ -184,16 +189,13 @@ def serve(request: Mapping[str, Any]) -> None:
     """Do what the request asks and write its result."""
     library, result = Path(request["library"]), Path(request["result"])
     inputs = np.load(request["inputs"], allow_pickle=False)
-    before = footprint.mark()
+    if request["command"] in ("compute", "time"):
+        _run(request, library, inputs, result)
+        return
     device = Device(request["device"])
-    if request["command"] == "compute":
-        np.save(result, compute(library, inputs, request["batch"], device), allow_pickle=False)
-    elif request["command"] == "time":
-        protocol = {name: request[name] for name in ("runs", "warmup", "cold")}
-        result.write_text(json.dumps(timed(library, inputs, **protocol, device=device, before=before)))
-    elif request["command"] == "yardsticks":
+    if request["command"] == "yardsticks":
         libraries = [Path(path) for path in request["libraries"]]
-        result.write_text(json.dumps({"found": yardsticks(libraries, request, device)}))
+        result.write_text(json.dumps({"found": yardsticks(libraries, request)}))
     elif request["command"] == "profile":
         result.write_text(json.dumps(single_kernels.profiled(library, inputs, request["runs"], device)))
     elif request["command"] == "compare":
@@ -218,26 +220,46 @@ def serve(request: Mapping[str, Any]) -> None:
         raise ValueError(f"no such command: {request['command']}")
 
 
-def _nanoseconds(main: Callable[[Any], Any], image: Any) -> int:
+def _run(request: Mapping[str, Any], library: Path, inputs: np.ndarray, result: Path) -> None:
+    """Run a whole network, for its outputs or for its times."""
+    network, start = _loaded(library, request["runner"], request)
+    if request["command"] == "compute":
+        np.save(result, compute(network, inputs, request["batch"]), allow_pickle=False)
+    else:
+        protocol = {name: request[name] for name in ("runs", "warmup", "cold")}
+        result.write_text(json.dumps(timed(network, start, inputs, **protocol)))
+
+
+def _loaded(library: Path, runner: str, request: Mapping[str, Any]) -> tuple[LoadedNetwork, Start]:
+    """The network, loaded by the runner of that name, and the moments until it was."""
+    before, runtime = footprint.mark(), runners.named(runner)
+    runtime.prepare(request["device"])
+    there = footprint.mark()
+    network = runtime.load(library, threads(), request["device"])
+    return network, Start(before, there, footprint.mark())
+
+
+def _nanoseconds(network: LoadedNetwork, image: Any) -> int:
     start = time.perf_counter_ns()
-    main(image)
+    network.run(image)
     return time.perf_counter_ns() - start
 
 
-def _cold_nanoseconds(main: Callable[[Any], Any], image: Any, runs: int, device: Device) -> list[int]:
+def _cold_nanoseconds(network: LoadedNetwork, image: Any, runs: int) -> list[int]:
     """Nanoseconds of runs that each find the caches full of another array."""
     other = np.zeros(caches.largest_bytes(), np.uint8)
     samples = []
     for _ in range(runs):
         other += 1
-        device.fill_caches(other)
-        samples.append(_nanoseconds(main, image))
+        network.fill_caches(other)
+        samples.append(_nanoseconds(network, image))
     return samples
 
 
 if __name__ == "__main__":
     die_with_parent()
-    keep_torch_out()
     asked = json.loads(Path(sys.argv[1]).read_text())
+    if asked.get("runner", runners.TVM) == runners.TVM:
+        keep_torch_out()
     confine(asked["affinity"])
     serve(asked)

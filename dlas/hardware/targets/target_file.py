@@ -1,4 +1,7 @@
-"""A target in a file, target.json: without the reader's own, which are the linker and the board's address."""
+"""A target in a file, target.json: without the reader's own, which are the linker and the board's address.
+
+Where a compiler with kernels of its own made the library, the file tells the runtime that it runs by.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dlas import config
+from dlas.config.layers.compiler import TVM
 from dlas.errors import UserError
 from dlas.files import documents
 from dlas.files.documents import Document, Values
@@ -17,6 +21,8 @@ from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.targets.placement import Placement
 from dlas.interfaces.targets.reach import Reach
 from dlas.interfaces.targets.target import Target
+from dlas.plugins import compilers
+from dlas.plugins.registry import NETWORK_COMPILERS
 from dlas.printable import printable
 
 WORD = re.compile(r"\w[\w.+-]{0,99}")
@@ -24,6 +30,19 @@ WORD = re.compile(r"\w[\w.+-]{0,99}")
 
 EXTENSION = re.compile(r"[+-]?[\w.-]{1,100}")
 MAX_EXTENSIONS, MAX_CORES = 500, 4096
+MAX_TEXTS, MAX_CHARACTERS = 100, 200
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The runtime that a library was made for and timed by, where that is not TVM's."""
+
+    compiler: str
+    """Name of the compiler, and of what runs its files."""
+    versions: dict[str, str]
+    """Versions of its packages."""
+    settings: dict[str, str]
+    """Settings by their own names, for a reader: whoever runs the library again takes those of their dlas."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +53,7 @@ class _Written:
     code: CodeTarget
     placement: Placement
     reach: str = "local"
+    runtime: Runtime | None = None
 
 
 def _without_reader(values: Values) -> Values:
@@ -51,19 +71,44 @@ def _in_parts(values: Values) -> Values:
     return {**whole, "code": left, "placement": {"threads": left["cores"], **placement}}
 
 
-DOCUMENT = Document("target", version=3, converters=(_without_reader, _in_parts))
+def _with_runtime(values: Values) -> Values:
+    """Values of version 3 with the runtime: there was none but TVM's."""
+    return {**values, "runtime": None}
 
 
-def write(target: Target, path: Path) -> None:
+DOCUMENT = Document("target", version=4, converters=(_without_reader, _in_parts, _with_runtime))
+
+
+def write(target: Target, path: Path, runtime: Runtime | None = None) -> None:
     """Write the target as plain JSON. Of the way to its board only the kind is written: who reads the file
     has an address of their own."""
-    written = _Written(target.name, target.code, target.placement, target.reach.way)
+    written = _Written(target.name, target.code, target.placement, target.reach.way, runtime)
     documents.write(DOCUMENT, path, asdict(written))
 
 
 def read(path: Path) -> Target:
     """The target that `write` wrote, its values within the bounds of declared ones; UserError for anything
     else. It has no linker, and its board's address is the one that is taken where none is declared."""
+    found = _read(path)
+    return Target(found.name, found.code, found.placement, Reach(found.reach))
+
+
+def runtime(path: Path) -> Runtime | None:
+    """The runtime of the library that the target is told beside; None for TVM's. UserError as `read`."""
+    return _read(path).runtime
+
+
+def compiler(path: Path) -> str:
+    """Name of the compiler of the library that the target is told beside, and of its runner. UserError as
+    `read`, and where the packages that run the library are not installed."""
+    found = runtime(path)
+    if found is None:
+        return TVM
+    compilers.require_installed(found.compiler, printable(path))
+    return found.compiler
+
+
+def _read(path: Path) -> _Written:
     source = printable(path)
     values = documents.read(DOCUMENT, path)
     found = documents.checked(_Written, values, DOCUMENT, source)
@@ -71,13 +116,24 @@ def read(path: Path) -> Target:
         raise UserError(f"is no target: it has {printable(', '.join(strange))}", key=source)
     if problem := _out_of_bounds(found):
         raise UserError(f"is no target: {printable(problem)}", key=source)
-    return Target(found.name, found.code, found.placement, Reach(found.reach))
+    return found
 
 
 def _keys(values: dict[str, Any]) -> set[str]:
     """Keys of the document and of its parts."""
     parts = [(name, part) for name, part in values.items() if isinstance(part, dict)]
     return {*values, *(f"{name}.{inner}" for name, part in parts for inner in part)}
+
+
+def _strange(runtime: Runtime) -> str:
+    """Say what is wrong with a runtime that somebody else described; "" where nothing is."""
+    known = NETWORK_COMPILERS.names()
+    if runtime.compiler not in known:
+        return f"it is for the compiler {runtime.compiler!r}, and there is {', '.join(known)}"
+    texts = [*runtime.versions.items(), *runtime.settings.items()]
+    if len(texts) > MAX_TEXTS or any(len(text) > MAX_CHARACTERS for pair in texts for text in pair):
+        return "its runtime has versions or settings of another form"
+    return ""
 
 
 def _out_of_bounds(found: _Written) -> str:
@@ -99,6 +155,8 @@ def _out_of_bounds(found: _Written) -> str:
         return f"{code.triple} has no {vectors}"
     if found.reach not in config.REACHES:
         return f"its reach is {found.reach!r}"
+    if found.runtime is not None and (problem := _strange(found.runtime)):
+        return problem
     try:
         config.Target(
             found.name,

@@ -3,7 +3,9 @@
     run(library, inputs (N, C, H, W), target, batch) -> outputs (N, …)
     session_result(folder, result, target, library, inputs, order) -> the file that the session wrote
 
-`library` is an exported Relax VM executable with one entry `main(tensor (batch, C, H, W)) -> tensor`.
+`library` is what a compiler wrote: TVM a file, an exported Relax VM executable with one entry
+`main(tensor (batch, C, H, W)) -> tensor`, any other a folder of its files. `runner` is the name of the
+compiler.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from dlas.hardware.boards import lock, remote
+from dlas.hardware.sessions import runners
 from dlas.hardware.sessions.process import run_session
 from dlas.hardware.targets.fitting import require_fit
 from dlas.interfaces.targets.target import Target
@@ -33,6 +36,7 @@ def run(
     target: Target,
     batch: int = 1,
     *,
+    runner: str = runners.TVM,
     time_limit: float = TIME_LIMIT_SECONDS,
 ) -> np.ndarray:
     """The outputs (N, …) for `inputs` (N, C, H, W), run `batch` at a time in a fresh process.
@@ -41,7 +45,7 @@ def run(
     `time_limit` seconds; and where the board can't be reached, or is lost on the way.
     """
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
-        order = {"command": "compute", "batch": batch}
+        order = {"command": "compute", "batch": batch, "runner": runner}
         result = session_result(Path(folder), "outputs.npy", target, library, inputs, order, time_limit)
         outputs: np.ndarray = np.load(result, allow_pickle=False)
     return outputs

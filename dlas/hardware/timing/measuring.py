@@ -24,6 +24,7 @@ from dlas import config
 from dlas.hardware.results import measurement, sequential
 from dlas.hardware.results.comparison import MOST_SESSIONS, Comparison, Outcome
 from dlas.hardware.results.measurement import ENOUGH_SESSIONS, Measurement
+from dlas.hardware.sessions import runners
 from dlas.hardware.timing.deployment import TIME_LIMIT_SECONDS, exclusive_board, session_result
 from dlas.interfaces.targets.target import Target
 
@@ -59,13 +60,15 @@ def measure(
     yardsticks: Mapping[str, Yardstick] = NO_YARDSTICKS,
     larger: Libraries = ONLY_ONE,
     *,
+    runner: str = runners.TVM,
     is_enough: Callable[[Measurement], bool] = can_be_judged,
     time_limit: float = TIME_LIMIT_SECONDS,
 ) -> Measurement:
     """The latency of the first of `inputs` by `protocol`, in fresh processes that hold the board alone.
 
     `larger` holds libraries for larger batches of them, by size. A protocol with a budget goes on within it
-    until `is_enough`. Waits while another process times on the board.
+    until `is_enough`. `runner` is the name of what runs the libraries. Waits while another process times on
+    the board.
 
     Raises UserError where a library doesn't fit its board, can't be loaded, crashes, or takes longer than
     `time_limit` seconds in a session; and where the board can't be reached, or is lost on the way.
@@ -76,6 +79,7 @@ def measure(
         target,
         protocol,
         yardsticks,
+        runner=runner,
         is_enough=lambda measured: is_enough(measured[0]),
         time_limit=time_limit,
     )
@@ -89,12 +93,13 @@ def measure_in_turn(
     protocol: config.Timing,
     yardsticks: Mapping[str, Yardstick] = NO_YARDSTICKS,
     *,
+    runner: str = runners.TVM,
     is_enough: Callable[[Sequence[Measurement]], bool],
     time_limit: float = TIME_LIMIT_SECONDS,
 ) -> list[Measurement]:
     """A measurement of each network, as `measure` makes that of one: a round holds a session of every
     library, and the networks begin it in turn."""
-    rounds = _Rounds(networks, inputs, target, protocol, yardsticks, time_limit)
+    rounds = _Rounds(networks, runner, inputs, target, protocol, yardsticks, time_limit)
     first = max(protocol.sessions, ENOUGH_SESSIONS)
     with exclusive_board(target):
         start = time.monotonic()
@@ -116,13 +121,15 @@ class _Rounds:
     def __init__(
         self,
         networks: Sequence[Libraries],
+        runner: str,
         inputs: np.ndarray,
         target: Target,
         protocol: config.Timing,
         yardsticks: Mapping[str, Yardstick],
         time_limit: float,
     ) -> None:
-        self._networks, self._inputs, self._target = networks, inputs, target
+        self._networks, self._runner = networks, runner
+        self._inputs, self._target = inputs, target
         self._protocol, self._yardsticks, self._time_limit = protocol, yardsticks, time_limit
         self._found: list[dict[int, list[dict[str, Any]]]] = [{size: [] for size in one} for one in networks]
         self._beside: dict[str, list[dict[str, Any]]] = {name: [] for name in yardsticks}
@@ -139,7 +146,7 @@ class _Rounds:
             sessions = self._session(libraries[0], np.zeros(0), order)["found"]
             for name, session in zip(self._yardsticks, sessions, strict=True):
                 self._beside[name].append(session)
-        order = {"command": "time", **runs, "cold": self._protocol.cold}
+        order = {"command": "time", "runner": self._runner, **runs, "cold": self._protocol.cold}
         turns = list(zip(self._networks, self._found, strict=True))
         place = self.taken % len(turns)
         for libraries_of, found in (*turns[place:], *turns[:place]):

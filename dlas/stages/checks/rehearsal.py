@@ -5,21 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlas import models
-from dlas.errors import UserError
 from dlas.models import precision, trial
 from dlas.models.trial import Trial
+from dlas.stages.checks.untrained import untrained
 from dlas.stages.stage import Kept, Stage
 from dlas.systems.choices.declared import assigned, serving_modules
 from dlas.systems.choices.kind import Kind
 from dlas.systems.choices.lowering import require_same_layers
 from dlas.systems.graph.importing import import_network
 from dlas.systems.graph.sites import ConvSite, conv_sites
-from dlas.users_code import told
 
 if TYPE_CHECKING:
     from torch import nn
@@ -88,9 +85,7 @@ class Rehearse(Stage[Rehearsed]):
         return [self.trial.code, *(step.implementation for step in self.steps), *serving]
 
     def make(self, folder: Path, checkpoints: Checkpoints) -> None:
-        network = models.build(self.trial.model, self.trial.classes).eval()
-        for step in self.steps:
-            network = self._compressed(network, step)
+        network = untrained(self.trial, self.steps)
         single = self._layers(network, 1)
         found = [each for site in single for kind in self.kinds for each in _stand_ins(site, kind)]
         for size in self.batch_sizes[1:]:
@@ -105,21 +100,6 @@ class Rehearse(Stage[Rehearsed]):
     def _layers(self, network: nn.Module, batch: int) -> list[ConvSite]:
         shape = (batch, *self.trial.image_shape)
         return conv_sites(import_network(precision.exportable(network, batch), shape))
-
-    def _compressed(self, network: nn.Module, step: config.Compression) -> nn.Module:
-        try:
-            made: nn.Module = import_module(step.implementation).rehearse(
-                network, self.trial.image_shape, step
-            )
-        except UserError:
-            raise
-        except Exception as error:  # a user's own step may raise anything
-            raise UserError(
-                f"{step.name} cannot serve {self.trial.factory}: {told(error)}",
-                key=step.key,
-                remedy="leave it out for this network",
-            ) from error
-        return made.eval()
 
 
 def _stand_ins(site: ConvSite, kind: Kind) -> list[StandIn]:

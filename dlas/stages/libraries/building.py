@@ -1,4 +1,4 @@
-"""The exported network."""
+"""The network as a library of kernels that this project scheduled."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlas.stages.stage import Kept, Stage, counted_by, nothing
+from dlas.hardware.sessions import runners
+from dlas.stages.libraries.library import Library
+from dlas.stages.stage import Stage, counted_by, nothing
 from dlas.systems.compilers.tvm import building
 from dlas.systems.program.kernels import scheduling_modules
 
@@ -18,16 +20,6 @@ if TYPE_CHECKING:
     from dlas.stages.program.declared import Lowered
 
 LIBRARY = "model.so"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Library(Kept):
-    """A shared library whose `main(images)` is the whole network."""
-
-    @property
-    def path(self) -> Path:
-        """The file of the library."""
-        return self.folder / LIBRARY
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,4 +46,4 @@ class Build(Stage[Library]):
         )
 
     def read(self, folder: Path) -> Library:
-        return Library(folder=folder)
+        return Library(folder=folder, path=folder / LIBRARY, runner=runners.TVM)

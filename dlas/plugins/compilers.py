@@ -1,0 +1,31 @@
+"""The packages of a compiler of whole networks, as they are installed. None of them is imported."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from functools import cache
+
+from dlas.errors import require
+from dlas.plugins.finding import module_exists
+from dlas.plugins.registry import NETWORK_COMPILERS
+
+
+def require_installed(compiler: str, key: str) -> None:
+    """UserError (`key`) that names the packages which are missing, and the command that installs them."""
+    missing = [name for name in NETWORK_COMPILERS.load(compiler).PACKAGES if not module_exists(name)]
+    problem = f"{compiler} takes {' and '.join(missing)}, not installed here"
+    require(not missing, key, problem, f"pip install 'dlas[{compiler}]'")
+
+
+@cache
+def versions(compiler: str) -> Mapping[str, str]:
+    """The versions of its distributions; "none" of one that is not installed."""
+    return {name: _version(name) for name in NETWORK_COMPILERS.load(compiler).PACKAGES.values()}
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"

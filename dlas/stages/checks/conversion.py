@@ -1,0 +1,60 @@
+"""What is tried of a point whose compiler takes the whole network, before anything is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from dlas.hardware.sessions import runners
+from dlas.hardware.timing import deployment
+from dlas.models.trial import Trial
+from dlas.plugins.registry import NETWORK_COMPILERS
+from dlas.stages import target_parts
+from dlas.stages.checks.rehearsal import Rehearsed
+from dlas.stages.checks.untrained import untrained
+from dlas.stages.libraries import conversion
+from dlas.stages.stage import Kept, Stage, counted_by
+
+if TYPE_CHECKING:
+    from dlas import config
+    from dlas.files.checkpoints import Checkpoints
+    from dlas.interfaces.targets.target import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class RehearseConversion(Stage[Rehearsed]):
+    """The network, untrained, compressed step by step, and given to a compiler as a whole: UserError where
+    one of these cannot be, or where what the compiler wrote does not run."""
+
+    tried: Kept
+    """The result of `TryNetwork` for this network."""
+    trial: Trial
+    steps: tuple[config.Compression, ...]
+    compiler: str
+    target: Target = field(metadata=counted_by(target_parts.code_and_reach))
+    """The board that it is run on. Which of its cores are used is not counted."""
+    batch_sizes: tuple[int, ...]
+
+    stage = "rehearse"
+
+    def named_modules(self) -> Sequence[str]:
+        steps = (step.implementation for step in self.steps)
+        compiler, runner = NETWORK_COMPILERS.path(self.compiler), f"{runners.__name__}.{self.compiler}"
+        return [self.trial.code, *steps, compiler, runner]
+
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
+        network = untrained(self.trial, self.steps)
+        for size in self.batch_sizes:
+            with TemporaryDirectory(prefix="dlas-") as scratch:
+                shape = (size, *self.trial.image_shape)
+                conversion.convert(network, shape, self.compiler, self.target.code, Path(scratch))
+                images = np.zeros(shape, np.float32)
+                deployment.run(Path(scratch), images, self.target, size, runner=self.compiler)
+
+    def read(self, folder: Path) -> Rehearsed:
+        return Rehearsed(folder=folder, stand_ins=())

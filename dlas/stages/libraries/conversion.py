@@ -1,0 +1,62 @@
+"""The network as the files of a compiler that has kernels of its own."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from dlas.models import precision
+from dlas.models.graph.exporting import exported
+from dlas.plugins.registry import NETWORK_COMPILERS
+from dlas.stages.libraries.library import Library
+from dlas.stages.stage import Stage
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from dlas.files.checkpoints import Checkpoints
+    from dlas.interfaces.targets.code_target import CodeTarget
+    from dlas.stages.network import Network
+
+FILES = "network"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convert(Stage[Library]):
+    """The network given to the compiler as a whole, for so many images at once."""
+
+    network: Network
+    image_shape: tuple[int, int, int]
+    batch: int
+    compiler: str
+    """Name of the compiler in the registry."""
+    target: CodeTarget
+
+    stage = "convert"
+
+    def named_modules(self) -> Sequence[str]:
+        return [NETWORK_COMPILERS.path(self.compiler)]
+
+    def make(self, folder: Path, checkpoints: Checkpoints) -> None:
+        library = folder / FILES
+        shutil.rmtree(library, ignore_errors=True)
+        library.mkdir()
+        shape = (self.batch, *self.image_shape)
+        convert(self.network.module, shape, self.compiler, self.target, library)
+
+    def read(self, folder: Path) -> Library:
+        return Library(folder=folder, path=folder / FILES, runner=self.compiler)
+
+
+def convert(
+    network: nn.Module, shape: tuple[int, int, int, int], compiler: str, target: CodeTarget, library: Path
+) -> None:
+    """Have the compiler write the network for images of the shape (N, C, H, W) into the empty folder
+    `library`; UserError where it can't."""
+    program = exported(precision.exportable(network, shape[0]), torch.zeros(shape))
+    NETWORK_COMPILERS.load(compiler).convert(program, target, library)

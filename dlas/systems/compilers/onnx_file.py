@@ -1,0 +1,48 @@
+"""A network as an ONNX file, for the compilers that take one."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlas.errors import UserError, last_line
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+OPSET = 17
+"""Version of ONNX's operators, which every compiler of ONNX files knows by now."""
+
+INPUT, OUTPUT = "images", "outputs"
+
+
+def write(program: ExportedProgram, file: Path) -> None:
+    """Write the exported network for images (N, C, H, W) of its one shape.
+
+    UserError that names the operator which ONNX, or PyTorch's export to it, does not have.
+    """
+    import torch
+    from torch.onnx.errors import OnnxExporterError
+
+    graph = program.module()  # it can't be put into eval mode again, which the exporter does; a copy can
+    network = torch.fx.GraphModule(graph, graph.graph)
+    (images,) = (node.meta["val"] for node in graph.graph.find_nodes(op="placeholder"))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                network,
+                (torch.zeros(images.shape),),
+                file,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                opset_version=OPSET,
+                dynamo=False,
+            )
+    except OnnxExporterError as error:
+        raise UserError(
+            f"the network can't be written as ONNX: {last_line(error)}",
+            key="compiler",
+            remedy="compiler=tvm, or another one that takes no ONNX",
+        ) from error

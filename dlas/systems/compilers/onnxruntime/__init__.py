@@ -1,0 +1,1 @@
+"""ONNX Runtime, which takes ONNX files and has kernels of its own."""

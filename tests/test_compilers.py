@@ -1,0 +1,155 @@
+"""Compilers that take a whole network and have kernels of their own, against PyTorch."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dlas import config
+from dlas.errors import UserError
+from dlas.hardware.sessions import runners
+from dlas.hardware.targets import target_file
+from dlas.hardware.targets.target_file import Runtime
+from dlas.hardware.timing import deployment
+from dlas.interfaces.compiler import NetworkCompiler
+from dlas.interfaces.runner import Runner
+from dlas.interfaces.targets.target import Target
+from dlas.models.mobilenetv2 import mobilenetv2
+from dlas.models.resnet import resnet20
+from dlas.plugins import compilers, contracts
+from dlas.plugins.registry import NETWORK_COMPILERS
+from dlas.stages.libraries.conversion import convert
+
+NAMES = NETWORK_COMPILERS.names()
+
+NEED_TORCH: frozenset[str] = frozenset()
+"""Compilers whose runtime is PyTorch."""
+
+SHAPE = (3, 32, 32)
+
+
+def small(network: nn.Module) -> nn.Module:
+    """The network with statistics of batch norm as after training, none of them 0 or 1."""
+    torch.manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.running_mean, -0.2, 0.2)
+            nn.init.uniform_(module.running_var, 0.5, 1.5)
+    return network.eval()
+
+
+NETWORKS = {"resnet20": lambda: small(resnet20(10)), "mobilenetv2": lambda: small(mobilenetv2(10))}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_compiler_and_its_runner_offer_what_is_asked_of_them(name: str) -> None:
+    module = NETWORK_COMPILERS.load(name)
+    assert contracts.of_module(module, NetworkCompiler) == []
+    assert contracts.of_module(runners.named(name), Runner) == []
+    assert "float32" in module.DATA_TYPES
+    assert "none" not in compilers.versions(name).values()
+
+
+def test_tvm_has_a_runner_too() -> None:
+    assert contracts.of_module(runners.named(runners.TVM), Runner) == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_outputs_are_those_of_pytorch(name: str, network: str, host: Target, tmp_path: Path) -> None:
+    module = NETWORKS[network]()
+    images = np.random.default_rng(0).standard_normal((4, *SHAPE), np.float32)
+    with torch.inference_mode():
+        expected = module(torch.from_numpy(images)).numpy()
+    for batch in (1, 3):
+        library = tmp_path / str(batch)
+        library.mkdir()
+        convert(module, (batch, *SHAPE), name, host.code, library)
+        found = deployment.run(library, images, host, batch, runner=name)
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    again = tmp_path / "again"
+    again.mkdir()
+    NETWORK_COMPILERS.load(name).convert_again(tmp_path / "1", host.code, again)
+    found = deployment.run(again, images, host, runner=name)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", sorted({*NAMES} - NEED_TORCH))
+def test_a_session_imports_no_pytorch(name: str, host: Target, tmp_path: Path) -> None:
+    convert(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval(), (1, 3, 8, 8), name, host.code, tmp_path)
+    code = (
+        "import sys, pathlib, numpy\n"
+        "from dlas.hardware.sessions import runners\n"
+        f"network = runners.named({name!r}).load(pathlib.Path({str(tmp_path)!r}), 1, 'cpu')\n"
+        "network.run(network.put(numpy.zeros((1, 3, 8, 8), numpy.float32)))\n"
+        "print('torch' in sys.modules, 'tvm' in sys.modules)"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert told.stdout.split() == ["False", "False"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_damaged_library_is_refused_by_its_session(name: str, host: Target, tmp_path: Path) -> None:
+    convert(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval(), (1, 3, 8, 8), name, host.code, tmp_path)
+    for file in tmp_path.iterdir():
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(UserError, match="the library"):
+        deployment.run(tmp_path, np.zeros((1, 3, 8, 8), np.float32), host, runner=name)
+
+
+class _Without:
+    """A finder for which some packages are not installed."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if name in self.names:
+            raise ModuleNotFoundError(name)
+        return None
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_missing_package_is_named_with_the_command_that_installs_it(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = [*NETWORK_COMPILERS.load(name).PACKAGES][-1]
+    monkeypatch.setattr(sys, "meta_path", [_Without(package), *sys.meta_path])
+    with pytest.raises(UserError) as told:
+        compilers.require_installed(name, "compiler")
+    assert package in told.value.problem
+    assert told.value.remedy == f"pip install 'dlas[{name}]'"
+
+
+def test_the_runtime_of_a_library_is_told_beside_its_target(host: Target, tmp_path: Path) -> None:
+    runtime = Runtime("onnxruntime", {"onnxruntime": "1.0"}, {"intra_op_num_threads": "2"})
+    target_file.write(host, tmp_path / "target.json", runtime)
+    assert target_file.runtime(tmp_path / "target.json") == runtime
+    target_file.write(host, tmp_path / "target.json")
+    assert target_file.runtime(tmp_path / "target.json") is None
+
+
+@pytest.mark.parametrize("compiler", ["os", "dlas.hardware.sessions.runners.tvm", "../evil", "tvm", ""])
+def test_no_module_is_imported_that_a_bundle_names(compiler: str, host: Target, tmp_path: Path) -> None:
+    path = tmp_path / "target.json"
+    target_file.write(host, path, Runtime("onnxruntime", {}, {}))
+    values = json.loads(path.read_text())
+    values["runtime"]["compiler"] = compiler
+    path.write_text(json.dumps(values))
+    with pytest.raises(UserError, match="compiler"):
+        target_file.runtime(path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_has_kernels_of_its_own(name: str) -> None:
+    compiler = config.Compiler(name)
+    assert compiler.has_own_kernels
+    assert not config.Compiler("tvm").has_own_kernels
