@@ -171,7 +171,7 @@ def _make(
         run.note(params=config.flat(stack))
         found = process.make(
             work,
-            making.Point(stack, tuple(overrides), run.bundle, fingerprint.code_of(stack)),
+            making.Point(stack, tuple(overrides), run.folder, run.bundle, fingerprint.code_of(stack)),
             logged,
             on_step=functools.partial(_note, run),
             beat=lambda: jobs.beat(run, os.environ.get(sweep.PARENT)),

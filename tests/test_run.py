@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import re
@@ -18,9 +19,11 @@ from command import REPOSITORY, command, dlas, environment
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from omegaconf import OmegaConf
+from PIL import Image
 from terminal import INTERRUPT, Terminal, warm
 
 from dlas import bundle
+from dlas.bundle import Bundle
 from dlas.config import identity, parse
 from dlas.hardware.results import roofs
 
@@ -232,6 +235,36 @@ def test_a_run_s_bundle_is_packed_as_one_file(sweep: Sweep, tmp_path: Path) -> N
     assert ended.returncode == 0, ended.stderr
     sweep.client.download_artifacts(run.info.run_id, "bundle", str(tmp_path))
     assert (tmp_path / "out/manifest.json").read_bytes() == (tmp_path / "bundle/manifest.json").read_bytes()
+
+
+def test_layers_and_samples_are_tables_of_mlflow(
+    sweep: Sweep, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", sweep.client.tracking_uri)  # where MLflow looks for tables
+    run_id = sweep.run("point", "FINISHED").info.run_id
+    sealed = Bundle(Path(sweep.client.download_artifacts(run_id, "bundle", str(tmp_path))))
+    layers = sweep.client.load_table(sweep.experiment, "tables/layers.json", [run_id])
+    with sealed.layers.open(newline="") as file:
+        written = list(csv.DictReader(file))
+    assert list(layers["layer"]) == [row["layer"] for row in written]
+    assert list(layers["ms"]) == pytest.approx([float(row["time_ms"]) for row in written])
+    assert layers["of roof"].notna().equals(layers["algorithm"].notna())
+    samples = sweep.client.load_table(sweep.experiment, "tables/samples.json", [run_id])
+    (session,) = json.loads(sealed.timing.read_text())["sessions"]
+    warm = samples[samples["kind"] == "warm"]
+    assert list(warm["ms"]) == pytest.approx([sample / 1e6 for sample in session["samples_ns"]])
+    assert list(warm["run"]) == [1, 2, 3, 4, 5]
+    failed = sweep.run("point", "FAILED")
+    assert "mlflow.loggedArtifacts" not in failed.data.tags
+
+
+def test_layers_and_samples_are_pictures_on_the_run_s_page(sweep: Sweep, tmp_path: Path) -> None:
+    run = sweep.run("point", "FINISHED")
+    folder = Path(sweep.client.download_artifacts(run.info.run_id, "figures", str(tmp_path)))
+    assert {path.name for path in folder.iterdir()} == {"layers.png", "samples.png"}
+    for path in folder.iterdir():
+        with Image.open(path) as image:
+            assert len(image.convert("L").getcolors() or []) > 5
 
 
 def test_a_second_start_goes_on_from_the_finished_stages(sweep: Sweep, users_conf: Path) -> None:

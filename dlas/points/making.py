@@ -17,6 +17,7 @@ from dlas.errors import UserError
 from dlas.points.messages import Failed, Finished, Started, Tried, Used
 
 if TYPE_CHECKING:
+    from dlas.bundle.writing import Results
     from dlas.stages.stage import Kept
 
 log = logging.getLogger("dlas.run")
@@ -42,11 +43,14 @@ class Logging:
 
 @dataclass(frozen=True)
 class Point:
-    """A point to be made: its stack, what was typed, and the folder that its bundle is to fill."""
+    """A point to be made: its stack, what was typed, and where its files are to be."""
 
     stack: config.Stack
     overrides: tuple[str, ...]
+    files: Path
+    """Folder of what its run shows beside the bundle: tables and figures."""
     bundle: Path
+    """Folder that its bundle is to fill."""
     code: str
     """The hash of its code, as the command read it."""
 
@@ -135,7 +139,20 @@ def _made(tell: Tell, point: Point) -> Finished:
         typed = "".join(f"{override}\n" for override in point.overrides)
         (point.bundle / "overrides.txt").write_text(typed, encoding="utf-8")
         found = run_point(point.stack, point.bundle, used, started)
+        _show(point.files, found)
         return Finished(writing.metrics(found), writing.tags(found))
+
+
+def _show(files: Path, found: Results) -> None:
+    """Write tables and figures of the point; a mistake of ours in that costs nothing of what was measured."""
+    from dlas.points.view import page
+
+    try:
+        page.write(files, found)
+    except OSError:  # a full disk, which is told as such
+        raise
+    except Exception:
+        log.exception("the tables and figures of the point are not whole; please report:")
 
 
 def _failure(error: Exception) -> Failed:

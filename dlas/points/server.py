@@ -30,6 +30,9 @@ TAKEN = (
     "scipy.stats",
     "sklearn.datasets",
     "sklearn.model_selection",
+    "dlas.points.view.page",
+    "matplotlib.figure",
+    "matplotlib.backends.backend_agg",
 )
 """The modules that most points import, with all that these import."""
 

@@ -102,13 +102,17 @@ def _shape(workload: str) -> str:
     return workload.removeprefix("conv2d_n1_").partition("_p")[0]
 
 
+def of_network(network: Network) -> Table:
+    """Every layer of a network, in its order."""
+    total = sum(layer.time_ms for layer in network.layers)
+    rows = tuple(cells(layer, total, network.roofs) for layer in network.layers)
+    return Table("layers", "Layers, each timed by itself", HEADINGS, rows)
+
+
 def of_points(networks: Sequence[Network]) -> Table:
     """Every layer of several networks, by the name of the network."""
-    rows = []
-    for network in networks:
-        total = sum(layer.time_ms for layer in network.layers)
-        rows += [(text(network.name), *cells(layer, total, network.roofs)) for layer in network.layers]
-    return Table("layers", "Layers, each timed by itself", ("point", *HEADINGS), tuple(rows))
+    rows = tuple((text(network.name), *row) for network in networks for row in of_network(network).rows)
+    return Table("layers", "Layers, each timed by itself", ("point", *HEADINGS), rows)
 
 
 def summary(networks: Sequence[Network]) -> Table:

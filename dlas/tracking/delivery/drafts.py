@@ -18,7 +18,7 @@ from dlas.files import folders
 from dlas.tracking import output, remote
 from dlas.tracking import store as tracking
 from dlas.tracking.delivery import parcel as parcels
-from dlas.tracking.delivery import waiting
+from dlas.tracking.delivery import tables, waiting
 from dlas.tracking.delivery.parcel import FILES, Parcel
 from dlas.tracking.delivery.waiting import Place
 from dlas.tracking.store import (
@@ -160,6 +160,7 @@ def _deliver(draft: Draft, scratch: Path, error: BaseException | None) -> None:
     try:
         with waiting.held(folder):
             output.settle(draft.output)
+            draft.tags |= tables.tags(scratch / FILES)
             parcels.write(scratch, _parcel(draft, scratch, _status(error)))
             scratch.rename(folder)
             waiting.send(draft.place, draft.store, folder)
