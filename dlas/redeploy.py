@@ -116,7 +116,7 @@ class Options:
         """The request to deploy on the declared target, or on the bundle's own board, and to time by the
         protocol, or by the bundle's own."""
         trusted = tuple(command_line.listed(self.trust))
-        return Request(target, self.rpc, self.rebuild, protocol, trusted)
+        return Request(target, self.rpc, self.rebuild, protocol, trusted, self.fail_above)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ It needs neither PyTorch nor MLflow.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +19,7 @@ from dlas.bundle import Bundle
 from dlas.bundle.rebuild_process import Rebuilt, rebuilt_apart
 from dlas.errors import UserError
 from dlas.files import documents
+from dlas.hardware.results import limit as limits
 from dlas.hardware.results import measurement, processor_counts, reference, spread
 from dlas.hardware.results.comparison import Comparison, Outcome
 from dlas.hardware.results.measurement import Measurement
@@ -56,6 +57,12 @@ class Request:
     """The protocol to time by; None for that of the first time."""
     trusted: tuple[str, ...] = ()
     """Packages of the reader's own that a bundle may name modules of."""
+    limit: float | None = None
+    """The ratio of new time over old that is asked about; None to ask whether there is a difference."""
+
+    def is_open(self, comparison: Comparison) -> bool:
+        """Whether the comparison does not answer that yet, and further sessions might."""
+        return comparison.is_open if self.limit is None else limits.is_open(comparison, self.limit)
 
 
 @dataclass(frozen=True)
@@ -143,10 +150,10 @@ def redeployed(verified: Bundle, request: Request, scratch: Path) -> Redeployed:
     libraries = stored if made is None else {1: made.library, **made.larger}
     _check(found, libraries, board)
     if made is not None and found.made_for.code == board.code and _is_sound(found, stored, board):
-        comparison, *larger = _retimed_in_turn(found, stored, libraries, board, protocol)
+        comparison, *larger = _retimed_in_turn(found, stored, libraries, board, protocol, request.is_open)
     else:
         yardsticks = _yardsticks_of(verified, old) if made is None else made.yardsticks
-        comparison, *larger = _retimed(found, libraries, board, protocol, yardsticks)
+        comparison, *larger = _retimed(found, libraries, board, protocol, yardsticks, request.is_open)
     differences = machine.differences(found.environment, comparison.new.environment)
     original = old if comparison.paired else None
     return Redeployed(comparison, tuple(larger), differences, made, original)
@@ -237,6 +244,7 @@ def _retimed(
     board: Target,
     protocol: config.Timing,
     yardsticks: Mapping[str, Path],
+    is_open: Callable[[Comparison], bool],
 ) -> list[Comparison]:
     """The libraries timed now against the bundle's own measurement, for each batch size."""
     old = found.timing
@@ -252,13 +260,18 @@ def _retimed(
         _with_shapes(yardsticks),
         {size: library for size, library in libraries.items() if size > 1},
         runner=found.runner,
-        is_enough=lambda new: not any(one.is_open for one in compared(new)),
+        is_enough=lambda new: not any(map(is_open, compared(new))),
     )
     return compared(new)
 
 
 def _retimed_in_turn(
-    found: Opened, stored: Libraries, rebuilt: Libraries, board: Target, protocol: config.Timing
+    found: Opened,
+    stored: Libraries,
+    rebuilt: Libraries,
+    board: Target,
+    protocol: config.Timing,
+    is_open: Callable[[Comparison], bool],
 ) -> list[Comparison]:
     """The rebuilt libraries against the stored ones, both timed now, for each batch size."""
 
@@ -274,7 +287,7 @@ def _retimed_in_turn(
             board,
             protocol,
             runner=found.runner,
-            is_enough=lambda measured: not any(one.is_open for one in compared(measured)),
+            is_enough=lambda measured: not any(map(is_open, compared(measured))),
         )
     )
 

@@ -155,7 +155,7 @@ def test_a_session_keeps_what_is_counted(tmp_path: Path, monkeypatch: pytest.Mon
     library = tiny_library.export_matmul(llvm.tvm_target(host.code), tmp_path / "model.so")
     told = sessions.timed(library, tiny_library.images(1), 20, 1, 0, Device("cpu"), before=footprint.mark())
     assert os.environ["TVM_NUM_THREADS"] == "1"
-    found = measurement.of_sessions({1: [told]}, [], config.Timing(name="test", runs=20), emulated=False)
+    found = measurement.of_sessions({1: [told]}, {}, config.Timing(name="test", runs=20), emulated=False)
     (counted,) = found.counts
     assert len(counted.instructions) == counts.COUNTED_RUNS
     assert counted.task_clock_ns is not None

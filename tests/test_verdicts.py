@@ -18,11 +18,11 @@ from junitparser import Error, Failure, JUnitXml, Skipped, TestSuite
 from test_statistics import STILL, later
 
 from dlas.hardware.results.comparison import Comparison
+from dlas.hardware.results.limit import Judgement, is_open, judged
 from dlas.hardware.results.measurement import Measurement, Session
-from dlas.redeployment import Redeployed, report
+from dlas.redeployment import Redeployed, Request, report
 from dlas.verdicts import as_json, as_junit, as_text
 from dlas.verdicts.files import Files
-from dlas.verdicts.limit import Judgement, judged
 from dlas.verdicts.result import LeftOut, Result, Results
 
 CASE = {"classname", "name", "time"}
@@ -107,6 +107,16 @@ def test_what_cannot_be_trusted_is_undecided() -> None:
     assert judged(Comparison(slow.old, emulated), 1.05) is Judgement.UNDECIDED
     assert judged(middle, 1.2) is Judgement.WITHIN
     assert judged(board, 1.2) is Judgement.UNDECIDED, "a board of twice the pace hides a slower library"
+
+
+def test_sessions_go_on_where_they_may_decide() -> None:
+    assert is_open(compared(1.05), 1.05)
+    assert not is_open(compared(1.5), 1.05)
+    assert not is_open(compared(1.0), 1.05)
+    assert not is_open(compared(1.05, sessions=1), 1.05), "no number of them would be compared"
+    same = compared(1.0)
+    assert is_open(same, 1.0), "what is the same may still be slower by less"
+    assert Request(limit=1.0).is_open(same) != Request().is_open(same)
 
 
 def test_noise_does_not_fail_a_job_and_a_regression_does() -> None:

@@ -8,12 +8,12 @@ from typing import Any
 
 from dlas.files import documents
 from dlas.files.documents import Document
+from dlas.hardware.results import limit as limits
 from dlas.hardware.results import spread
 from dlas.hardware.results.comparison import Comparison
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.results.statistics import Interval
 from dlas.redeployment import Redeployed, instructions
-from dlas.verdicts import limit as limits
 from dlas.verdicts.result import Mean, Result, Results
 
 DOCUMENT = Document("results of a redeployment")
@@ -57,6 +57,7 @@ def _found(found: Redeployed, limit: float | None) -> dict[str, Any]:
     made = found.rebuilt
     kernels = () if made is None else made.kernels or ()
     return {
+        "original": None if found.original is None else _measured(found.original),
         "batches": [_compared(one, limit) for one in found.batches],
         "differences": {name: {"then": old, "now": new} for name, (old, new) in found.differences.items()},
         "rebuilt": None
@@ -79,6 +80,7 @@ def _compared(comparison: Comparison, limit: float | None) -> dict[str, Any]:
         "ratio": comparison.ratio if comparable else None,
         "interval": _ends(comparison.interval if comparable else None),
         "compared": _compared_by(comparison),
+        "raw_ratio": comparison.raw_ratio if comparable else None,
         "smallest_seen": comparison.smallest_seen if comparable else None,
         "outcome": comparison.outcome.value,
         "told": comparison.verdict,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from dlas.hardware.results.limit import Judgement
 from dlas.printable import printable
-from dlas.verdicts.limit import Judgement
 from dlas.verdicts.result import Result, Results
 
 JUDGED = {

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dlas.command_line import DONE, FAILED, STOPPED
+from dlas.hardware.results import limit as limits
 from dlas.hardware.results.comparison import Outcome
+from dlas.hardware.results.limit import Judgement
 from dlas.hardware.results.statistics import Interval
 from dlas.redeployment import Redeployed
-from dlas.verdicts import limit as limits
-from dlas.verdicts.limit import Judgement
 
 SLOWER, UNCLEAR = 3, 4
 """Exit statuses: a point is slower; it can't be told of a point."""

@@ -35,3 +35,10 @@ def judged(comparison: Comparison, limit: float) -> Judgement:
         return Judgement.ABOVE
     told = comparison.only_scatters or comparison.outcome is not Outcome.UNCLEAR
     return Judgement.WITHIN if told and high <= limit else Judgement.UNDECIDED
+
+
+def is_open(comparison: Comparison, limit: float) -> bool:
+    """Whether it is undecided yet, and further sessions might decide it."""
+    might = comparison.is_open or comparison.outcome is not Outcome.UNCLEAR
+    undecided = judged(comparison, limit) is Judgement.UNDECIDED
+    return undecided and comparison.enough_sessions and might
