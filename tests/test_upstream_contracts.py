@@ -1031,7 +1031,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
             os.environ[name] = value
 
 
-@upstream("mlflow", "dlas/tracking/store.py", "dlas/tracking/embedded/fresh.py")
+@upstream("mlflow", "dlas/tracking/store/writing.py", "dlas/tracking/embedded/fresh.py")
 def test_mlflow_takes_as_much_as_is_told_at_once(client: Any) -> None:
     from mlflow.entities import Metric, Param, RunTag
     from mlflow.utils.time import get_current_time_millis
@@ -1057,7 +1057,7 @@ def test_mlflow_takes_as_much_as_is_told_at_once(client: Any) -> None:
     assert client.search_runs([experiment], "attributes.status != 'RUNNING'") == []
 
 
-@upstream("mlflow", "dlas/tracking/store.py")
+@upstream("mlflow", "dlas/tracking/store/writing.py")
 def test_mlflow_ends_no_run_of_a_client_when_the_process_ends(client: Any) -> None:
     from mlflow.tracking import fluent
     from mlflow.tracking.context.registry import resolve_tags
@@ -1119,7 +1119,7 @@ def test_mlflow_gives_access_to_files_by_their_place(tmp_path: Path) -> None:
     assert (fetched / "inner" / "file").read_text() == "four"
 
 
-@upstream("mlflow", "dlas/tracking/store.py", "dlas/ui.py")
+@upstream("mlflow", "dlas/tracking/store/client.py", "dlas/ui.py")
 def test_mlflow_is_told_by_these_variables_and_options() -> None:
     from mlflow import cli, environment_variables
 

@@ -30,7 +30,7 @@ from dlas.points import process, server
 from dlas.processes import apart
 from dlas.processes.fork_server import ForkServer
 from dlas.stages.store.store import StageStore
-from dlas.tracking import store
+from dlas.tracking.store import opening
 
 
 def main() -> None:
@@ -108,9 +108,13 @@ def import_everything() -> None:
 
 def keep_a_store(ready: Path) -> None:
     """Make a store of runs, and let every new one be a copy."""
-    store._make_database(ready)
+    opening._make_database(ready)
     content = ready.read_bytes()
-    store._make_database = lambda database: database.write_bytes(content)
+
+    def copy(database: Path) -> None:
+        database.write_bytes(content)
+
+    opening._make_database = copy
 
 
 def keep_a_server() -> None:
