@@ -26,9 +26,9 @@ from dlas.hardware.results import measurement, processor_counts, spread
 from dlas.hardware.results.comparison import Comparison
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.results.processor_counts import Counts
-from dlas.hardware.sessions import counts, footprint, perf_events
+from dlas.hardware.sessions import counts, footprint, perf_events, runners
 from dlas.hardware.sessions import session as sessions
-from dlas.hardware.sessions.device import Device
+from dlas.hardware.sessions.footprint import Start
 from dlas.hardware.targets import llvm, resolving
 from dlas.redeployment import Redeployed, report
 from dlas.verdicts import as_json
@@ -153,7 +153,9 @@ def test_a_session_keeps_what_is_counted(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("TVM_NUM_THREADS", "1")
     host = resolving.resolve(config.Target("host"))
     library = tiny_library.export_matmul(llvm.tvm_target(host.code), tmp_path / "model.so")
-    told = sessions.timed(library, tiny_library.images(1), 20, 1, 0, Device("cpu"), before=footprint.mark())
+    network = runners.named(runners.TVM).load(library, 1, "cpu")
+    start = Start(footprint.mark(), footprint.mark(), footprint.mark())
+    told = sessions.timed(network, start, tiny_library.images(1), 20, 1, 0)
     assert os.environ["TVM_NUM_THREADS"] == "1"
     found = measurement.of_sessions({1: [told]}, {}, config.Timing(name="test", runs=20), emulated=False)
     (counted,) = found.counts
