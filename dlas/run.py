@@ -27,6 +27,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from dlas import config, quota, user
+from dlas.config import unheard
+from dlas.config.layers.compiler import OWN
 from dlas.errors import UserError
 from dlas.output import forgiving_output
 from dlas.points import durations, fingerprint, making, process, view
@@ -104,18 +106,23 @@ def run_job(composed: DictConfig) -> str | float | tuple[float, ...] | None:
     from dlas.points import expected
     from dlas.tracking import delivery, jobs, sweep
 
-    stack = config.parse(composed)
     job = HydraConfig.get()
-    overrides = list(job.overrides.task)
-    typed = sweep.run_name(overrides) or f"model={stack.model.name} algo={stack.algo.name}"
-    short = sweep.short_name(overrides) or typed
     parent = os.environ.get(sweep.PARENT)
+    if parent and sweep.is_repeated(job.job.num):
+        return None
+    stack = config.parse(composed)
+    overrides = list(job.overrides.task)
+    heard = unheard.without(overrides, stack)
+    typed = sweep.run_name(heard) or f"model={stack.model.name} algo={stack.algo.name}"
+    short = sweep.short_name(heard) or typed
     position = sweep.position(job.job.num) if parent else ""
     log.info("%s%s", position, typed)
     tags = {"dlas.point": config.identity(stack), "dlas.overrides": " ".join(overrides)}
     tags |= {
         f"dlas.{group}": str(choice) for group, choice in job.runtime.choices.items() if "/" not in group
     }
+    if stack.compiler.has_own_kernels:
+        tags |= {f"dlas.{group}": OWN for group in config.OF_KERNELS}
     tags["dlas.compression"] = config.flat(stack)["compression"]  # Hydra has no one choice of several steps
 
     place = delivery.Place(Path(stack.artifacts), stack.tracking.uri, stack.tracking.experiment)

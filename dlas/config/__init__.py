@@ -22,12 +22,13 @@ from dlas.config.parsing import parse
 from dlas.config.places import REPOSITORY, config_folder, default_artifacts, home
 from dlas.config.recorded import flat, identity, to_yaml
 from dlas.config.rules import check
-from dlas.config.stack import GROUPS, UNSTEADY, Stack
+from dlas.config.stack import GROUPS, OF_KERNELS, UNSTEADY, Stack
 from dlas.errors import require
 from dlas.interfaces.training import Train
 
 __all__ = [
     "GROUPS",
+    "OF_KERNELS",
     "REACHES",
     "REPOSITORY",
     "UNSTEADY",

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from dlas import config
+from dlas.config import unheard
 from dlas.config.loading import point_loader
 from dlas.config.merging import explained, nearest
 from dlas.errors import UserError, at_point, require
@@ -59,14 +60,15 @@ def _require_steps_once(overrides: Sequence[str]) -> None:
 
 
 def stacks_of(points: Sequence[DictConfig]) -> list[config.Stack]:
-    """The stacks of a sweep's points; UserError for the first that is wrong, or is the same as one before."""
+    """The stacks of a sweep's points; UserError for the first that is wrong, or is the same as one before,
+    unless the two differ in what says nothing to their compiler."""
     stacks: list[config.Stack] = []
     seen: dict[str, int] = {}
     for place, point in enumerate(points):
         with at_point(place):
             stack = stack_of(point)
             first = seen.setdefault(repr(stack), place)
-            if first != place:
+            if first != place and not unheard.are_twins(overridden(points[first]), overridden(point), stack):
                 same = f"points {first + 1} and {place + 1} are the same"
                 raise UserError(same, key=_swept_twice(points[first], point), remedy="each value once")
             stacks.append(stack)

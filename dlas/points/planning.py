@@ -14,7 +14,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from dlas import config
-from dlas.config import composing
+from dlas.config import composing, unheard
 from dlas.points import checking, expected, plan_text, steps
 from dlas.points.plan_text import Planned
 from dlas.tracking import delivery, remote, sweep
@@ -48,6 +48,11 @@ class PlanCallback(SweepCallback):
         with composing.naming(points):
             stacks = composing.stacks_of(points)
             sweep.require_one_store(stacks)
+        for sentence in unheard.told(stacks, [composing.overridden(point) for point in points]):
+            log.info("%s", sentence)
+        again = unheard.repeated(stacks)
+        points = [point for place, point in enumerate(points) if place not in again]
+        stacks = [stack for place, stack in enumerate(stacks) if place not in again]
         self._begin()
         artifacts, kept = Path(stacks[0].artifacts), stacks[0].tracking
         store = tracking.find_store(artifacts, kept.uri, kept.experiment)

@@ -25,7 +25,7 @@ from hydra.core.utils import JobReturn
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, open_dict
 
-from dlas.config import Stack, composing, identity
+from dlas.config import Stack, composing, identity, unheard
 from dlas.errors import UserError, require
 from dlas.files import folders
 from dlas.tracking import delivery, jobs, leftovers, objectives, remote
@@ -37,6 +37,9 @@ from dlas.tracking.embedded import fresh
 PARENT, POINTS, UNCHECKED = "DLAS_SWEEP", "DLAS_POINTS", "DLAS_UNCHECKED"
 SHARED = "DLAS_SHARED"
 """The overrides that all points have, as JSON in hexadecimal digits: Hydra would read quotes and commas."""
+
+REPEATED = "DLAS_REPEATED"
+"""The numbers of the points that are the same as one before them, for their compiler."""
 
 EVERY = "every point"
 """What UNCHECKED says where the points are found on the way."""
@@ -105,6 +108,7 @@ class SweepCallback(Callback):
         """Check a single point and its store; leave where an earlier run is to be taken."""
         stack = composing.stack_of(config)
         require_one_store([stack])
+        _tell_unheard([stack], [composing.overridden(config)])
         self._begin()
         known = self._earlier([stack], ALL)
         if known:
@@ -137,9 +141,13 @@ class SweepCallback(Callback):
         searching = composing.searches(config)
         if searching:
             _minimize(config, stacks[0].objectives)
+        typed = [composing.overridden(point) for point in points]
+        _tell_unheard(stacks, typed)
+        typed = [unheard.without(given, stack) for given, stack in zip(typed, stacks, strict=True)]
+        again = unheard.repeated(stacks)
         known = self._earlier(stacks, ALL if searching else SWEPT)
         taken = list(dict.fromkeys(run.run_id for run in known.values()))
-        left = [place for place in range(len(stacks)) if place not in known]
+        left = [place for place in range(len(stacks)) if place not in known and place not in again]
         if not left:
             _conclude(list({run.run_id: run for run in known.values()}.values()), taken)
             sys.exit()
@@ -152,14 +160,14 @@ class SweepCallback(Callback):
         tags = {"dlas.overrides": " ".join(overrides)}
         run = tracking.start_sweep(store, f"sweep {run_name(overrides)}".strip(), tags, taken)
         certain = composing.tells_points(config)
-        typed = [composing.overridden(point) for point in points]
         shared = frozenset(typed[0]).intersection(*typed[1:]) if certain else frozenset[str]()
         names = tuple(_differing(typed[place], shared) for place in left) if certain else ()
         end_beating = jobs.keep_beating(store, run.run_id)
         _led.append(Led(run, _place_of(stacks[0]), names, composing.launcher(config), end_beating))
         told = {
             PARENT: run.run_id,
-            POINTS: str(len(points)) if certain else "",
+            POINTS: str(len(points) - len(again)) if certain else "",
+            REPEATED: " ".join(map(str, again)) if certain else "",
             SHARED: json.dumps(sorted(shared)).encode().hex(),
             UNCHECKED: EVERY if searching else unchecked,
         }
@@ -239,7 +247,22 @@ def position(number: int) -> str:
     """The place of a point in its sweep, from 0, as the log tells it; "" of a single one."""
     if PARENT not in os.environ:
         return ""
-    return f"[{number + 1}/{os.environ[POINTS]}] " if os.environ[POINTS] else f"[{number + 1}] "
+    place = number + 1 - sum(each < number for each in _repeated())
+    return f"[{place}/{os.environ[POINTS]}] " if os.environ[POINTS] else f"[{place}] "
+
+
+def is_repeated(number: int) -> bool:
+    """Whether the point of that number is the same as one before it, for its compiler."""
+    return number in _repeated()
+
+
+def _repeated() -> list[int]:
+    return [int(number) for number in os.environ.get(REPEATED, "").split()]
+
+
+def _tell_unheard(stacks: Sequence[Stack], typed: Sequence[Sequence[str]]) -> None:
+    for sentence in unheard.told(stacks, typed):
+        log.info("%s", sentence)
 
 
 def told(place: Place, run_id: str, wanted: Sequence[str]) -> str | float | tuple[float, ...] | None:

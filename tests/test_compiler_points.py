@@ -1,0 +1,132 @@
+"""Points of compilers with kernels of their own, from the command to their redeployment."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from command import dlas
+from finished_points import fetched_bundles
+from mlflow import MlflowClient
+from mlflow.entities import Run
+
+from dlas import bundle
+from dlas.bundle import Bundle
+from dlas.hardware.targets import target_file
+from dlas.plugins import compilers
+from dlas.plugins.registry import NETWORK_COMPILERS
+
+pytestmark = pytest.mark.slow
+
+NAMES = NETWORK_COMPILERS.names()
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store after a sweep over compilers and algorithms, of a pruned network."""
+    folder = tmp_path_factory.mktemp("compilers")
+    (folder / "conf" / "model").mkdir(parents=True)
+    (folder / "conf" / "model" / "residual.yaml").write_text(
+        "name: residual\nfactory: user_models.residual\n"
+    )
+    ended = dlas(
+        *("run", "--config-dir", str(folder / "conf"), "-m", "model=residual", "compression=weight_pruning"),
+        *(f"compiler=tvm,{','.join(NAMES)}", "algo=direct,gemm", "tuner=none", "train.epochs=1"),
+        *("timing=quick", "timing.batch_sizes=[1,4]", f"artifacts={folder / 'artifacts'}"),
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    combinations, points = 2 + 2 * len(NAMES), 2 + len(NAMES)
+    assert f"{combinations} combinations are {points} points" in ended.stderr
+    assert f"algo=direct, tuner=none, algo=gemm: nothing to {NAMES[0]}" in ended.stderr
+    assert f"[{points}/{points}]" in ended.stderr
+    return folder / "artifacts"
+
+
+@pytest.fixture(scope="module")
+def client(artifacts: Path) -> MlflowClient:
+    return MlflowClient(f"sqlite:///{artifacts / 'mlflow.db'}")
+
+
+@pytest.fixture(scope="module")
+def runs(client: MlflowClient) -> dict[str, Run]:
+    """The finished points by compiler and algorithm."""
+    found = client.search_runs(["1"], "tags.`dlas.kind` = 'point' and status = 'FINISHED'")
+    return {f"{run.data.params['compiler.name']} {run.data.params['algo.name']}": run for run in found}
+
+
+@pytest.fixture(scope="module")
+def bundles(
+    client: MlflowClient, runs: dict[str, Run], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Bundle]:
+    return fetched_bundles(client, runs, tmp_path_factory.mktemp("fetched"))
+
+
+def test_each_compiler_with_its_own_kernels_has_one_point(runs: dict[str, Run]) -> None:
+    assert runs.keys() == {"tvm direct", "tvm gemm", *(f"{name} own" for name in NAMES)}
+    for name in NAMES:
+        run = runs[f"{name} own"]
+        assert {run.data.tags[f"dlas.{group}"] for group in ("algo", "format", "tuner")} == {"own"}
+        assert run.data.metrics["accuracy.deployed"] == runs["tvm direct"].data.metrics["accuracy.deployed"]
+        assert run.data.metrics["latency.median_ms"] > 0
+        assert run.data.metrics["speedup.expected"] == 1, "its kernels multiply zeros, too"
+        assert run.data.metrics["params.remaining"] < run.data.metrics["params.dense"]
+        assert "tuning.trials" not in run.data.metrics
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_bundle_tells_the_runtime_and_its_settings(name: str, bundles: dict[str, Bundle]) -> None:
+    made = bundles[f"{name} own"]
+    runtime = target_file.runtime(made.target)
+    assert runtime is not None
+    assert (runtime.compiler, runtime.versions) == (name, dict(compilers.versions(name)))
+    threads = target_file.read(made.target).placement.threads
+    assert str(threads) in runtime.settings.values()
+    assert all(any(folder.iterdir()) for folder in made.libraries(name, (1, 4)).values())
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("rebuild", ["false", "true"])
+def test_it_is_redeployed_and_rebuilt(name: str, rebuild: str, bundles: dict[str, Bundle]) -> None:
+    ended = dlas("redeploy", f"bundle={bundles[f'{name} own'].root}", f"rebuild={rebuild}")
+    assert ended.returncode in (0, 3, 4), ended.stdout + ended.stderr
+    assert "outputs of batches of 4 match the reference" in ended.stdout
+    assert ("the compiler wrote its files again" in ended.stdout) == (rebuild == "true")
+
+
+def resealed(made: Bundle, folder: Path) -> Bundle:
+    """A copy of the bundle, to be changed and sealed anew."""
+    shutil.copytree(made.root, folder)
+    return Bundle(folder)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_corrupt_file_is_one_message(name: str, bundles: dict[str, Bundle], tmp_path: Path) -> None:
+    made = resealed(bundles[f"{name} own"], tmp_path / "bundle")
+    for file in made.network_of(1).iterdir():
+        file.write_bytes(np.random.default_rng(0).bytes(file.stat().st_size))
+    bundle.seal(made.root, point="ab12", stages={})
+    ended = dlas("redeploy", f"bundle={made.root}")
+    assert ended.returncode == 1
+    assert "the library could not be run" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_another_version_of_the_runtime_is_told(bundles: dict[str, Bundle], tmp_path: Path) -> None:
+    made = resealed(bundles["onnxruntime own"], tmp_path / "bundle")
+    values = json.loads(made.timing.read_text())
+    values["environment"]["onnxruntime"] = "1.2.3"
+    made.timing.write_text(json.dumps(values))
+    bundle.seal(made.root, point="ab12", stages={})
+    ended = dlas("redeploy", f"bundle={made.root}")
+    assert "differs    onnxruntime: 1.2.3 then" in ended.stdout
+
+
+def test_the_report_and_show_take_them(artifacts: Path, runs: dict[str, Run]) -> None:
+    sweep = runs["tvm direct"].data.tags["mlflow.parentRunId"]
+    told = dlas("report", f"sweep={sweep}", f"artifacts={artifacts}")
+    assert told.returncode == 0, told.stderr
+    shown = dlas("show", f"run={runs['onnxruntime own'].info.run_id}", f"artifacts={artifacts}")
+    assert "onnxruntime" in shown.stdout
