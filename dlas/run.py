@@ -144,7 +144,10 @@ def run_job(composed: DictConfig) -> str | float | tuple[float, ...] | None:
     try:
         with delivery.delivering(run):
             far = functools.partial(course.lines, position, short, expected=took)
-            _make(work, stack, overrides, logged, run, far)
+            # Jobs of a launcher may write to one place, each in the middle of another's lines.
+            apart = functools.partial(view.in_lines, name=f"{position}{short}")
+            opened = view.fitting if sweep.is_led_here() else apart
+            _make(work, stack, overrides, logged, run, far, opened)
         log.info("%sfinished in %s", position, durations.told(course.so_far))
     except UserError as error:
         log.error("%sfailed: %s", position, error)
@@ -168,6 +171,7 @@ def _make(
     logged: making.Logging,
     run: Draft,
     far: Callable[[Progress], Sequence[str]],
+    opened: view.Opening,
 ) -> None:
     """Have the point made in a process of its own, and note what it found."""
     from dlas.files import folders
@@ -183,7 +187,7 @@ def _make(
             on_step=functools.partial(_note, run),
             beat=lambda: jobs.beat(run, os.environ.get(sweep.PARENT)),
             far=far,
-            opened=view.fitting if sweep.is_led_here() else view.in_lines,
+            opened=opened,
             output=run.output,
         )
         run.note(metrics=found.metrics, tags=found.tags)

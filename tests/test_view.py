@@ -14,6 +14,7 @@ from terminal import INTERRUPT, Terminal, program
 
 from dlas.points.messages import Finished, Started, Used
 from dlas.points.progress import Progress
+from dlas.points.view import in_lines
 from dlas.points.view.lines import Lines
 from dlas.points.view.status import Course
 from dlas.points.view.written import Written
@@ -113,6 +114,19 @@ def test_a_bar_in_a_file_is_a_line_a_minute_and_its_end(capfd: pytest.CaptureFix
     expected = [line for trial in (600, 1200, 1800) for line in (f"{trial} of 1800 trials", minute)]
     assert stderr.splitlines() == [*expected, "1800 of 1800 trials"]
     assert stdout == "a line\nand a half\n"
+
+
+def test_lines_of_points_that_are_made_beside_each_other_begin_with_the_points_name(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    with in_lines(lambda: [], "[1/2] algo=direct") as one, in_lines(lambda: [], "[2/2] algo=gemm") as other:
+        one.wrote(2, b"train: sta")
+        other.wrote(2, b"train: started\n")
+        one.wrote(2, b"rted\n")
+        one.wrote(1, b"no end")
+    stdout, stderr = capfd.readouterr()
+    assert stderr.splitlines() == ["[2/2] algo=gemm: train: started", "[1/2] algo=direct: train: started"]
+    assert stdout == "[1/2] algo=direct: no end\n"
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])

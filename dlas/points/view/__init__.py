@@ -47,9 +47,10 @@ def fitting(told: Told) -> Iterator[View]:
 
 
 @contextmanager
-def in_lines(told: Told) -> Iterator[View]:
-    """The view that several processes may have on one standard error."""
+def in_lines(told: Told, name: str = "") -> Iterator[View]:
+    """The view that several processes may have on one standard error: what is written begins with the name in
+    every line."""
     from dlas.points.view.lines import Lines
 
-    with Lines(told).shown() as lines:
+    with Lines(told, name=name).shown() as lines:
         yield lines

@@ -16,10 +16,11 @@ SECONDS = 60.0
 
 class Lines:
     """Lines on the standard output and the standard error. Of a progress bar they show its end, and before
-    that how it stands each minute."""
+    that how it stands each minute. Every line that is written begins with the name."""
 
-    def __init__(self, told: Told, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, told: Told, now: Callable[[], float] = time.monotonic, name: str = "") -> None:
         self._told = told
+        self._begin = f"{name}: ".encode(errors="replace") if name else b""
         self._now = now
         self._next = now() + SECONDS
         self._written = {1: Written(), 2: Written()}
@@ -31,11 +32,11 @@ class Lines:
             yield self
         finally:
             for stream, written in self._written.items():
-                _write(stream, written.end())
+                self._write(stream, written.end())
 
     def wrote(self, stream: int, written: bytes) -> None:
         """Show the lines that are ended."""
-        _write(stream, self._written[stream].lines(written))
+        self._write(stream, self._written[stream].lines(written))
 
     def tick(self) -> None:
         """Show, once a minute, the lines that are not ended, and how far the work is."""
@@ -43,8 +44,11 @@ class Lines:
             return
         self._next = self._now() + SECONDS
         for stream, written in self._written.items():
-            _write(stream, [written.unended] if written.unended else [])
+            self._write(stream, [written.unended] if written.unended else [])
         _write(2, ["; ".join(self._told()).encode(errors="replace")])
+
+    def _write(self, stream: int, lines: list[bytes]) -> None:
+        _write(stream, [self._begin + line for line in lines])
 
 
 def _write(stream: int, lines: list[bytes]) -> None:
