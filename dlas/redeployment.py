@@ -408,7 +408,8 @@ def _latency(measured: Measurement) -> str:
 
 def _sessions(measured: Measurement) -> str:
     count = len(measured.sessions)
-    return f"{count} sessions, " if count > 1 else "1 session, which can't say how far others are, "
+    of_what = "" if measured.has_enough_sessions else "the interval leaves out how far others are, "
+    return f"{count} session{'s' * (count > 1)}, {of_what}"
 
 
 def _environment(verified: Bundle) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Libraries in fresh processes: right outputs, honest samples, and failures that cost nothing else."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -231,10 +232,24 @@ def test_a_process_that_has_to_wait_says_so(sleeping: Path, host: Target, tmp_pa
     with deployment.exclusive_board():
         process = start_measuring(sleeping, host, tmp_path / "timing.json")
         assert process.stderr is not None
-        assert "waiting" in process.stderr.readline()
+        waiting = process.stderr.readline()
+        assert "waiting: another process is timing on this machine" in waiting
+        assert f"process {os.getpid()}" in waiting
         assert process.poll() is None
     _, said = process.communicate(timeout=60)
     assert process.returncode == 0, said
+    assert re.search(rf"waited \d+ s for process {os.getpid()}", said)
+
+
+def test_the_stack_of_each_session_begins_elsewhere(hanging: Path, host: Target, tmp_path: Path) -> None:
+    """By what its environment takes: two are equal once in 4096 times."""
+    lengths = set()
+    for number in range(2):
+        process = start_measuring(hanging, host, tmp_path / f"{number}.json")
+        lengths.add(sum(map(len, session_of(process).environ().values())))
+        process.kill()
+        process.communicate(timeout=30)
+    assert len(lengths) == 2
 
 
 @pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL])

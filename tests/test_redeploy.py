@@ -237,6 +237,26 @@ def test_the_stored_protocol_is_repeated_with_its_yardstick_and_cold_runs(copy: 
     assert re.search(rf"^cold +{found.cold_ms:.3f} ms then, \d+\.\d+ ms now", ended.stdout, re.MULTILINE)
 
 
+def test_a_redeployment_goes_on_until_it_can_tell(copy: Path) -> None:
+    """Of a library that takes much longer than it is said to have taken."""
+    made = Bundle(copy)
+    once = measurement.read(made.timing)
+    (session,) = once.sessions
+    faster = replace(session, samples_ns=tuple(one // 50 + 1 for one in session.samples_ns))
+    claimed = replace(once, sessions=(faster,) * 4, least_sessions=4, budget_seconds=4.0)
+    still = replace(session.before, governor=None, frequency_mhz=None, stolen_seconds=None, throttled=None)
+    calm = replace(faster, before=still, after=replace(still, uptime_seconds=still.uptime_seconds + 1))
+    measurement.write(replace(claimed, sessions=(calm,) * 4, environment={"cpu": "another"}), made.timing)
+    bundle.seal(copy, point="ab12", stages={})
+    ended = redeploy(f"bundle={copy}")
+    assert re.search(r"slower by a factor|now other processes|now the ", ended.stdout), ended.stdout
+    assert re.search(r"^now .* \d+ sessions", ended.stdout, re.MULTILINE)
+
+    within = ("timing=default", "timing.sessions=5", "timing.runs=3", "timing.budget=0")
+    ended = redeploy(f"bundle={copy}", *within)
+    assert "15 samples, 5 sessions" in ended.stdout
+
+
 def test_larger_batches_are_checked_and_timed_again(copy: Path) -> None:
     made, host = Bundle(copy), target_file.read(copy / "library" / "target.json")
     tiny_library.export_matmul(llvm.tvm_target(host.code), made.library_of(3), 3)

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,6 +117,8 @@ def measured(samples_ms: np.ndarray, after: State, sessions: int = 6) -> Measure
         ({"stolen_seconds": 1.0}, "hypervisor"),
         ({"throttled": 8}, "heat"),
         ({"frequency_mhz": 1500.0}, "2000 to 1500 MHz"),
+        ({"asleep_seconds": 61.0}, "slept for 61 s"),
+        ({"clock_source": "hpet"}, "clock source went from None to hpet"),
     ],
 )
 def test_a_board_that_moves_is_marked(changes: dict, reason: str) -> None:
@@ -145,6 +148,13 @@ def test_a_governor_that_changes_the_clock_is_marked() -> None:
     saving = State(**{**vars(STILL), "governor": "powersave"})
     (found,) = machine.unsteadiness(saving, later(governor="powersave"))
     assert "powersave" in found.reason
+
+
+def test_the_clocks_are_the_kernel_s() -> None:
+    found = machine.state()
+    assert found.clock_source == machine.environment()["clock_source"]
+    since_start = float(Path("/proc/uptime").read_text().split()[0])
+    assert found.uptime_seconds + found.asleep_seconds == pytest.approx(since_start, abs=5.0)
 
 
 def test_work_beside_is_seen_on_this_machine() -> None:

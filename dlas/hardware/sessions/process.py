@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -18,6 +19,12 @@ from dlas.crashes import crash
 from dlas.current_folder import PATH, python_path
 from dlas.errors import UserError
 from dlas.hardware.targets.machine import first_threads, usable, usable_cores
+
+PADDING, PAGE_BYTES = "DLAS_PADDING", 4096
+"""An environment variable of another length in each session, and the page that it moves the stack within. The
+size of the environment alone has changed times by several percent: T. Mytkowicz, A. Diwan, M. Hauswirth and
+P. F. Sweeney, "Producing wrong data without doing anything obviously wrong!", ASPLOS 2009. So sessions differ
+by that too, and their spread tells of it."""
 
 
 class LibraryFailed(UserError):
@@ -34,7 +41,7 @@ def run_session(request: Mapping[str, Any], folder: Path, time_limit: float) -> 
     affinity = list(request["affinity"])
     if not request["smt"]:
         affinity = list(first_threads(affinity or usable()))
-    (folder / "request.json").write_text(json.dumps({**request, "affinity": affinity}))
+    (folder / "request.json").write_text(json.dumps({**request, "affinity": affinity, "parent": os.getpid()}))
     command = [sys.executable, "-m", "dlas.hardware.sessions.session", os.fspath(folder / "request.json")]
     try:
         ended = subprocess.run(
@@ -62,6 +69,7 @@ def _environment(cores: int, affinity: list[int]) -> dict[str, str]:
         **os.environ,
         PATH: python_path(packages, after=os.environ.get(PATH)),
         "PYTHONSAFEPATH": "1",
+        PADDING: "x" * secrets.randbelow(PAGE_BYTES),
         "TVM_NUM_THREADS": str(min(cores, most)),
         # TVM binds its threads to cores counted from 0, even where this process may only run on others.
         **({"TVM_BIND_THREADS": "0"} if confined else {}),

@@ -20,9 +20,10 @@ Files that are not named in full lie in the folder of the request, which is the 
 
 `inputs` is an .npy of shape (N, C, H, W), run `batch` at a time; "time" runs them all at once, "profile" and
 "race" the first of them, "yardsticks", "kernels" and "roofs" make their own, "compare" and "candidates" read
-theirs. `affinity` lists the cores to run on, or none. `runner` is the name of what runs the library
-(dlas.hardware.sessions.runners); the commands without one are about libraries of TVM. `device` is cpu or
-cuda; "compare", "kernels", "candidates" and "roofs" know the CPU alone.
+theirs. `affinity` lists the cores to run on, or none; `parent` is the process that waits, if one does.
+`runner` is the name of what runs the library (dlas.hardware.sessions.runners); the commands without one are
+about libraries of TVM. `device` is cpu or cuda; "compare", "kernels", "candidates" and "roofs" know the CPU
+alone.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -63,6 +65,12 @@ if TYPE_CHECKING:
 
 THREADS = "TVM_NUM_THREADS"
 """Environment variable in which the process is told its threads: TVM's runtime reads them there."""
+
+
+MAX_GAP_BYTES = 1 << 16
+"""Largest size of a block, another in each session, that is allocated before the library is loaded, and moves
+what comes after it: C. Curtsinger and E. D. Berger, "STABILIZER: statistically sound performance evaluation",
+ASPLOS 2013. Whole arrays are moved by the kernel, which maps them at random places."""
 
 
 class _NoTorch(MetaPathFinder):
@@ -257,9 +265,10 @@ def _cold_nanoseconds(network: LoadedNetwork, image: Any, runs: int) -> list[int
 
 
 if __name__ == "__main__":
-    die_with_parent()
     asked = json.loads(Path(sys.argv[1]).read_text())
+    die_with_parent(asked.get("parent"))
     if asked.get("runner", runners.TVM) == runners.TVM:
         keep_torch_out()
+    gap = bytearray(secrets.randbelow(MAX_GAP_BYTES))
     confine(asked["affinity"])
     serve(asked)

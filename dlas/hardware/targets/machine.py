@@ -45,6 +45,7 @@ ENVIRONMENT = Document("environment")
 PLAIN, MAX_PARTS = (str, int, float, bool), 100
 """Types of an environment's values, and its largest number of parts; each package counts."""
 
+CLOCK_SOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
 CPU_FOLDERS = Path("/sys/devices/system/cpu")
 
 BUSY_CORES = 0.1
@@ -52,6 +53,9 @@ BUSY_CORES = 0.1
 
 FREQUENCY_DRIFT = 0.05
 """The change of clock that a latency would follow visibly."""
+
+CLOCK_SECONDS = 0.5
+"""Difference of two clocks that is no sleep: they are read one after the other."""
 
 CLOCK_TICKS = 2
 """Ticks by which a difference of two kernel counters may be off, on each core."""
@@ -91,6 +95,10 @@ class State:
     """CPU time of this process."""
     throttled: int | None
     """Number of times that the cores were slowed down for their heat."""
+    asleep_seconds: float | None = None
+    """Time that the machine was suspended, which `uptime_seconds` leaves out."""
+    clock_source: str | None = None
+    """Hardware that the kernel reads the time from."""
 
 
 def this_machine(kind: str = "cpu") -> Machine:
@@ -154,6 +162,8 @@ def state() -> State:
         stolen_seconds=stolen,
         own_seconds=own.user + own.system,
         throttled=_throttled(),
+        asleep_seconds=_asleep_seconds(),
+        clock_source=clock_source(),
     )
 
 
@@ -183,6 +193,12 @@ def unsteadiness(before: State, after: State) -> tuple[Unsteadiness, ...]:
         if stolen > BUSY_CORES:
             reason = f"the hypervisor took {stolen:.1f} of {after.cores} cores away"
             found.append(Unsteadiness("stolen", stolen, reason))
+    slept = (after.asleep_seconds or 0.0) - (before.asleep_seconds or 0.0)
+    if slept > CLOCK_SECONDS:
+        found.append(Unsteadiness("sleep", slept, f"the machine slept for {slept:.0f} s"))
+    if before.clock_source != after.clock_source:
+        reason = f"the kernel's clock source went from {before.clock_source} to {after.clock_source}"
+        found.append(Unsteadiness("clock source", 0, reason))
     if before.throttled is not None and after.throttled is not None and after.throttled > before.throttled:
         times = after.throttled - before.throttled
         found.append(Unsteadiness("heat", times, "the cores were slowed down for their heat"))
@@ -222,9 +238,11 @@ def environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "cpu": emulator() or _cpu_model(),
         "cores": psutil.cpu_count(),
+        "usable_cores": usable_cores(),
         "memory_bytes": psutil.virtual_memory().total,
         "kernel": f"{platform.system()} {platform.release()}",
         "governor": governor(),
+        "clock_source": clock_source(),
     }
 
 
@@ -262,6 +280,18 @@ def governor() -> str | None:
     """The frequency governor of the cores; several, comma-separated, where they differ."""
     found = {_text(path) for path in CPU_FOLDERS.glob("cpu[0-9]*/cpufreq/scaling_governor")}
     return ",".join(sorted(name for name in found if name)) or None
+
+
+def clock_source() -> str | None:
+    """The hardware that the kernel reads the time from, such as tsc."""
+    return _text(CLOCK_SOURCE)
+
+
+def _asleep_seconds() -> float | None:
+    """Time that the machine was suspended since it started: one clock counts it, the other does not."""
+    if not hasattr(time, "CLOCK_BOOTTIME"):
+        return None
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 def _frequency() -> float | None:
