@@ -10,12 +10,12 @@ import torch
 import tvm
 from tvm.tirx import PrimFunc
 
-from dlas.hardware.targets.llvm import tvm_target
 from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS
 from dlas.systems.tuners.ansor.tuner import target_text
 from dlas.systems.tuners.ansor.worker import answers
+from dlas.testing.algorithm import LLVM_LEVEL, built
 
 
 @dataclass(frozen=True)
@@ -74,14 +74,10 @@ def largest_error(
     return float(np.max(np.abs(output.numpy() - expected.numpy())) / max(1.0, expected.abs().max().item()))
 
 
-def compiled(functions: Sequence[PrimFunc], target: CodeTarget) -> list[tvm.runtime.Module]:
+def compiled(
+    functions: Sequence[PrimFunc], target: CodeTarget, level: int = LLVM_LEVEL
+) -> list[tvm.runtime.Module]:
     """The functions, built as one module: a build each would take most of the time."""
-    names = [f"schedule_{index}" for index in range(len(functions))]
-    module = tvm.IRModule(
-        {
-            name: function.with_attr("global_symbol", name)
-            for name, function in zip(names, functions, strict=True)
-        }
-    )
-    executable = tvm.compile(module, tvm_target(target))
-    return [executable[name] for name in names]
+    named = {f"schedule_{index}": function for index, function in enumerate(functions)}
+    executable = built(named, target, level)
+    return [executable[name] for name in named]

@@ -15,6 +15,7 @@ from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.targets.target import Target
 from dlas.interfaces.workload import ConvWorkload
 from dlas.systems.tuners.ansor.carry_over import CannotCarry, carry_over
+from dlas.testing.algorithm import LLVM_LEVEL
 
 DIRECT, GEMM = "direct", "gemm"
 SAME = (1, 1, 1, 1)
@@ -50,7 +51,11 @@ DEPTHWISE = [
 
 
 def assert_equal_to_pytorch(
-    cases: list[tuple[ConvWorkload, str]], samples: int, target: CodeTarget, least: int
+    cases: list[tuple[ConvWorkload, str]],
+    samples: int,
+    target: CodeTarget,
+    least: int,
+    level: int = LLVM_LEVEL,
 ) -> None:
     carried, refused = [], []
     for sample in sampled(cases, samples, target):
@@ -62,7 +67,7 @@ def assert_equal_to_pytorch(
     assert len(carried) >= least
     assert len(refused) < 0.05 * len(carried)
     assert all(reason.startswith("an extent that is not constant") for reason in refused)
-    functions = compiled([function for _, function in carried], target)
+    functions = compiled([function for _, function in carried], target, level)
     for (sample, _), function in zip(carried, functions, strict=True):
         error = largest_error(function, sample.workload, sample.algorithm)
         assert error < 1e-5, f"{sample.algorithm} {sample.workload.key}: {error}\n{sample.script}"
@@ -77,7 +82,7 @@ def test_a_few_random_schedules_equal_pytorch(host: Target) -> None:
 @pytest.mark.slow
 def test_random_schedules_of_other_layers_equal_pytorch(host: Target) -> None:
     cases = [(w, a) for w in OTHERS for a in (DIRECT, GEMM)] + [(w, DIRECT) for w in DEPTHWISE]
-    assert_equal_to_pytorch(cases, samples=4, target=host.code, least=80)
+    assert_equal_to_pytorch(cases, samples=2, target=host.code, least=40, level=0)
 
 
 @pytest.mark.exhaustive
