@@ -11,6 +11,7 @@ from command import dlas
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from mortal_server import free_port, serving
+from open_points import start_point
 from user_options import own_model
 
 from dlas import bundle, tracking
@@ -109,7 +110,7 @@ def test_a_run_that_was_left_early_is_never_finished_and_has_no_bundle(
 def test_a_redeploy_lies_under_the_original_and_is_no_point_of_the_sweep(place: Place) -> None:
     store = place.open()
     sweep = tracking.start_sweep(store, "sweep", {})
-    point = tracking.start_point(store, "original", {}, sweep.run_id)
+    point = start_point(store, "original", {}, sweep.run_id)
     tracking.close(point, "FINISHED")
     original = tracking.fetch(store, point.run_id)
     again = delivery.redeploy(place, store, original, "again", {"dlas.verdict": "same"})

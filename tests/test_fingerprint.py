@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from hydra import compose, initialize_config_dir
+from open_points import start_point
 
 from dlas import config, tracking
 from dlas.config.composing import stack_of
@@ -96,7 +97,7 @@ def test_a_run_is_taken_by_how_it_ended(
     started = []
     for one in ended:
         status, *doubts = one.split()
-        run = tracking.start_point(runs, "one", {tracking.FINGERPRINT: name, **dict.fromkeys(doubts, "busy")})
+        run = start_point(runs, "one", {tracking.FINGERPRINT: name, **dict.fromkeys(doubts, "busy")})
         tracking.close(run, status)
         started.append(run)
     for rerun, place in taken.items():
@@ -114,11 +115,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], tracking.Sto
 def test_a_sweep_has_the_points_that_it_took(store: Callable[[], tracking.Store]) -> None:
     runs = store()
     first = tracking.start_sweep(runs, "first", {})
-    old = [tracking.start_point(runs, f"old {number}", {}, first.run_id) for number in range(101)]
+    old = [start_point(runs, f"old {number}", {}, first.run_id) for number in range(101)]
     for run in old:
         tracking.close(run, "FINISHED")
     second = tracking.start_sweep(runs, "second", {}, [run.run_id for run in old])
-    new = tracking.start_point(runs, "new", {}, second.run_id)
+    new = start_point(runs, "new", {}, second.run_id)
     tracking.close(new, "FINISHED")
     ids = [run.run_id for run in old]
     assert sorted(point.run_id for point in tracking.points(runs, second.run_id)) == sorted(

@@ -32,8 +32,9 @@ JOB = """
 import sys, time
 from pathlib import Path
 from dlas import tracking
+from open_points import start_point
 store = tracking.open_store(Path(sys.argv[1]))
-point = tracking.start_point(store, "point", {}, sys.argv[2])
+point = start_point(store, "point", {}, sys.argv[2])
 try:
     print(point.run_id, flush=True)
     time.sleep(600)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from command import environment
+from open_points import start_point
 
 from dlas import tracking
 from dlas.files import folders
@@ -22,10 +23,11 @@ import os, signal, sys
 from pathlib import Path
 from dlas import tracking
 from dlas.files import folders
+from open_points import start_point
 artifacts = Path(sys.argv[1])
 store = tracking.open_store(artifacts)
 sweep = tracking.start_sweep(store, "sweep", {})
-point = tracking.start_point(store, "point", {}, sweep.run_id)
+point = start_point(store, "point", {}, sweep.run_id)
 with folders.scratch_folder(artifacts, point.run_id) as folder:
     (folder / "half").write_text("written")
     os.kill(os.getpid(), signal.SIGKILL)
@@ -48,7 +50,7 @@ def status(store: tracking.Store, run_id: str) -> str:
 
 
 def test_what_a_killed_process_left_is_closed_and_removed(store: tracking.Store, artifacts: Path) -> None:
-    ours = tracking.start_point(store, "goes on", {})
+    ours = start_point(store, "goes on", {})
     searched = os.pathsep.join(sys.path)
     killed = subprocess.run(
         [sys.executable, "-c", PROGRAM, str(artifacts)], env=environment({"PYTHONPATH": searched})
@@ -85,7 +87,7 @@ def test_what_a_killed_process_left_is_closed_and_removed(store: tracking.Store,
 def test_a_run_is_closed_only_where_its_process_is_known_to_be_over(
     store: tracking.Store, lived: dict[str, str], beaten: int, closed: bool
 ) -> None:
-    run = tracking.start_point(store, "one", {})
+    run = start_point(store, "one", {})
     process = replace(identity.this(), **lived)
     run.log(tags={"dlas.process": str(process), "dlas.heartbeat": str(int(time.time()) - beaten)})
     tracking.close_left(store)
@@ -94,7 +96,7 @@ def test_a_run_is_closed_only_where_its_process_is_known_to_be_over(
 
 
 def test_a_heartbeat_keeps_a_run_of_another_machine(store: tracking.Store) -> None:
-    run = tracking.start_point(store, "one", {})
+    run = start_point(store, "one", {})
     process = replace(identity.this(), host="elsewhere")
     run.log(tags={"dlas.process": str(process), "dlas.heartbeat": "0"})
     tracking.beat(store, [run.run_id])
@@ -103,7 +105,7 @@ def test_a_heartbeat_keeps_a_run_of_another_machine(store: tracking.Store) -> No
 
 
 def test_runs_of_versions_that_named_no_process_are_left_alone(store: tracking.Store) -> None:
-    run = tracking.start_point(store, "one", {})
+    run = start_point(store, "one", {})
     store.client.delete_tag(run.run_id, "dlas.process")
     assert not tracking.close_left(store)
     tracking.close(run, "FINISHED")
@@ -158,7 +160,7 @@ def test_scratch_folders_of_living_processes_elsewhere_stay_whatever_the_clock_s
 def test_a_living_run_that_a_jump_of_the_clock_closed_goes_on(store: tracking.Store, artifacts: Path) -> None:
     place = delivery.Place(artifacts, None, "dlas")
     run, failed = (delivery.begin(place, store, name, {}, None) for name in ("one", "two"))
-    beaten = tracking.start_point(store, "three", {})
+    beaten = start_point(store, "three", {})
     process = replace(identity.this(), host="elsewhere")
     for each in (run.own_id, failed.own_id, beaten.run_id):
         tags = {"dlas.process": str(process), "dlas.heartbeat": str(int(time.time()) - 86400)}

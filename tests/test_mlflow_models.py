@@ -20,6 +20,7 @@ import pytest
 from command import REPOSITORY, environment
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
+from open_points import start_point
 from points import point
 
 from dlas import bundle, config, tracking
@@ -52,7 +53,7 @@ def make(
     tags: Mapping[str, str] | None = None,
 ) -> tracking.Record:
     """A point of that latency, size and accuracy."""
-    run = tracking.start_point(store, "point", {**MODEL, "dlas.cpu": "this one", **(tags or {})})
+    run = start_point(store, "point", {**MODEL, "dlas.cpu": "this one", **(tags or {})})
     names = {"model.name": "net", "dataset.name": "digits", "target.name": "host"}
     run.log(
         params={**names, **(params or {})},

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from command import environment
 from mlflow import MlflowClient
+from open_points import start_point
 
 from dlas import tracking
 
@@ -39,7 +40,7 @@ def made(tables: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def add_point(store: tracking.Store, files: Path, name: str, parent: str | None = None) -> str:
     files.mkdir(exist_ok=True)
     (files / "model.so").write_text(name)
-    run = tracking.start_point(store, name, {}, parent)
+    run = start_point(store, name, {}, parent)
     run.log_files(files, "bundle")
     tracking.close(run, "FINISHED")
     return run.run_id

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from open_points import start_point
 
 from dlas import tracking
 from dlas.tracking.outcome import marks
@@ -21,7 +22,7 @@ def make(
     status: str = "FINISHED",
     **tags: str,
 ) -> str:
-    point = tracking.start_point(store, name, {f"dlas.{tag}": text for tag, text in tags.items()}, sweep)
+    point = start_point(store, name, {f"dlas.{tag}": text for tag, text in tags.items()}, sweep)
     point.log(params={"dataset.name": "digits", "target.name": "host"}, metrics=metrics)
     tracking.close(point, status)
     return point.run_id

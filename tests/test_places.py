@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from command import REPOSITORY, command, environment
 from omegaconf import OmegaConf
+from open_points import start_point
 
 from dlas import config, tracking
 from dlas.config.merging import merged
@@ -102,8 +103,9 @@ def test_runs_are_kept_for_a_user_without_a_name_or_a_home(tmp_path: Path) -> No
         pytest.skip("this machine does not let us be another user")
     nameless = ("env", *(f"-u{name}" for name in ("HOME", "LOGNAME", "USER", "LNAME", "USERNAME")))
     work = (
-        "from dlas import tracking, user; user.stand_in(); import tvm; "
-        f"store = tracking.open_store(Path('{tmp_path}')); run = tracking.start_point(store, 'a', dict()); "
+        "from dlas import tracking, user; from dlas.tracking.store import create; "
+        "user.stand_in(); import tvm; "
+        f"store = tracking.open_store(Path('{tmp_path}')); run = create(store, 'a', dict()); "
         "print(tracking.fetch(store, run.run_id).tags['mlflow.user'])"
     )
     assert told(work, *started, *nameless) == "54321\n"
@@ -124,7 +126,7 @@ def test_a_path_with_odd_letters_holds_runs_and_their_files(
     (tmp_path / "bundle").mkdir()
     (tmp_path / "bundle" / "é").write_text("b")
     opened = tracking.open_store(odd)
-    run = tracking.start_point(opened, "a", {})
+    run = start_point(opened, "a", {})
     run.log_files(tmp_path / "bundle", "bundle")
     fetched = tracking.fetch_bundle(opened, run.run_id, tmp_path / "fetched")
     assert (fetched / "é").read_text() == "b"

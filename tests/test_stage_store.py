@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
+from open_points import start_point
 
 from dlas import config, tracking
 from dlas.datasets.dataset import from_arrays
@@ -293,7 +294,7 @@ def artifacts(tmp_path: Path) -> Path:
     for name in ("ended", "going on"):
         first = kept.obtain(Copy(text=name))
         second = kept.obtain(Copy(text="!", after=first))
-        run = tracking.start_point(runs, name, {tracking.STAGES: f"{first.name} {second.name}"})
+        run = start_point(runs, name, {tracking.STAGES: f"{first.name} {second.name}"})
         if name == "ended":
             tracking.close(run, "FINISHED")
         for result in (first, second):
@@ -338,7 +339,7 @@ def test_gc_keeps_what_a_stopped_sweep_goes_on_from(
     for status in ("FINISHED", "KILLED", "FAILED"):
         kept = StageStore(tmp_path / "stages").obtain(Copy(text=status))
         sweep = tracking.start_sweep(runs, "sweep", {})
-        point = tracking.start_point(runs, "point", {tracking.STAGES: kept.name}, sweep.run_id)
+        point = start_point(runs, "point", {tracking.STAGES: kept.name}, sweep.run_id)
         tracking.close(point, "FINISHED")
         tracking.close(sweep, status)
         aged(kept.folder, 100, kept.folder.stat().st_mtime)

@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.store.db.utils import _get_alembic_config, create_sqlalchemy_engine
 from mlflow.store.tracking.dbmodels.initial_models import Base
 from mlflow.version import VERSION
+from open_points import start_point
 
 from dlas import tracking
 from dlas.errors import UserError
@@ -81,7 +82,7 @@ def test_a_store_of_an_older_mlflow_is_brought_up_to_date_and_kept_as_it_was(
     assert str(kept) in caplog.text
     seen = MlflowClient(f"sqlite:///{older}").get_run(RUN)
     assert (seen.info.status, seen.data.params) == ("FINISHED", {"model.name": "vgg16"})
-    run = tracking.start_point(store, "new", {})
+    run = start_point(store, "new", {})
     tracking.close(run, "FINISHED")
     caplog.clear()
     tracking.open_store(older.parent)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from open_points import start_point
 
 from dlas import tracking
 from dlas.errors import UserError
@@ -38,7 +39,7 @@ def test_a_point_lies_under_its_sweep_with_all_that_was_logged(
     metrics = {f"metric.{index}": index / 3 for index in range(1200)}
 
     sweep = tracking.start_sweep(store, "sweep of two", {"dlas.overrides": "a=1,2"})
-    run = tracking.start_point(store, "a=1", {"dlas.point": "abc"}, sweep.run_id)
+    run = start_point(store, "a=1", {"dlas.point": "abc"}, sweep.run_id)
     run.log(params=params, metrics=metrics, tags={"dlas.overrides": "a=1"})
     run.log_files(tmp_path, "bundle")
     tracking.close(run, "FINISHED")
@@ -80,7 +81,7 @@ def test_an_experiment_is_of_the_kind_model_training_unless_a_person_chose_anoth
     earlier = mlflow.create_experiment(name, tags=before)
     read = tracking.existing_store(artifacts, experiment=name)
     assert mlflow.get_experiment(earlier).tags.get(kind) == before.get(kind), "reading changes nothing"
-    tracking.start_point(read, "begun", {})
+    start_point(read, "begun", {})
     assert mlflow.get_experiment(earlier).tags[kind] == after
 
 
@@ -88,7 +89,7 @@ def test_a_bundle_comes_back_byte_for_byte(store: tracking.Store, tmp_path: Path
     content = bytes(range(256))
     (tmp_path / "made" / "model").mkdir(parents=True)
     (tmp_path / "made" / "model" / "weights").write_bytes(content)
-    run = tracking.start_point(store, "kept", {})
+    run = start_point(store, "kept", {})
     run.log_files(tmp_path / "made", "bundle")
     folder = tracking.fetch_bundle(store, run.run_id, tmp_path / "fetched")
     assert (folder / "model" / "weights").read_bytes() == content
@@ -99,7 +100,7 @@ def test_what_is_not_there_is_said_by_its_id(store: tracking.Store, tmp_path: Pa
         with pytest.raises(UserError, match="there is no run") as caught:
             tracking.fetch_bundle(store, run_id, tmp_path)
         assert caught.value.key == "run"
-    empty = tracking.start_point(store, "empty", {})
+    empty = start_point(store, "empty", {})
     with pytest.raises(UserError, match="has no bundle"):
         tracking.fetch_bundle(store, empty.run_id, tmp_path)
 
@@ -134,7 +135,7 @@ def test_a_deleted_experiment_is_refused(
 
 def start_together(artifacts: Path, start: Barrier) -> None:
     start.wait()
-    run = tracking.start_point(tracking.open_store(artifacts), "one", {})
+    run = start_point(tracking.open_store(artifacts), "one", {})
     run.log(metrics={"one": 1.0})
     tracking.close(run, "FINISHED")
 
@@ -160,7 +161,7 @@ def test_a_database_that_was_made_ahead_is_a_store_and_one_that_nobody_takes_is_
     with tracking.made_ahead(tmp_path / "taken") as make:
         assert make is not None
         store = tracking.join_store(tmp_path / "taken", make=make)
-    run = tracking.start_point(store, "a=1", {})
+    run = start_point(store, "a=1", {})
     found = MlflowClient(f"sqlite:///{tmp_path / 'taken' / 'mlflow.db'}").get_run(run.run_id)
     assert found.info.run_name == "a=1"
 

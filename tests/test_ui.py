@@ -16,6 +16,7 @@ import html5lib
 import pytest
 from command import REPOSITORY, command, dlas, environment
 from mlflow import MlflowClient
+from open_points import start_point
 
 from dlas import tracking
 
@@ -109,7 +110,7 @@ def two_sweeps(store: tracking.Store, bundle: Path) -> dict[str, str]:
         parent = tracking.start_sweep(store, sweep, {}, taken)
         runs[sweep] = parent.run_id
         for algo, latency in (("direct", 3.0), ("gemm", 2.0)):
-            point = tracking.start_point(store, f"{sweep} {algo}", {}, parent.run_id)
+            point = start_point(store, f"{sweep} {algo}", {}, parent.run_id)
             point.log(params={"algo.name": algo}, metrics={"latency.median_ms": latency})
             point.log_files(bundle, "bundle")
             tracking.close(point, "FINISHED")
@@ -128,7 +129,7 @@ def test_the_ui_shows_the_project_s_runs_and_their_bundles(shown: Shown, tmp_pat
     # The same server serves as the store of another machine.
     remote = tracking.open_store(tmp_path / "unused", shown.address)
     assert tracking.fetch(remote, run).status == "FINISHED"
-    other = tracking.start_point(remote, "remote", {})
+    other = start_point(remote, "remote", {})
     other.log(metrics={"one": 1.0})
     tracking.close(other, "FINISHED")
     assert tracking.fetch(remote, other.run_id).metrics == {"one": 1.0}

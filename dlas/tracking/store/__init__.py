@@ -63,7 +63,6 @@ from dlas.tracking.store.writing import (
     close,
     create,
     log_report,
-    start_point,
     start_sweep,
     take_back,
 )
@@ -127,7 +126,6 @@ __all__ = [
     "require_place_for_files",
     "running",
     "runs",
-    "start_point",
     "start_sweep",
     "store_uri",
     "sweep_points",

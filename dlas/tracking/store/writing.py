@@ -25,7 +25,6 @@ from dlas.tracking.store.names import (
     KIND,
     LEFT,
     PARAM_CHARACTERS,
-    PARENT,
     PROCESS,
     REPORT,
     SWEEP,
@@ -106,10 +105,6 @@ def create(store: Store, name: str, tags: Mapping[str, str], *, started: int | N
     return OpenRun(store, run.info.run_id)
 
 
-def _under(parent: str | None) -> dict[str, str]:
-    return {PARENT: parent} if parent else {}
-
-
 def close(run: OpenRun, status: str) -> None:
     """End a run that is still RUNNING as FINISHED, FAILED or KILLED; one that has ended stays as it is."""
     take_back(run)
@@ -124,11 +119,6 @@ def take_back(run: OpenRun) -> None:
     if found.info.status == "KILLED" and found.data.tags.get(ERROR, "").startswith(LEFT):
         run.store.client.update_run(run.run_id, status="RUNNING")
         run.store.client.delete_tag(run.run_id, ERROR)
-
-
-def start_point(store: Store, name: str, tags: Mapping[str, str], parent: str | None = None) -> OpenRun:
-    """A point's run, under the sweep's run `parent` if it has one."""
-    return create(store, name, {**tags, **_under(parent), KIND: "point"})
 
 
 def log_report(store: Store, sweep: str, folder: Path, short: str) -> None:
