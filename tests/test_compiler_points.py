@@ -126,7 +126,7 @@ def test_another_version_of_the_runtime_is_told(bundles: dict[str, Bundle], tmp_
 
 def test_the_report_and_show_take_them(artifacts: Path, runs: dict[str, Run]) -> None:
     sweep = runs["tvm direct"].data.tags["mlflow.parentRunId"]
-    told = dlas("report", f"sweep={sweep}", f"artifacts={artifacts}")
+    told = dlas("report", f"sweep={sweep}", f"artifacts={artifacts}", f"out={artifacts / 'report'}")
     assert told.returncode == 0, told.stderr
     shown = dlas("show", f"run={runs['onnxruntime own'].info.run_id}", f"artifacts={artifacts}")
     assert "onnxruntime" in shown.stdout

@@ -1,0 +1,1 @@
+"""OpenVINO, which takes ONNX files and has kernels of its own."""

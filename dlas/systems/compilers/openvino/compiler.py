@@ -1,0 +1,36 @@
+"""A network as files of OpenVINO's: see dlas.interfaces.compiler.NetworkCompiler."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from dlas.hardware.sessions.runners.openvino import FILE
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+    from dlas.interfaces.targets.code_target import CodeTarget
+
+PACKAGES = {"onnx": "onnx", "openvino": "openvino"}
+DATA_TYPES = ("float32",)
+
+
+def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None:
+    """Write the network, read from ONNX, in OpenVINO's own form, its weights in float32. The files hold no
+    choice for a CPU: OpenVINO makes them as it loads."""
+    import openvino
+
+    from dlas.systems.compilers import onnx_file
+
+    with TemporaryDirectory(prefix="dlas-") as scratch:
+        file = Path(scratch) / "network.onnx"
+        onnx_file.write(program, file)
+        openvino.save_model(openvino.Core().read_model(file), library / FILE, compress_to_fp16=False)
+
+
+def convert_again(kept: Path, target: CodeTarget, library: Path) -> None:
+    """Copy the files, which are for every CPU."""
+    shutil.copytree(kept, library, dirs_exist_ok=True)

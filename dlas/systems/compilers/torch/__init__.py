@@ -1,0 +1,1 @@
+"""PyTorch itself, which runs the exported network by its own operators."""

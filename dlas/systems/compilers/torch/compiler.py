@@ -1,0 +1,31 @@
+"""A network as PyTorch exports it, for PyTorch: see dlas.interfaces.compiler.NetworkCompiler."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dlas.hardware.sessions.runners.torch import FILE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch.export import ExportedProgram
+
+    from dlas.interfaces.targets.code_target import CodeTarget
+
+PACKAGES: Mapping[str, str] = {}
+DATA_TYPES = ("float32", "float16")
+
+
+def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None:
+    """Write the exported network with its weights."""
+    import torch
+
+    torch.export.save(program, library / FILE)
+
+
+def convert_again(kept: Path, target: CodeTarget, library: Path) -> None:
+    """Copy the file, which is for every machine that PyTorch is for."""
+    shutil.copy(kept / FILE, library)
