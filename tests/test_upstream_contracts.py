@@ -214,7 +214,7 @@ def exists(name: str) -> bool:
 # Hydra and OmegaConf.
 
 
-@upstream("hydra-core", "dlas/config/composing.py", "dlas/tracking/sweep.py")
+@upstream("hydra-core", "dlas/config/composing.py", "dlas/tracking/sweep/callback.py")
 def test_hydra_composes_each_point_of_a_sweep_as_its_basic_sweeper_does() -> None:
     from hydra import initialize_config_dir
     from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -335,7 +335,7 @@ def test_hydra_reads_overrides_and_flags_as_they_are_put_in_order() -> None:
     assert (swept.simple_form, swept.list[0]) == (True, 10)
 
 
-@upstream("hydra-core", "dlas/tracking/sweep.py")
+@upstream("hydra-core", "dlas/tracking/sweep/callback.py")
 def test_hydra_lets_a_callback_leave_by_system_exit_alone() -> None:
     from hydra._internal.callbacks import Callbacks
     from omegaconf import OmegaConf

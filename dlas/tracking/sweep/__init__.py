@@ -1,0 +1,37 @@
+"""The points of one command, under one run: what they know of it, where it goes, how it begins and ends."""
+
+from dlas.tracking.sweep.callback import ALL, SWEPT, SweepCallback, of_all, stopping
+from dlas.tracking.sweep.leading import abandon, count_led, is_led_here, launcher, records
+from dlas.tracking.sweep.membership import (
+    PARENT,
+    is_repeated,
+    is_unchecked,
+    position,
+    run_name,
+    short_name,
+    take,
+    told,
+)
+from dlas.tracking.sweep.places import require_one_store
+
+__all__ = [
+    "ALL",
+    "PARENT",
+    "SWEPT",
+    "SweepCallback",
+    "abandon",
+    "count_led",
+    "is_led_here",
+    "is_repeated",
+    "is_unchecked",
+    "launcher",
+    "of_all",
+    "position",
+    "records",
+    "require_one_store",
+    "run_name",
+    "short_name",
+    "stopping",
+    "take",
+    "told",
+]
