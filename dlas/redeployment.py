@@ -154,7 +154,11 @@ def redeployed(verified: Bundle, request: Request, scratch: Path) -> Redeployed:
     else:
         yardsticks = _yardsticks_of(verified, old) if made is None else made.yardsticks
         comparison, *larger = _retimed(found, libraries, board, protocol, yardsticks, request.is_open)
-    differences = machine.differences(found.environment, comparison.new.environment)
+    differences = {
+        name: values
+        for name, values in machine.differences(found.environment, comparison.new.environment).items()
+        if name.partition(".")[0] in found.environment  # else the version that timed it then did not ask
+    }
     original = old if comparison.paired else None
     return Redeployed(comparison, tuple(larger), differences, made, original)
 
@@ -339,7 +343,7 @@ def _compared(comparison: Comparison, then: Measurement) -> list[str]:
 
 def _spread(comparison: Comparison) -> list[str]:
     """Lines on where the spread of each side comes from, where that is known."""
-    sources = (("then", spread.source(comparison.old)), ("now", spread.source(comparison.new)))
+    sources = ((comparison.older, spread.source(comparison.old)), ("now", spread.source(comparison.new)))
     return [f"spread     {when} mainly from {source}" for when, source in sources if source is not None]
 
 
@@ -367,24 +371,24 @@ def _pace(comparison: Comparison) -> list[str]:
 
 def _beside(comparison: Comparison) -> list[str]:
     """Lines on cold caches, memory, the start, instructions and energy, where they were measured."""
-    old, new = comparison.old, comparison.new
+    old, new, older = comparison.old, comparison.new, comparison.older
     lines = []
     cold = old.cold_ms, new.cold_ms
     if None not in cold:
-        lines.append(f"cold       {cold[0]:.3f} ms then, {cold[1]:.3f} ms now, medians with cold caches")
+        lines.append(f"cold       {cold[0]:.3f} ms {older}, {cold[1]:.3f} ms now, medians with cold caches")
     if new.memory is not None:
         then = f"{old.memory.peak_bytes / MB:.1f} MB" if old.memory else UNKNOWN
         now = f"{new.memory.peak_bytes / MB:.1f} MB"
-        lines.append(f"memory     {then} then, {now} now, of the runtime, the network and its runs")
+        lines.append(f"memory     {then} {older}, {now} now, of the runtime, the network and its runs")
     if new.start is not None:
         then = f"{old.start.whole_ms:.1f} ms" if old.start else UNKNOWN
         now = f"{new.start.whole_ms:.1f} ms"
-        lines.append(f"start      {then} then, {now} now, from importing the runtime to the first output")
+        lines.append(f"start      {then} {older}, {now} now, from importing the runtime to the first output")
     changed = instructions(comparison)
     lines += [] if changed is None else [f"counted    {changed.told}"]
     for meter, mj in new.energy_mj.items():
         then = f"{old.energy_mj[meter]:.3f} mJ" if meter in old.energy_mj else UNKNOWN
-        lines.append(f"energy     {then} then, {mj:.3f} mJ now, of a run, measured by {meter}")
+        lines.append(f"energy     {then} {older}, {mj:.3f} mJ now, of a run, measured by {meter}")
     return lines
 
 

@@ -26,6 +26,7 @@ from dlas.hardware.boards import remote
 from dlas.hardware.results import measurement
 from dlas.hardware.targets import llvm
 from dlas.hardware.timing import deployment, measuring, roofs, single_kernels
+from dlas.hardware.timing.measuring import Yardstick
 from dlas.interfaces.targets.placement import Placement
 from dlas.interfaces.targets.reach import Reach
 from dlas.interfaces.targets.target import Target
@@ -89,9 +90,11 @@ def start_client(library: Path, board: Target, result: Path) -> subprocess.Popen
 
 def test_outputs_and_samples_come_from_the_board(board: Target, matmul: Path, tmp_path: Path) -> None:
     assert_serves(board, matmul)
-    found = measuring.measure(matmul, tiny_library.images(1), board, PROTOCOL)
+    beside = {name: Yardstick(matmul, tiny_library.INPUT_SHAPE) for name in ("one", "other")}
+    found = measuring.measure(matmul, tiny_library.images(1), board, PROTOCOL, beside)
     assert len(found.samples_ms) == PROTOCOL.runs
     assert min(found.samples_ms) > 0
+    assert [len(session.samples_ns) for session in found.yardstick_sessions] == [PROTOCOL.runs] * 2
     assert found.environment["machine"] == os.uname().machine
     assert not found.emulated
     measurement.write(found, tmp_path / "timing.json")

@@ -207,6 +207,17 @@ def test_a_board_of_another_pace_is_told_from_a_slower_library(
     assert Comparison(side(1.0, 1.0, "A"), side(library, yardstick, cpu)).verdict == verdict
 
 
+def test_a_kernel_that_keeps_more_memory_makes_no_other_machine() -> None:
+    samples = np.random.default_rng(0).normal(10.0, 0.3, 150)
+
+    def with_memory(size: int) -> Measurement:
+        return replace(measured(samples, later()), environment={"cpu": "A", "memory_bytes": size})
+
+    here = with_memory(25_276_514_304)
+    assert Comparison(here, with_memory(25_276_502_016)).same_machine
+    assert not Comparison(here, with_memory(33_000_000_000)).same_machine
+
+
 def test_another_number_of_threads_on_one_machine_is_no_matter_of_the_library() -> None:
     samples = np.random.default_rng(0).normal(10.0, 0.3, 150)
     old, new = measured(samples, later()), replace(measured(samples * 1.5, later()), threads=1)

@@ -8,7 +8,7 @@ from case import RUNS, WARMUP, Case
 
 from dlas import config
 from dlas.hardware.targets.resolving import resolve
-from dlas.hardware.timing import deployment, single_kernels
+from dlas.hardware.timing import deployment, measuring, single_kernels
 from dlas.models import precision
 from dlas.systems.choices.lowering import lower
 from dlas.systems.compilers.tvm.building import build_library
@@ -28,7 +28,7 @@ def median_ms(case: Case, algorithm: str, library: Path) -> float:
     images = case.image.numpy()
     case.require_right(deployment.run(library, images, target))
     protocol = config.Timing("gpu_check", runs=RUNS, warmup=WARMUP)
-    return deployment.measure(library, images, target, protocol).median_ms
+    return measuring.measure(library, images, target, protocol).median_ms
 
 
 def slowest(case: Case, library: Path, count: int) -> list[str]:

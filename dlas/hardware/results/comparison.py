@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -21,8 +22,9 @@ NEGLIGIBLE = 1.01
 MOST_SESSIONS = 24
 """Sessions after which there is no further look: by then each of them adds 1 % to what can be told."""
 
-MACHINE = ("cpu", "cores", "memory_bytes")
-"""Parts of an environment that tell machines apart."""
+MACHINE, MEMORY, SAME_MEMORY = ("cpu", "cores"), "memory_bytes", 0.01
+"""Parts of an environment that tell machines apart; the memory may differ by this share, as a kernel keeps
+more or less of it for itself."""
 
 
 class Outcome(Enum):
@@ -131,9 +133,12 @@ class Comparison:
 
     @property
     def same_machine(self) -> bool:
-        """Whether both sides ran on the same CPU, with as many cores and as much memory."""
+        """Whether both sides ran on the same CPU, with as many cores and about as much memory."""
         then, now = self.old.environment, self.new.environment
-        return all(then.get(part) == now.get(part) for part in MACHINE)
+        memory = then.get(MEMORY) or 0, now.get(MEMORY) or 0
+        return all(then.get(part) == now.get(part) for part in MACHINE) and math.isclose(
+            *memory, rel_tol=SAME_MEMORY
+        )
 
     @property
     def comparable(self) -> bool:
@@ -141,9 +146,14 @@ class Comparison:
         return self.old.emulated == self.new.emulated
 
     @property
+    def older(self) -> str:
+        """The word for the older side: `then`, or `beside` where it is the stored library, timed now."""
+        return "beside" if self.paired else "then"
+
+    @property
     def unsteady(self) -> tuple[str, ...]:
         """The reasons not to trust one of the two sides."""
-        then = (f"then {reason}" for reason in self.old.unsteady)
+        then = (f"{self.older} {reason}" for reason in self.old.unsteady)
         now = (f"now {reason}" for reason in self.new.unsteady)
         return (*then, *now)
 
