@@ -173,32 +173,36 @@ def _make(
     far: Callable[[Progress], Sequence[str]],
     opened: view.Opening,
 ) -> None:
-    """Have the point made in a process of its own, and note what it found."""
+    """Have the point made in a process of its own, and note what it found, then what took how long."""
     from dlas.files import folders
     from dlas.tracking import jobs, sweep
 
+    seconds: dict[str, float] = {}
     with folders.disk_troubles(Path(stack.artifacts)):
         run.bundle.mkdir()
         run.note(params=config.flat(stack))
-        found = process.make(
-            work,
-            making.Point(stack, tuple(overrides), run.folder, run.bundle, fingerprint.code_of(stack)),
-            logged,
-            on_step=functools.partial(_note, run),
-            beat=lambda: jobs.beat(run, os.environ.get(sweep.PARENT)),
-            far=far,
-            opened=opened,
-            output=run.output,
-        )
-        run.note(metrics=found.metrics, tags=found.tags)
+        try:
+            found = process.make(
+                work,
+                making.Point(stack, tuple(overrides), run.folder, run.bundle, fingerprint.code_of(stack)),
+                logged,
+                on_step=functools.partial(_note, run, seconds),
+                beat=lambda: jobs.beat(run, os.environ.get(sweep.PARENT)),
+                far=far,
+                opened=opened,
+                output=run.output,
+            )
+            run.note(metrics=found.metrics, tags=found.tags)
+        finally:
+            run.note(metrics=seconds)
 
 
-def _note(run: Draft, progress: Progress) -> None:
-    """Note the stage results that the point used so far, and how long the last one took that was made."""
+def _note(run: Draft, seconds: dict[str, float], progress: Progress) -> None:
+    """Note the stage results that the point used so far, and in `seconds` how long made ones took."""
     from dlas import tracking
 
-    seconds = {f"{tracking.SECONDS}{step}": took for step, took in progress.seconds.items()}
-    run.note(tags={tracking.STAGES: " ".join(progress.used)}, metrics=seconds)
+    seconds |= {f"{tracking.SECONDS}{step}": took for step, took in progress.seconds.items()}
+    run.note(tags={tracking.STAGES: " ".join(progress.used)})
 
 
 def _command(typed: Sequence[str]) -> str:

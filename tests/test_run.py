@@ -215,6 +215,25 @@ def test_the_sweep_s_run_tells_what_its_points_came_to(sweep: Sweep) -> None:
         assert model.run_id == made.info.run_id
 
 
+def test_the_filters_that_are_documented_find_their_runs(sweep: Sweep) -> None:
+    failed, finished = (sweep.run("point", status) for status in ("FAILED", "FINISHED"))
+    whole = sweep.run("sweep", "FAILED")
+    both = {failed.info.run_id, finished.info.run_id}
+    unsteady = {run.info.run_id for run in (failed, finished) if "dlas.unsteady" in run.data.tags}
+    wanted = {
+        "tags.`dlas.model` = 'two_layers' and tags.`dlas.algo` = 'gemm'": both,
+        "tags.`dlas.front` = 'true'": {finished.info.run_id},
+        "tags.`dlas.unsteady` LIKE '%'": unsteady,
+        f"tags.`dlas.cpu` = '{finished.data.tags['dlas.cpu']}'": {finished.info.run_id},
+        "attributes.status = 'FAILED'": {failed.info.run_id, whole.info.run_id},
+        "attributes.status = 'FAILED' and tags.`dlas.kind` = 'point'": {failed.info.run_id},
+    }
+    documented = (REPOSITORY / "docs" / "reports.md").read_text()
+    for asked, expected in wanted.items():
+        assert {run.info.run_id for run in sweep.client.search_runs([sweep.experiment], asked)} == expected
+        assert all(part.split()[0] in documented for part in asked.split(" and "))
+
+
 def test_the_bundle_lies_whole_on_the_run_s_page(sweep: Sweep, tmp_path: Path) -> None:
     run = sweep.run("point", "FINISHED")
     folder = Path(sweep.client.download_artifacts(run.info.run_id, "bundle", str(tmp_path)))

@@ -50,7 +50,9 @@ def _register(store: Store, points: Sequence[Record]) -> None:
         for point, _ in together:
             if point.run_id not in versions:
                 source = f"runs:/{point.run_id}/{BUNDLE}"
-                made = store.client.create_model_version(name, source, point.run_id, await_creation_for=0)
+                made = store.client.create_model_version(
+                    name, source, point.run_id, description=point.name, await_creation_for=0
+                )
                 versions[point.run_id] = str(made.version)
         _give_aliases(store, model, [seen for _, seen in together], versions)
 

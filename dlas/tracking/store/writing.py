@@ -21,6 +21,7 @@ from dlas.tracking.store.names import (
     BATCH,
     EARLIER,
     ERROR,
+    FIRST,
     HEARTBEAT,
     KIND,
     LEFT,
@@ -60,8 +61,11 @@ class OpenRun:
         from mlflow.entities import Metric
 
         metrics = [Metric(one.name, one.value, one.time, one.step) for one in numbers]
-        for start in range(0, len(metrics), BATCH):
-            self.store.client.log_batch(self.run_id, metrics=metrics[start : start + BATCH])
+        first = [metric for metric in metrics if metric.key == FIRST]
+        rest = [metric for metric in metrics if metric.key != FIRST]
+        for batch in (first, *(rest[start : start + BATCH] for start in range(0, len(rest), BATCH))):
+            if batch:
+                self.store.client.log_batch(self.run_id, metrics=batch)
 
     def log_texts(self, params: Mapping[str, str], tags: Mapping[str, str]) -> None:
         """Log parameters, which are never changed again, and tags."""
