@@ -132,8 +132,8 @@ def test_layers_stand_beside_what_their_machine_has_at_most(report: Path) -> Non
 
 def test_points_whose_roofs_are_not_known_are_counted(report: Path) -> None:
     told = (report / "report.md").read_text()
-    assert "is not known of 4 of 6 points" in told
-    assert "Of 1 it was measured while the board did not hold still" in told
+    assert "are not known of 4 of 6 points" in told
+    assert "while the board did not hold still for 1 of 6 points" in told
 
 
 def test_layers_are_those_of_the_bundles(report: Path) -> None:

@@ -6,6 +6,7 @@ read again, since the caches are too small, isn't counted.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -52,12 +53,13 @@ def placed(layer: LayerRow, bounds: Bounds | None) -> Placed | None:
         left_out = 0.0 if workload.format == DENSE else layer.sparsity or 0.0
         operations = 2.0 * layer.macs * (1.0 - left_out)
         intensity = operations / _bytes(workload, layer.weight_bytes)
+        speed = operations / layer.time_ms / PER_MS
     except (ValueError, ArithmeticError, LookupError):
         return None
-    if intensity <= 0:
+    if not (0 < intensity < math.inf and 0 < speed < math.inf):  # the table may be a stranger's
         return None
     roof = None if bounds is None else bounds.roof(workload.dtype, intensity)
-    return Placed(workload.dtype, intensity, operations / layer.time_ms / PER_MS, roof)
+    return Placed(workload.dtype, intensity, speed, roof)
 
 
 def _bytes(workload: ConvWorkload, weights: int | None) -> float:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dlas.analysis.phrases import counted
 from dlas.analysis.roofline import placed
 from dlas.analysis.tables.layers import Network
 from dlas.figures.drawing import INK, Drawing, axes, plain_ticks
@@ -58,9 +59,10 @@ def _roofline(name: str, bounds: Bounds, networks: Sequence[Network]) -> Drawing
         plot.set_ylabel("1e9 operations a second")
         plot.grid(visible=True)
         plot.legend(labelcolor=INK, fontsize=7)
+    measured = f"{bounds.bandwidth:.3g} GB/s and {bounds.float32:.3g} GFLOP/s"
     caption = (
-        f"{len(places)} layers under the measured roofs of their machine: {bounds.bandwidth:.3g} GB/s, "
-        f"{bounds.float32:.3g} GFLOP/s. Filled ones are tuned. Above the slope lies what stays in the caches."
+        f"{counted(len(places), 'layer')} under the measured roofs of their machine, {measured}. "
+        "Filled ones are tuned. Above the slope lies what stays in the caches."
     )
     return Drawing(name, caption, figure)
 

@@ -169,12 +169,15 @@ def _of_roofs(points: Sequence[Observation]) -> tuple[str, ...]:
     told = []
     if without:
         told.append(
-            f"What the machine has at most is not known of {without} of {len(finished)} points: it is "
-            "measured where timing.roofs asks for it, not on emulated boards and GPUs, and earlier versions "
-            "did not."
+            f"The machine's peak and bandwidth are not known of {without} of {len(finished)} points: "
+            "they are measured where timing.roofs asks for it, not on emulated boards and GPUs, and "
+            "earlier versions did not."
         )
     if unsteady:
-        told.append(f"Of {unsteady} it was measured while the board did not hold still, and may be more.")
+        told.append(
+            "The machine's peak and bandwidth were measured while the board did not hold still "
+            f"for {unsteady} of {len(finished)} points: both may be higher."
+        )
     return tuple(told)
 
 
