@@ -9,10 +9,14 @@ import shlex
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dlas import config, quota, user
 from dlas.errors import UserError, require
 from dlas.output import forgiving_output
+
+if TYPE_CHECKING:
+    from dlas.tracking import Store
 
 DONE, FAILED, MISTAKE, STOPPED = 0, 1, 2, 130
 """Exit statuses: the work is done; it could not be done; there is a mistake in the arguments;
@@ -84,6 +88,13 @@ def require_given(arguments: Sequence[str], **placeholders: str) -> None:
 def artifacts_folder(given: str | None) -> Path:
     """The folder that artifacts= names, or the project's own."""
     return Path(given or config.default_artifacts()).expanduser().absolute()
+
+
+def existing_store(artifacts: str | None, where: config.Tracking) -> Store:
+    """The store that these options name, to be read; UserError where there is none of the experiment."""
+    from dlas import tracking
+
+    return tracking.existing_store(artifacts_folder(artifacts), where.uri, where.experiment)
 
 
 def listed(names: str | None) -> list[str]:

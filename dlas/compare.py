@@ -70,8 +70,7 @@ def compare(options: Options) -> None:
     from dlas.analysis.table import as_csv, as_text
     from dlas.analysis.tables import comparing
 
-    folder = command_line.artifacts_folder(options.artifacts)
-    store = tracking.existing_store(folder, options.tracking.uri, options.tracking.experiment)
+    store = command_line.existing_store(options.artifacts, options.tracking)
     runs = [tracking.fetch(store, run) for run in options.runs]
     are_sweeps = [run.tags.get(tracking.KIND) == tracking.SWEEP for run in runs]
     if all(are_sweeps):

@@ -72,8 +72,7 @@ def show(options: Options) -> None:
     """Print what was asked for; UserError where there is no such run."""
     from dlas import tracking
 
-    folder = command_line.artifacts_folder(options.artifacts)
-    store = tracking.existing_store(folder, options.tracking.uri, options.tracking.experiment)
+    store = command_line.existing_store(options.artifacts, options.tracking)
     if options.sweep is not None:
         _show_sweep(store, options.sweep, options.further)
         return

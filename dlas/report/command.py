@@ -61,8 +61,7 @@ def report(options: Options) -> None:
     from dlas.report import gathering, writing
     from dlas.report.sections import sections, title
 
-    artifacts = command_line.artifacts_folder(options.artifacts)
-    store = tracking.existing_store(artifacts, options.tracking.uri, options.tracking.experiment)
+    store = command_line.existing_store(options.artifacts, options.tracking)
     sweep = tracking.fetch(store, options.sweep)
     gathered = gathering.gather(store, tracking.sweep_points(store, options.sweep))
     redeploy = partial(command_line.redeploy_command, artifacts=options.artifacts, tracking=options.tracking)

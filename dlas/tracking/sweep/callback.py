@@ -27,7 +27,7 @@ from dlas.errors import UserError, require
 from dlas.tracking import delivery, jobs
 from dlas.tracking import store as tracking
 from dlas.tracking.sweep.closing import FAILURE, MISTAKE, conclude, not_of
-from dlas.tracking.sweep.leading import Led, led_here, note_outcome, register
+from dlas.tracking.sweep.leading import Led, led_here, note_outcome
 from dlas.tracking.sweep.membership import (
     EVERY,
     PARENT,
@@ -112,7 +112,9 @@ class SweepCallback(Callback):
         run = delivery.fetch(place, job_return.return_value)
         store = None if tracking.UNSENT in run.tags else delivery.reach(place)
         if store is not None:
-            register(store, [run])
+            from dlas.tracking.outcome import models
+
+            models.register(store, [run])
         conclude([run])
 
     @stopping

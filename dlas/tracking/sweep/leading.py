@@ -90,18 +90,11 @@ def _end_jobs(led: Led, status: str) -> None:
 
 def note_outcome(led: Led, points: Sequence[tracking.Record]) -> None:
     """Have the store tell what the sweep came to; a warning where it can't be told."""
-    register(led.run.store, points)
-    from dlas.tracking.outcome import marks  # SciPy is behind it, as behind the table
+    from dlas.tracking.outcome import marks, models  # SciPy is behind them, as behind the table
 
+    models.register(led.run.store, points)
     try:
         with remote.hasty():
             marks.note(led.run, points)
     except Exception as error:  # whatever the store's client raises
         log.warning("the sweep's run lacks what the table says: %s", tracking.first_line(error))
-
-
-def register(store: tracking.Store, points: Sequence[tracking.Record]) -> None:
-    """Put the models of the points into the store's registry, as far as they are wanted there."""
-    from dlas.tracking.outcome import models
-
-    models.register(store, points)
