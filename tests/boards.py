@@ -17,6 +17,7 @@ from command import command, environment
 
 from dlas import config
 from dlas.hardware.boards import lock
+from dlas.hardware.no_torch import without_torch
 from dlas.hardware.targets import resolving
 from dlas.interfaces.targets.reach import Reach
 from dlas.interfaces.targets.target import Target
@@ -58,7 +59,7 @@ def tracked(port: int) -> Iterator[None]:
     """TVM's tracker."""
     arguments = ["--host", "127.0.0.1", "--port", str(port), "--port-end", str(port + 1)]
     with subprocess.Popen(
-        [sys.executable, "-m", "tvm.exec.rpc_tracker", *arguments], env=environment()
+        [sys.executable, "-m", "tvm.exec.rpc_tracker", *arguments], env=without_torch(environment())
     ) as tracker:
         try:
             wait_for(port)

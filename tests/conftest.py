@@ -47,12 +47,14 @@ FIRST = ("test_upstream_contracts",)
 
 LONGEST = (
     "test_virtual_board",
+    "test_run",
+    "test_metaschedule",
+    "test_ansor",
+    "test_kills",
     "test_board_tuning",
+    "test_operators",
     "test_emulated_gpu",
     "test_board",
-    "test_run",
-    "test_ansor",
-    "test_metaschedule",
     "test_compressed_points",
     "test_batches",
     "test_redeploy",

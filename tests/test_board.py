@@ -23,6 +23,7 @@ from command import dlas, environment
 from dlas import config
 from dlas.errors import UserError
 from dlas.hardware.boards import remote
+from dlas.hardware.no_torch import without_torch
 from dlas.hardware.results import measurement
 from dlas.hardware.targets import llvm
 from dlas.hardware.timing import deployment, measuring, roofs, single_kernels
@@ -84,7 +85,10 @@ def start_client(library: Path, board: Target, result: Path) -> subprocess.Popen
     result.with_suffix(".target").write_text(json.dumps(asdict(board)))
     arguments = [str(library), str(result.with_suffix(".target")), str(result)]
     return subprocess.Popen(
-        [sys.executable, "-c", CLIENT, *arguments], env=environment(), stderr=subprocess.PIPE, text=True
+        [sys.executable, "-c", CLIENT, *arguments],
+        env=without_torch(environment()),
+        stderr=subprocess.PIPE,
+        text=True,
     )
 
 
@@ -284,7 +288,7 @@ def test_a_server_that_is_no_board_is_told(tmp_path: Path) -> None:
     port = boards.free_port()
     arguments = ["--host", "127.0.0.1", "--port", str(port), "--port-end", str(port + 1), "--key", boards.KEY]
     with subprocess.Popen(
-        [sys.executable, "-m", "tvm.exec.rpc_server", *arguments], env=environment()
+        [sys.executable, "-m", "tvm.exec.rpc_server", *arguments], env=without_torch(environment())
     ) as stock:
         try:
             boards.wait_for(port)

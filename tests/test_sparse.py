@@ -14,7 +14,7 @@ import torch
 import tvm
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
-from llvm_levels import by_examples
+from llvm_levels import by_examples, by_level
 from test_algorithms import ACTIVATIONS, REGISTERS, grid, third_of_the_grid, tiled_for, workloads
 
 from dlas.algorithms.shared.sparse.formats import (
@@ -163,8 +163,9 @@ def test_kernels_of_tiny_planes_equal_pytorch(algorithm: ModuleType, formats: Se
     assert_equal_to_pytorch(algorithm, served(algorithm, formats, [linear, *tiny]), tiled_for("avx2"))
 
 
+@by_level
 @by_format
-def test_planes_of_many_runs_equal_pytorch(algorithm: ModuleType, formats: Sequence[str]) -> None:
+def test_planes_of_many_runs_equal_pytorch(algorithm: ModuleType, formats: Sequence[str], level: int) -> None:
     wide = ConvWorkload(2, 16, 11, 30, 32, (3, 3), padding=(1, 1, 1, 1), bias=True, residual=True)
     high = replace(wide, height=150, width=14)
     strided = replace(wide, height=29, width=57, stride=(2, 2), activation="relu")
@@ -172,7 +173,7 @@ def test_planes_of_many_runs_equal_pytorch(algorithm: ModuleType, formats: Seque
     index = number_of(algorithm, formats)
     registers = sorted(REGISTERS)[(index + index // 3) % 3]
     many = [wide, high, strided, pointwise]
-    assert_equal_to_pytorch(algorithm, served(algorithm, formats, many), tiled_for(registers))
+    assert_equal_to_pytorch(algorithm, served(algorithm, formats, many), tiled_for(registers), level)
 
 
 @by_parameters
