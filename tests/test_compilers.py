@@ -22,6 +22,7 @@ from dlas.hardware.timing import deployment
 from dlas.interfaces.compiler import NetworkCompiler
 from dlas.interfaces.runner import Runner
 from dlas.interfaces.targets.target import Target
+from dlas.models import quantized
 from dlas.models.mobilenetv2 import mobilenetv2
 from dlas.models.resnet import resnet20
 from dlas.plugins import compilers, contracts
@@ -83,6 +84,26 @@ def test_outputs_are_those_of_pytorch(name: str, network: str, host: Target, tmp
     NETWORK_COMPILERS.load(name).convert_again(tmp_path / "1", host.code, again)
     found = deployment.run(again, images, host, runner=name)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if "int8" in NETWORK_COMPILERS.load(name).DATA_TYPES]
+)
+def test_an_int8_network_is_the_one_that_was_calibrated(name: str, host: Target, tmp_path: Path) -> None:
+    images = torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(0))
+    dense = small(resnet20(10))
+    network = quantized.calibrated(dense, images, "minmax", 7)  # sums of 8 bits overflow without VNNI
+    sizes = []
+    for which, library in ((dense, tmp_path / "dense"), (network, tmp_path / "int8")):
+        library.mkdir()
+        convert(which, (1, *SHAPE), name, host.code, library)
+        sizes.append(sum(file.stat().st_size for file in library.iterdir()))
+    assert sizes[1] < 0.6 * sizes[0], "its weights are integers"
+    with torch.inference_mode():
+        expected, exact = network(images).numpy(), dense(images).numpy()
+    found = deployment.run(tmp_path / "int8", images.numpy(), host, runner=name)
+    assert np.abs(found - expected).max() <= 0.02 * np.abs(expected).max()
+    assert np.abs(found - expected).max() < 0.5 * np.abs(exact - expected).max()
 
 
 @pytest.mark.parametrize("name", sorted({*NAMES} - NEED_TORCH))

@@ -127,7 +127,8 @@ def metrics(found: Results) -> dict[str, float]:
     dense, compressed = found.dense.module, precision.architecture(found.compressed.module)
     parameters, macs = counting.parameters(dense), counting.macs(dense, image)
     remaining_parameters = counting.nonzero_parameters(compressed)
-    other_bits = FLOAT32_BITS if found.is_integer else precision.bits(found.compressed.module)
+    bits = precision.bits(found.compressed.module)
+    other_bits = FLOAT32_BITS if found.is_integer and found.chosen is not None else bits
     program = None if found.chosen is None else found.chosen.lowered.program
     return {
         "accuracy.dense": found.dense.accuracy,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas.errors import UserError, last_line
+from dlas.systems.compilers import onnx_quantization
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -18,7 +19,7 @@ INPUT, OUTPUT = "images", "outputs"
 
 
 def write(program: ExportedProgram, file: Path) -> None:
-    """Write the exported network for images (N, C, H, W) of its one shape.
+    """Write the exported network for images (N, C, H, W) of its one shape; one in int8 with its scales.
 
     UserError that names the operator which ONNX, or PyTorch's export to it, does not have.
     """
@@ -28,6 +29,7 @@ def write(program: ExportedProgram, file: Path) -> None:
     graph = program.module()  # it can't be put into eval mode again, which the exporter does; a copy can
     network = torch.fx.GraphModule(graph, graph.graph)
     (images,) = (node.meta["val"] for node in graph.graph.find_nodes(op="placeholder"))
+    onnx_quantization.register(OPSET)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -46,3 +48,4 @@ def write(program: ExportedProgram, file: Path) -> None:
             key="compiler",
             remedy="compiler=tvm, or another one that takes no ONNX",
         ) from error
+    onnx_quantization.store_integer_weights(file)

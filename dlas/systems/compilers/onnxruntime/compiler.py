@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dlas.interfaces.targets.code_target import CodeTarget
 
 PACKAGES = {"onnx": "onnx", "onnxruntime": "onnxruntime"}
-DATA_TYPES = ("float32",)
+DATA_TYPES = ("float32", "int8")
 
 
 def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None:
