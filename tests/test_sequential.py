@@ -16,7 +16,7 @@ from dlas.hardware.results.comparison import MOST_SESSIONS, Comparison, Outcome
 from dlas.hardware.results.measurement import Measurement, Session
 
 TRIALS, FIRST, BUDGET = 200, 8, 30.0
-NS = 10_000_000
+NS, AFTER = 10_000_000, later()
 RANDOM = np.random.default_rng(7)
 
 Noise = Callable[[np.random.Generator, int], np.ndarray]
@@ -73,7 +73,7 @@ def test_what_could_be_seen_is_seen_four_times_in_five() -> None:
 
 
 def sessions(logs: np.ndarray) -> tuple[Session, ...]:
-    return tuple(Session(NS, (round(NS * math.exp(each)),), STILL, later()) for each in logs)
+    return tuple(Session(NS, (round(NS * math.exp(each)),), STILL, AFTER) for each in logs)
 
 
 def measurement(logs: np.ndarray, beside: dict[str, np.ndarray]) -> Measurement:
