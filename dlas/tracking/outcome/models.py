@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from dlas.analysis.observation import FINISHED, Observation
@@ -62,20 +62,23 @@ def _give_aliases(
 ) -> None:
     """Have the aliases of the model name the versions of the points that they are due to."""
     last = points[-1]
-    bearers = _bearers(store, model, versions)
-    rivals = [point for point in (*bearers, *points) if aliases.compete(point, last)]
-    for alias, point in aliases.chosen(list({point.run_id: point for point in rivals}.values())).items():
+    others = _other_bearers(store, model, {point.run_id for point in points}, versions)
+    rivals = [point for point in (*others, *points) if aliases.compete(point, last)]
+    for alias, point in aliases.chosen(rivals).items():
         if str(model.aliases.get(alias)) != versions[point.run_id]:
             store.client.set_registered_model_alias(model.name, alias, versions[point.run_id])
 
 
-def _bearers(store: Store, model: RegisteredModel, versions: dict[str, str]) -> list[Observation]:
-    """The points that bear an alias of the model so far, but for those whose runs are gone."""
+def _other_bearers(
+    store: Store, model: RegisteredModel, known: Collection[str], versions: dict[str, str]
+) -> list[Observation]:
+    """The points that bear an alias of the model so far, but for the runs that are known, and those that are
+    gone. Their versions are added to `versions`."""
     found = []
     for version in dict.fromkeys(map(str, model.aliases.values())):
         run_id = str(store.client.get_model_version(model.name, version).run_id)
         versions.setdefault(run_id, version)
-        run = tracking.kept(store, run_id)
+        run = None if run_id in known else tracking.kept(store, run_id)
         if run is not None:
             found.append(run)
     return observed(found)
