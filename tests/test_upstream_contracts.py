@@ -28,6 +28,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -1170,3 +1171,13 @@ def test_xdist_shares_tests_out_by_a_scheduler_of_ours() -> None:
     assert parameters(newhooks.pytest_xdist_make_scheduler) == ["config", "log"]
     assert parameters(LoadScopeScheduling._split_scope) == ["self", "nodeid"]
     assert isinstance(Producer("tests").loadscopesched, Producer)
+
+
+@pytest.mark.skipif(find_spec("executorch") is None, reason="pip install 'dlas[executorch]'")
+@upstream("executorch", "dlas/hardware/sessions/runners/executorch.py")
+def test_executorch_s_threads_are_limited_and_its_files_loaded() -> None:
+    from executorch.extension.pybindings import portable_lib
+
+    portable_lib._unsafe_reset_threadpool(1)
+    assert portable_lib._threadpool_get_thread_count() == 1
+    assert callable(portable_lib._load_for_executorch)

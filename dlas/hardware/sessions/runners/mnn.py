@@ -1,0 +1,72 @@
+"""The runner of MNN's files by MNN, on the CPU."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+FILE = "network.mnn"
+
+INPUT, OUTPUT = "images", "outputs"
+"""Names of the network's input and output in ONNX."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that MNN has loaded."""
+
+    module: Any
+    runtime: Any
+    """What MNN keeps the module's threads in."""
+
+    def put(self, images: np.ndarray) -> Any:
+        import MNN.expr as expression
+
+        content = np.array(images, np.float32, order="C")
+        given = expression.const(content, list(images.shape), expression.NCHW)
+        return expression.convert(given, expression.NC4HW4)
+
+    def run(self, images: Any) -> np.ndarray:
+        import MNN.expr as expression
+
+        output = self.module.forward([images])[0]
+        found: np.ndarray = expression.convert(output, expression.NCHW).read()  # computes what is lazy so far
+        return found
+
+    def array(self, output: np.ndarray) -> np.ndarray:
+        return np.array(output)
+
+    def fill_caches(self, other: np.ndarray) -> None:
+        """Do nothing: the caches are those of the CPU."""
+
+    def describe(self) -> Mapping[str, str]:
+        return {"mnn": version("MNN")}
+
+
+def settings(threads: int) -> Mapping[str, str]:
+    """The threads, and float32 as float32."""
+    return {"backend": "CPU", "numThread": str(threads), "precision": "high"}
+
+
+def prepare(device: str) -> None:
+    """Import MNN."""
+    import MNN.nn  # noqa: F401
+
+
+def load(library: Path, threads: int, device: str) -> Network:
+    """The network in the folder's file."""
+    import MNN.nn as network
+
+    wanted = {**settings(threads), "numThread": threads}
+    runtime = network.create_runtime_manager((wanted,))
+    file = os.fspath(library / FILE)
+    module = network.load_module_from_file(file, [INPUT], [OUTPUT], runtime_manager=runtime)
+    if module is None:
+        raise ValueError(f"{FILE} is no network of MNN's")
+    return Network(module, runtime)

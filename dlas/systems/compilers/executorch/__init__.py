@@ -1,0 +1,1 @@
+"""ExecuTorch, PyTorch's runtime for small devices, with the kernels of XNNPACK."""

@@ -1,0 +1,1 @@
+"""IREE, which takes ONNX files by MLIR and compiles them by LLVM."""

@@ -1,0 +1,76 @@
+"""A network as a module of IREE's: see dlas.interfaces.compiler.NetworkCompiler."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from dlas.errors import UserError, last_line
+from dlas.hardware.sessions.runners.iree import FILE
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+    from dlas.interfaces.targets.code_target import CodeTarget
+
+PACKAGES = {"iree.compiler": "iree-base-compiler", "iree.runtime": "iree-base-runtime", "onnx": "onnx"}
+DATA_TYPES = ("float32",)
+
+ONNX = "network.onnx"
+"""The network as it was given to IREE, by which it is compiled for another CPU."""
+
+IMPORTER = (sys.executable, "-m", "iree.compiler.tools.import_onnx")
+
+
+def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None:
+    """Write the network as ONNX, and as machine code for the target's CPU."""
+    from dlas.systems.compilers import onnx_file
+
+    onnx_file.write(program, library / ONNX)
+    _compile(target, library)
+
+
+def convert_again(kept: Path, target: CodeTarget, library: Path) -> None:
+    """Compile the ONNX file for the target's CPU."""
+    shutil.copy(kept / ONNX, library)
+    _compile(target, library)
+
+
+def _compile(target: CodeTarget, library: Path) -> None:
+    from iree import compiler
+
+    options = [
+        f"--iree-llvmcpu-target-triple={target.triple}",
+        f"--iree-llvmcpu-target-cpu={target.cpu}",
+        "--iree-opt-data-tiling",
+        "--iree-llvmcpu-enable-ukernels=all",
+    ]
+    if target.features:
+        options.append(f"--iree-llvmcpu-target-cpu-features={','.join(target.features)}")
+    with TemporaryDirectory(prefix="dlas-") as scratch:
+        imported = Path(scratch, "network.mlir")
+        command = [*IMPORTER, os.fspath(library / ONNX), "-o", os.fspath(imported)]
+        ended = subprocess.run(command, capture_output=True, text=True, errors="replace", cwd=scratch)
+        if ended.returncode != 0:
+            raise _refused(RuntimeError(ended.stderr))
+        try:
+            compiler.compile_file(
+                os.fspath(imported),
+                input_type="onnx",
+                target_backends=["llvm-cpu"],
+                output_file=os.fspath(library / FILE),
+                extra_args=options,
+            )
+        except compiler.CompilerToolError as error:
+            raise _refused(error) from None
+
+
+def _refused(error: Exception) -> UserError:
+    return UserError(
+        f"IREE can't take the network: {last_line(error)}", key="compiler", remedy="compiler=tvm"
+    )

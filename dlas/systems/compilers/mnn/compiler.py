@@ -1,0 +1,52 @@
+"""A network as a file of MNN's: see dlas.interfaces.compiler.NetworkCompiler."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from dlas.errors import UserError
+from dlas.hardware.sessions.runners.mnn import FILE
+from dlas.printable import printable
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+    from dlas.interfaces.targets.code_target import CodeTarget
+
+PACKAGES = {"onnx": "onnx", "MNN": "MNN"}
+DATA_TYPES = ("float32",)
+
+CONVERTER = (sys.executable, "-m", "MNN.tools.mnnconvert")
+
+
+def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None:
+    """Write the network by MNN's converter, from ONNX. The file holds no choice for a CPU: MNN makes them as
+    it loads."""
+    from dlas.systems.compilers import onnx_file
+
+    with TemporaryDirectory(prefix="dlas-") as scratch:
+        file = Path(scratch, "network.onnx")
+        onnx_file.write(program, file)
+        files = ["--modelFile", os.fspath(file), "--MNNModel", os.fspath(library / FILE)]
+        ended = subprocess.run(
+            [*CONVERTER, "-f", "ONNX", *files, "--bizCode", "dlas"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            cwd=scratch,
+        )
+    if ended.returncode != 0 or not (library / FILE).exists():
+        said = [line for line in (ended.stdout + ended.stderr).splitlines() if line.strip()]
+        problem = f"MNN can't take the network: {printable(said[-1] if said else ended.returncode)}"
+        raise UserError(problem, key="compiler", remedy="compiler=tvm")
+
+
+def convert_again(kept: Path, target: CodeTarget, library: Path) -> None:
+    """Copy the file, which is for every CPU."""
+    shutil.copy(kept / FILE, library)

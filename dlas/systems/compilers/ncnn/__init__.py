@@ -1,0 +1,1 @@
+"""ncnn, Tencent's runtime for phones, which takes PyTorch's networks by pnnx."""

@@ -1,0 +1,82 @@
+"""A network as files of ncnn's: see dlas.interfaces.compiler.NetworkCompiler."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from dlas.errors import UserError
+from dlas.hardware.sessions.runners.ncnn import NETWORK, WEIGHTS
+from dlas.printable import printable
+
+if TYPE_CHECKING:
+    from torch.export import ExportedProgram
+
+    from dlas.interfaces.targets.code_target import CodeTarget
+
+PACKAGES = {"pnnx": "pnnx", "ncnn": "ncnn"}
+DATA_TYPES = ("float32",)
+
+HEADER_LINES = 2
+"""Lines of a .param file before its layers, each of which begins with the type of the layer."""
+
+PREFIXES = ("aten::", "prim::", "pnnx.", "torch.", "F.", "nn.", "Tensor.")
+"""Beginnings of the types of layers that pnnx leaves where ncnn has none of the kind."""
+
+
+def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None:
+    """Write the network by pnnx, from TorchScript, in float32. The files hold no choice for a CPU: ncnn makes
+    them as it loads. UserError for more than one image at a time: ncnn's arrays have no axis for them."""
+    import torch
+
+    graph = program.module()
+    (images,) = (node.meta["val"] for node in graph.graph.find_nodes(op="placeholder"))
+    if images.shape[0] != 1:
+        problem = f"ncnn takes one image at a time, not {images.shape[0]}"
+        raise UserError(problem, key="timing.batch_sizes", remedy="timing.batch_sizes=[1]")
+    with TemporaryDirectory(prefix="dlas-") as scratch, warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")
+        network = torch.fx.GraphModule(graph, graph.graph)
+        traced = torch.jit.trace(network, (torch.zeros(images.shape),))  # type: ignore[no-untyped-call]
+        traced.save(os.fspath(Path(scratch, "network.pt")))
+        _convert(list(images.shape), Path(scratch), library)
+    if unknown := _unknown(library / NETWORK):
+        problem = f"ncnn does not know {', '.join(unknown)}"
+        raise UserError(problem, key="compiler", remedy="compiler=tvm")
+
+
+def convert_again(kept: Path, target: CodeTarget, library: Path) -> None:
+    """Copy the files, which are for every CPU."""
+    for name in (NETWORK, WEIGHTS):
+        shutil.copy(kept / name, library)
+
+
+def _convert(shape: Sequence[int], scratch: Path, library: Path) -> None:
+    import pnnx
+
+    sides = ",".join(map(str, shape))
+    made = [f"ncnnparam={library / NETWORK}", f"ncnnbin={library / WEIGHTS}"]
+    ended = subprocess.run(
+        [pnnx.EXEC_PATH, "network.pt", f"inputshape=[{sides}]", "fp16=0", *made],
+        cwd=scratch,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    if ended.returncode != 0 or not (library / WEIGHTS).exists():
+        said = [line for line in (ended.stdout + ended.stderr).splitlines() if line.strip()]
+        problem = f"pnnx can't take the network: {printable(said[-1] if said else ended.returncode)}"
+        raise UserError(problem, key="compiler", remedy="compiler=tvm")
+
+
+def _unknown(network: Path) -> list[str]:
+    """Types of layers in a .param file that are none of ncnn's, each once."""
+    layers = network.read_text().splitlines()[HEADER_LINES:]
+    types = dict.fromkeys(line.split()[0] for line in layers if line.strip())
+    return [printable(name) for name in types if name.startswith(PREFIXES)]
