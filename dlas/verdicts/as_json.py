@@ -110,6 +110,8 @@ def _measured(measured: Measurement) -> dict[str, Any]:
         "sessions": len(measured.sessions),
         "samples": len(measured.samples_ms),
         "threads": measured.threads,
+        "memory_bytes": None if measured.memory is None else measured.memory.peak_bytes,
+        "start_ms": None if measured.start is None else measured.start.whole_ms,
         "spread": spread.source(measured),
     }
 
