@@ -127,6 +127,23 @@ def test_an_int8_network_is_the_one_that_was_calibrated(name: str, host: Target,
     assert np.abs(found - expected).max() < 0.5 * np.abs(exact - expected).max()
 
 
+class Bessel(nn.Module):
+    """A network with an operator that ONNX does not have."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.special.bessel_j0(images)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_an_operator_that_the_compiler_does_not_know_is_named(
+    name: str, host: Target, tmp_path: Path
+) -> None:
+    with pytest.raises(UserError, match="special_bessel_j0") as told:
+        convert(Bessel().eval(), (1, *SHAPE), name, host.code, tmp_path)
+    assert told.value.key == "compiler"
+    assert len(str(told.value).splitlines()) == 2
+
+
 @pytest.mark.parametrize("name", [_tried(name) for name in NAMES if name not in NEED_TORCH])
 def test_a_session_imports_no_pytorch(name: str, host: Target, tmp_path: Path) -> None:
     convert(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval(), (1, 3, 8, 8), name, host.code, tmp_path)
