@@ -21,7 +21,7 @@ from dlas.hardware.targets import target_file
 from dlas.hardware.targets.target_file import Runtime
 from dlas.hardware.timing import deployment
 from dlas.interfaces.compiler import NetworkCompiler
-from dlas.interfaces.runner import Runner
+from dlas.interfaces.runner import LoadedNetwork, Runner
 from dlas.interfaces.targets.target import Target
 from dlas.models import quantized
 from dlas.models.mobilenetv2 import mobilenetv2
@@ -74,6 +74,9 @@ def test_a_compiler_and_its_runner_offer_what_is_asked_of_them(name: str) -> Non
     assert contracts.of_module(module, NetworkCompiler) == []
     assert contracts.of_module(runners.named(name), Runner) == []
     assert "float32" in module.DATA_TYPES
+    offered = [member for member in vars(LoadedNetwork) if not member.startswith("_")]
+    assert [member for member in offered if not hasattr(runners.named(name).Network, member)] == []
+    assert "uncounted" in offered
 
 
 def test_tvm_has_a_runner_too() -> None:

@@ -25,6 +25,10 @@ class Network:
     runtime: Any
     """What MNN keeps the module's threads in."""
 
+    @property
+    def uncounted(self) -> str:
+        return "MNN keeps the threads that it was loaded with"
+
     def put(self, images: np.ndarray) -> Any:
         import MNN.expr as expression
 

@@ -26,6 +26,10 @@ class Network:
 
     net: Any
 
+    @property
+    def uncounted(self) -> str:
+        return "ncnn keeps the threads that it was loaded with"
+
     def put(self, images: np.ndarray) -> Any:
         import ncnn
 
