@@ -14,7 +14,7 @@ import dlas
 from dlas import models
 from dlas.config import Model
 from dlas.errors import UserError
-from dlas.plugins import sources
+from dlas.plugins import finding, sources
 
 SETTINGS = """
 from dataclasses import dataclass
@@ -240,3 +240,13 @@ def test_checking_a_users_algorithm_imports_neither_torch_nor_tvm(tmp_path: Path
     )
     told = {**os.environ, "PYTHONPATH": str(Path(dlas.__file__).parents[1])}
     subprocess.run([sys.executable, "-c", program], check=True, cwd=tmp_path, env=told)
+
+
+def test_a_module_within_packages_without_a_file_of_their_own_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "bare" / "barer").mkdir(parents=True)
+    (tmp_path / "bare" / "barer" / "module.py").touch()
+    monkeypatch.syspath_prepend(tmp_path)
+    assert finding.module_exists("bare")
+    assert not finding.module_exists("bare.barer.module")

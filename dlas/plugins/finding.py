@@ -24,5 +24,5 @@ def module_spec(dotted: str) -> ModuleSpec | None:
         if package is None or package.submodule_search_locations is None:
             return None
         return PathFinder.find_spec(dotted, package.submodule_search_locations)
-    except (ImportError, ValueError):
+    except (ImportError, ValueError, KeyError):  # KeyError: within a package without an __init__.py
         return None
