@@ -1,7 +1,7 @@
 """One bundle on a board again: rebuilt if asked, deployed, checked, timed by its own protocol, compared.
 
     opened(Bundle) -> Opened    what the bundle says
-    redeployed(Bundle, Request, scratch folder) -> Redeployed; report(Redeployed) -> what a person reads
+    redeployed(Bundle, Request, scratch folder) -> Redeployed    what a new measurement says beside it
 
 It needs neither PyTorch nor MLflow.
 """
@@ -20,10 +20,9 @@ from dlas.bundle.rebuild_process import Rebuilt, rebuilt_apart
 from dlas.errors import UserError
 from dlas.files import documents
 from dlas.hardware.results import limit as limits
-from dlas.hardware.results import measurement, processor_counts, reference, spread
+from dlas.hardware.results import measurement, reference
 from dlas.hardware.results.comparison import Comparison, Outcome
 from dlas.hardware.results.measurement import Measurement
-from dlas.hardware.results.processor_counts import Change
 from dlas.hardware.results.reference import Reference
 from dlas.hardware.sessions import runners
 from dlas.hardware.targets import machine, reached, target_file
@@ -38,9 +37,6 @@ REBUILD = (
     "rebuild=true target=<name> makes the library anew for that target, from the bundle's program, weights "
     "and tuning log"
 )
-
-MB = 1e6
-UNKNOWN = "not measured"
 
 WORST_FIRST = (Outcome.SLOWER, Outcome.UNCLEAR, Outcome.SAME, Outcome.FASTER)
 
@@ -161,24 +157,6 @@ def redeployed(verified: Bundle, request: Request, scratch: Path) -> Redeployed:
     }
     original = old if comparison.paired else None
     return Redeployed(comparison, tuple(larger), differences, made, original)
-
-
-def report(found: Redeployed) -> str:
-    """The report for a person."""
-    comparison = found.comparison
-    then, *larger = (found.original or comparison.old).batches
-    lines = [
-        *_carried(found.rebuilt),
-        *_compared(comparison, then),
-        *(
-            line
-            for one, before in zip(found.larger, larger, strict=True)
-            for line in (f"batch      {one.new.batch}", *_compared(one, before))
-        ),
-        *_pace(comparison),
-        *(f"differs    {name}: {old} then, {new} now" for name, (old, new) in found.differences.items()),
-    ]
-    return "\n".join(map(printable, lines))
 
 
 def _source(runner: str) -> str:
@@ -307,113 +285,6 @@ def _with_shapes(libraries: Mapping[str, Path]) -> dict[str, Yardstick]:
     from dlas.systems.compilers.tvm import yardstick
 
     return {name: Yardstick(library, yardstick.SHAPES[name]) for name, library in libraries.items()}
-
-
-def _carried(made: Rebuilt | None) -> list[str]:
-    if made is None:
-        return []
-    if made.kernels is None:
-        return ["rebuilt    the compiler wrote its files again"]
-    carried = sum(kernel.carried for kernel in made.kernels)
-    lines = [f"rebuilt    {carried} of {len(made.kernels)} tuned schedules carried over"]
-    left = [kernel for kernel in made.kernels if not kernel.carried]
-    return lines + [f"untuned    {kernel.name}: {kernel.reason}" for kernel in left]
-
-
-def _ratio(comparison: Comparison) -> str:
-    if not comparison.comparable:
-        return ""
-    interval = comparison.interval
-    return f"{comparison.ratio:.3f} [{interval.low:.3f}, {interval.high:.3f}]  "
-
-
-def _compared(comparison: Comparison, then: Measurement) -> list[str]:
-    """Lines on one batch size, which took as long as `then` in the bundle's own measurement."""
-    return [
-        f"then       {_latency(then)}",
-        *([f"beside     {_latency(comparison.old)}, the stored library now"] if comparison.paired else []),
-        f"now        {_latency(comparison.new)}",
-        f"ratio      {_ratio(comparison)}{comparison.verdict}",
-        *_judged_by(comparison),
-        *_beside(comparison),
-        *([f"unsteady   {'; '.join(comparison.unsteady)}"] if comparison.unsteady else []),
-        *_spread(comparison),
-    ]
-
-
-def _spread(comparison: Comparison) -> list[str]:
-    """Lines on where the spread of each side comes from, where that is known."""
-    sources = ((comparison.older, spread.source(comparison.old)), ("now", spread.source(comparison.new)))
-    return [f"spread     {when} mainly from {source}" for when, source in sources if source is not None]
-
-
-def _judged_by(comparison: Comparison) -> list[str]:
-    """A line on what the ratio is one of, where that is not milliseconds now and then."""
-    if comparison.paired:
-        return ["judged     in pairs of sessions, each right after the stored library's"]
-    if comparison.yardstick is None or not comparison.enough_sessions:
-        return []
-    name, raw = comparison.yardstick, comparison.raw_ratio
-    return [f"judged     beside the yardstick {name}, which followed it best; in milliseconds {raw:.3f}"]
-
-
-def _pace(comparison: Comparison) -> list[str]:
-    """Lines on the board's own pace, where it was measured."""
-    if not comparison.comparable:
-        return []
-    lines = []
-    for name in comparison.yardsticks:
-        interval, ratio = comparison.board_interval(name), comparison.board_ratio(name)
-        told = f"{ratio:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
-        lines.append(f"yardstick  {told}  the time of {name}, which is always the same, now over then")
-    return lines
-
-
-def _beside(comparison: Comparison) -> list[str]:
-    """Lines on cold caches, memory, the start, instructions and energy, where they were measured."""
-    old, new, older = comparison.old, comparison.new, comparison.older
-    lines = []
-    cold = old.cold_ms, new.cold_ms
-    if None not in cold:
-        lines.append(f"cold       {cold[0]:.3f} ms {older}, {cold[1]:.3f} ms now, medians with cold caches")
-    if new.memory is not None:
-        then = f"{old.memory.peak_bytes / MB:.1f} MB" if old.memory else UNKNOWN
-        now = f"{new.memory.peak_bytes / MB:.1f} MB"
-        lines.append(f"memory     {then} {older}, {now} now, of the runtime, the network and its runs")
-    if new.start is not None:
-        then = f"{old.start.whole_ms:.1f} ms" if old.start else UNKNOWN
-        now = f"{new.start.whole_ms:.1f} ms"
-        lines.append(f"start      {then} {older}, {now} now, from importing the runtime to the first output")
-    changed = instructions(comparison)
-    lines += [] if changed is None else [f"counted    {changed.told}"]
-    for meter, mj in new.energy_mj.items():
-        then = f"{old.energy_mj[meter]:.3f} mJ" if meter in old.energy_mj else UNKNOWN
-        lines.append(f"energy     {then} {older}, {mj:.3f} mJ now, of a run, measured by {meter}")
-    return lines
-
-
-def instructions(comparison: Comparison) -> Change | None:
-    """The change of the instructions of a run; None where they were not counted, or on other machines."""
-    if not comparison.same_machine:
-        return None
-    then, now = (processor_counts.instructions(side.counts) for side in (comparison.old, comparison.new))
-    return processor_counts.change(then, now)
-
-
-def _latency(measured: Measurement) -> str:
-    interval = measured.interval_ms
-    return (
-        f"{measured.median_ms:.3f} ms [{interval.low:.3f}, {interval.high:.3f}]  "
-        f"first {measured.first_ms:.3f}, p90 {measured.percentile_ms(90):.3f}, "
-        f"{len(measured.samples_ms)} samples, {_sessions(measured)}{measured.threads} threads"
-        f"{', emulated' if measured.emulated else ''}"
-    )
-
-
-def _sessions(measured: Measurement) -> str:
-    count = len(measured.sessions)
-    of_what = "" if measured.has_enough_sessions else "the interval leaves out how far others are, "
-    return f"{count} session{'s' * (count > 1)}, {of_what}"
 
 
 def _environment(verified: Bundle) -> dict[str, Any]:

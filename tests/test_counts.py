@@ -30,8 +30,9 @@ from dlas.hardware.sessions import counts, footprint, perf_events, runners
 from dlas.hardware.sessions import session as sessions
 from dlas.hardware.sessions.footprint import Start
 from dlas.hardware.targets import llvm, resolving
-from dlas.redeployment import Redeployed, report
+from dlas.redeployment import Redeployed
 from dlas.verdicts import as_json
+from dlas.verdicts.point_as_text import report
 from dlas.verdicts.result import Result, Results
 
 PAGES, PAGE = 500, os.sysconf("SC_PAGE_SIZE")

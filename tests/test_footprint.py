@@ -25,9 +25,10 @@ from dlas.hardware.sessions.footprint import Memory
 from dlas.hardware.targets import llvm
 from dlas.hardware.timing import measuring
 from dlas.interfaces.targets.target import Target
-from dlas.redeployment import Redeployed, report
+from dlas.redeployment import Redeployed
 from dlas.tracking.observations import observed
 from dlas.tracking.store import Record
+from dlas.verdicts.point_as_text import report
 
 GNU_TIME = Path("/usr/bin/time")
 WIDTH = 4096

@@ -40,6 +40,7 @@ from dlas.systems.tuners.ansor import tuner as ansor
 from dlas.systems.tuners.common.search import require_records
 from dlas.systems.tuners.metaschedule import tuner as metaschedule
 from dlas.systems.tuners.parameters import tuner as parameters
+from dlas.verdicts import point_as_text
 
 SCHEMA1 = Path(__file__).parent / "fixtures" / "schema1"
 
@@ -151,7 +152,7 @@ def assert_usable(found: Opened, good: Bundle, scratch: Path) -> None:
     now = measurement.read(good.timing)
     differences = machine.differences(found.environment, now.environment)
     comparison = Comparison(found.timing, now)
-    report = redeployment.report(Redeployed(comparison, (), differences))
+    report = point_as_text.report(Redeployed(comparison, (), differences))
     assert report.replace("\n", "").isprintable()
     assert found.expected.rtol <= 1e-3
     assert found.made_for.linker is None

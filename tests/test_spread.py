@@ -27,8 +27,9 @@ from dlas.hardware.sessions.disturbance import Watch
 from dlas.hardware.targets import llvm, resolving
 from dlas.hardware.targets.machine import State
 from dlas.hardware.timing import measuring
-from dlas.redeployment import Redeployed, report
+from dlas.redeployment import Redeployed
 from dlas.report import sections
+from dlas.verdicts.point_as_text import report
 
 RUNS, MS = 50, 1_000_000
 CALM = Disturbance(0.0, 0, 0, 0, 0.0, None)

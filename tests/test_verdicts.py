@@ -20,9 +20,10 @@ from test_statistics import STILL, later
 from dlas.hardware.results.comparison import Comparison
 from dlas.hardware.results.limit import Judgement, is_open, judged
 from dlas.hardware.results.measurement import Measurement, Session
-from dlas.redeployment import Redeployed, Request, report
+from dlas.redeployment import Redeployed, Request
 from dlas.verdicts import as_json, as_junit, as_text
 from dlas.verdicts.files import Files
+from dlas.verdicts.point_as_text import report
 from dlas.verdicts.result import LeftOut, Result, Results
 
 CASE = {"classname", "name", "time"}

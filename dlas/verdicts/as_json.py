@@ -13,7 +13,7 @@ from dlas.hardware.results import spread
 from dlas.hardware.results.comparison import Comparison
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.results.statistics import Interval
-from dlas.redeployment import Redeployed, instructions
+from dlas.redeployment import Redeployed
 from dlas.verdicts.result import Mean, Result, Results
 
 DOCUMENT = Document("results of a redeployment")
@@ -72,7 +72,7 @@ def _found(found: Redeployed, limit: float | None) -> dict[str, Any]:
 
 
 def _compared(comparison: Comparison, limit: float | None) -> dict[str, Any]:
-    comparable, changed = comparison.comparable, instructions(comparison)
+    comparable, changed = comparison.comparable, comparison.instructions
     return {
         "batch": comparison.new.batch,
         "then": _measured(comparison.old),

@@ -14,7 +14,7 @@ from xml.etree.ElementTree import Element, SubElement
 from dlas.hardware.results.comparison import Outcome
 from dlas.hardware.results.limit import Judgement
 from dlas.printable import printable, printable_lines
-from dlas.redeployment import report
+from dlas.verdicts.point_as_text import report
 from dlas.verdicts.result import LeftOut, Result, Results
 
 SUITE = "dlas.redeploy"

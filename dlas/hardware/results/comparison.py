@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 
-from dlas.hardware.results import difference, sequential, statistics
+from dlas.hardware.results import difference, processor_counts, sequential, statistics
 from dlas.hardware.results.difference import Difference
 from dlas.hardware.results.measurement import ENOUGH_SESSIONS, Measurement
+from dlas.hardware.results.processor_counts import Change
 from dlas.hardware.results.statistics import Interval
 
 SAME_WITHIN = 1.05
@@ -139,6 +140,14 @@ class Comparison:
         return all(then.get(part) == now.get(part) for part in MACHINE) and math.isclose(
             *memory, rel_tol=SAME_MEMORY
         )
+
+    @property
+    def instructions(self) -> Change | None:
+        """The change of the instructions of a run; None where they were not counted, or on other machines."""
+        if not self.same_machine:
+            return None
+        then, now = (processor_counts.instructions(side.counts) for side in (self.old, self.new))
+        return processor_counts.change(then, now)
 
     @property
     def comparable(self) -> bool:

@@ -1,0 +1,130 @@
+"""One redeployed bundle as a person reads it: then, now, their ratio, and what stood beside them."""
+
+from __future__ import annotations
+
+from dlas.bundle.rebuild_process import Rebuilt
+from dlas.hardware.results import spread
+from dlas.hardware.results.comparison import Comparison
+from dlas.hardware.results.measurement import Measurement
+from dlas.printable import printable
+from dlas.redeployment import Redeployed
+
+MB = 1e6
+UNKNOWN = "not measured"
+
+
+def report(found: Redeployed) -> str:
+    """The report for a person."""
+    comparison = found.comparison
+    then, *larger = (found.original or comparison.old).batches
+    lines = [
+        *_carried(found.rebuilt),
+        *_compared(comparison, then),
+        *(
+            line
+            for one, before in zip(found.larger, larger, strict=True)
+            for line in (f"batch      {one.new.batch}", *_compared(one, before))
+        ),
+        *_pace(comparison),
+        *(f"differs    {name}: {old} then, {new} now" for name, (old, new) in found.differences.items()),
+    ]
+    return "\n".join(map(printable, lines))
+
+
+def _carried(made: Rebuilt | None) -> list[str]:
+    if made is None:
+        return []
+    if made.kernels is None:
+        return ["rebuilt    the compiler wrote its files again"]
+    carried = sum(kernel.carried for kernel in made.kernels)
+    lines = [f"rebuilt    {carried} of {len(made.kernels)} tuned schedules carried over"]
+    left = [kernel for kernel in made.kernels if not kernel.carried]
+    return lines + [f"untuned    {kernel.name}: {kernel.reason}" for kernel in left]
+
+
+def _ratio(comparison: Comparison) -> str:
+    if not comparison.comparable:
+        return ""
+    interval = comparison.interval
+    return f"{comparison.ratio:.3f} [{interval.low:.3f}, {interval.high:.3f}]  "
+
+
+def _compared(comparison: Comparison, then: Measurement) -> list[str]:
+    """Lines on one batch size, which took as long as `then` in the bundle's own measurement."""
+    return [
+        f"then       {_latency(then)}",
+        *([f"beside     {_latency(comparison.old)}, the stored library now"] if comparison.paired else []),
+        f"now        {_latency(comparison.new)}",
+        f"ratio      {_ratio(comparison)}{comparison.verdict}",
+        *_judged_by(comparison),
+        *_beside(comparison),
+        *([f"unsteady   {'; '.join(comparison.unsteady)}"] if comparison.unsteady else []),
+        *_spread(comparison),
+    ]
+
+
+def _spread(comparison: Comparison) -> list[str]:
+    """Lines on where the spread of each side comes from, where that is known."""
+    sources = ((comparison.older, spread.source(comparison.old)), ("now", spread.source(comparison.new)))
+    return [f"spread     {when} mainly from {source}" for when, source in sources if source is not None]
+
+
+def _judged_by(comparison: Comparison) -> list[str]:
+    """A line on what the ratio is one of, where that is not milliseconds now and then."""
+    if comparison.paired:
+        return ["judged     in pairs of sessions, each right after the stored library's"]
+    if comparison.yardstick is None or not comparison.enough_sessions:
+        return []
+    name, raw = comparison.yardstick, comparison.raw_ratio
+    return [f"judged     beside the yardstick {name}, which followed it best; in milliseconds {raw:.3f}"]
+
+
+def _pace(comparison: Comparison) -> list[str]:
+    """Lines on the board's own pace, where it was measured."""
+    if not comparison.comparable:
+        return []
+    lines = []
+    for name in comparison.yardsticks:
+        interval, ratio = comparison.board_interval(name), comparison.board_ratio(name)
+        told = f"{ratio:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
+        lines.append(f"yardstick  {told}  the time of {name}, which is always the same, now over then")
+    return lines
+
+
+def _beside(comparison: Comparison) -> list[str]:
+    """Lines on cold caches, memory, the start, instructions and energy, where they were measured."""
+    old, new, older = comparison.old, comparison.new, comparison.older
+    lines = []
+    cold = old.cold_ms, new.cold_ms
+    if None not in cold:
+        lines.append(f"cold       {cold[0]:.3f} ms {older}, {cold[1]:.3f} ms now, medians with cold caches")
+    if new.memory is not None:
+        then = f"{old.memory.peak_bytes / MB:.1f} MB" if old.memory else UNKNOWN
+        now = f"{new.memory.peak_bytes / MB:.1f} MB"
+        lines.append(f"memory     {then} {older}, {now} now, of the runtime, the network and its runs")
+    if new.start is not None:
+        then = f"{old.start.whole_ms:.1f} ms" if old.start else UNKNOWN
+        now = f"{new.start.whole_ms:.1f} ms"
+        lines.append(f"start      {then} {older}, {now} now, from importing the runtime to the first output")
+    changed = comparison.instructions
+    lines += [] if changed is None else [f"counted    {changed.told}"]
+    for meter, mj in new.energy_mj.items():
+        then = f"{old.energy_mj[meter]:.3f} mJ" if meter in old.energy_mj else UNKNOWN
+        lines.append(f"energy     {then} {older}, {mj:.3f} mJ now, of a run, measured by {meter}")
+    return lines
+
+
+def _latency(measured: Measurement) -> str:
+    interval = measured.interval_ms
+    return (
+        f"{measured.median_ms:.3f} ms [{interval.low:.3f}, {interval.high:.3f}]  "
+        f"first {measured.first_ms:.3f}, p90 {measured.percentile_ms(90):.3f}, "
+        f"{len(measured.samples_ms)} samples, {_sessions(measured)}{measured.threads} threads"
+        f"{', emulated' if measured.emulated else ''}"
+    )
+
+
+def _sessions(measured: Measurement) -> str:
+    count = len(measured.sessions)
+    of_what = "" if measured.has_enough_sessions else "the interval leaves out how far others are, "
+    return f"{count} session{'s' * (count > 1)}, {of_what}"
