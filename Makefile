@@ -29,7 +29,7 @@ run: setup ansor-worker
 test: setup ansor-worker
 	$(PYTEST) $(PYTEST_ARGS)
 
-test-exhaustive: setup ansor-worker
+test-exhaustive: setup ansor-worker $(VENV)/.compilers-ready
 	$(PYTEST) -m exhaustive $(PYTEST_ARGS)
 
 check: setup
@@ -63,6 +63,10 @@ $(VENV)/.gpu-ready: pyproject.toml constraints.txt
 	$(call make_venv,$(VENV))
 	$(VENV)/bin/python -m pip install --constraint constraints.txt --editable '.[cuda]' \
 		$(if $(wildcard $(WHEELS)),--no-index --find-links $(WHEELS))
+	@touch $@
+
+$(VENV)/.compilers-ready: $(VENV)/.ready
+	$(VENV)/bin/python -m pip install --constraint constraints.txt --editable '.[executorch,iree]'
 	@touch $@
 
 $(WORKER)/.ready: workers/ansor/requirements.txt

@@ -150,11 +150,7 @@ def redeployed(verified: Bundle, request: Request, scratch: Path) -> Redeployed:
     else:
         yardsticks = _yardsticks_of(verified, old) if made is None else made.yardsticks
         comparison, *larger = _retimed(found, libraries, board, protocol, yardsticks, request.is_open)
-    differences = {
-        name: values
-        for name, values in machine.differences(found.environment, comparison.new.environment).items()
-        if name.partition(".")[0] in found.environment  # else the version that timed it then did not ask
-    }
+    differences = machine.differences(found.environment, comparison.new.environment)
     original = old if comparison.paired else None
     return Redeployed(comparison, tuple(larger), differences, made, original)
 

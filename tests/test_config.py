@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import sys
 from pathlib import Path
 
@@ -12,12 +13,19 @@ from dlas import config
 from dlas.config.composing import refusal
 from dlas.errors import UserError
 from dlas.plugins.finding import module_exists
+from dlas.plugins.registry import NETWORK_COMPILERS
 
 OPTIONS = sorted(
     (group, option.stem)
     for group in config.GROUPS
     for option in (config.config_folder() / group).glob("*.yaml")
 )
+
+NOT_INSTALLED = {
+    name
+    for name in NETWORK_COMPILERS.names()
+    if not all(map(module_exists, NETWORK_COMPILERS.load(name).PACKAGES))
+}
 
 
 def composed(*overrides: str) -> DictConfig:
@@ -68,6 +76,10 @@ def test_every_option_composes_and_lists_every_setting(group: str, option: str) 
     fitting = ["model.image_size=null"]  # or it might not fit the default dataset
     fitting += ["compression=weight_pruning"] if group == "format" else []
     fitting += ["tuner=none"] if group == "target" else []  # what a GPU takes
+    if group == "compiler" and option in NOT_INSTALLED:
+        with pytest.raises(UserError, match=re.escape(f"pip install 'dlas[{option}]'")):
+            parsed(f"{group}={option}", *fitting)
+        return
     stack = parsed(f"{group}={option}", *fitting)
     chosen, written = getattr(stack, group), composed(f"{group}={option}")[group]
     if group == "compression":

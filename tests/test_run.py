@@ -45,12 +45,13 @@ def users_conf(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("users")
     (folder / "model").mkdir()
     (folder / "model" / "two_layers.yaml").write_text("name: two_layers\nfactory: user_models.two_layers\n")
+    (folder / "model" / "large_head.yaml").write_text("name: large_head\nfactory: user_models.large_head\n")
     (folder / "target").mkdir()
     (folder / "target" / "one_core.yaml").write_text("name: one_core\ntriple: null\ncpu: null\ncores: 1\n")
     return folder
 
 
-TWO_RATES = (*SMALL, "algo=gemm", "target=one_core", "train.learning_rate=1e30,0.05")
+TWO_RATES = (*SMALL, "timing.roofs=true", "algo=gemm", "target=one_core", "train.learning_rate=1e30,0.05")
 
 
 @dataclass(frozen=True)
@@ -396,10 +397,11 @@ def test_a_full_disk_is_told_plainly_and_the_run_fails(users_conf: Path, tmp_pat
     disk = tmp_path / "disk"
     disk.mkdir()
     copy = tmp_path / "mlflow.db"
-    small = f"mount -t tmpfs -o size=2300k none {disk} && "
+    small = f"mount -t tmpfs -o size=4m none {disk} && "
     if subprocess.run(["unshare", "-rm", "sh", "-c", f"{small} true"], capture_output=True).returncode:
         pytest.skip("this machine does not let us mount a small disk")
-    line = " ".join(command("run", "--config-dir", str(users_conf), *SMALL, f"artifacts={disk}"))
+    large = ("model=large_head", *SMALL[1:])
+    line = " ".join(command("run", "--config-dir", str(users_conf), *large, f"artifacts={disk}"))
     result = subprocess.run(
         [
             "unshare",

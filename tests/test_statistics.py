@@ -302,3 +302,9 @@ def test_what_differs_is_told_by_its_key() -> None:
         "packages.torch": ("2.13", None),
         "cpu": (None, "A"),
     }
+
+
+def test_what_an_earlier_version_did_not_ask_for_is_no_difference() -> None:
+    told = {"cpu": "A", "clock_source": "tsc"}
+    assert machine.differences({"cpu": "A"}, told) == {}
+    assert machine.differences({**told, "clock_source": "hpet"}, told) == {"clock_source": ("hpet", "tsc")}

@@ -21,6 +21,18 @@ def two_layers(classes: int) -> nn.Module:
     )
 
 
+def large_head(classes: int) -> nn.Module:
+    """One linear layer of 8 MB, on one strided convolution: larger than a new store of runs."""
+    return nn.Sequential(
+        nn.Conv2d(3, 512, 3, stride=16, bias=False),
+        nn.AdaptiveAvgPool2d(2),
+        nn.Flatten(),
+        nn.Linear(2048, 1024),
+        nn.ReLU(),
+        nn.Linear(1024, classes),
+    )
+
+
 class Residual(nn.Module):
     """A 3x3, a depthwise 3x3 and a 1x1 convolution beside a shortcut, pooling, one linear layer."""
 

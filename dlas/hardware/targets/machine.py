@@ -45,6 +45,9 @@ ENVIRONMENT = Document("environment")
 PLAIN, MAX_PARTS = (str, int, float, bool), 100
 """Types of an environment's values, and its largest number of parts; each package counts."""
 
+ASKED_LATER = ("usable_cores", "clock_source")
+"""Parts of an environment that earlier versions did not ask for."""
+
 CLOCK_SOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
 CPU_FOLDERS = Path("/sys/devices/system/cpu")
 
@@ -256,8 +259,10 @@ def strange(found: Mapping[str, Any]) -> str:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Differences between two environments: dotted key to (old, new), None where one has no such key."""
-    flat_old, flat_new = _flat(old), _flat(new)
+    """Differences between two environments: dotted key to (old, new), None where one has no such key. What was
+    not asked for when the older one was written is none."""
+    unknown = {part: None for part in ASKED_LATER if part not in old}
+    flat_old, flat_new = _flat(old), _flat({**new, **unknown})
     keys = sorted(flat_old.keys() | flat_new.keys())
     pairs = {key: (flat_old.get(key), flat_new.get(key)) for key in keys}
     return {key: (before, after) for key, (before, after) in pairs.items() if before != after}
