@@ -27,6 +27,7 @@ SMALL = (
     "tuner=none",
     "timing=quick",
     "timing.runs=5",
+    "timing.roofs=true",
     "algo=gemm,winograd_f2",
 )
 
