@@ -49,7 +49,9 @@ def doing(what: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
 
 def refused(made: Bundle, scratch: Path, cpu_seconds: int = 600) -> str:
     with pytest.raises(UserError) as told:
-        rebuilt_apart(made, target_file.read(made.target), scratch, (), ("own_package",), cpu_seconds)
+        rebuilt_apart(
+            made, target_file.read(made.target), scratch, trusted=("own_package",), cpu_seconds=cpu_seconds
+        )
     said = str(told.value)
     assert len(said.splitlines()) == 1
     return said
@@ -99,7 +101,7 @@ def test_warnings_and_what_the_compiler_prints_reach_the_terminal(
 ) -> None:
     does = "logging.warning('waiting \\x1b[2J for it'); os.write(2, b'of the compiler')"
     made = doing(does, tmp_path, monkeypatch)
-    found = rebuilt_apart(made, target_file.read(made.target), tmp_path / "made", (), ("own_package",))
+    found = rebuilt_apart(made, target_file.read(made.target), tmp_path / "made", trusted=("own_package",))
     assert found.library.is_file()
     told = capfd.readouterr().err
     assert r"waiting \x1b[2J for it" in told

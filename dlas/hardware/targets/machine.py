@@ -259,8 +259,8 @@ def strange(found: Mapping[str, Any]) -> str:
 
 
 def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
-    """Differences between two environments: dotted key to (old, new), None where one has no such key. What was
-    not asked for when the older one was written is none."""
+    """Differences between two environments: dotted key to (old, new), None where one has no such key. What
+    was not asked for when the older one was written is none."""
     unknown = {part: None for part in ASKED_LATER if part not in old}
     flat_old, flat_new = _flat(old), _flat({**new, **unknown})
     keys = sorted(flat_old.keys() | flat_new.keys())

@@ -1,93 +1,26 @@
-"""A measurement: the protocol and every raw sample, with what follows from them.
-
-measurement.median_ms, .interval_ms, .first_ms, .percentile_ms(90), .outliers, .unsteady
-measurement.batches -> one measurement for each batch size, itself the first
-write(Measurement, timing.json), read(timing.json) -> Measurement
-"""
+"""A measurement: the protocol and every raw sample, with what follows from them."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 from dlas import config
-from dlas.errors import UserError
-from dlas.files import documents
-from dlas.files.documents import Document
 from dlas.hardware.results import footprints, processor_counts, statistics
-from dlas.hardware.results.disturbance import Disturbance
 from dlas.hardware.results.footprints import StartTimes
+from dlas.hardware.results.measurement.session import NS_PER_MS, Session, session
 from dlas.hardware.results.processor_counts import Counts
 from dlas.hardware.results.statistics import Interval
 from dlas.hardware.sessions.footprint import Footprint, Memory
 from dlas.hardware.targets import machine
-from dlas.printable import printable
 
-
-def _with_yardsticks(values: dict[str, Any]) -> dict[str, Any]:
-    """The values of version 2 with several yardsticks in the place of the one that it knew, and with as many
-    sessions declared as there are."""
-    only = values.pop("yardstick", [])
-    return {
-        **values,
-        "yardsticks": {"compute": only} if only else {},
-        "least_sessions": len(values["sessions"]),
-    }
-
-
-DOCUMENT = Document("timing", version=3, converters=(dict, _with_yardsticks), largest_bytes=1 << 26)
-"""The document of a measurement. Version 1 told of no footprints, version 2 of one yardstick alone."""
-
-MAX_YARDSTICKS, MAX_BUDGET_SECONDS = 20, 1e9
-MAX_RUNS, MAX_SESSIONS, MAX_SIZES, MAX_BATCH = 1_000_000, 1000, 100, 65536
-MAX_THREADS = 4096
-MAX_METERS, MAX_JOULES = 100, 1e12
-MAX_NS = 86_400 * 10**9
-"""Longest run that a file may tell of, far beyond what is measured: a session takes an hour at most."""
-
-YARDSTICK_NAME = re.compile(r"[a-z]{1,40}")
-NOT_IN_A_NAME = re.compile(r"[^\w.-]+")
-"""Characters that MLflow allows in no name of a metric."""
 ENOUGH_SESSIONS = 4
 """Fewest sessions that say how much sessions differ: Student's interval of three is twice as wide."""
 
-NS_PER_MS = 1_000_000
 MS_PER_S = 1000
 MJ_PER_J = 1000
-
-
-@dataclass(frozen=True)
-class Session:
-    """One fresh process that loaded the library, ran it and ended."""
-
-    first_ns: int
-    """Nanoseconds of the first run in the process."""
-    samples_ns: tuple[int, ...]
-    before: machine.State
-    after: machine.State
-    cold_ns: tuple[int, ...] = ()
-    """Nanoseconds of runs that each found the caches full of something else."""
-    joules: Mapping[str, float] = field(default_factory=dict)
-    """Joules that each meter of the board counted during the samples; empty where it has none."""
-    footprint: Footprint | None = None
-    """Time to start, and memory; None where an earlier version timed."""
-    disturbance: Disturbance | None = None
-    """What disturbed the samples; None where it was not counted, as by earlier versions."""
-    counts: Counts | None = None
-    """What the processor counted; None of emulated boards, of GPUs, and where an earlier version timed."""
-
-    @property
-    def median_ms(self) -> float:
-        return statistics.median(self.samples_ns) / NS_PER_MS
-
-    @property
-    def unsteadiness(self) -> tuple[machine.Unsteadiness, ...]:
-        """The reasons to doubt this session."""
-        return machine.unsteadiness(self.before, self.after)
 
 
 @dataclass(frozen=True)
@@ -273,74 +206,6 @@ class Measurement:
         }
 
 
-def _worst(sessions: Iterable[Session]) -> tuple[str, ...]:
-    return machine.worst(one for session in sessions for one in session.unsteadiness)
-
-
-def write(measurement: Measurement, path: Path) -> None:
-    """Write the measurement as plain JSON; `summary` follows from the rest and is there for other readers."""
-    documents.write(DOCUMENT, path, {**asdict(measurement), "summary": measurement.summary()})
-
-
-def read(path: Path) -> Measurement:
-    """The measurement that `write` wrote; UserError for anything else."""
-    source = printable(path)
-    found = documents.checked(Measurement, documents.read(DOCUMENT, path), DOCUMENT, source)
-    if problem := _wrong(found):
-        raise UserError(f"is no {DOCUMENT.name}: {printable(problem)}", key=source)
-    return found
-
-
-def _wrong(found: Measurement) -> str:
-    """A value that no measurement has, as a text; "" where there is none."""
-    if not (1 <= found.runs <= MAX_RUNS and 0 <= found.warmup <= MAX_RUNS and 0 <= found.cold <= MAX_RUNS):
-        return f"it has {found.runs} runs, {found.cold} cold ones and {found.warmup} before"
-    if not 1 <= len(found.sessions) <= MAX_SESSIONS:
-        return f"it has {len(found.sessions)} sessions"
-    if len(found.yardsticks) > MAX_YARDSTICKS:
-        return f"it has {len(found.yardsticks)} yardsticks"
-    for name, beside in found.yardsticks.items():
-        if not YARDSTICK_NAME.fullmatch(name):
-            return f"it has a yardstick called {name}"
-        if len(beside) != len(found.sessions):
-            return f"it has {len(found.sessions)} sessions and {len(beside)} of the yardstick {name}"
-    if not 1 <= found.least_sessions <= len(found.sessions):
-        return f"it has {len(found.sessions)} sessions and asked for {found.least_sessions}"
-    if not (0 <= found.budget_seconds <= MAX_BUDGET_SECONDS and 0 < found.same_within_percent < 100):
-        return (
-            f"it has {found.budget_seconds:g} s and takes {found.same_within_percent:g} % for no difference"
-        )
-    if not 1 <= found.threads <= MAX_THREADS:
-        return f"it has {found.threads} threads"
-    if found.batch != 1 or len(found.larger) > MAX_SIZES:
-        return f"it has batches of {found.batch} and {len(found.larger)} larger ones"
-    for size, sessions in found.larger.items():
-        if not 2 <= size <= MAX_BATCH or len(sessions) != len(found.sessions):
-            return f"it has {len(sessions)} sessions of batches of {size}"
-    network = (*found.sessions, *(one for sessions in found.larger.values() for one in sessions))
-    of_each = (*((one, found.cold) for one in network), *((one, 0) for one in found.yardstick_sessions))
-    wrong = (_wrong_session(one, found.runs, cold) for one, cold in of_each)
-    return next(filter(None, wrong), "") or machine.strange(found.environment)
-
-
-def _wrong_session(session: Session, runs: int, cold: int) -> str:
-    if (len(session.samples_ns), len(session.cold_ns)) != (runs, cold):
-        counts = f"{len(session.samples_ns)} samples and {len(session.cold_ns)} cold ones"
-        return f"a session has {counts}, not {runs} and {cold}"
-    times = (session.first_ns, *session.samples_ns, *session.cold_ns)
-    if not all(0 < one <= MAX_NS for one in times):
-        return f"a run took {min(times)} to {max(times)} ns"
-    if len(session.joules) > MAX_METERS or not all(
-        0 <= joules < MAX_JOULES for joules in session.joules.values()
-    ):
-        return "a session took an energy that no meter counts"
-    if session.disturbance is not None and not session.disturbance.is_possible:
-        return "a session was disturbed more often, or less, than can be"
-    if session.counts is not None and not session.counts.is_possible:
-        return "a session counted more, or less, than can be"
-    return "" if session.footprint is None else footprints.wrong(session.footprint, MAX_NS)
-
-
 def of_sessions(
     found: Mapping[int, Sequence[Mapping[str, Any]]],
     yardsticks: Mapping[str, Sequence[Mapping[str, Any]]],
@@ -368,45 +233,5 @@ def of_sessions(
     )
 
 
-def session(values: Mapping[str, Any]) -> Session:
-    """A session from its JSON."""
-    disturbed, counted = values.get("disturbance"), values.get("counts")
-    return Session(
-        first_ns=int(values["first_ns"]),
-        samples_ns=tuple(int(sample) for sample in values["samples_ns"]),
-        before=machine.State(**values["before"]),
-        after=machine.State(**values["after"]),
-        cold_ns=tuple(int(sample) for sample in values.get("cold_ns", ())),
-        joules={meter: float(joules) for meter, joules in values.get("joules", {}).items()},
-        footprint=footprints.read(values["footprint"]),
-        disturbance=None if disturbed is None else Disturbance(**disturbed),
-        counts=None
-        if counted is None
-        else Counts(**{**counted, "instructions": tuple(counted["instructions"])}),
-    )
-
-
-def metrics(measurement: Measurement) -> dict[str, float]:
-    """The latencies, images per second, memory, starts, measured energies and counts, as a run of the store
-    names them: those of a batch of 4 are `latency_b4.median_ms`, and so on."""
-    found: dict[str, float] = {}
-    for one in measurement.batches:
-        found |= _metrics(one, "" if one.batch == 1 else f"_b{one.batch}")
-    return found
-
-
-def _metrics(measurement: Measurement, size: str) -> dict[str, float]:
-    names = ("median_ms", "ci_low_ms", "ci_high_ms", "first_ms", "cold_ms", "p10_ms", "p90_ms", "p99_ms")
-    summary = measurement.summary()
-    latencies = {f"latency{size}.{name}": float(summary[name]) for name in names if name in summary}
-    energies = {
-        f"energy{size}.{NOT_IN_A_NAME.sub('_', meter)}_mj_measured": each
-        for meter, each in measurement.energy_mj.items()
-    }
-    return {
-        **latencies,
-        f"throughput{size}.images_per_s": measurement.images_per_second,
-        **footprints.metrics(measurement.memory, measurement.start, size),
-        **energies,
-        **{f"counted{size}.{name}": value for name, value in measurement.counted.items()},
-    }
+def _worst(sessions: Iterable[Session]) -> tuple[str, ...]:
+    return machine.worst(one for session in sessions for one in session.unsteadiness)
