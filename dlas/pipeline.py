@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlas import config, datasets, models
+from dlas import compiling, config, datasets, models
 from dlas.bundle import writing
-from dlas.bundle.libraries import Batch, ChosenKernels
-from dlas.config.rules import UNTUNED
+from dlas.bundle.libraries import Batch
+from dlas.compiling import Compiled
 from dlas.files import weights_file
 from dlas.files.weights_file import WeightsFile
 from dlas.hardware.results import reference
@@ -25,32 +24,18 @@ from dlas.models.untrained import Architecture, Untrained
 from dlas.plugins.registry import NETWORK_COMPILERS
 from dlas.processes import identity
 from dlas.stages.compression import Compress
-from dlas.stages.deployment import Deploy, Deployed
+from dlas.stages.deployment import Deployed
 from dlas.stages.given_weights import TakeWeights
-from dlas.stages.kernels.choosing import ChooseKernels
-from dlas.stages.kernels.chosen import Kernels
-from dlas.stages.kernels.tuning import Tune, Tuned
-from dlas.stages.kernels.untuned import KeepUntuned
-from dlas.stages.libraries.building import Build
-from dlas.stages.libraries.conversion import Convert
-from dlas.stages.libraries.library import Library
 from dlas.stages.machine.roofs import MeasuredRoofs, MeasureRoofs
 from dlas.stages.machine.yardstick import BuildYardsticks, Yardsticks
 from dlas.stages.network import Network
-from dlas.stages.program.batches import Enlarge
-from dlas.stages.program.declared import Lower, Lowered
-from dlas.stages.program.fastest import LowerFastest
 from dlas.stages.stage import Kept
 from dlas.stages.store import code
 from dlas.stages.store.attempts import decided
 from dlas.stages.store.store import StageStore, tell_nobody
 from dlas.stages.training import Train
-from dlas.systems.choices import scheduling
 from dlas.systems.choices.declared import serving_modules
-from dlas.systems.choices.kind import Kind, kinds_of
 from dlas.systems.compilers.tvm import building, yardstick
-from dlas.systems.graph.integer_convolutions import warn_of_wide_weights
-from dlas.systems.tuners.common.tuning_store import TuningStore
 
 PROFILED_RUNS = 30
 """Runs that the per-layer table is made from: each layer's time is a median over so many."""
@@ -75,17 +60,6 @@ class Made:
     compiled: Compiled
     yardsticks: Yardsticks | None
     roofs: MeasuredRoofs | None
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """The libraries of a network."""
-
-    library: Library
-    deployed: Deployed
-    batches: tuple[Batch, ...]
-    chosen: ChosenKernels | None = None
-    """Its kernels; None where the compiler has its own."""
 
 
 def run_point(
@@ -160,63 +134,15 @@ def obtain(stack: config.Stack, target: Target, dataset: ImageDataset, store: St
             Compress(network=network, dataset=dataset, settings=step, train=stack.train, seed=stack.seed)
         )
     if stack.compiler.has_own_kernels:
-        compiled = _converted(stack, network, target, dataset, store)
+        compiled = compiling.as_a_whole(stack, network, target, dataset, store)
     else:
-        compiled = _compiled(stack, network, target, dataset, roofs, store)
+        compiled = compiling.by_kernels(stack, network, target, dataset, roofs, store)
     beside = (
         store.obtain(BuildYardsticks(target=target.code, linker=target.linker))
         if stack.timing.yardstick
         else None
     )
     return Made(dense, network, compiled, beside, roofs)
-
-
-def _converted(
-    stack: config.Stack, network: Network, target: Target, dataset: ImageDataset, store: StageStore
-) -> Compiled:
-    """The network by a compiler that takes it as a whole."""
-    convert = functools.partial(
-        Convert,
-        network=network,
-        image_shape=dataset.image_shape,
-        compiler=stack.compiler.name,
-        target=target.code,
-    )
-    library = store.obtain(convert(batch=1))
-    deployed = store.obtain(Deploy(network=network, library=library, dataset=dataset, target=target))
-    larger = stack.timing.batch_sizes[1:]
-    batches = tuple(Batch(size, store.obtain(convert(batch=size))) for size in larger)
-    return Compiled(library, deployed, batches)
-
-
-def _compiled(
-    stack: config.Stack,
-    network: Network,
-    target: Target,
-    dataset: ImageDataset,
-    roofs: MeasuredRoofs | None,
-    store: StageStore,
-) -> Compiled:
-    """The network by kernels of its layers, which TVM compiles."""
-    shape, opt_level = dataset.image_shape, stack.compiler.opt_level
-    anew = stack.rerun == config.UNSTEADY
-    lowered = _lowered(_kinds(stack), network, dataset, target, opt_level, store, anew=anew)
-    warn_of_wide_weights(lowered.program.layers, target.code)
-    tasks = tuple(scheduling.kernel_tasks(lowered.program).values())
-    measured = TuningStore(Path(stack.artifacts) / "tuning")
-    tuned = store.obtain(Tune(tasks=tasks, settings=stack.tuner, target=target, measured=measured))
-    chosen = _kernels(stack.tuner, lowered, tuned, target, opt_level, roofs, store, anew=anew)
-    library = _library(lowered, chosen, target, opt_level, store)
-    deployed = store.obtain(Deploy(network=network, library=library, dataset=dataset, target=target))
-    batches = tuple(
-        _batch(size, network, lowered, shape, target, opt_level, store)
-        for size in stack.timing.batch_sizes[1:]
-    )
-    return Compiled(library, deployed, batches, ChosenKernels(lowered, tuned, chosen))
-
-
-def _kinds(stack: config.Stack) -> tuple[Kind, ...]:
-    return kinds_of(stack.algo.algorithms, stack.format.formats)
 
 
 def remember_code(stack: config.Stack) -> None:
@@ -228,7 +154,7 @@ def remember_code(stack: config.Stack) -> None:
             *(step.implementation for step in stack.compression.values()),
             *(
                 name
-                for kind in _kinds(stack)
+                for kind in compiling.kinds(stack)
                 for whole in (True, False)
                 for name in serving_modules(kind, integer=whole)
             ),
@@ -270,69 +196,6 @@ def _roofs(target: Target, store: StageStore, *, anew: bool) -> MeasuredRoofs | 
     except LibraryFailed as error:
         log.warning("the machine's peak and bandwidth are not known: %s", error.problem)
         return None
-
-
-def _lowered(
-    kinds: tuple[Kind, ...],
-    network: Network,
-    dataset: ImageDataset,
-    target: Target,
-    opt_level: int,
-    store: StageStore,
-    *,
-    anew: bool,
-) -> Lowered:
-    """The program. With several kinds of kernels to choose from, each layer gets the fastest on the target,
-    chosen `anew` where it was while the board did not hold still."""
-    if len(kinds) == 1:
-        return store.obtain(Lower(network=network, image_shape=dataset.image_shape, kind=kinds[0]))
-    stage = LowerFastest(network=network, dataset=dataset, kinds=kinds, target=target, opt_level=opt_level)
-    return decided(store, stage, anew=anew)
-
-
-def _kernels(
-    tuner: config.Tuner,
-    lowered: Lowered,
-    tuned: Tuned,
-    target: Target,
-    opt_level: int,
-    roofs: MeasuredRoofs | None,
-    store: StageStore,
-    *,
-    anew: bool,
-) -> Kernels:
-    """The schedule of each kernel: the tuned one where it is faster in the network, if anything was tuned;
-    chosen `anew` where it was while the board did not hold still."""
-    if tuner.registered == UNTUNED:
-        return store.obtain(KeepUntuned(lowered=lowered))
-    stage = ChooseKernels(
-        lowered=lowered, tuned=tuned, tuner=tuner, target=target, opt_level=opt_level, roofs=roofs
-    )
-    return decided(store, stage, anew=anew)
-
-
-def _library(
-    lowered: Lowered, kernels: Kernels | None, target: Target, opt_level: int, store: StageStore
-) -> Library:
-    """The library, each kernel by its chosen schedule, or by its algorithm's own where `kernels` is None."""
-    return store.obtain(
-        Build(lowered=lowered, kernels=kernels, target=target.code, linker=target.linker, opt_level=opt_level)
-    )
-
-
-def _batch(
-    size: int,
-    network: Network,
-    lowered: Lowered,
-    image_shape: tuple[int, int, int],
-    target: Target,
-    opt_level: int,
-    store: StageStore,
-) -> Batch:
-    """The network for a larger batch: every layer by the algorithm and in the format that it has for one
-    image, scheduled untuned, since a tuned schedule is for the loops of one shape."""
-    larger = store.obtain(Enlarge(lowered=lowered, network=network, image_shape=image_shape, size=size))
-    return Batch(size, _library(larger, None, target, opt_level, store), larger)
 
 
 def _require_right(batch: Batch, deployed: Deployed, target: Target) -> None:
