@@ -128,7 +128,7 @@ def test_the_table_says_which_schedule_each_layer_has(bundle: Bundle) -> None:
     for row in convolutions:
         if row["schedule"] == "tuned":
             assert float(row["tuned_ms"]) < float(row["untuned_ms"])
-            assert row["schedule_reason"] == "the tuned kernel is faster in the network"
+            assert row["schedule_reason"].startswith("the tuned kernel is faster in the network")
         assert row["schedule_reason"]
         assert float(row["time_ms"]) > 0
 
@@ -153,4 +153,4 @@ def test_the_same_command_takes_every_stage_from_the_store(artifacts: Path) -> N
     )
     assert ended.returncode == 0, ended.stderr
     assert "started" not in ended.stdout + ended.stderr
-    assert (ended.stdout + ended.stderr).count("finished earlier") == 8
+    assert (ended.stdout + ended.stderr).count("finished earlier") == 7
