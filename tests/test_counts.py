@@ -26,9 +26,10 @@ from dlas.hardware.results import measurement, processor_counts, spread
 from dlas.hardware.results.comparison import Comparison
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.results.processor_counts import Counts
-from dlas.hardware.sessions import counts, footprint, perf_events, runners
+from dlas.hardware.sessions import runners
 from dlas.hardware.sessions import session as sessions
-from dlas.hardware.sessions.footprint import Start
+from dlas.hardware.sessions.observers import counts, footprint, perf_events
+from dlas.hardware.sessions.observers.footprint import Start
 from dlas.hardware.targets import llvm, resolving
 from dlas.redeployment import Redeployed
 from dlas.verdicts import as_json
@@ -116,7 +117,8 @@ THREADS = """
 import os, sys
 from pathlib import Path
 import numpy as np
-from dlas.hardware.sessions import counts, session, tvm_runtime
+from dlas.hardware.sessions import session, tvm_runtime
+from dlas.hardware.sessions.observers import counts
 from dlas.processes import environment
 session.keep_torch_out()
 from dlas.hardware.sessions.device import Device

@@ -11,8 +11,9 @@ import tiny_library
 
 from dlas import config
 from dlas.hardware.results import measurement
-from dlas.hardware.sessions import energy, footprint, runners, session
-from dlas.hardware.sessions.footprint import Start
+from dlas.hardware.sessions import runners, session
+from dlas.hardware.sessions.observers import energy, footprint
+from dlas.hardware.sessions.observers.footprint import Start
 from dlas.hardware.targets import llvm, resolving
 
 

@@ -21,7 +21,7 @@ from dlas.analysis import front
 from dlas.hardware.results import measurement
 from dlas.hardware.results.comparison import Comparison
 from dlas.hardware.results.measurement import Measurement
-from dlas.hardware.sessions.footprint import Memory
+from dlas.hardware.sessions.observers.footprint import Memory
 from dlas.hardware.targets import llvm
 from dlas.hardware.timing import measuring
 from dlas.interfaces.targets.target import Target

@@ -23,7 +23,7 @@ from dlas.hardware.results import measurement, spread
 from dlas.hardware.results.comparison import Comparison
 from dlas.hardware.results.disturbance import Disturbance
 from dlas.hardware.results.measurement import Measurement, Session
-from dlas.hardware.sessions.disturbance import Watch
+from dlas.hardware.sessions.observers.disturbance import Watch
 from dlas.hardware.targets import llvm, resolving
 from dlas.hardware.targets.machine import State
 from dlas.hardware.timing import measuring

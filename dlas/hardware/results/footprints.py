@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from dlas.hardware.results import statistics
-from dlas.hardware.sessions.footprint import Footprint, Memory
+from dlas.hardware.sessions.observers.footprint import Footprint, Memory
 
 MAX_BYTES = 1 << 50
 NS_PER_MS = 1_000_000

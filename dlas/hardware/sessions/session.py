@@ -43,19 +43,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlas.hardware.sessions import (
-    candidates,
-    counts,
-    disturbance,
-    energy,
-    footprint,
-    race,
-    roofs,
-    runners,
-    single_kernels,
-)
+from dlas.hardware.sessions import candidates, race, roofs, runners, single_kernels
 from dlas.hardware.sessions.device import Device
-from dlas.hardware.sessions.footprint import Start
+from dlas.hardware.sessions.observers import counts, disturbance, energy, footprint
+from dlas.hardware.sessions.observers.footprint import Start
 from dlas.hardware.targets import caches, machine
 from dlas.processes.parent import die_with_parent
 

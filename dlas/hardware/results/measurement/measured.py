@@ -13,7 +13,7 @@ from dlas.hardware.results.footprints import StartTimes
 from dlas.hardware.results.measurement.session import NS_PER_MS, Session, session
 from dlas.hardware.results.processor_counts import Counts
 from dlas.hardware.results.statistics import Interval
-from dlas.hardware.sessions.footprint import Footprint, Memory
+from dlas.hardware.sessions.observers.footprint import Footprint, Memory
 from dlas.hardware.targets import machine
 
 ENOUGH_SESSIONS = 4

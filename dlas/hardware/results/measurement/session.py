@@ -9,7 +9,7 @@ from typing import Any
 from dlas.hardware.results import footprints, statistics
 from dlas.hardware.results.disturbance import Disturbance
 from dlas.hardware.results.processor_counts import Counts
-from dlas.hardware.sessions.footprint import Footprint
+from dlas.hardware.sessions.observers.footprint import Footprint
 from dlas.hardware.targets import machine
 
 NS_PER_MS = 1_000_000

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dlas.hardware.sessions.on_cpu import OnCpu
+
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -18,14 +20,12 @@ FILE = "network.pte"
 
 
 @dataclass(frozen=True)
-class Network:
+class Network(OnCpu):
     """A network that ExecuTorch has loaded."""
 
-    module: Any
+    uncounted = "ExecuTorch keeps the threads that it was loaded with"
 
-    @property
-    def uncounted(self) -> str:
-        return "ExecuTorch keeps the threads that it was loaded with"
+    module: Any
 
     def put(self, images: np.ndarray) -> tuple[Tensor]:
         import torch
@@ -39,9 +39,6 @@ class Network:
     def array(self, output: Tensor) -> np.ndarray:
         found: np.ndarray = output.numpy().copy()
         return found
-
-    def fill_caches(self, other: np.ndarray) -> None:
-        """Do nothing: the caches are those of the CPU."""
 
     def describe(self) -> Mapping[str, str]:
         return {"executorch": version("executorch")}

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from dlas.hardware.sessions.on_cpu import OnCpu
+
 FILE = "network.vmfb"
 
 DRIVER = "local-task"
@@ -18,15 +20,13 @@ DRIVER = "local-task"
 
 
 @dataclass(frozen=True)
-class Network:
+class Network(OnCpu):
     """A network that IREE's runtime has loaded, with its images in what IREE calls the device's memory."""
+
+    uncounted = "IREE keeps the threads that it was loaded with"
 
     main: Any
     device: Any
-
-    @property
-    def uncounted(self) -> str:
-        return "IREE keeps the threads that it was loaded with"
 
     def put(self, images: np.ndarray) -> Any:
         from iree import runtime
@@ -39,9 +39,6 @@ class Network:
 
     def array(self, output: np.ndarray) -> np.ndarray:
         return np.array(output)
-
-    def fill_caches(self, other: np.ndarray) -> None:
-        """Do nothing: the caches are those of the CPU."""
 
     def describe(self) -> Mapping[str, str]:
         return {"iree-base-runtime": version("iree-base-runtime")}

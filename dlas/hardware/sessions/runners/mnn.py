@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from dlas.hardware.sessions.on_cpu import OnCpu
+
 FILE = "network.mnn"
 
 INPUT, OUTPUT = "images", "outputs"
@@ -18,16 +20,14 @@ INPUT, OUTPUT = "images", "outputs"
 
 
 @dataclass(frozen=True)
-class Network:
+class Network(OnCpu):
     """A network that MNN has loaded."""
+
+    uncounted = "MNN keeps the threads that it was loaded with"
 
     module: Any
     runtime: Any
     """What MNN keeps the module's threads in."""
-
-    @property
-    def uncounted(self) -> str:
-        return "MNN keeps the threads that it was loaded with"
 
     def put(self, images: np.ndarray) -> Any:
         import MNN.expr as expression
@@ -45,9 +45,6 @@ class Network:
 
     def array(self, output: np.ndarray) -> np.ndarray:
         return np.array(output)
-
-    def fill_caches(self, other: np.ndarray) -> None:
-        """Do nothing: the caches are those of the CPU."""
 
     def describe(self) -> Mapping[str, str]:
         return {"mnn": version("MNN")}

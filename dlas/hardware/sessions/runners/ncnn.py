@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from dlas.hardware.sessions.on_cpu import OnCpu
+
 NETWORK, WEIGHTS = "network.param", "network.bin"
 
 INPUT, OUTPUT = "in0", "out0"
@@ -21,14 +23,12 @@ OFF = ("use_vulkan_compute", "use_fp16_packed", "use_fp16_storage", "use_fp16_ar
 
 
 @dataclass(frozen=True)
-class Network:
+class Network(OnCpu):
     """A network that ncnn has loaded, for one image at a time."""
 
-    net: Any
+    uncounted = "ncnn keeps the threads that it was loaded with"
 
-    @property
-    def uncounted(self) -> str:
-        return "ncnn keeps the threads that it was loaded with"
+    net: Any
 
     def put(self, images: np.ndarray) -> Any:
         import ncnn
@@ -46,9 +46,6 @@ class Network:
 
     def array(self, output: Any) -> np.ndarray:
         return np.array(output)[None]
-
-    def fill_caches(self, other: np.ndarray) -> None:
-        """Do nothing: the caches are those of the CPU."""
 
     def describe(self) -> Mapping[str, str]:
         return {"ncnn": version("ncnn")}

@@ -10,21 +10,21 @@ from typing import Any
 
 import numpy as np
 
+from dlas.hardware.sessions.on_cpu import OnCpu
+
 FILE = "network.onnx"
 
 PROVIDER = "CPUExecutionProvider"
 
 
 @dataclass(frozen=True)
-class Network:
+class Network(OnCpu):
     """A network in a session of ONNX Runtime, which reads and writes arrays in the host's memory."""
+
+    uncounted = "ONNX Runtime keeps the threads that it was loaded with"
 
     session: Any
     input_name: str
-
-    @property
-    def uncounted(self) -> str:
-        return "ONNX Runtime keeps the threads that it was loaded with"
 
     def put(self, images: np.ndarray) -> dict[str, np.ndarray]:
         return {self.input_name: np.ascontiguousarray(images)}
@@ -35,9 +35,6 @@ class Network:
 
     def array(self, output: np.ndarray) -> np.ndarray:
         return output
-
-    def fill_caches(self, other: np.ndarray) -> None:
-        """Do nothing: the caches are those of the CPU."""
 
     def describe(self) -> Mapping[str, str]:
         return {"onnxruntime": version("onnxruntime")}

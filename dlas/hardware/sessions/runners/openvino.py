@@ -9,20 +9,20 @@ from typing import Any
 
 import numpy as np
 
+from dlas.hardware.sessions.on_cpu import OnCpu
+
 FILE = "network.xml"
 """File of the network; that of its weights lies beside it."""
 
 
 @dataclass(frozen=True)
-class Network:
+class Network(OnCpu):
     """A network that OpenVINO compiled for this CPU. Arrays are shared with it, not copied."""
+
+    uncounted = "OpenVINO keeps the threads that it was loaded with"
 
     request: Any
     version: str
-
-    @property
-    def uncounted(self) -> str:
-        return "OpenVINO keeps the threads that it was loaded with"
 
     def put(self, images: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(images)
@@ -32,9 +32,6 @@ class Network:
 
     def array(self, output: Any) -> np.ndarray:
         return np.array(output[0])
-
-    def fill_caches(self, other: np.ndarray) -> None:
-        """Do nothing: the caches are those of the CPU."""
 
     def describe(self) -> Mapping[str, str]:
         return {"openvino": self.version}

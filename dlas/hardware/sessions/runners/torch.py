@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from dlas.hardware.sessions.on_cpu import OnCpu
+
 FILE = "network.pt2"
 
 
 @dataclass(frozen=True)
-class Network:
+class Network(OnCpu):
     """An exported network as a module, whose operators run one after another."""
 
-    module: Any
+    uncounted = "PyTorch keeps the threads that it was loaded with"
 
-    @property
-    def uncounted(self) -> str:
-        return "PyTorch keeps the threads that it was loaded with"
+    module: Any
 
     def put(self, images: np.ndarray) -> Any:
         import torch
@@ -33,9 +33,6 @@ class Network:
     def array(self, output: Any) -> np.ndarray:
         found: np.ndarray = output.numpy()
         return found
-
-    def fill_caches(self, other: np.ndarray) -> None:
-        """Do nothing: the caches are those of the CPU."""
 
     def describe(self) -> Mapping[str, str]:
         """Nothing: the version of torch is in every environment."""

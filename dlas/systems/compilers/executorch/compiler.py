@@ -6,8 +6,9 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlas.errors import UserError, last_line
+from dlas.errors import last_line
 from dlas.hardware.sessions.runners.executorch import FILE
+from dlas.systems.compilers import converting
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -28,8 +29,7 @@ def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None
         edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
         content = edge.to_executorch().buffer
     except Exception as error:  # whatever its passes raise
-        problem = f"ExecuTorch can't take the network: {last_line(error)}"
-        raise UserError(problem, key="compiler", remedy="compiler=tvm") from error
+        raise converting.refused("ExecuTorch", last_line(error)) from error
     (library / FILE).write_bytes(content)
 
 

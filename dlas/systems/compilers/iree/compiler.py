@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from dlas.errors import UserError, last_line
+from dlas.errors import last_line
 from dlas.hardware.sessions.runners.iree import FILE
+from dlas.systems.compilers import converting
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -55,9 +55,7 @@ def _compile(target: CodeTarget, library: Path) -> None:
     with TemporaryDirectory(prefix="dlas-") as scratch:
         imported = Path(scratch, "network.mlir")
         command = [*IMPORTER, os.fspath(library / ONNX), "-o", os.fspath(imported)]
-        ended = subprocess.run(command, capture_output=True, text=True, errors="replace", cwd=scratch)
-        if ended.returncode != 0:
-            raise _refused(RuntimeError(ended.stderr))
+        converting.convert("IREE", command, imported, Path(scratch))
         try:
             compiler.compile_file(
                 os.fspath(imported),
@@ -67,10 +65,4 @@ def _compile(target: CodeTarget, library: Path) -> None:
                 extra_args=options,
             )
         except compiler.CompilerToolError as error:
-            raise _refused(error) from None
-
-
-def _refused(error: Exception) -> UserError:
-    return UserError(
-        f"IREE can't take the network: {last_line(error)}", key="compiler", remedy="compiler=tvm"
-    )
+            raise converting.refused("IREE", last_line(error)) from None

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from dlas.errors import UserError
 from dlas.hardware.sessions.runners.mnn import FILE
-from dlas.printable import printable
+from dlas.systems.compilers import converting
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -34,17 +32,8 @@ def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None
         file = Path(scratch, "network.onnx")
         onnx_file.write(program, file)
         files = ["--modelFile", os.fspath(file), "--MNNModel", os.fspath(library / FILE)]
-        ended = subprocess.run(
-            [*CONVERTER, "-f", "ONNX", *files, "--bizCode", "dlas"],
-            capture_output=True,
-            text=True,
-            errors="replace",
-            cwd=scratch,
-        )
-    if ended.returncode != 0 or not (library / FILE).exists():
-        said = [line for line in (ended.stdout + ended.stderr).splitlines() if line.strip()]
-        problem = f"MNN can't take the network: {printable(said[-1] if said else ended.returncode)}"
-        raise UserError(problem, key="compiler", remedy="compiler=tvm")
+        command = [*CONVERTER, "-f", "ONNX", *files, "--bizCode", "dlas"]
+        converting.convert("MNN", command, library / FILE, Path(scratch))
 
 
 def convert_again(kept: Path, target: CodeTarget, library: Path) -> None:

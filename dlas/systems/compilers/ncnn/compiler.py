@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from dlas.errors import UserError
 from dlas.hardware.sessions.runners.ncnn import NETWORK, WEIGHTS
-from dlas.printable import printable
+from dlas.systems.compilers import converting
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -47,8 +46,7 @@ def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None
         traced.save(os.fspath(Path(scratch, "network.pt")))
         _convert(list(images.shape), Path(scratch), library)
     if unknown := _unknown(library / NETWORK):
-        problem = f"ncnn does not know {', '.join(unknown)}"
-        raise UserError(problem, key="compiler", remedy="compiler=tvm")
+        raise converting.refused("ncnn", f"it does not know {', '.join(unknown)}")
 
 
 def convert_again(kept: Path, target: CodeTarget, library: Path) -> None:
@@ -62,21 +60,12 @@ def _convert(shape: Sequence[int], scratch: Path, library: Path) -> None:
 
     sides = ",".join(map(str, shape))
     made = [f"ncnnparam={library / NETWORK}", f"ncnnbin={library / WEIGHTS}"]
-    ended = subprocess.run(
-        [pnnx.EXEC_PATH, "network.pt", f"inputshape=[{sides}]", "fp16=0", *made],
-        cwd=scratch,
-        capture_output=True,
-        text=True,
-        errors="replace",
-    )
-    if ended.returncode != 0 or not (library / WEIGHTS).exists():
-        said = [line for line in (ended.stdout + ended.stderr).splitlines() if line.strip()]
-        problem = f"pnnx can't take the network: {printable(said[-1] if said else ended.returncode)}"
-        raise UserError(problem, key="compiler", remedy="compiler=tvm")
+    command = [pnnx.EXEC_PATH, "network.pt", f"inputshape=[{sides}]", "fp16=0", *made]
+    converting.convert("pnnx", command, library / WEIGHTS, scratch)
 
 
 def _unknown(network: Path) -> list[str]:
     """Types of layers in a .param file that are none of ncnn's, each once."""
     layers = network.read_text().splitlines()[HEADER_LINES:]
     types = dict.fromkeys(line.split()[0] for line in layers if line.strip())
-    return [printable(name) for name in types if name.startswith(PREFIXES)]
+    return [name for name in types if name.startswith(PREFIXES)]

@@ -16,8 +16,8 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from dlas.hardware.sessions import perf_events
-from dlas.hardware.sessions.perf_events import Counter, Event
+from dlas.hardware.sessions.observers import perf_events
+from dlas.hardware.sessions.observers.perf_events import Counter, Event
 from dlas.processes import environment
 
 COUNTED_RUNS = 5

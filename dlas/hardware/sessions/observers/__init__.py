@@ -1,0 +1,1 @@
+"""What a session observes beside its times: memory, energy, what the processor counts, what disturbs it."""

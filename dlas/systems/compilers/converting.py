@@ -1,0 +1,25 @@
+"""How a network is given to a converter that is a program, and how one that cannot take it is told."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from dlas.errors import UserError
+from dlas.printable import printable
+
+
+def convert(name: str, command: Sequence[str], made: Path, scratch: Path) -> None:
+    """Run the converter in the folder `scratch`; UserError, with the last line that it wrote, where it fails
+    or does not make the file `made`."""
+    ended = subprocess.run(command, capture_output=True, text=True, errors="replace", cwd=scratch)
+    if ended.returncode != 0 or not made.exists():
+        said = [line for line in (ended.stdout + ended.stderr).splitlines() if line.strip()]
+        raise refused(name, said[-1] if said else f"it ended with status {ended.returncode}")
+
+
+def refused(name: str, reason: str) -> UserError:
+    """The error that tells that the compiler can't take the network."""
+    problem = f"{name} can't take the network: {printable(reason)}"
+    return UserError(problem, key="compiler", remedy="compiler=tvm")
