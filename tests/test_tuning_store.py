@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from collections import Counter
@@ -108,6 +109,17 @@ def test_two_processes_may_write_at_once(host: Target, tmp_path: Path) -> None:
     expected = {f"{name}{index}" + "x" * 5000 for name in "ab" for index in range(60)}
     assert len(found) == len(set(found))
     assert set(found) == expected | {f"both{index}" for index in range(60)}
+
+
+def test_who_reads_a_store_while_it_is_brought_up_to_date_reads_all_of_its_file(
+    host: Target, tmp_path: Path
+) -> None:
+    earlier = '{"schema": 1}\n'
+    (tmp_path / "store.json").write_text(earlier)
+    with (tmp_path / "store.json").open() as reading:
+        TuningStore(tmp_path).shelf("ansor-0.19", host)
+        assert reading.read() == earlier
+    assert json.loads((tmp_path / "store.json").read_text())["schema"] > 1
 
 
 def test_a_full_disk_is_told_and_loses_nothing_that_was_there(host: Target, tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ from pathlib import Path
 from filelock import FileLock
 
 from dlas.errors import UserError
-from dlas.files import documents
+from dlas.files import documents, durable
 from dlas.files.documents import Document
 from dlas.files.plain_files import open_plain
 from dlas.hardware.boards import lock
@@ -201,7 +201,7 @@ def _bring_up_to_date(root: Path) -> None:
             if root / name != file:
                 _add(root / name, records)
                 file.unlink()
-        documents.write(STORE, version, {})
+        durable.write(version, documents.text(STORE, {}))  # others read it meanwhile, without the lock
 
 
 def _take_over(old: Path, new: Path) -> None:
