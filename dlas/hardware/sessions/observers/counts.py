@@ -66,7 +66,7 @@ def on_one_thread(run: Callable[[], object]) -> dict[str, Any]:
     try:
         return {"instructions": of_each_run(perf_events.INSTRUCTIONS, run), "missing": ""}
     except OSError as error:
-        return {"instructions": [], "missing": perf_events.reason(error)}
+        return none(perf_events.reason(error))
 
 
 def of_each_run(event: Event, run: Callable[[], object]) -> list[int]:
