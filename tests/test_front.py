@@ -28,6 +28,16 @@ def test_the_interval_of_a_latency_is_student_s_over_the_sessions() -> None:
     assert (found.low, found.high) == pytest.approx((np.exp(low), np.exp(high)))
 
 
+def test_a_latency_lies_in_its_interval_though_an_earlier_version_told_that_of_all_samples() -> None:
+    paces = (2.0, 2.01, 2.02, 2.2, 2.0, 2.01)
+    over_sessions = intervals.latency_interval(point("a", 2.01, session_medians_ms=paces))
+    found = intervals.latency_interval(point("a", 2.5, session_medians_ms=paces))
+    assert found is not None
+    assert over_sessions is not None
+    assert (found.low, found.high) == (over_sessions.low, 2.5)
+    assert over_sessions.high < 2.5
+
+
 def test_the_interval_of_a_ratio_is_welch_s() -> None:
     other = (12.0, 13.0, 12.5, 12.2)
     told = stats.ttest_ind(np.log(WIDE), np.log(other), equal_var=False).confidence_interval(0.95)

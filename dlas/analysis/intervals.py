@@ -35,12 +35,14 @@ def latency_interval(point: Observation) -> Interval | None:
 
     Over the logarithms of the sessions' medians, by Student's t. With fewer than `ENOUGH_SESSIONS` it spans
     the interval over samples and what sessions there are, wider at both ends by the factor `SAME_WITHIN`, by
-    which the place of data in memory alone can move a session.
+    which the place of data in memory alone can move a session. The latency itself always lies in it: that of
+    runs of earlier versions, the median over the samples of all sessions, need not lie between the ends.
     """
     if point.latency_ms is None:
         return None
     if has_sessions(point):
-        return _over_sessions(contrast.of_sessions([point.logs]))
+        found = _over_sessions(contrast.of_sessions([point.logs]))
+        return Interval(min(found.low, point.latency_ms), max(found.high, point.latency_ms))
     ends = [point.latency_ms, *point.session_medians_ms]
     ends += [end for end in (point.low_ms, point.high_ms) if end is not None]
     return Interval(min(ends) / SAME_WITHIN, max(ends) * SAME_WITHIN)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from dlas.hardware.results.roofs import Bounds
+from dlas.hardware.results.statistics import geometric_mean
 
 FINISHED = "FINISHED"
 LAYERS = ("dataset", "model", "compression", "algo", "format", "compiler", "tuner", "target")
@@ -34,7 +35,8 @@ class Observation:
     session_medians_ms: tuple[float, ...] = ()
     """Median latency of each session in milliseconds; empty where only the median of all samples is known."""
     median_ms: float | None = None
-    """Median over the samples of all sessions, in milliseconds."""
+    """Milliseconds of a run: the geometric mean of the sessions' medians. In runs of earlier versions, the
+    median over the samples of all sessions."""
     low_ms: float | None = None
     high_ms: float | None = None
     """The bootstrap interval of `median_ms` over samples."""
@@ -93,14 +95,10 @@ class Observation:
 
     @property
     def latency_ms(self) -> float | None:
-        """Milliseconds of a run: the median of all samples, else the middle of the sessions' medians."""
-        if self.median_ms is not None:
+        """Milliseconds of a run; None where neither these nor the sessions' medians are known."""
+        if self.median_ms is not None or not self.session_medians_ms:
             return self.median_ms
-        ordered = sorted(self.session_medians_ms)
-        middle = len(ordered) // 2
-        if not ordered:
-            return None
-        return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+        return geometric_mean(self.session_medians_ms)
 
     @property
     def logs(self) -> tuple[float, ...]:

@@ -84,6 +84,12 @@ def paired_ratio_interval(new: Sequence[float], old: Sequence[float]) -> Interva
     return Interval(float(found.low), float(found.high))
 
 
+def geometric_mean(values: Sequence[float]) -> float:
+    """The exponential of the mean of the logarithms of positive values; a single value as it is, to the last
+    digit."""
+    return values[0] if len(values) == 1 else float(np.exp(np.log(_checked(values)).mean()))
+
+
 def geometric_mean_interval(values: Sequence[float]) -> Interval:
     """Student's interval of the geometric mean of at least two values, at `CONFIDENCE`: that of the mean of
     their logarithms. In the middle of a distribution that is symmetric there, it is the median's as well."""

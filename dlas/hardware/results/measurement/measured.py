@@ -82,15 +82,17 @@ class Measurement:
 
     @cached_property
     def median_ms(self) -> float:
-        return statistics.median(self.samples_ms)
+        """Milliseconds of a run: the median over the samples of a session, its geometric mean over the
+        sessions, which `interval_ms` is about."""
+        return statistics.geometric_mean(self.session_medians_ms)
 
     @cached_property
     def interval_ms(self) -> Interval:
         """The confidence interval of the median: over the sessions where there are enough, else over the
         samples of what sessions there are, which leaves out how much sessions differ."""
-        if not self.has_enough_sessions:
-            return statistics.median_interval(self.samples_ms)
-        found = statistics.geometric_mean_interval(self.session_medians_ms)
+        if self.has_enough_sessions:
+            return statistics.geometric_mean_interval(self.session_medians_ms)
+        found = statistics.median_interval(self.samples_ms)
         return Interval(min(found.low, self.median_ms), max(found.high, self.median_ms))
 
     @property
