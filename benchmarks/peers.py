@@ -1,179 +1,187 @@
-"""Whole networks by `algo=auto` against ONNX Runtime and PyTorch eager, untuned and tuned.
+"""Whole networks by `algo=auto` beside every other compiler, as the command itself measures them.
 
-    python benchmarks/peers.py [--networks resnet18 resnet50] [--tune 30] [--keep artifacts/peers]
+    python benchmarks/peers.py
+    python benchmarks/peers.py --networks resnet18 vgg16 --compilers onnxruntime openvino --rounds 6
+    python benchmarks/peers.py tuner=metaschedule timing=thorough --networks resnet18
+    PYTHONPATH=. python benchmarks/peers.py --config-dir my_conf --networks mine
 
-`--tune` searches the kernels of each network by MetaSchedule for so many minutes, beside what the tuning
-store holds of them already; with 0, the store alone gives the schedules. What a run built with `--keep` is
-timed by the next one, which builds only what is missing: so a network can be tuned now and timed on a quiet
-machine later.
+A round is one sweep, `python -m dlas.run -m model=… compiler=tvm,…`, whose points stand in the store under
+the experiment `peers`. The first one builds; those that follow take all but the times from the store of
+stages. So the compilers of a network are timed one right after the other, and again in each round.
 
-All take turns in one process with as many threads each, in float32; ONNX Runtime with all of its graph
-optimizations, its threads spinning as they do by default. Outputs are compared first. Figures are medians. It
-needs ONNX Runtime and what exports to it: pip install 'dlas[peers]'.
+A ratio is TVM's time over the other compiler's, and below 1 TVM is faster. That of a round is the ratio of
+what both took of the yardstick beside them (`dlas.hardware.results.comparison`); over the rounds it is the
+geometric mean, with Student's interval of 95 %. What the machine did to one round and not to another is in
+that interval.
+
+Other settings of the command, such as `dataset=cifar10`, come first. Without them the networks have random
+weights: `train.epochs=0`.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Mapping
-from importlib.util import find_spec
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import geometric_mean
-from tempfile import TemporaryDirectory
+from statistics import geometric_mean, median
 
-import networks
-import numpy as np
-import torch
-import tuned
-import tvm
-from alarm import ended_after
-from layers import NETWORKS
-from threads import use_threads
-from torch import nn
-from turns import in_turn
+from dlas import command_line, config, tracking
+from dlas.analysis.table import NOTHING, Cell, Table, as_text, measured, number, text
+from dlas.errors import UserError
+from dlas.hardware.results import statistics
+from dlas.hardware.results.comparison import Comparison
+from dlas.hardware.results.measurement import Measurement
+from dlas.plugins import compilers
+from dlas.plugins.registry import NETWORK_COMPILERS
+from dlas.report import reading
+from dlas.tracking import Record, Store
 
-from dlas import config, models
-from dlas.hardware.sessions.single_kernels import relative_error
-from dlas.hardware.targets.resolving import resolve
-from dlas.hardware.timing.deployment import exclusive_board
-from dlas.interfaces.targets.target import Target
-from dlas.systems.program import program
-from dlas.systems.program.program import LoweredProgram
-from dlas.systems.tuners.common.tuning_store import TuningStore
-from dlas.systems.tuners.metaschedule import tuner as metaschedule
+NETWORKS = ("vgg16", "resnet18", "mobilenetv2", "resnet50", "mobilenetv2_imagenet", "efficientnet_lite0")
+OURS = "tvm"
+EXPERIMENT = "peers"
+USUAL = ("compression=none", "algo=auto", "tuner=none", "train.epochs=0")
+"""Settings that are taken where others are not typed."""
 
-PEERS = ("onnx", "onnxruntime", "onnxscript")
-ONNX, EAGER, UNTUNED, TUNED = "ONNX Runtime", "PyTorch eager", "untuned", "tuned"
-RUNS, ROUNDS = 6, 21
-"""Of each in a turn, and turns."""
-TOLERANCE = 1e-4
-"""Of the largest output: sums in another order, and Winograd's transforms."""
-
-FASTEST_TRIAL_SECONDS = 0.5
-"""So that no search is through before its time is up."""
+Round = Mapping[tuple[str, str], Measurement]
+"""What a sweep measured, by network and compiler."""
 
 
-def main() -> None:
+def main() -> int:
     options = _options()
-    if missing := [name for name in PEERS if find_spec(name) is None]:
-        raise SystemExit(f"{', '.join(missing)} not found: pip install 'dlas[peers]'")
-    target = resolve(config.Target(name="host"))
-    use_threads(target.placement.threads)
-    threads, cpu = target.placement.threads, target.code.cpu
-    print(f"{threads} threads, {cpu}, PyTorch {torch.backends.cpu.get_cpu_capability()}")
-    with TemporaryDirectory() as scratch:
-        found = [
-            compare(name, (options.keep or Path(scratch)) / name, options, target)
-            for name in options.networks
-        ]
-    for one, other in ((UNTUNED, ONNX), (TUNED, ONNX), (TUNED, UNTUNED), (UNTUNED, EAGER), (TUNED, EAGER)):
-        if ratios := [times[one] / times[other] for times in found if one in times]:
-            spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-            print(f"{one} / {other}: geometric mean {geometric_mean(ratios):.2f}, {spread}")
+    where = [] if options.artifacts is None else [f"artifacts={options.artifacts}"]
+    typed = {override.partition("=")[0] for override in options.overrides}
+    usual = [setting for setting in USUAL if setting.partition("=")[0] not in typed]
+    swept = [f"model={','.join(options.networks)}", f"compiler={','.join([OURS, *options.compilers])}"]
+    command = [sys.executable, "-m", "dlas.run"]
+    command += [] if options.config_dir is None else ["--config-dir", options.config_dir]
+    command += ["-m", *swept, *usual, *options.overrides, *where]
+    command += ["rerun=all", f"tracking.experiment={EXPERIMENT}"]
+    print(shlex.join(["python", *command[1:]]), flush=True)
+    rounds = []
+    for number_of_round in range(1, options.rounds + 1):
+        print(f"round {number_of_round} of {options.rounds}, {_load()}", flush=True)
+        before = _newest(options.artifacts)
+        status = subprocess.run(command, check=False).returncode
+        sweep = _newest(options.artifacts)
+        if status not in (command_line.DONE, command_line.FAILED) or sweep is None or sweep == before:
+            return status or command_line.FAILED
+        rounds.append(_measured(_store(options.artifacts), sweep))
+    print(as_text(compared(rounds, options.compilers)))
+    print(f"{_load()} at the end")
+    return command_line.DONE
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--networks", nargs="+", choices=[*NETWORKS], default=[*NETWORKS])
-    parser.add_argument("--tune", type=float, metavar="MINUTES", help="of a network; 0: by the store alone")
-    parser.add_argument("--store", type=Path, default=Path(config.default_artifacts()) / "tuning")
-    parser.add_argument("--keep", type=Path, metavar="FOLDER")
-    return parser.parse_args()
+    parser.add_argument("overrides", nargs="*", metavar="setting=value", help="of dlas.run")
+    parser.add_argument("--networks", nargs="+", default=NETWORKS, help="options of model=")
+    parser.add_argument("--compilers", nargs="+", default=installed(), help="all that are installed")
+    parser.add_argument("--rounds", type=int, default=4, help="2 or more")
+    parser.add_argument("--config-dir", metavar="FOLDER", help="where YAML files of your own are")
+    parser.add_argument("--artifacts", metavar="FOLDER", help="where the store is")
+    options = parser.parse_args()
+    if options.rounds < 2:
+        parser.error("--rounds: one round tells no interval, 2 or more do")
+    return options
 
 
-def compare(name: str, folder: Path, options: argparse.Namespace, target: Target) -> Mapping[str, float]:
-    """Milliseconds of the network by each peer and by what `folder` holds or gets of ours."""
-    factory, size = NETWORKS[name]
-    network = models.build(config.Model(name, factory), classes=10 if size == 32 else 1000).eval()
-    image = torch.rand(1, 3, size, size)
-    folder.mkdir(parents=True, exist_ok=True)
-    lowered = _by_auto(network, image, folder, target)
-    if options.tune is not None:
-        _tune(lowered, folder, options.tune * 60, TuningStore(options.store), target)
-    tensor = tvm.runtime.tensor(image.numpy())
-    with torch.inference_mode():
-        calls = {
-            ONNX: _onnx_runtime(network, image, folder, target.placement.threads),
-            EAGER: lambda: network(image).numpy(),
-            **{
-                kind: _ours(library, tensor)
-                for kind in (UNTUNED, TUNED)
-                if (library := folder / f"{kind}.so").exists()
-            },
-        }
-        _require_agreement(name, calls)
-        with exclusive_board(target):
-            medians = in_turn([*calls.values()], RUNS, ROUNDS)
-    times = dict(zip(calls, medians, strict=True))
-    ratios = [
-        f"{kind} {times[kind]:.2f} ms, {times[kind] / times[ONNX]:.2f} of ONNX Runtime"
-        for kind in (UNTUNED, TUNED)
-        if kind in times
-    ]
-    print(f"{name}: ONNX Runtime {times[ONNX]:.2f} ms, PyTorch eager {times[EAGER]:.2f} ms; ", end="")
-    print("; ".join(ratios), flush=True)
-    return times
+def installed() -> list[str]:
+    """The compilers of whole networks whose packages are all here."""
+    return [name for name in NETWORK_COMPILERS.names() if _is_installed(name)]
 
 
-def _by_auto(network: nn.Module, image: torch.Tensor, folder: Path, target: Target) -> LoweredProgram:
-    """The network by the fastest algorithm for each layer, and its untuned library: as `folder` has them."""
-    library = folder / f"{UNTUNED}.so"
-    if library.exists():
-        return program.load(folder)
-    with TemporaryDirectory() as scratch:
-        lowered = networks.by_fastest(network, image, networks.FLOAT32, target, Path(scratch))
-    program.save(lowered, folder)
-    tuned.untuned(lowered, target, folder)
-    return lowered
+def _is_installed(compiler: str) -> bool:
+    try:
+        compilers.require_installed(compiler, "compiler")
+    except UserError:
+        return False
+    return True
 
 
-def _tune(lowered: LoweredProgram, folder: Path, seconds: float, store: TuningStore, target: Target) -> None:
-    """Put the network by the best schedules that are found within `seconds` into `folder`."""
-    tasks, log = tuned.tasks(lowered), folder / "log.json"
-    shelf = store.shelf(metaschedule.VERSION, target)
-    if seconds:
-        trials = round(seconds / FASTEST_TRIAL_SECONDS)
-        settings = metaschedule.Settings("metaschedule", metaschedule.__name__, trials, patience=trials)
-        with ended_after(seconds):
-            metaschedule.tune(tasks, target, settings, log, store)
-    records = [record for task in tasks for record in shelf.records(task)]
-    log.write_text("".join(f"{record}\n" for record in records))
-    schedules = metaschedule.best_schedules(log, tasks, target.code)
-    with TemporaryDirectory(dir=folder) as scratch:
-        built = tuned.library(lowered, schedules, target, Path(scratch) / "built")
-        built.replace(folder / f"{TUNED}.so")
-    print(
-        f"  {len(records)} trials, schedules for {len(schedules.found)} of {len(tasks)} kernels", flush=True
+def _store(artifacts: str | None) -> Store:
+    return command_line.existing_store(artifacts, config.Tracking(experiment=EXPERIMENT))
+
+
+def _newest(artifacts: str | None) -> str | None:
+    """The id of the sweep that was started last."""
+    folder = command_line.artifacts_folder(artifacts)
+    store = tracking.find_store(folder, experiment=EXPERIMENT)
+    found = None if store is None else tracking.newest_sweep(store)
+    return None if found is None else found.run_id
+
+
+def _measured(store: Store, sweep: str) -> Round:
+    """What was measured of the sweep's finished points."""
+    done = [point for point in tracking.points(store, sweep) if point.status == "FINISHED"]
+    return {(_network(point), point.params["compiler.name"]): _timing(store, point) for point in done}
+
+
+def _network(point: Record) -> str:
+    return point.params["model.name"]
+
+
+def _timing(store: Store, point: Record) -> Measurement:
+    with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
+        return reading.timing(store, point, Path(folder))
+
+
+def compared(rounds: Sequence[Round], peers: Sequence[str]) -> Table:
+    """TVM beside each of the peers: on each network, and on all those that every round has of both."""
+    rows, nothing = [], Cell(NOTHING)
+    networks = list(dict.fromkeys(network for one in rounds for network, _ in one))
+    for network in networks:
+        rows.append((text(network), text(OURS), _latency(rounds, network, OURS), nothing, nothing))
+        for peer in peers:
+            latency = _latency(rounds, network, peer)
+            rows.append((text(network), text(peer), latency, *_mean(_ratios(rounds, network, peer))))
+    for peer in peers:
+        ratios = [_ratios(rounds, network, peer) for network in networks]
+        whole = [found for found in ratios if len(found) == len(rounds)]
+        means = [geometric_mean(of_round) for of_round in zip(*whole, strict=True)]
+        of = f"geometric mean of {len(whole)}"
+        rows.append((text(of), text(peer), nothing, *_mean(means)))
+    measurements = [one for round_ in rounds for one in round_.values()]
+    unsteady = sum(bool(one.unsteady) for one in measurements)
+    notes = (
+        f"TVM's time over the compiler's, by the yardstick, in {len(rounds)} rounds; below 1 TVM is faster",
+        f"{unsteady} of {len(measurements)} measurements were made while the board did not hold still",
     )
+    headings = ("network", "compiler", "ms", "tvm / it", "interval")
+    return Table("peers", "TVM beside other compilers", headings, tuple(rows), notes)
 
 
-def _ours(library: Path, image: tvm.runtime.Tensor) -> Callable[[], np.ndarray]:
-    run = networks.entry(library)
-    return lambda: run(image).numpy()
+def _latency(rounds: Sequence[Round], network: str, compiler: str) -> Cell:
+    """Milliseconds: the middle of the rounds' medians."""
+    found = [one[network, compiler].median_ms for one in rounds if (network, compiler) in one]
+    return number(median(found) if found else None)
 
 
-def _onnx_runtime(
-    network: nn.Module, image: torch.Tensor, folder: Path, threads: int
-) -> Callable[[], np.ndarray]:
-    """The network by ONNX Runtime, as PyTorch exports it."""
-    import onnxruntime
-
-    exported = folder / "network.onnx"
-    torch.onnx.export(network, (image,), exported, dynamo=True, external_data=False, verbose=False)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    session = onnxruntime.InferenceSession(exported, options, providers=["CPUExecutionProvider"])
-    inputs = {session.get_inputs()[0].name: image.numpy()}
-    return lambda: session.run(None, inputs)[0]
+def _ratios(rounds: Sequence[Round], network: str, peer: str) -> list[float]:
+    """The ratio of each round that has both."""
+    return [
+        Comparison(old=one[network, peer], new=one[network, OURS]).ratio
+        for one in rounds
+        if (network, peer) in one and (network, OURS) in one
+    ]
 
 
-def _require_agreement(name: str, calls: Mapping[str, Callable[[], np.ndarray]]) -> None:
-    expected = calls[EAGER]()
-    for kind, call in calls.items():
-        if not (error := relative_error(call(), expected)) <= TOLERANCE:
-            raise SystemExit(f"{name}: the output of {kind} is off by {error:.1g} of PyTorch's largest")
+def _mean(ratios: Sequence[float]) -> tuple[Cell, Cell]:
+    if len(ratios) < 2:
+        return Cell(NOTHING), Cell(NOTHING)
+    return measured(geometric_mean(ratios), statistics.geometric_mean_interval(ratios))
+
+
+def _load() -> str:
+    return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        sys.exit(main())
+    except UserError as error:
+        sys.exit(str(error))
