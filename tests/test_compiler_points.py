@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -130,3 +132,39 @@ def test_the_report_and_show_take_them(artifacts: Path, runs: dict[str, Run]) ->
     assert told.returncode == 0, told.stderr
     shown = dlas("show", f"run={runs['onnxruntime own'].info.run_id}", f"artifacts={artifacts}")
     assert "onnxruntime" in shown.stdout
+
+
+def test_what_a_compiler_cannot_take_fails_its_points_alone(tmp_path: Path) -> None:
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "unusual.yaml").write_text("name: unusual\nfactory: user_models.unusual\n")
+    store = f"sqlite:///{tmp_path / 'artifacts' / 'mlflow.db'}"
+    reason = r"'aten::erfinv' to ONNX .*: aten\.erfinv in the layer bent \(.*user_models\.py:\d+\)"
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        own = ("--config-dir", str(tmp_path / "conf"), *arguments, "model=unusual", "compression=none")
+        return dlas("run", *own, "train.epochs=0", "timing=quick", f"artifacts={tmp_path / 'artifacts'}")
+
+    single = run("compiler=onnxruntime")
+    assert single.returncode == 2
+    assert re.search(f"^compiler: .*{reason}$", single.stderr, re.MULTILINE)
+    assert not (tmp_path / "artifacts" / "mlflow.db").exists()
+
+    plan = run("--plan", "-m", "compiler=onnxruntime,torch")
+    assert plan.returncode == 0, plan.stderr
+    assert "1 of 2 points to be made" in plan.stdout
+    assert re.search(r"^1/2 +compiler=onnxruntime +- +fails +-$", plan.stdout, re.MULTILINE)
+    assert re.search(f"fails when it starts.*: 1/2 +compiler: .*{reason}$", plan.stdout, re.MULTILINE)
+
+    sweep = run("-m", "compiler=onnxruntime,torch")
+    assert sweep.returncode == 1, sweep.stderr
+    warned = sweep.stderr.partition("[1/2]")[0]
+    assert re.search(f"1 point of 'unusual' by onnxruntime will fail, .*{reason}$", warned, re.MULTILINE)
+    assert "Traceback" not in sweep.stderr
+    points = MlflowClient(store).search_runs(["1"], "tags.`dlas.kind` = 'point'")
+    assert {point.data.params["compiler.name"]: point.info.status for point in points} == {
+        "onnxruntime": "FAILED",
+        "torch": "FINISHED",
+    }
+    (failed,) = (point for point in points if point.info.status == "FAILED")
+    assert re.search(reason, failed.data.tags["dlas.error"])
+    assert re.search("onnxruntime.*FAILED", sweep.stdout)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from _pytest.mark.structures import ParameterSet
 from torch import nn
+from user_models import unusual
 
 from dlas import config
 from dlas.errors import UserError
@@ -20,10 +21,12 @@ from dlas.hardware.sessions import runners
 from dlas.hardware.targets import target_file
 from dlas.hardware.targets.target_file import Runtime
 from dlas.hardware.timing import deployment
-from dlas.interfaces.compiler import NetworkCompiler
+from dlas.interfaces.compiler import NetworkCompiler, NetworkNotTaken
 from dlas.interfaces.runner import LoadedNetwork, Runner
 from dlas.interfaces.targets.target import Target
 from dlas.models import quantized
+from dlas.models.graph import places
+from dlas.models.graph.exporting import exported
 from dlas.models.mobilenetv2 import mobilenetv2
 from dlas.models.resnet import resnet20
 from dlas.plugins import compilers, contracts
@@ -176,18 +179,28 @@ def test_a_compiler_for_one_image_at_a_time_refuses_more(host: Target, tmp_path:
     assert refusal.value.key == "timing.batch_sizes"
 
 
-class Unknown(nn.Module):
-    """An operator that no runtime for small machines has."""
+@pytest.mark.parametrize("name", [_tried(name) for name in ("executorch", "mnn", "ncnn")])
+def test_an_operator_that_a_compiler_does_not_know_is_named_with_its_layer(
+    name: str, host: Target, tmp_path: Path
+) -> None:
+    with pytest.raises(NetworkNotTaken, match=r"erfinv.*: aten.erfinv in the layer bent \(.*user_models.py:"):
+        convert(unusual(10).eval(), (1, 3, 8, 8), name, host.code, tmp_path)
 
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        return torch.erfinv(images.tanh())
 
-
-@pytest.mark.parametrize("name", ["mnn", "ncnn"])
-def test_an_operator_that_a_compiler_does_not_know_is_named(name: str, host: Target, tmp_path: Path) -> None:
-    network = nn.Sequential(nn.Conv2d(3, 4, 3), Unknown()).eval()
-    with pytest.raises(UserError, match="aten::erfinv"):
-        convert(network, (1, 3, 8, 8), name, host.code, tmp_path)
+@pytest.mark.parametrize(
+    ("said", "layers"),
+    [
+        ("Exporting the operator 'aten::erfinv' to ONNX", ["bent"]),
+        ("Operator torch._ops.aten.erfinv.default is not Aten Canonical", ["bent"]),
+        ("Could not find an implementation for Tanh(13) node with name '/Tanh'", ["bent"]),
+        ("it does not know torch.erfinv, aten::conv2d", ["stem", "bent"]),
+        ("the mean of a linear operator to view", []),
+    ],
+)
+def test_the_layers_are_found_of_operators_that_a_compiler_names(said: str, layers: list[str]) -> None:
+    program = exported(unusual(10).eval(), torch.zeros(1, 3, 8, 8))
+    found = places.of_operators(program, said)
+    assert [one.partition("in the layer ")[2].partition(" ")[0] for one in found] == layers
 
 
 class _Without:

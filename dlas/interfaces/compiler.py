@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from dlas.errors import UserError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -13,6 +15,11 @@ if TYPE_CHECKING:
 
     from dlas.interfaces.targets.code_target import CodeTarget
     from dlas.systems.program.program import LoweredProgram
+
+
+class NetworkNotTaken(UserError):
+    """A network that a compiler can't take, such as for an operator that it does not know. That tells nothing
+    of points with another compiler or another network."""
 
 
 @runtime_checkable
@@ -64,8 +71,8 @@ class NetworkCompiler(Protocol):
         """Write the files of the network into the empty folder `library`, which the bundle keeps.
 
         `program` is the network as dlas.models.graph.exporting.exported leaves it, in eval mode; its images
-        are float32, of one shape (N, C, H, W). UserError, naming the operator, for one that this compiler
-        does not know.
+        are float32, of one shape (N, C, H, W). NetworkNotTaken, naming the operator, for one that this
+        compiler does not know; whoever called adds in which layer it is.
         """
         ...
 

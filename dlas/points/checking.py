@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -18,7 +18,7 @@ from dlas import config, quota
 from dlas.errors import UserError
 from dlas.points import durations, making, process, view
 from dlas.points.making import Logging
-from dlas.points.messages import Failed, Finished, Foreseen
+from dlas.points.messages import Failed, Finished, Foreseen, NotTaken
 from dlas.points.progress import Progress
 from dlas.points.view.written import Written
 from dlas.processes import apart
@@ -47,6 +47,23 @@ class Outcome:
 
     mistake: UserError | None = None
     lost: str = ""
+    not_taken: tuple[NotTaken, ...] = ()
+    """Points that their compiler can't take."""
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What the check of points came to, where it found no mistake."""
+
+    lost: tuple[int, ...]
+    """Places of the points whose check ended its process, which tells nothing of the others."""
+    not_taken: tuple[NotTaken, ...]
+    """Points that fail alone, for what their compiler can't take."""
+
+    @property
+    def failing(self) -> dict[int, UserError]:
+        """Why points fail alone, by their places."""
+        return {place: each.error for each in self.not_taken for place in each.points}
 
 
 class _Stopped(Exception):
@@ -54,20 +71,42 @@ class _Stopped(Exception):
 
 
 def check(stacks: Sequence[config.Stack], hydra: DictConfig) -> list[config.Stack]:
-    """Check the points; UserError for the first that cannot be right.
+    """Check the points; UserError for the first that cannot be right, and where none can be made.
 
-    Returns those whose check ended its process, which tells nothing of the others. `hydra` is Hydra's own
-    part of the config.
+    Returns those that are checked once more by themselves when they start: those whose check ended its
+    process, and those that their compiler can't take, which fail by that. `hydra` is Hydra's own part of the
+    config.
     """
-    return [stacks[place] for place in _lost(stacks, process.logging_of(hydra.hydra_logging, hydra.verbose))]
+    checked = _checked(stacks, process.logging_of(hydra.hydra_logging, hydra.verbose))
+    for each in checked.not_taken:
+        of, first = _points(len(each.points)), stacks[each.points[0]]
+        told = (first.model.name, first.compiler.name, each.error)
+        log.warning("%s of '%s' by %s will fail, the others are made: %s", of, *told)
+    return [stacks[place] for place in sorted({*checked.lost, *checked.failing})]
 
 
-def foresee(stacks: Sequence[config.Stack], hydra: DictConfig) -> dict[int, Foreseen]:
-    """Check the points as `check` does; returns what is known of each, by its place. Of those whose check
-    ended its process nothing is."""
+@dataclass(frozen=True)
+class Ahead:
+    """What is known of points before they are made, by their places."""
+
+    known: Mapping[int, Foreseen]
+    """Those that can be made, as far as it is known."""
+    failing: Mapping[int, UserError]
+    """Those that fail alone, and why."""
+
+
+NOTHING = Ahead({}, {})
+"""What is known where there are no points."""
+
+
+def foresee(stacks: Sequence[config.Stack], hydra: DictConfig) -> Ahead:
+    """Check the points as `check` does; returns what is known of them. Of those whose check ended its process
+    nothing is."""
     logged = process.logging_of(hydra.hydra_logging, hydra.verbose)
-    lost = _lost(stacks, logged)
-    left = [place for place in range(len(stacks)) if place not in lost]
+    checked = _checked(stacks, logged)
+    left = [
+        place for place in range(len(stacks)) if place not in checked.lost and place not in checked.failing
+    ]
     known: dict[int, Foreseen] = {}
 
     def note(told: object) -> None:
@@ -80,12 +119,12 @@ def foresee(stacks: Sequence[config.Stack], hydra: DictConfig) -> dict[int, Fore
     _warn(outcome)
     if outcome.mistake is not None:
         raise outcome.mistake
-    return known
+    return Ahead(known, checked.failing)
 
 
-def _lost(stacks: Sequence[config.Stack], logged: Logging) -> list[int]:
-    """Have the points checked; returns the places of those whose check ended its process. UserError for the
-    first mistake, in the order of the parts."""
+def _checked(stacks: Sequence[config.Stack], logged: Logging) -> Checked:
+    """Have the points checked; UserError for the first mistake, in the order of the parts, or for the first
+    point that its compiler can't take, where that goes for all."""
     parts = [
         Part(making.check_places, tuple(range(len(stacks))), "machines and images were looked at"),
         *(
@@ -110,7 +149,11 @@ def _lost(stacks: Sequence[config.Stack], logged: Logging) -> list[int]:
     for outcome, part in zip(outcomes, parts, strict=True):
         _warn(outcome)
         lost |= set(part.points) if outcome.lost else set()
-    return sorted(lost)
+    not_taken = [each for outcome in outcomes for each in outcome.not_taken]
+    checked = Checked(tuple(sorted(lost)), tuple(sorted(not_taken, key=lambda each: each.points)))
+    if len(checked.failing) == len(stacks):
+        raise checked.not_taken[0].error
+    return checked
 
 
 def _alike(stacks: Sequence[config.Stack]) -> list[tuple[int, ...]]:
@@ -130,8 +173,12 @@ def _alike(stacks: Sequence[config.Stack]) -> list[tuple[int, ...]]:
 
 
 def _told(points: int) -> Callable[[], Sequence[str]]:
-    what, began = "1 point" if points == 1 else f"{points} points", time.monotonic()
+    what, began = _points(points), time.monotonic()
     return lambda: [f"checking {what} for {durations.told(time.monotonic() - began)}"]
+
+
+def _points(number: int) -> str:
+    return "1 point" if number == 1 else f"{number} points"
 
 
 def _warn(outcome: Outcome) -> None:
@@ -164,9 +211,13 @@ class _Shared:
             return Outcome()
         progress = Progress()
         streams = {1: Written(), 2: Written()}
+        not_taken: list[NotTaken] = []
 
         def told(message: object) -> None:
             progress.note(message)
+            if isinstance(message, NotTaken):
+                places = tuple(part.points[place] for place in message.points)
+                not_taken.append(dataclasses.replace(message, points=places))
             note(message)
 
         def wrote(stream: int, written: bytes) -> None:
@@ -192,7 +243,7 @@ class _Shared:
             mistake.point = None if mistake.point is None else part.points[mistake.point]
             return Outcome(mistake=mistake)
         if isinstance(progress.outcome, Finished):
-            return Outcome()
+            return Outcome(not_taken=tuple(not_taken))
         return Outcome(lost=f"{process.end(code)} while {part.doing}{process.meaning(code)}")
 
     def _show(self, stream: int, lines: Sequence[bytes]) -> None:

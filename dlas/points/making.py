@@ -88,10 +88,15 @@ def check_places(tell: Tell, stacks: Sequence[config.Stack], logged: Logging, th
 
 
 def check_networks(tell: Tell, stacks: Sequence[config.Stack], logged: Logging, threads: int) -> None:
-    """Check the networks of points before the first one is made, and tell `Finished` or `Failed`."""
+    """Check the networks of points before the first one is made, and tell `NotTaken` of those that their
+    compiler can't take, and `Finished` or `Failed`."""
     from dlas.points import plan
 
-    _check(tell, logged, threads, lambda: plan.check_networks(stacks))
+    def tried() -> None:
+        for points in plan.try_networks(stacks).not_taken:
+            tell(points)
+
+    _check(tell, logged, threads, tried)
 
 
 def foresee(tell: Tell, stacks: Sequence[config.Stack], logged: Logging, threads: int) -> None:

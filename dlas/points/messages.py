@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dlas.errors import UserError
+from dlas.interfaces.compiler import NetworkNotTaken
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,25 @@ class Foreseen:
     begun: bool
     """Whether an interrupted attempt at that left something to go on from."""
     fallbacks: tuple[Fallback, ...]
+
+
+@dataclass(frozen=True)
+class NotTaken:
+    """Points whose compiler can't take their network, which tells nothing of the others: the parts of a
+    NetworkNotTaken."""
+
+    points: tuple[int, ...]
+    """Their places among all."""
+    problem: str
+    key: str
+    remedy: str
+
+    @property
+    def error(self) -> NetworkNotTaken:
+        """The error, which tells the place of the first of the points."""
+        error = NetworkNotTaken(self.problem, key=self.key, remedy=self.remedy)
+        error.point = self.points[0]
+        return error
 
 
 @dataclass(frozen=True)

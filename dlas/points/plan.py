@@ -13,7 +13,9 @@ from dlas import config, datasets
 from dlas.config.layers.compiler import TVM
 from dlas.errors import UserError, at_point
 from dlas.files import folders, temporary
+from dlas.interfaces.compiler import NetworkNotTaken
 from dlas.points import fingerprint
+from dlas.points.messages import NotTaken
 from dlas.stages.store import code
 from dlas.stages.store.store import StageStore
 from dlas.systems.choices.kind import Kind, kinds_of
@@ -92,26 +94,51 @@ def check_places(stacks: Sequence[config.Stack]) -> None:
         _require_images(stacks, _store(artifacts))
 
 
-def check_networks(stacks: Sequence[config.Stack]) -> list[Rehearsed]:
-    """UserError for the first network that cannot be right, or cannot be compressed or compiled as declared.
+@dataclass
+class Tried:
+    """What trying the networks of points came to."""
 
-    Each distinct network is tried once, and each distinct compression of it is rehearsed once; what an
-    earlier command tried is not tried again. Returns the rehearsal of each point.
+    rehearsed: dict[int, Rehearsed] = field(default_factory=dict)
+    """The rehearsals of the points that can be made, by their places."""
+    not_taken: list[NotTaken] = field(default_factory=list)
+    """The points that can't, each in one of these."""
+
+
+def check_networks(stacks: Sequence[config.Stack]) -> list[Rehearsed]:
+    """The rehearsal of each point; UserError for the first network that cannot be right, cannot be compressed
+    as declared, or is not taken by its compiler."""
+    tried = try_networks(stacks)
+    if tried.not_taken:
+        raise tried.not_taken[0].error
+    return [tried.rehearsed[place] for place in range(len(stacks))]
+
+
+def try_networks(stacks: Sequence[config.Stack]) -> Tried:
+    """Try the networks of points; UserError for the first that cannot be right, or cannot be compressed as
+    declared.
+
+    Each distinct network is tried once, and each distinct compression of it is rehearsed once with each
+    compiler; what an earlier command tried is not tried again.
     """
     from dlas.stages.checks.rehearsal import TryNetwork
 
     artifacts = Path(stacks[0].artifacts)
     store = _store(artifacts)
+    found = Tried()
     with folders.disk_troubles(artifacts):
         rehearsals = _rehearsals(stacks, store)
         code.remember([rehearsal.trial.code for rehearsal in rehearsals])
-        rehearsed: dict[int, Rehearsed] = {}
         for rehearsal in rehearsals:
             with at_point(rehearsal.points[0]):
                 tried = store.obtain(TryNetwork(trial=rehearsal.trial))
-                found = store.obtain(rehearsal.stage(tried))
-            rehearsed |= dict.fromkeys(rehearsal.points, found)
-    return [rehearsed[place] for place in range(len(stacks))]
+                try:
+                    rehearsed = store.obtain(rehearsal.stage(tried))
+                except NetworkNotTaken as error:
+                    told = (error.problem, error.key, error.remedy)
+                    found.not_taken.append(NotTaken(tuple(rehearsal.points), *told))
+                else:
+                    found.rehearsed |= dict.fromkeys(rehearsal.points, rehearsed)
+    return found
 
 
 def _store(artifacts: Path) -> StageStore:

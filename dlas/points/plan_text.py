@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from dlas.errors import UserError
 from dlas.points import durations
 from dlas.points.messages import Foreseen
 from dlas.points.steps import TIMING, Step
@@ -21,6 +22,8 @@ KEPT = (
 )
 EXPECTED = "expected: as earlier runs of this machine took for the same, in proportion to epochs and trials."
 UNCHECKED = "not known"
+FAILS = "fails"
+FAILING = "fails when it starts, and the others are made: "
 CRASHED = "could not be checked, since the check of its network ended its process; tried when it starts: "
 
 
@@ -32,10 +35,17 @@ class Planned:
     earlier: Record | None
     """The run that makes it needless."""
     known: Foreseen | None
-    """What is known of a point that is to be made; None where its check ended its process."""
+    """What is known of a point that is to be made; None where its check ended its process, or it fails."""
     steps: Sequence[Step]
     seconds: Mapping[str, float]
     """Seconds that steps may take, by their names; without those of which nothing is known."""
+    failing: UserError | None = None
+    """Why it fails, where that is known."""
+
+    @property
+    def is_made(self) -> bool:
+        """Whether it is to be made, as far as is known."""
+        return self.earlier is None and self.failing is None
 
 
 @dataclass(frozen=True)
@@ -55,16 +65,15 @@ def told(points: Sequence[Planned]) -> str:
     lines: list[Sequence[str]] = [HEADINGS]
     for place, (point, way) in enumerate(zip(points, ways, strict=True)):
         lines.append((_number(place, points), point.name or "-", *_cells(point, way, points)))
-    made = sum(point.earlier is None for point in points)
+    made = sum(point.is_made for point in points)
     whole = _seconds((point, step) for point, way in zip(points, ways, strict=True) for step in way.own)
     crashed = [
-        _number(place, points)
-        for place, point in enumerate(points)
-        if point.earlier is None and point.known is None
+        _number(place, points) for place, point in enumerate(points) if point.is_made and point.known is None
     ]
     closing = [f"{made} of {len(points)} points to be made, in all {whole}", "", KEPT, EXPECTED]
     if crashed:
         closing.append(CRASHED + ", ".join(crashed))
+    closing += [FAILING + reason for reason in _failing(points)]
     return "\n".join([*aligned(lines), "", *closing, *_fallbacks(points)])
 
 
@@ -74,7 +83,7 @@ def _ways(points: Sequence[Planned]) -> list[_Way]:
     ways = []
     for place, point in enumerate(points):
         own, shared = list[Step](), dict[str, int]()
-        if point.earlier is None:
+        if point.is_made:
             for step in point.steps[0 if point.known is None else len(point.known.done) :]:
                 maker = makers.setdefault(step.declared, place) if step.stage != TIMING else place
                 if maker == place:
@@ -89,6 +98,8 @@ def _cells(point: Planned, way: _Way, points: Sequence[Planned]) -> tuple[str, s
     """What is done, what is to be made, and how long it may take."""
     if point.earlier is not None:
         return f"all: {point.earlier.status} earlier, run {point.earlier.run_id}", "-", "-"
+    if point.failing is not None:
+        return "-", FAILS, "-"
     left = [
         _with_maker(step, way, points) + (" (goes on)" if number == 0 and _is_begun(point) else "")
         for number, step in enumerate(_left(point))
@@ -133,6 +144,15 @@ def _seconds(steps: Iterable[tuple[Planned, Step]]) -> str:
     if not known:
         return NOT_KNOWN
     return f"about {durations.told(sum(known))}; {NOT_KNOWN}: {', '.join(unknown)}"
+
+
+def _failing(points: Sequence[Planned]) -> list[str]:
+    """The points that fail, and why."""
+    found: dict[str, list[str]] = {}
+    for place, point in enumerate(points):
+        if point.earlier is None and point.failing is not None:
+            found.setdefault(str(point.failing), []).append(_number(place, points))
+    return [f"{', '.join(of)}  {reason}" for reason, of in found.items()]
 
 
 def _fallbacks(points: Sequence[Planned]) -> list[str]:

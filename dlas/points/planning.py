@@ -62,14 +62,22 @@ class PlanCallback(SweepCallback):
         ]
         left = [place for place, run in enumerate(runs) if run is None]
         with composing.naming(points), sweep.of_all(left):
-            known = checking.foresee([stacks[place] for place in left], hydra) if left else {}
-        ahead = {place: known.get(number) for number, place in enumerate(left)}
+            ahead = checking.foresee([stacks[place] for place in left], hydra) if left else checking.NOTHING
+        known = {left[number]: foreseen for number, foreseen in ahead.known.items()}
+        failing = {left[number]: error for number, error in ahead.failing.items()}
         names = [
             name or sweep.run_name(composing.overridden(point))
             for name, point in zip(composing.names(points), points, strict=True)
         ]
         planned = [
-            Planned(names[place], runs[place], ahead.get(place), steps.of(stack), _seconds(store, stack))
+            Planned(
+                names[place],
+                runs[place],
+                known.get(place),
+                steps.of(stack),
+                _seconds(store, stack),
+                failing.get(place),
+            )
             for place, stack in enumerate(stacks)
         ]
         uri = remote.shown(tracking.store_uri(artifacts, kept.uri))

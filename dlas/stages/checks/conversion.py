@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dlas.config.layers.compiler import TVM
 from dlas.hardware.sessions import runners
+from dlas.hardware.sessions.process import LibraryFailed
 from dlas.hardware.timing import deployment
+from dlas.interfaces.compiler import NetworkNotTaken
 from dlas.models.trial import Trial
 from dlas.plugins.registry import NETWORK_COMPILERS
 from dlas.stages import target_parts
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class RehearseConversion(Stage[Rehearsed]):
     """The network, untrained, compressed step by step, and given to a compiler as a whole: UserError where
-    one of these cannot be, or where what the compiler wrote does not run."""
+    one of these cannot be, NetworkNotTaken where the compiler can't take it or what it wrote does not run."""
 
     tried: Kept
     """The result of `TryNetwork` for this network."""
@@ -52,9 +55,18 @@ class RehearseConversion(Stage[Rehearsed]):
         for size in self.batch_sizes:
             with TemporaryDirectory(prefix="dlas-") as scratch:
                 shape = (size, *self.trial.image_shape)
-                conversion.convert(network, shape, self.compiler, self.target.code, Path(scratch))
-                images = np.zeros(shape, np.float32)
-                deployment.run(Path(scratch), images, self.target, size, runner=self.compiler)
+                code = self.target.code
+                program = conversion.convert(network, shape, self.compiler, code, Path(scratch))
+                with conversion.naming_layers(program):
+                    self._run(Path(scratch), shape)
+
+    def _run(self, library: Path, shape: tuple[int, int, int, int]) -> None:
+        try:
+            images = np.zeros(shape, np.float32)
+            deployment.run(library, images, self.target, shape[0], runner=self.compiler)
+        except LibraryFailed as error:
+            problem = f"{self.compiler} can't run the network: {error.problem}"
+            raise NetworkNotTaken(problem, key="compiler", remedy=f"compiler={TVM}") from error
 
     def read(self, folder: Path) -> Rehearsed:
         return Rehearsed(folder=folder, stand_ins=())

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
+from dlas.interfaces.compiler import NetworkNotTaken
 from dlas.models import precision
+from dlas.models.graph import places
 from dlas.models.graph.exporting import exported
 from dlas.plugins.registry import NETWORK_COMPILERS
 from dlas.stages.libraries.library import Library
@@ -18,12 +21,16 @@ from dlas.stages.stage import Stage
 
 if TYPE_CHECKING:
     from torch import nn
+    from torch.export import ExportedProgram
 
     from dlas.files.checkpoints import Checkpoints
     from dlas.interfaces.targets.code_target import CodeTarget
     from dlas.stages.network import Network
 
 FILES = "network"
+
+MOST_PLACES = 3
+"""Most places in a network that an error tells."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +62,28 @@ class Convert(Stage[Library]):
 
 def convert(
     network: nn.Module, shape: tuple[int, int, int, int], compiler: str, target: CodeTarget, library: Path
-) -> None:
+) -> ExportedProgram:
     """Have the compiler write the network for images of the shape (N, C, H, W) into the empty folder
-    `library`; UserError where it can't."""
+    `library`; returns what it was given. NetworkNotTaken, which names operator and layer, where it can't."""
     program = exported(precision.exportable(network, shape[0]), torch.zeros(shape))
-    NETWORK_COMPILERS.load(compiler).convert(program, target, library)
+    with naming_layers(program):
+        NETWORK_COMPILERS.load(compiler).convert(program, target, library)
+    return program
+
+
+@contextmanager
+def naming_layers(program: ExportedProgram) -> Iterator[None]:
+    """Have a NetworkNotTaken tell in which layers the operators are that it names."""
+    try:
+        yield
+    except NetworkNotTaken as error:
+        found = places.of_operators(program, error.problem)
+        if not found:
+            raise
+        problem = f"{error.problem}: {_told(found)}"
+        raise NetworkNotTaken(problem, key=error.key, remedy=error.remedy) from error
+
+
+def _told(found: Sequence[str]) -> str:
+    shown, left = ", ".join(found[:MOST_PLACES]), len(found) - MOST_PLACES
+    return f"{shown}, and {left} more" if left > 0 else shown

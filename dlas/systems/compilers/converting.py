@@ -6,20 +6,20 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from dlas.errors import UserError
+from dlas.interfaces.compiler import NetworkNotTaken
 from dlas.printable import printable
 
 
 def convert(name: str, command: Sequence[str], made: Path, scratch: Path) -> None:
-    """Run the converter in the folder `scratch`; UserError, with the last line that it wrote, where it fails
-    or does not make the file `made`."""
+    """Run the converter in the folder `scratch`; NetworkNotTaken, with the last line that it wrote, where it
+    fails or does not make the file `made`."""
     ended = subprocess.run(command, capture_output=True, text=True, errors="replace", cwd=scratch)
     if ended.returncode != 0 or not made.exists():
         said = [line for line in (ended.stdout + ended.stderr).splitlines() if line.strip()]
         raise refused(name, said[-1] if said else f"it ended with status {ended.returncode}")
 
 
-def refused(name: str, reason: str) -> UserError:
-    """The error that tells that the compiler can't take the network."""
+def refused(name: str, reason: str) -> NetworkNotTaken:
+    """The error that tells that the compiler can't take the network, and why."""
     problem = f"{name} can't take the network: {printable(reason)}"
-    return UserError(problem, key="compiler", remedy="compiler=tvm")
+    return NetworkNotTaken(problem, key="compiler", remedy="compiler=tvm")

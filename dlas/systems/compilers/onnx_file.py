@@ -6,7 +6,8 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlas.errors import UserError, last_line
+from dlas.errors import last_line
+from dlas.interfaces.compiler import NetworkNotTaken
 from dlas.systems.compilers import onnx_quantization
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ INPUT, OUTPUT = "images", "outputs"
 def write(program: ExportedProgram, file: Path) -> None:
     """Write the exported network for images (N, C, H, W) of its one shape; one in int8 with its scales.
 
-    UserError that names the operator which ONNX, or PyTorch's export to it, does not have.
+    NetworkNotTaken that names the operator which ONNX, or PyTorch's export to it, does not have.
     """
     import torch
     from torch.onnx.errors import OnnxExporterError
@@ -43,7 +44,7 @@ def write(program: ExportedProgram, file: Path) -> None:
                 dynamo=False,
             )
     except OnnxExporterError as error:
-        raise UserError(
+        raise NetworkNotTaken(
             f"the network can't be written as ONNX: {last_line(error)}",
             key="compiler",
             remedy="compiler=tvm, or another one that takes no ONNX",

@@ -13,11 +13,9 @@ from torch.export import ExportedProgram
 from tvm import relax
 
 from dlas.models.graph.exporting import decomposed, exported
+from dlas.models.graph.places import WRAPPER
 from dlas.systems.graph import reshapes
 from dlas.systems.graph.translation import translated
-
-WRAPPER = "network."
-"""Prefix of the names of layers in a network that computes in another data type."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ def import_network(model: nn.Module, input_shape: Sequence[int]) -> Imported:
 
 def import_program(program: ExportedProgram) -> Imported:
     """The imported network of a decomposed program; UserError as from `import_network`."""
-    module = translated(program, WRAPPER)
+    module = translated(program)
     module, detached = relax.frontend.detach_params(module)
     module = reshapes.moved(module)
     signature = program.graph_signature

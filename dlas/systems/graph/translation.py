@@ -7,17 +7,18 @@ from torch.export import ExportedProgram
 from tvm.relax.frontend.torch.exported_program_translator import ExportedProgramImporter
 
 from dlas.errors import UserError, last_line
+from dlas.models.graph.places import told
 from dlas.systems.graph import trusted_operators
 from dlas.systems.graph.converters import CONVERTERS
 
 
-def translated(program: ExportedProgram, wrapper: str) -> tvm.IRModule:
+def translated(program: ExportedProgram) -> tvm.IRModule:
     """`main(input, *parameters)`, one dataflow block, with the parameters' values in its attributes.
 
-    UserError for what is not trusted to be compiled rightly, or can't be; it tells the layers' names without
-    `wrapper`, the name of a module around the user's network.
+    NetworkNotTaken, which tells the layers' names, for what is not trusted to be compiled rightly, or can't
+    be.
     """
-    trusted_operators.require_trusted(program, wrapper)
+    trusted_operators.require_trusted(program)
     importer = ExportedProgramImporter()
     try:
         return importer.from_exported_program(
@@ -34,5 +35,5 @@ def translated(program: ExportedProgram, wrapper: str) -> tvm.IRModule:
         failed = next((node for node in nodes if node not in importer.env), None)
         if failed is None:
             raise
-        place = f"{trusted_operators.told(failed, wrapper)}: {last_line(error)}"
+        place = f"{told(failed)}: {last_line(error)}"
         raise trusted_operators.refusal([place], [trusted_operators.OTHER]) from error

@@ -6,7 +6,6 @@ this table is refused, by the place in the user's network. `tests/operators.py` 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -16,9 +15,8 @@ from torch.export import ExportedProgram
 from torch.fx import Node
 from torch.utils._pytree import tree_leaves
 
-from dlas import users_code
-from dlas.errors import UserError
-from dlas.models.graph.layers import path
+from dlas.interfaces.compiler import NetworkNotTaken
+from dlas.models.graph.places import told
 
 FLOATS, INTEGERS, TRUTHS = "floating-point numbers", "whole numbers", "truths"
 """Kinds of data: float32 and float16; signed and unsigned integers; bool."""
@@ -111,12 +109,9 @@ Condition = Callable[[Node, frozenset[Node]], Unfit | None]
 """What a node is refused for; the nodes that depend on the images are beside it."""
 
 
-def require_trusted(program: ExportedProgram, wrapper: str) -> None:
-    """UserError that tells of every node of a decomposed program that may be compiled wrongly.
-
-    A node that reads what such a node gives is passed over. Names of layers are told without `wrapper`, the
-    name of a module around the user's.
-    """
+def require_trusted(program: ExportedProgram) -> None:
+    """NetworkNotTaken that tells of every node of a decomposed program that may be compiled wrongly. A node
+    that reads what such a node gives is passed over."""
     varying = _varying(program)
     refused: set[Node] = set()
     found: dict[str, str] = {}
@@ -125,37 +120,20 @@ def require_trusted(program: ExportedProgram, wrapper: str) -> None:
         if unfit is None:
             continue
         if refused.isdisjoint(node.all_input_nodes):
-            found.setdefault(f"{told(node, wrapper)}{unfit.problem and ': '}{unfit.problem}", unfit.remedy)
+            found.setdefault(f"{told(node)}{unfit.problem and ': '}{unfit.problem}", unfit.remedy)
         refused.add(node)
     if found:
         raise refusal(list(found), list(found.values()))
 
 
-def refusal(places: Iterable[str], remedies: Iterable[str]) -> UserError:
-    """UserError for operators at these places."""
+def refusal(places: Iterable[str], remedies: Iterable[str]) -> NetworkNotTaken:
+    """The error for operators at these places."""
     lines = "".join(f"\n  {place}" for place in places)
-    return UserError(
+    return NetworkNotTaken(
         f"the network has operators that cannot be compiled to what PyTorch computes:{lines}",
         key="model",
         remedy="\n  ".join(dict.fromkeys(remedies)),
     )
-
-
-def told(node: Node, wrapper: str) -> str:
-    """Operator, layer and line of the user's code that a node comes from, for a person."""
-    name = path(node).removeprefix(wrapper)
-    layer = f"in the layer {name}" if name else "in the network's own forward"
-    frames = re.findall(r'File "(.+)", line (\d+)', node.meta.get("stack_trace") or "")
-    place = users_code.innermost((file, int(line)) for file, line in frames)
-    return f"{_called(node)} {layer}{place and f' ({place})'}"
-
-
-def _called(node: Node) -> str:
-    """Name by which the user calls an operator, and PyTorch's own where that is another."""
-    own = str(node.target)
-    own = own.rpartition(".")[0] or own
-    called = (node.meta.get("torch_fn") or ("", ""))[1].rpartition(".")[2].strip("_")
-    return own if not called or called in own else f"{called} ({own})"
 
 
 def _varying(program: ExportedProgram) -> frozenset[Node]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from dlas.errors import last_line
 from dlas.hardware.sessions.runners.openvino import FILE
 
 if TYPE_CHECKING:
@@ -23,12 +24,16 @@ def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None
     choice for a CPU: OpenVINO makes them as it loads."""
     import openvino
 
-    from dlas.systems.compilers import onnx_file
+    from dlas.systems.compilers import converting, onnx_file
 
     with TemporaryDirectory(prefix="dlas-") as scratch:
         file = Path(scratch) / "network.onnx"
         onnx_file.write(program, file)
-        openvino.save_model(openvino.Core().read_model(file), library / FILE, compress_to_fp16=False)
+        try:
+            model = openvino.Core().read_model(file)
+        except RuntimeError as error:  # so are all of OpenVINO's
+            raise converting.refused("OpenVINO", last_line(error)) from error
+        openvino.save_model(model, library / FILE, compress_to_fp16=False)
 
 
 def convert_again(kept: Path, target: CodeTarget, library: Path) -> None:
