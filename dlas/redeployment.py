@@ -18,7 +18,7 @@ from dlas import config
 from dlas.bundle import Bundle
 from dlas.bundle.rebuild_process import Rebuilt, rebuilt_apart
 from dlas.errors import UserError
-from dlas.files import documents
+from dlas.files import documents, folders
 from dlas.hardware.results import limit as limits
 from dlas.hardware.results import measurement, reference
 from dlas.hardware.results.comparison import Comparison, Outcome
@@ -62,6 +62,16 @@ class Request:
 
 
 @dataclass(frozen=True)
+class Size:
+    """Bytes of all files that are deployed for a batch size."""
+
+    then: int
+    """Those of the bundle."""
+    now: int
+    """Those that were timed now: other ones where they were made again."""
+
+
+@dataclass(frozen=True)
 class Redeployed:
     """The result of a redeployment."""
 
@@ -74,6 +84,8 @@ class Redeployed:
     rebuilt: Rebuilt | None = None
     original: Measurement | None = None
     """The bundle's own measurement, where the stored library was timed anew and is what is compared with."""
+    sizes: Mapping[int, Size] = field(default_factory=dict)
+    """Sizes of what is deployed, by batch size."""
 
     @property
     def batches(self) -> tuple[Comparison, ...]:
@@ -152,7 +164,8 @@ def redeployed(verified: Bundle, request: Request, scratch: Path) -> Redeployed:
         comparison, *larger = _retimed(found, libraries, board, protocol, yardsticks, request.is_open)
     differences = machine.differences(found.environment, comparison.new.environment)
     original = old if comparison.paired else None
-    return Redeployed(comparison, tuple(larger), differences, made, original)
+    sizes = {size: Size(folders.size(stored[size]), folders.size(path)) for size, path in libraries.items()}
+    return Redeployed(comparison, tuple(larger), differences, made, original, sizes)
 
 
 def _source(runner: str) -> str:

@@ -91,11 +91,19 @@ def test_the_bundle_tells_the_runtime_and_its_settings(name: str, bundles: dict[
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("rebuild", ["false", "true"])
-def test_it_is_redeployed_and_rebuilt(name: str, rebuild: str, bundles: dict[str, Bundle]) -> None:
-    ended = dlas("redeploy", f"bundle={bundles[f'{name} own'].root}", f"rebuild={rebuild}")
+def test_it_is_redeployed_and_rebuilt(
+    name: str, rebuild: str, bundles: dict[str, Bundle], tmp_path: Path
+) -> None:
+    made, told = bundles[f"{name} own"], tmp_path / "told.json"
+    ended = dlas("redeploy", f"bundle={made.root}", f"rebuild={rebuild}", f"json={told}")
     assert ended.returncode in (0, 3, 4), ended.stdout + ended.stderr
     assert "outputs of batches of 4 match the reference" in ended.stdout
     assert ("the compiler wrote its files again" in ended.stdout) == (rebuild == "true")
+    (point,) = json.loads(told.read_text())["points"]
+    for each in point["batches"]:
+        files = [file.stat().st_size for file in made.network_of(each["batch"]).iterdir()]
+        assert each["library_bytes"] == {"then": sum(files), "now": sum(files)}
+    assert len(re.findall(r"^files +\S+ .B then, \S+ .B now", ended.stdout, re.MULTILINE)) == 2
 
 
 def resealed(made: Bundle, folder: Path) -> Bundle:

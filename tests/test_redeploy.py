@@ -87,6 +87,8 @@ def test_a_bundle_is_timed_again_without_torch_and_mlflow(original: Path, tmp_pa
     (told,) = json.loads((tmp_path / "out.json").read_text())["points"]
     assert (told["asked"], told["logged"]) == (str(original), None)
     assert "every file is as it was sealed" in ended.stdout
+    size = (original / "library" / "model.so").stat().st_size
+    assert told["batches"][0]["library_bytes"] == {"then": size, "now": size}
     assert "4 outputs match the reference" in ended.stdout
     old = measurement.read(original / "timing.json")
     assert f"then       {old.median_ms:.3f} ms [{old.interval_ms.low:.3f}" in ended.stdout

@@ -69,9 +69,3 @@ def runtime(compiler: str, target: Target) -> Runtime:
     """The runtime of a compiler that has kernels of its own, with the settings for that target."""
     settings = runners.named(compiler).settings(target.placement.threads)
     return Runtime(compiler, dict(compilers.versions(compiler)), dict(settings))
-
-
-def size(library: Library) -> int:
-    """Bytes of all of the library's files."""
-    files = library.path.rglob("*") if library.path.is_dir() else [library.path]
-    return sum(file.stat().st_size for file in files if file.is_file())

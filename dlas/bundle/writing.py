@@ -11,7 +11,7 @@ from dlas import config
 from dlas.bundle import Bundle, libraries, mlflow_model, seal, speedup
 from dlas.bundle.layer_table import LayerRow, layer_rows, write_layers
 from dlas.bundle.libraries import Batch, ChosenKernels
-from dlas.files import documents
+from dlas.files import documents, folders
 from dlas.hardware.results import measurement, reference, roofs, spread
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.targets import machine, target_file
@@ -141,7 +141,7 @@ def metrics(found: Results) -> dict[str, float]:
         "bytes.dense": counting.dense_bytes(parameters, counting.FLOAT32_BITS),
         "compression.ratio": counting.compression_ratio(parameters, remaining_parameters),
         "speedup.expected": speedup.expected(macs, found.macs, program, other_bits),
-        "library.bytes": libraries.size(found.library),
+        "library.bytes": folders.size(found.library.path),
         **(_kernel_metrics(found, found.chosen) if found.chosen is not None else {}),
         **measurement.metrics(found.timing),
         **({} if found.roofs is None else roofs.metrics(found.roofs.roofs)),

@@ -1,4 +1,4 @@
-"""Checks of the artifacts folder: whether it can be written, and whether its disk is full."""
+"""Folders: whether that of artifacts can be written and its disk is full, and what one holds."""
 
 from __future__ import annotations
 
@@ -58,6 +58,12 @@ def scratch_folder(artifacts: Path, name: str) -> Iterator[Path]:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
         owner.unlink(missing_ok=True)
+
+
+def size(path: Path) -> int:
+    """Bytes of a file, or of all files in a folder and its folders."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def free_reserve(folder: Path) -> None:

@@ -13,7 +13,7 @@ from dlas.hardware.results import spread
 from dlas.hardware.results.comparison import Comparison
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.results.statistics import Interval
-from dlas.redeployment import Redeployed
+from dlas.redeployment import Redeployed, Size
 from dlas.verdicts.result import Mean, Result, Results
 
 DOCUMENT = Document("results of a redeployment")
@@ -58,7 +58,7 @@ def _found(found: Redeployed, limit: float | None) -> dict[str, Any]:
     kernels = () if made is None else made.kernels or ()
     return {
         "original": None if found.original is None else _measured(found.original),
-        "batches": [_compared(one, limit) for one in found.batches],
+        "batches": [_compared(one, found.sizes.get(one.new.batch), limit) for one in found.batches],
         "differences": {name: {"then": old, "now": new} for name, (old, new) in found.differences.items()},
         "rebuilt": None
         if made is None
@@ -71,7 +71,7 @@ def _found(found: Redeployed, limit: float | None) -> dict[str, Any]:
     }
 
 
-def _compared(comparison: Comparison, limit: float | None) -> dict[str, Any]:
+def _compared(comparison: Comparison, size: Size | None, limit: float | None) -> dict[str, Any]:
     comparable, changed = comparison.comparable, comparison.instructions
     return {
         "batch": comparison.new.batch,
@@ -86,6 +86,7 @@ def _compared(comparison: Comparison, limit: float | None) -> dict[str, Any]:
         "told": comparison.verdict,
         "judged": None if limit is None else limits.judged(comparison, limit).value,
         "instructions": None if changed is None else asdict(changed),
+        "library_bytes": None if size is None else asdict(size),
         "unsteady": list(comparison.unsteady),
         "yardsticks": {name: _pace(comparison, name) for name in comparison.yardsticks} if comparable else {},
     }

@@ -48,8 +48,11 @@ def _metrics(found: Redeployed) -> dict[str, float]:
     and the columns of points are to have points alone."""
     measured = measurement.metrics(found.comparison.new)
     metrics = {f"redeploy.{name}": value for name, value in measured.items()}
-    for one in (found.comparison, *found.larger):
-        metrics |= _ratio(one, "" if one.new.batch == 1 else f"_b{one.new.batch}")
+    for one in found.batches:
+        of_size = "" if one.new.batch == 1 else f"_b{one.new.batch}"
+        metrics |= _ratio(one, of_size)
+        if one.new.batch in found.sizes:
+            metrics[f"redeploy{of_size}.library.bytes"] = found.sizes[one.new.batch].now
     if found.rebuilt is not None and found.rebuilt.kernels is not None:
         metrics["redeploy.schedules_carried"] = sum(kernel.carried for kernel in found.rebuilt.kernels)
         metrics["redeploy.schedules_left"] = sum(not kernel.carried for kernel in found.rebuilt.kernels)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dlas.analysis.digits import scaled_bytes
 from dlas.bundle.rebuild_process import Rebuilt
 from dlas.hardware.results import spread
 from dlas.hardware.results.comparison import Comparison
 from dlas.hardware.results.measurement import Measurement
 from dlas.printable import printable
-from dlas.redeployment import Redeployed
+from dlas.redeployment import Redeployed, Size
 
 MB = 1e6
 UNKNOWN = "not measured"
@@ -19,11 +20,14 @@ def report(found: Redeployed) -> str:
     then, *larger = (found.original or comparison.old).batches
     lines = [
         *_carried(found.rebuilt),
-        *_compared(comparison, then),
+        *_compared(comparison, then, found.sizes.get(then.batch)),
         *(
             line
             for one, before in zip(found.larger, larger, strict=True)
-            for line in (f"batch      {one.new.batch}", *_compared(one, before))
+            for line in (
+                f"batch      {one.new.batch}",
+                *_compared(one, before, found.sizes.get(before.batch)),
+            )
         ),
         *_pace(comparison),
         *(f"differs    {name}: {old} then, {new} now" for name, (old, new) in found.differences.items()),
@@ -49,8 +53,9 @@ def _ratio(comparison: Comparison) -> str:
     return f"{comparison.ratio:.3f} [{interval.low:.3f}, {interval.high:.3f}]  "
 
 
-def _compared(comparison: Comparison, then: Measurement) -> list[str]:
-    """Lines on one batch size, which took as long as `then` in the bundle's own measurement."""
+def _compared(comparison: Comparison, then: Measurement, size: Size | None) -> list[str]:
+    """Lines on one batch size, which took as long as `then` in the bundle's own measurement, and whose files
+    are of that size."""
     return [
         f"then       {_latency(then)}",
         *([f"beside     {_latency(comparison.old)}, the stored library now"] if comparison.paired else []),
@@ -58,6 +63,7 @@ def _compared(comparison: Comparison, then: Measurement) -> list[str]:
         f"ratio      {_ratio(comparison)}{comparison.verdict}",
         *_judged_by(comparison),
         *_beside(comparison),
+        *([] if size is None else [_files(size)]),
         *([f"unsteady   {'; '.join(comparison.unsteady)}"] if comparison.unsteady else []),
         *_spread(comparison),
     ]
@@ -112,6 +118,12 @@ def _beside(comparison: Comparison) -> list[str]:
         then = f"{old.energy_mj[meter]:.3f} mJ" if meter in old.energy_mj else UNKNOWN
         lines.append(f"energy     {then} {older}, {mj:.3f} mJ now, of a run, measured by {meter}")
     return lines
+
+
+def _files(size: Size) -> str:
+    """A line on the bytes of what is deployed."""
+    then, now = map(scaled_bytes, (size.then, size.now))
+    return f"files      {then} then, {now} now, all that is deployed"
 
 
 def _latency(measured: Measurement) -> str:
