@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlas.hardware.sessions import candidates, race, roofs, runners, single_kernels
+from dlas.hardware.sessions import candidates, cores, race, roofs, runners, single_kernels, tvm_runtime
 from dlas.hardware.sessions.device import Device
 from dlas.hardware.sessions.observers import counts, disturbance, energy, footprint
 from dlas.hardware.sessions.observers.footprint import Start
@@ -116,7 +116,8 @@ def timed(
     gc.collect()
     gc.disable()
     begun = machine.state()
-    first = _nanoseconds(network, image)
+    with cores.kept_apart():
+        first = _nanoseconds(network, image)
     ran = footprint.resident_bytes()
     for _ in range(warmup):
         network.run(image)
@@ -173,14 +174,14 @@ def watched(work: Callable[[], Any]) -> dict[str, Any]:
     return {"found": found, "before": asdict(before), "after": asdict(machine.state())}
 
 
-def confine(cores: Sequence[int]) -> None:
+def confine(allowed: Sequence[int]) -> None:
     """Keep this process, and threads that it starts from now on, on these cores; none leaves them all."""
-    if not cores:
+    if not allowed:
         return
     try:
-        os.sched_setaffinity(0, cores)
+        os.sched_setaffinity(0, allowed)
     except (OSError, AttributeError) as error:
-        numbers = ", ".join(map(str, cores))
+        numbers = ", ".join(map(str, allowed))
         sys.exit(f"target.affinity: this board has no cores {numbers} to run on ({error})")
 
 
@@ -191,11 +192,14 @@ def serve(request: Mapping[str, Any]) -> None:
     if request["command"] in ("compute", "time"):
         _run(request, library, inputs, result)
         return
-    device = Device(request["device"])
     if request["command"] == "yardsticks":
         libraries = [Path(path) for path in request["libraries"]]
         result.write_text(json.dumps({"found": yardsticks(libraries, request)}))
-    elif request["command"] == "profile":
+        return
+    device = Device(request["device"])
+    with cores.kept_apart():
+        tvm_runtime.start_threads()
+    if request["command"] == "profile":
         result.write_text(json.dumps(single_kernels.profiled(library, inputs, request["runs"], device)))
     elif request["command"] == "compare":
         result.write_text(json.dumps(single_kernels.compared(library, request["pairs"])))
@@ -234,7 +238,8 @@ def _loaded(library: Path, runner: str, request: Mapping[str, Any]) -> tuple[Loa
     before, runtime = footprint.mark(), runners.named(runner)
     runtime.prepare(request["device"])
     there = footprint.mark()
-    network = runtime.load(library, threads(), request["device"])
+    with cores.kept_apart():
+        network = runtime.load(library, threads(), request["device"])
     return network, Start(before, there, footprint.mark())
 
 

@@ -77,6 +77,12 @@ def tensor(array: np.ndarray, on: Device | None = None) -> Tensor:
     return made
 
 
+def start_threads() -> None:
+    """Start the threads that kernels compute with, as many as TVM_NUM_THREADS says, the calling one among
+    them; they start with the first kernel otherwise."""
+    _call("NumThreads")
+
+
 def view(array: np.ndarray) -> Tensor:
     """The array's own memory as a tensor of the CPU; kernels expect it to begin at a multiple of
     `ALIGNMENT`."""
