@@ -310,7 +310,12 @@ def test_what_happens_once_in_many_contexts_does_not_happen_only_with_enough_wit
 def test_numbers_name_cases_part_and_average() -> None:
     said = numbers(numbered("X"), pruned_to_a_half(3.0))
     assert "It holds in 6 of 6 comparisons (61 % to 100 % of all such)" in said
-    assert "ratios of latency from 1.5x to 1.5x, 1.5x on average" in said
+    assert "ratios of measured to expected time from 1.5x to 1.5x, 1.5x on average" in said
+
+
+def test_the_numbers_of_a_speedup_are_the_measured_ratios() -> None:
+    said = numbers(numbered("XI"), tuned(2.0, 2.5, ["one", "other"]))
+    assert "ratios of tuned to untuned time from 0.5x to 0.5x, 0.5x on average" in said
 
 
 def test_single_sessions_tell_differences_beyond_what_one_session_can_be_off() -> None:

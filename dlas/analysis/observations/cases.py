@@ -138,10 +138,12 @@ def ever(claim: str, cases: Sequence[Case], form: Callable[[Sequence[float]], st
     return Part(claim, verdict, _numbers(cases, held, len(told), form), _runs(cases))
 
 
-def ratios_of(noun: str) -> Callable[[Sequence[float]], str]:
-    """`ratios of latency from 0.61x to 1.2x, 0.8x on average`, the average the geometric mean."""
+def ratios_of(noun: str, scaled_by: float = 1.0) -> Callable[[Sequence[float]], str]:
+    """`ratios of latency from 0.61x to 1.2x, 0.8x on average`, the average the geometric mean. What the cases
+    hold was `scaled` by the factor, which is not told."""
 
-    def told(values: Sequence[float]) -> str:
+    def told(scaled_values: Sequence[float]) -> str:
+        values = [value / scaled_by for value in scaled_values]
         mean = math.exp(math.fsum(math.log(value) for value in values) / len(values))
         ends = f"{plain_times(min(values))} to {plain_times(max(values))}"
         return f"ratios of {noun} from {ends}, {plain_times(mean)} on average"
