@@ -17,7 +17,7 @@ from dlas.hardware.results.comparison import Outcome
 from dlas.hardware.results.difference import POWER
 from dlas.hardware.results.measurement import ENOUGH_SESSIONS, Measurement
 from dlas.hardware.sessions import runners
-from dlas.hardware.targets import reached, target_file
+from dlas.hardware.targets import bundle_board, target_file
 from dlas.hardware.timing import deployment, measuring
 from dlas.hardware.timing.measuring import NO_YARDSTICKS, Yardstick
 from dlas.interfaces.targets.reach import Address
@@ -143,9 +143,9 @@ def _verified(options: Options, scratch: Path) -> Bundle | None:
 
 def _board(declared: config.Target | None, address: Address, verified: Bundle | None) -> Target:
     if verified is not None:
-        return reached.board(target_file.read(verified.target), declared, address)
+        return bundle_board.board(target_file.read(verified.target), declared, address)
     assert declared is not None, "without a bundle a target is declared"
-    return reached.declared_board(declared, address)
+    return bundle_board.declared_board(declared, address)
 
 
 def _kept(options: Options, board: Target) -> Path:

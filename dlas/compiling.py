@@ -23,8 +23,8 @@ from dlas.stages.libraries.library import Library
 from dlas.stages.machine.roofs import MeasuredRoofs
 from dlas.stages.network import Network
 from dlas.stages.program.batches import Enlarge
-from dlas.stages.program.declared import Lower, Lowered
 from dlas.stages.program.fastest import LowerFastest
+from dlas.stages.program.lowering import Lower, Lowered
 from dlas.stages.store.attempts import decided
 from dlas.stages.store.store import StageStore
 from dlas.systems.choices import scheduling

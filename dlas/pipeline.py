@@ -34,7 +34,7 @@ from dlas.stages.store import code
 from dlas.stages.store.attempts import decided
 from dlas.stages.store.store import StageStore, tell_nobody
 from dlas.stages.training import Train
-from dlas.systems.choices.declared import serving_modules
+from dlas.systems.choices.declared_algorithm import serving_modules
 from dlas.systems.compilers.tvm import building, yardstick
 
 PROFILED_RUNS = 30

@@ -25,7 +25,7 @@ from dlas.hardware.results.comparison import Comparison, Outcome
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.results.reference import Reference
 from dlas.hardware.sessions import runners
-from dlas.hardware.targets import machine, reached, target_file
+from dlas.hardware.targets import bundle_board, machine, target_file
 from dlas.hardware.targets.fitting import DoesNotFit
 from dlas.hardware.timing import deployment, measuring
 from dlas.hardware.timing.measuring import Libraries, Yardstick
@@ -178,10 +178,10 @@ def _board(made_for: Target, request: Request) -> Target:
     """The board to run on. A library that is made again is made for it: the declared target, or the bundle's
     own with the reader's linker."""
     if not request.rebuild:
-        return reached.board(made_for, request.target, request.rpc)
+        return bundle_board.board(made_for, request.target, request.rpc)
     if request.target is not None:
-        return reached.declared_board(request.target, request.rpc)
-    return reached.board(made_for, None, request.rpc)
+        return bundle_board.declared_board(request.target, request.rpc)
+    return bundle_board.board(made_for, None, request.rpc)
 
 
 @contextmanager

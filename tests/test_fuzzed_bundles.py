@@ -31,7 +31,7 @@ from dlas.crashes import crash
 from dlas.errors import UserError
 from dlas.hardware.results import measurement
 from dlas.hardware.results.comparison import Comparison
-from dlas.hardware.targets import machine, reached, target_file
+from dlas.hardware.targets import bundle_board, machine, target_file
 from dlas.interfaces.targets.reach import Address
 from dlas.interfaces.tuning import Record
 from dlas.redeployment import Opened, Redeployed
@@ -162,7 +162,7 @@ def assert_usable(found: Opened, good: Bundle, scratch: Path) -> None:
     assert target_file.read(scratch / "target.json") == found.made_for
     if not found.made_for.reach.is_local:
         with pytest.raises(UserError, match="no address"):
-            reached.board(found.made_for, None, Address())
+            bundle_board.board(found.made_for, None, Address())
 
 
 @EVERY_TIME

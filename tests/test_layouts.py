@@ -12,7 +12,7 @@ from torch import nn
 from dlas import config
 from dlas.hardware.targets.resolving import resolve
 from dlas.hardware.timing.deployment import run
-from dlas.systems.choices.declared import assigned
+from dlas.systems.choices.declared_algorithm import assigned
 from dlas.systems.choices.lowering import lower, lowered
 from dlas.systems.compilers.tvm.building import build_library
 from dlas.systems.graph.importing import import_network

@@ -21,7 +21,7 @@ from dlas.errors import UserError
 from dlas.hardware.targets.resolving import resolve
 from dlas.models.graph.exporting import decomposed, exported
 from dlas.models.precision import Float16
-from dlas.systems.choices.declared import assigned
+from dlas.systems.choices.declared_algorithm import assigned
 from dlas.systems.choices.lowering import lowered
 from dlas.systems.compilers.tvm.building import build_library
 from dlas.systems.graph import trusted_operators

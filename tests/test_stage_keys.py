@@ -45,8 +45,8 @@ from dlas.stages.machine.roofs import MeasureRoofs
 from dlas.stages.machine.yardstick import BuildYardsticks
 from dlas.stages.network import Network
 from dlas.stages.program.batches import Enlarge
-from dlas.stages.program.declared import Lower, Lowered
 from dlas.stages.program.fastest import LowerFastest
+from dlas.stages.program.lowering import Lower, Lowered
 from dlas.stages.stage import Stage
 from dlas.stages.store import code
 from dlas.stages.store.code import code_of

@@ -14,8 +14,8 @@ from dlas.plugins import compilers
 from dlas.stages.kernels.chosen import Kernels
 from dlas.stages.kernels.tuning import Tuned
 from dlas.stages.libraries.library import Library
-from dlas.stages.program.declared import Lowered
 from dlas.stages.program.fastest import CANDIDATES
+from dlas.stages.program.lowering import Lowered
 from dlas.systems.program import program
 from dlas.systems.tuners import tuning
 

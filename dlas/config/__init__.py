@@ -7,7 +7,6 @@ than NumPy is imported.
 """
 
 from dlas.config.arguments import options
-from dlas.config.declared import LayerArguments, declared_target, declared_timing, layer_arguments
 from dlas.config.layers.algo import Algo
 from dlas.config.layers.compiler import Compiler
 from dlas.config.layers.compression import Compression
@@ -22,6 +21,7 @@ from dlas.config.parsing import parse
 from dlas.config.places import REPOSITORY, config_folder, default_artifacts, home
 from dlas.config.recorded import flat, identity, to_yaml
 from dlas.config.rules import check
+from dlas.config.single_layers import LayerArguments, declared_target, declared_timing, layer_arguments
 from dlas.config.stack import GROUPS, OF_KERNELS, UNSTEADY, Stack
 from dlas.errors import require
 from dlas.interfaces.training import Train

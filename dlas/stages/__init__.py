@@ -10,7 +10,7 @@ made from them, from the code that does the work and from the versions of the pa
     training           the dense network, trained
     given_weights      the dense network as its given weights say
     compression        one step of making it cheaper
-    program.declared   the network as kernels of one algorithm and format
+    program.lowering   the network as kernels of one algorithm and format
     program.fastest    the same, each layer by the fastest of several, as measured
     program.batches    the same for larger batches
     kernels.tuning     the search for schedules

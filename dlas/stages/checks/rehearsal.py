@@ -12,7 +12,7 @@ from dlas.models import precision, trial
 from dlas.models.trial import Trial
 from dlas.stages.checks.untrained import untrained
 from dlas.stages.stage import Kept, Stage
-from dlas.systems.choices.declared import assigned, serving_modules
+from dlas.systems.choices.declared_algorithm import assigned, serving_modules
 from dlas.systems.choices.kind import Kind
 from dlas.systems.choices.lowering import require_same_layers
 from dlas.systems.graph.importing import import_network

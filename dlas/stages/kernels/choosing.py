@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dlas.interfaces.targets.target import Target
     from dlas.stages.kernels.tuning import Tuned
     from dlas.stages.machine.roofs import MeasuredRoofs
-    from dlas.stages.program.declared import Lowered
+    from dlas.stages.program.lowering import Lowered
 
 log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from dlas.systems.program.kernel_choice import NOT_TUNED, KernelChoice
 
 if TYPE_CHECKING:
     from dlas.files.checkpoints import Checkpoints
-    from dlas.stages.program.declared import Lowered
+    from dlas.stages.program.lowering import Lowered
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from dlas.files.checkpoints import Checkpoints
     from dlas.interfaces.targets.code_target import CodeTarget
     from dlas.stages.kernels.chosen import Kernels
-    from dlas.stages.program.declared import Lowered
+    from dlas.stages.program.lowering import Lowered
 
 LIBRARY = "model.so"
 

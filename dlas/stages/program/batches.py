@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dlas.models import precision
 from dlas.plugins.registry import ALGORITHMS
-from dlas.stages.program.declared import Lowered
+from dlas.stages.program.lowering import Lowered
 from dlas.stages.stage import Stage
 from dlas.systems.choices.lowering import enlarged
 from dlas.systems.program import program

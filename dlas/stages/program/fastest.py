@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from dlas.models import precision
 from dlas.models.precision import INTEGER_BITS
 from dlas.stages import target_parts
-from dlas.stages.program.declared import Lowered
+from dlas.stages.program.lowering import Lowered
 from dlas.stages.stage import counted_by
 from dlas.stages.store import decision
 from dlas.stages.store.decision import Decision
 from dlas.systems.choices import fastest
-from dlas.systems.choices.declared import serving_modules
+from dlas.systems.choices.declared_algorithm import serving_modules
 from dlas.systems.choices.kind import Kind
 from dlas.systems.choices.lowering import lowered
 from dlas.systems.graph.importing import import_network

@@ -25,7 +25,7 @@ from dlas.hardware.targets import machine
 from dlas.hardware.timing.race import RESOLVED, Call, Turns, race, simplest
 from dlas.interfaces.targets.target import Target
 from dlas.systems.choices.cheapest_mix import LayerOptions, Option, cheapest
-from dlas.systems.choices.declared import assigned, in_format
+from dlas.systems.choices.declared_algorithm import assigned, in_format
 from dlas.systems.choices.kind import Kind
 from dlas.systems.choices.layout_costs import LayoutGraph, layout_graph
 from dlas.systems.choices.lowering import lowered

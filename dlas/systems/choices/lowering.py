@@ -10,7 +10,7 @@ from torch import nn
 from tvm import relax
 
 from dlas.errors import UserError
-from dlas.systems.choices.declared import assigned
+from dlas.systems.choices.declared_algorithm import assigned
 from dlas.systems.graph.importing import Imported, import_network
 from dlas.systems.graph.layouts import KernelCall, with_kernels
 from dlas.systems.graph.sites import ConvSite, conv_sites

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from dlas.models import precision
 from dlas.models.precision import INTEGER_BITS
 from dlas.stages.stage import Kept, Stage
-from dlas.systems.choices.declared import serving_modules
+from dlas.systems.choices.declared_algorithm import serving_modules
 from dlas.systems.choices.kind import Kind
 from dlas.systems.choices.lowering import lower
 from dlas.systems.program import program
