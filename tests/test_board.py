@@ -22,7 +22,7 @@ from command import dlas, environment
 
 from dlas import config
 from dlas.errors import UserError
-from dlas.hardware.boards import remote
+from dlas.hardware.boards import board_client
 from dlas.hardware.no_torch import without_torch
 from dlas.hardware.results import measurement
 from dlas.hardware.targets import llvm
@@ -252,12 +252,12 @@ def test_a_tracker_without_a_free_board_is_waited_for_and_not_for_ever(
         asked = replace(boards.here(address), reach=Reach("tracker", port=address, key=boards.KEY))
         registered(asked)
         client = start_client(calling(asked, tmp_path, "pause"), asked, tmp_path / "timing.json")
-        monkeypatch.setattr(remote, "BUSY_SECONDS", 5.0)
+        monkeypatch.setattr(board_client, "BUSY_SECONDS", 5.0)
         assert "has no free board, for more than 5 s" in refused_by(asked).problem
         assert "waiting: the board bench through the tracker" in caplog.text
         client.kill()
         client.communicate()
-        monkeypatch.setattr(remote, "BUSY_SECONDS", 60.0)
+        monkeypatch.setattr(board_client, "BUSY_SECONDS", 60.0)
         assert_serves(asked, matmul)
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from dlas.hardware.boards import lock, remote
+from dlas.hardware.boards import board_client, lock
 from dlas.hardware.sessions import runners
 from dlas.hardware.sessions.process import run_session
 from dlas.hardware.targets.fitting import require_fit
@@ -63,7 +63,7 @@ def require_board(target: Target) -> None:
     if target.reach.is_local:
         require_fit(target.code)
     else:
-        remote.require_board(target)
+        board_client.require_board(target)
 
 
 def session_result(
@@ -84,7 +84,7 @@ def session_result(
     order = {**order, "cores": placement.threads, "affinity": list(placement.affinity), "smt": placement.smt}
     order["device"] = target.code.kind
     if not target.reach.is_local:
-        return remote.session_result(folder, result, target, library, order, time_limit)
+        return board_client.session_result(folder, result, target, library, order, time_limit)
     require_fit(target.code)
     request = {
         **order,

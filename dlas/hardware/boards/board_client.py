@@ -1,9 +1,9 @@
-"""A board behind TVM RPC: files are sent there, and a session runs in a fresh process of the board.
+"""Client of a board behind TVM RPC: files are sent there, and a session runs in a fresh process of the board.
 
 require_board(target)
 session_result(folder, result, target, library, order, time_limit) -> file
 
-The board's side is `board_server`. Every call has a connection of its own, and a limit that is
+The server, on the board, is `board_server`. Every call has a connection of its own, and a limit that is
 longer than what it waits for.
 """
 
