@@ -30,8 +30,9 @@ from dlas.stages.machine.roofs import MeasuredRoofs, MeasureRoofs
 from dlas.stages.machine.yardstick import BuildYardsticks, Yardsticks
 from dlas.stages.network import Network
 from dlas.stages.stage import Kept
-from dlas.stages.store import code
 from dlas.stages.store.attempts import decided
+from dlas.stages.store.code.first_read import as_first_read
+from dlas.stages.store.code.remembering import remember
 from dlas.stages.store.store import StageStore, tell_nobody
 from dlas.stages.training import Train
 from dlas.systems.choices.declared_algorithm import serving_modules
@@ -147,7 +148,7 @@ def obtain(stack: config.Stack, target: Target, dataset: ImageDataset, store: St
 
 def remember_code(stack: config.Stack) -> None:
     """Read now what the stages will use, so that a change of it while they work is noticed."""
-    code.remember(
+    remember(
         [
             stack.dataset.implementation,
             stack.model.implementation.rpartition(".")[0],
@@ -162,7 +163,7 @@ def remember_code(stack: config.Stack) -> None:
         ]
     )
     for file in stack.tuner.worker_files:
-        code.as_first_read(file)
+        as_first_read(file)
 
 
 def _compiling_modules(stack: config.Stack) -> list[str]:

@@ -14,7 +14,7 @@ from open_points import start_point
 from dlas import config, tracking
 from dlas.config.composing import stack_of
 from dlas.points import fingerprint
-from dlas.stages.store import code
+from dlas.stages.store.code import first_read
 
 NETWORK = """
 from torch import nn
@@ -45,7 +45,7 @@ def stack(own: Path, *overrides: str) -> config.Stack:
 
 def hashed(own: Path, *overrides: str) -> str:
     """The fingerprint as a new process finds it."""
-    for kept in (code._first, fingerprint._code, fingerprint._files):
+    for kept in (first_read._first, fingerprint._code, fingerprint._files):
         kept.clear() if isinstance(kept, dict) else kept.cache_clear()
     return fingerprint.of(stack(own, *overrides))
 

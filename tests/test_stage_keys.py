@@ -48,8 +48,9 @@ from dlas.stages.program.batches import Enlarge
 from dlas.stages.program.fastest import LowerFastest
 from dlas.stages.program.lowering import Lower, Lowered
 from dlas.stages.stage import Stage
-from dlas.stages.store import code
-from dlas.stages.store.code import code_of
+from dlas.stages.store.code import first_read
+from dlas.stages.store.code.closure import DECIDE_NO_RESULT, code_of
+from dlas.stages.store.code.remembering import remember
 from dlas.stages.store.key import inputs_of, key_of
 from dlas.stages.training import Train
 from dlas.systems.choices.kind import Kind
@@ -218,7 +219,7 @@ def test_the_versions_of_the_tools_that_decide_results_are_there() -> None:
     assert "torch-pruning" in packages["Compress"]
     assert {"torch", "onnxruntime"} <= packages["Convert"].keys()
     assert all("python" in found for found in packages.values())
-    assert not {name for found in packages.values() for name in found} & set(code.DECIDE_NO_RESULT)
+    assert not {name for found in packages.values() for name in found} & set(DECIDE_NO_RESULT)
 
 
 def test_the_ansor_workers_code_and_environment_count_where_ansor_tunes() -> None:
@@ -380,7 +381,7 @@ def test_an_unknown_module_is_refused(users: Path) -> None:
 
 def test_code_that_changes_under_a_run_is_refused(users: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the process has imported may be older than what lies there."""
-    monkeypatch.setattr(code, "_first", {})
+    monkeypatch.setattr(first_read, "_first", {})
     code_of(["alone"])
     (users / "alone.py").write_text("VALUE = 2\n")
     with pytest.raises(UserError, match="changed while the run was at work"):
@@ -391,12 +392,12 @@ def test_code_changed_before_its_first_key_is_noticed_too(
     users: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Python imports most of it when a run starts; the key that it counts in is made hours later."""
-    monkeypatch.setattr(code, "_first", {})
-    code.remember(["entry"])
+    monkeypatch.setattr(first_read, "_first", {})
+    remember(["entry"])
     (users / "mine" / "sibling.py").write_text("VALUE = 2\n")
     with pytest.raises(UserError, match="changed while the run was at work"):
         code_of(["entry"])
-    remembered = set(code._first)
+    remembered = set(first_read._first)
     assert remembered >= {
         file_of("dlas.pipeline"),
         file_of("dlas.systems.choices.lowering"),

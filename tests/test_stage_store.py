@@ -25,7 +25,8 @@ from dlas.stages.command import clearing, explaining
 from dlas.stages.command.clearing import Limits
 from dlas.stages.network import Network
 from dlas.stages.stage import Kept, Stage, counted_by, nothing
-from dlas.stages.store import code, contents, store
+from dlas.stages.store import contents, store
+from dlas.stages.store.code import first_read
 from dlas.stages.store.entry import Entry
 from dlas.stages.store.store import StageStore
 
@@ -422,7 +423,7 @@ def test_a_changed_helper_of_a_users_factory_trains_the_network_again(
 ) -> None:
     def trained() -> Network:
         """As a new process trains it, which has nothing of the user's imported yet."""
-        monkeypatch.setattr(code, "_first", {})
+        monkeypatch.setattr(first_read, "_first", {})
         for name in ("users_net", "users_blocks"):
             sys.modules.pop(name, None)
         shutil.rmtree(users_network / "__pycache__", ignore_errors=True)
@@ -450,7 +451,7 @@ def test_a_helper_that_is_edited_while_a_run_is_at_work_is_noticed(
     users_network: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Python has imported it by then, and no key was made yet."""
-    monkeypatch.setattr(code, "_first", {})
+    monkeypatch.setattr(first_read, "_first", {})
     helper = users_network / "users_blocks.py"
     edits = f"open({str(helper)!r}, 'a').write('MORE = 1\\n')\n"
     (users_network / "users_editing.py").write_text(f"{FACTORY}\n{edits}")

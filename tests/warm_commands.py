@@ -100,10 +100,10 @@ def import_everything() -> None:
     import torch_pruning  # noqa: F401
 
     import dlas.pipeline
-    from dlas.stages.store import code
+    from dlas.stages.store.code.closure import code_of
 
     torch.export.export(torch.nn.ReLU(), (torch.zeros(1),))  # it imports 1600 modules when it is first called
-    code.code_of([dlas.pipeline.__name__], Path.read_bytes)
+    code_of([dlas.pipeline.__name__], Path.read_bytes)
 
 
 def keep_a_store(ready: Path) -> None:

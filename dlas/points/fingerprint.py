@@ -17,7 +17,8 @@ from pathlib import Path
 
 from dlas import config
 from dlas.plugins.registry import NETWORK_COMPILERS, variants
-from dlas.stages.store import code
+from dlas.stages.store.code import closure
+from dlas.stages.store.code.first_read import as_first_read
 
 PIPELINE, RUNNERS = "dlas.pipeline", "dlas.hardware.sessions.runners"
 STAND_INS = ("direct", "spatial_pack")
@@ -59,13 +60,13 @@ def code_of(stack: config.Stack) -> str:
         NETWORK_COMPILERS.path(stack.compiler.name) if own else stack.tuner.implementation,
         f"{RUNNERS}.{stack.compiler.name}",
     }
-    files = [hashlib.sha256(code.as_first_read(file)).hexdigest() for file in stack.tuner.worker_files]
+    files = [hashlib.sha256(as_first_read(file)).hexdigest() for file in stack.tuner.worker_files]
     return hashlib.sha256(json.dumps([_code(tuple(sorted(roots))), files]).encode()).hexdigest()
 
 
 @cache
 def _code(roots: tuple[str, ...]) -> list[dict[str, str]]:
-    found = code.code_of(roots)
+    found = closure.code_of(roots)
     return [dict(found.modules), dict(found.packages)]
 
 

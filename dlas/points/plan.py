@@ -16,7 +16,8 @@ from dlas.files import folders, temporary
 from dlas.interfaces.compiler import NetworkNotTaken
 from dlas.points import fingerprint
 from dlas.points.messages import NotTaken
-from dlas.stages.store import code
+from dlas.stages.store.code.modules import is_ours
+from dlas.stages.store.code.remembering import remember
 from dlas.stages.store.store import StageStore
 from dlas.systems.choices.kind import Kind, kinds_of
 from dlas.users_code import told
@@ -127,7 +128,7 @@ def try_networks(stacks: Sequence[config.Stack]) -> Tried:
     found = Tried()
     with folders.disk_troubles(artifacts):
         rehearsals = _rehearsals(stacks, store)
-        code.remember([rehearsal.trial.code for rehearsal in rehearsals])
+        remember([rehearsal.trial.code for rehearsal in rehearsals])
         for rehearsal in rehearsals:
             with at_point(rehearsal.points[0]):
                 tried = store.obtain(TryNetwork(trial=rehearsal.trial))
@@ -245,7 +246,7 @@ def _read(dataset: config.Dataset, store: StageStore) -> Images:
 
 def _tells_files(dataset: config.Dataset) -> bool:
     """Whether all files that a set is read from are known: not those of a user's own that names no folder."""
-    return dataset.root is not None or dataset.implementation.partition(".")[0] == code.OURS
+    return dataset.root is not None or is_ours(dataset.implementation)
 
 
 def _require_images(stacks: Sequence[config.Stack], store: StageStore) -> None:

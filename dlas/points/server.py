@@ -52,9 +52,9 @@ def prepare(between: Callable[[], None] = go_on) -> None:
     for module in TAKEN:
         between()
         import_module(module)
-    from dlas.stages.store import code
+    from dlas.stages.store.code.remembering import remember
 
-    code.remember([PIPELINE])
+    remember([PIPELINE])
     gc.freeze()
     gc.enable()
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from dlas.files.keyed import Keyed
 from dlas.stages.stage import COUNTED, Kept, Stage
-from dlas.stages.store.code import Read, as_first_read, code_of
+from dlas.stages.store.code.closure import code_of
+from dlas.stages.store.code.first_read import Read, as_first_read
 
 KEY_DIGITS = 24
 """Hexadecimal digits of a key: 96 bits."""
