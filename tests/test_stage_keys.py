@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import subprocess
 import sys
@@ -228,6 +229,14 @@ def test_the_ansor_workers_code_and_environment_count_where_ansor_tunes() -> Non
     assert {"ansor/searching.py", "ansor/requirements.txt"} <= files
     worker = REPOSITORY / "workers" / "ansor" / "searching.py"
     assert inputs_of(tune, changing(worker)) != inputs_of(tune, content)
+    imported = {
+        node.module
+        for file in worker.parent.glob("*.py")
+        for node in ast.walk(ast.parse(file.read_bytes()))
+        if isinstance(node, ast.ImportFrom) and str(node.module).startswith("dlas.")
+    }
+    assert imported
+    assert imported <= set(inputs_of(tune, content)["modules"])
     untuned = replace(tune, settings=none.Settings("none"))
     assert inputs_of(untuned, content)["files"] == {}
 

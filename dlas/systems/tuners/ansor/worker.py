@@ -12,11 +12,15 @@ from typing import Any
 import dlas
 from dlas.errors import UserError
 from dlas.plugins.registry import ALGORITHMS
-from dlas.systems.tuners.common import worker_process
+from dlas.systems.tuners.common import tiles, worker_process, worker_side
 from dlas.systems.tuners.common.worker_process import Reply, no_questions
 
 FOLDER = Path(dlas.__file__).parents[1] / "workers" / "ansor"
 REMEDY = "Make it with: make ansor-worker"
+
+OF_THIS_PACKAGE = (tiles, worker_side)
+"""Modules of this package that the worker imports, beside those of algorithms: named here, they count in the
+keys of what it finds."""
 
 
 def answers(request: Mapping[str, Any], reply: Reply = no_questions) -> Generator[dict[str, Any], None, None]:

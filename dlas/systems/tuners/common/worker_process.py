@@ -1,7 +1,7 @@
 """A process of a tuner's own: forked for one request, ended with its answers or its asker.
 
-What forks it is kept, since its imports take seconds: `serve` is what a tuner's worker calls with what it
-does for a request; `ask` is what its asker calls.
+What forks it is kept, since its imports take seconds. This is the asker's side of it; the worker's is
+`worker_side`.
 """
 
 from __future__ import annotations
@@ -12,16 +12,15 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, Any
 
 from dlas.errors import UserError
-from dlas.processes.fork_server import Forked, ForkServer, serve
+from dlas.processes.fork_server import Forked, ForkServer
 
 logger = logging.getLogger(__name__)
 
@@ -93,25 +92,6 @@ def records_of(answers: Iterable[Mapping[str, Any]]) -> Iterator[list[str]]:
             logger.info(answer["refused"])
         else:
             yield answer["records"]
-
-
-def serve_requests(work: Callable[[dict[str, Any]], None]) -> NoReturn:
-    """Serve requests in the process that `command` of `ask` starts, once its imports are done: call `work`
-    with each request, in a process whose standard input and output are those of that request, and which leads
-    a process group."""
-
-    def work_apart(*descriptors: int) -> None:
-        os.setpgid(0, 0)
-        for stream, descriptor in enumerate(descriptors):
-            os.dup2(descriptor, stream)
-            os.close(descriptor)
-        request = json.loads(sys.stdin.readline())
-        os.environ.clear()
-        os.environ.update(request["environment"])
-        tempfile.tempdir = None
-        work(request)
-
-    serve(socket.socket(fileno=int(sys.argv[1])), work_apart)
 
 
 @dataclass(frozen=True)
