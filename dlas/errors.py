@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from dlas.printable import printable_lines
+from dlas.printable import last_line_of, printable_lines
 
 
 class UserError(Exception):
@@ -27,7 +27,7 @@ class UserError(Exception):
 
 def last_line(error: Exception) -> str:
     """The last line of an exception's message, where TVM names the cause; its type where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
+    return last_line_of(str(error), type(error).__name__)
 
 
 def require(fits: bool, key: str, problem: str, remedy: str) -> None:

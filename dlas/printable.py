@@ -23,6 +23,11 @@ def printable_lines(text: str) -> str:
     return "\n".join(printable(line, len(line)) for line in text.split("\n"))
 
 
+def last_line_of(text: str, otherwise: str) -> str:
+    """The last line of what a program wrote, where it tells the cause; `otherwise` of blank text."""
+    return (text.strip().splitlines() or [otherwise])[-1].strip()
+
+
 def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
     """Lines of cells as lines of text, with each column as wide as its widest cell."""
     widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]

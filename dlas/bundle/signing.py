@@ -20,7 +20,7 @@ from dlas.bundle.sealing import DOCUMENT, verify
 from dlas.errors import UserError, require
 from dlas.files import documents
 from dlas.files.plain_files import read_plain
-from dlas.printable import printable
+from dlas.printable import last_line_of, printable
 
 NAMESPACE = "dlas-bundle"
 """Purpose that a signature is bound to, so that one made for something else is no good here."""
@@ -104,8 +104,7 @@ def _ssh_keygen(arguments: Sequence[str], content: bytes) -> subprocess.Complete
 
 
 def _said(ended: subprocess.CompletedProcess[bytes]) -> str:
-    lines = ended.stderr.decode(errors="replace").strip().splitlines()
-    return printable(lines[-1]) if lines else f"exit code {ended.returncode}"
+    return printable(last_line_of(ended.stderr.decode(errors="replace"), f"exit code {ended.returncode}"))
 
 
 def _unsigned(problem: str, signers: Path) -> UserError:

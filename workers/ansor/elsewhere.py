@@ -14,10 +14,11 @@ from typing import Any
 
 import tvm
 from lowering import lowered
-from results import last_line
 from tvm.auto_scheduler import LocalBuilder, LocalRunner
 from tvm.auto_scheduler.measure import BuildResult, MeasureErrorNo, MeasureInput, MeasureResult
 from tvm.auto_scheduler.utils import get_const_tuple
+
+from dlas.errors import last_line
 
 Ask = Callable[[dict[str, Any]], Any]
 

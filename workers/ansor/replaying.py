@@ -8,8 +8,10 @@ from typing import Any
 
 from layers import search_task
 from lowering import lowered
-from results import last_line, mean_seconds
+from results import mean_seconds
 from tvm.auto_scheduler import RandomModel, RecordReader, SketchPolicy
+
+from dlas.errors import last_line
 
 SAMPLED_AT_LEAST = 16
 """Minimum number of random schedules to draw: of fewer, Ansor may find that all are invalid."""

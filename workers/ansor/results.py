@@ -1,4 +1,4 @@
-"""The texts of measurements and errors."""
+"""The texts and the times of measurements."""
 
 from __future__ import annotations
 
@@ -16,7 +16,3 @@ def mean_seconds(result: MeasureResult) -> float:
 def texts(inputs: Sequence[MeasureInput], results: Sequence[MeasureResult]) -> list[str]:
     """The lines of Ansor's log with these results."""
     return [dump_record_to_string(*pair).strip() for pair in zip(inputs, results, strict=True)]
-
-
-def last_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()

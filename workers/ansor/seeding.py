@@ -12,12 +12,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from results import last_line
 from tvm.auto_scheduler import ComputeDAG, MeasureInput, SearchTask
 from tvm.auto_scheduler.loop_state import State
 from tvm.auto_scheduler.measure_record import load_record_from_string
 from tvm.te import PlaceholderOp
 
+from dlas.errors import last_line
 from dlas.systems.tuners.common.tiles import adapted_tiles
 
 Step = list[Any]

@@ -29,6 +29,7 @@ from filelock import FileLock
 import dlas
 from dlas.errors import UserError
 from dlas.interfaces.targets.target import Target
+from dlas.printable import last_line_of
 
 log = logging.getLogger("dlas.board")
 
@@ -226,10 +227,9 @@ def _run(command: Sequence[str], folder: Path, environment: dict[str, str] | Non
         command, cwd=folder, env=environment, capture_output=True, text=True, errors="replace"
     )
     if done.returncode != 0:
-        said = [line for line in done.stderr.splitlines() if line.strip()]
         raise UserError(
             f"the virtual board could not be installed, {' '.join(command[:4])} failed: "
-            f"{said[-1] if said else f'exit code {done.returncode}'}",
+            f"{last_line_of(done.stderr, f'exit code {done.returncode}')}",
             key="target",
         )
     return done.stdout
@@ -271,8 +271,8 @@ def _await(ready: Path, server: subprocess.Popen[bytes], told: Path) -> None:
     deadline = time.monotonic() + READY_SECONDS
     while not ready.exists():
         if server.poll() is not None or time.monotonic() > deadline:
-            said = [line for line in told.read_text(errors="replace").splitlines() if line.strip()]
-            problem = said[-1] if said else f"it was not ready within {READY_SECONDS:g} s"
+            late = f"it was not ready within {READY_SECONDS:g} s"
+            problem = last_line_of(told.read_text(errors="replace"), late)
             raise UserError(f"the virtual board did not start: {problem}", key=str(told))
         time.sleep(0.1)
 

@@ -19,6 +19,7 @@ from dlas.crashes import crash
 from dlas.current_folder import PATH, python_path
 from dlas.errors import UserError
 from dlas.hardware.targets.machine import first_threads, usable, usable_cores
+from dlas.printable import last_line_of
 
 PADDING, PAGE_BYTES = "DLAS_PADDING", 4096
 """An environment variable of another length in each session, and the page that it moves the stack within. The
@@ -77,9 +78,8 @@ def _environment(cores: int, affinity: list[int]) -> dict[str, str]:
 
 
 def _failure(ended: subprocess.CompletedProcess[str]) -> str:
-    said = [line for line in ended.stderr.splitlines() if line.strip()]
     if ended.returncode == 0:
         return "the library ended its process before it had given its outputs"
     if ended.returncode < 0:
         return f"the library {crash(ended.returncode)}"
-    return f"the library could not be run: {said[-1] if said else f'exit code {ended.returncode}'}"
+    return f"the library could not be run: {last_line_of(ended.stderr, f'exit code {ended.returncode}')}"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dlas.interfaces.compiler import NetworkNotTaken
-from dlas.printable import printable
+from dlas.printable import last_line_of, printable
 
 
 def convert(name: str, command: Sequence[str], made: Path, scratch: Path) -> None:
@@ -15,8 +15,8 @@ def convert(name: str, command: Sequence[str], made: Path, scratch: Path) -> Non
     fails or does not make the file `made`."""
     ended = subprocess.run(command, capture_output=True, text=True, errors="replace", cwd=scratch)
     if ended.returncode != 0 or not made.exists():
-        said = [line for line in (ended.stdout + ended.stderr).splitlines() if line.strip()]
-        raise refused(name, said[-1] if said else f"it ended with status {ended.returncode}")
+        status = f"it ended with status {ended.returncode}"
+        raise refused(name, last_line_of(ended.stdout + ended.stderr, status))
 
 
 def refused(name: str, reason: str) -> NetworkNotTaken:
