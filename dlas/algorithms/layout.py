@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-WIDEST = 16
-"""Channels of the largest block: one AVX-512, two AVX2 or four NEON registers of float32."""
+from dlas.interfaces.targets.code_target import MAX_LANES, MIN_LANES
 
-NARROWEST = 4
+MAX_BLOCK = MAX_LANES
+"""Channels of the largest block of activations or weights: one AVX-512, two AVX2 or four NEON registers of
+float32. It is no target's own: the arrays of a program serve every target that it is built for."""
+
+MIN_BLOCK = MIN_LANES
 """Channels of the smallest block: fewer than a NEON register holds are not worth a layout of their own."""
 
 
 def activation_block(channels: int) -> int:
     """The block of NCHWc for so many channels: the largest power of two that divides them; 1, NCHW, below
-    `NARROWEST`."""
-    return next(block for block in (WIDEST, 8, NARROWEST, 1) if channels % block == 0)
+    `MIN_BLOCK`."""
+    return next(block for block in (MAX_BLOCK, 8, MIN_BLOCK, 1) if channels % block == 0)
 
 
 def physical_shape(shape: tuple[int, int, int, int], block: int) -> tuple[int, ...]:

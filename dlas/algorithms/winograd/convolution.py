@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from tvm import te
 
-from dlas.algorithms.layout import activation_block, element
+from dlas.algorithms.layout import MAX_BLOCK, activation_block, element
 from dlas.algorithms.shared.dense import packing
 from dlas.algorithms.shared.dense.border import input_placeholder, with_epilogue
 from dlas.algorithms.shared.dense.tiling import largest_divisor
@@ -251,7 +251,7 @@ def input_lanes(workload: ConvWorkload) -> int:
     """Input channels transformed together: a block of NCHWc, or of NCHW what one vector holds."""
     if workload.input_block > 1:
         return workload.input_block
-    return min(packing.WIDEST_BLOCK, 1 << (workload.in_channels - 1).bit_length())
+    return min(MAX_BLOCK, 1 << (workload.in_channels - 1).bit_length())
 
 
 def output_lanes(workload: ConvWorkload) -> int:

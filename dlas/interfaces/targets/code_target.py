@@ -7,6 +7,11 @@ from dataclasses import dataclass
 VALUE_BYTES = 4
 """Bytes of a float32 or an int32."""
 
+MAX_LANES, MIN_LANES = 16, 4
+"""Values of 32 bits in the widest vector register that code is made for, AVX-512's, and in the narrowest that
+is worth the name, NEON's and SSE's. What is laid out before there is a target goes by them, since the program
+in a bundle is built for any target; where its registers are narrower, LLVM takes several."""
+
 L2_BYTES_UNTOLD = 512 << 10
 """Bytes of the second-level cache where neither a declared target nor the operating system tells: the size
 that the schedules were made with when all machines were taken for alike, as were those of older bundles."""

@@ -6,19 +6,17 @@ from typing import Any
 
 import numpy as np
 
+from dlas.algorithms.layout import MAX_BLOCK
 from dlas.algorithms.shared.dense.tiling import Sums, largest_divisor
 from dlas.interfaces.workload import ConvWorkload
 
-WIDEST_BLOCK = 16
-"""Output channels of the largest block: one AVX-512, two AVX2 or four NEON registers of float32."""
-
 
 def weight_block(workload: ConvWorkload) -> int:
-    """Output channels in one block, up to `WIDEST_BLOCK`: the least power of two that holds them all, or else
+    """Output channels in one block, up to `MAX_BLOCK`: the least power of two that holds them all, or else
     the widest; with groups the most that divide a group's, so that no block ends inside a group."""
     if workload.groups > 1:
-        return largest_divisor(workload.group_out_channels, WIDEST_BLOCK)
-    return min(WIDEST_BLOCK, 1 << (workload.out_channels - 1).bit_length())
+        return largest_divisor(workload.group_out_channels, MAX_BLOCK)
+    return min(MAX_BLOCK, 1 << (workload.out_channels - 1).bit_length())
 
 
 def group_blocks(workload: ConvWorkload) -> int:

@@ -15,7 +15,7 @@ from tvm.script.ir_builder import tirx as T
 from dlas.algorithms.shared.integer.dot_products import BYTES, DotProduct, broadcast
 from dlas.algorithms.shared.integer.kernel import Arguments
 from dlas.algorithms.shared.integer.output import Place
-from dlas.algorithms.shared.integer.packing import LANES, group_blocks, group_words, steps
+from dlas.algorithms.shared.integer.packing import BLOCK, group_blocks, group_words, steps
 from dlas.algorithms.shared.integer.tile import IntegerTile
 from dlas.algorithms.shared.integer.words import Words
 from dlas.algorithms.shared.tir_arrays import load, store, tasks
@@ -88,7 +88,7 @@ class Convolution:
         """An array of sums for each vector of each pixel, as long as a register: LLVM keeps it in one."""
         dot, starts = self.dot, []
         for vector in range(place.vectors):
-            first = place.group * group_blocks(self.workload) * LANES + place.channel + vector * dot.lanes
+            first = place.group * group_blocks(self.workload) * BLOCK + place.channel + vector * dot.lanes
             zero = broadcast(T.int32(0), dot.sum_lanes)
             starts.append(T.bind(load(self.arguments.offsets, first, dot.lanes)) if dot.signed else zero)
         registers = [[T.alloc_buffer((dot.sum_lanes,), "int32") for _ in starts] for _ in place.pixels]
@@ -111,7 +111,7 @@ class Convolution:
             weights = []
             for vector in range(place.vectors):
                 channel = place.channel + vector * dot.lanes
-                at = ((first_block + channel // LANES) * count + step[0]) * LANES + channel % LANES
+                at = ((first_block + channel // BLOCK) * count + step[0]) * BLOCK + channel % BLOCK
                 weights.append(T.bind(dot.weights(load(self.arguments.weight, at, dot.lanes))))
             for vectors, (row, column) in zip(registers, place.pixels, strict=True):
                 index = word + words.pixel(row * plane.stride[0], column * plane.stride[1])

@@ -14,7 +14,7 @@ from tvm.script.ir_builder import tirx as T
 
 from dlas.algorithms.shared.integer.dot_products import ColumnProduct, broadcast, column_product
 from dlas.algorithms.shared.integer.kernel import Arguments, integer_kernel
-from dlas.algorithms.shared.integer.packing import LANES, column_words
+from dlas.algorithms.shared.integer.packing import BLOCK, column_words
 from dlas.algorithms.shared.tir_arrays import each_vector, flat, load, store, tasks
 from dlas.interfaces.workload import ConvWorkload
 
@@ -221,8 +221,8 @@ def _weights(plane: _Plane, arguments: Arguments, channel: Any, lanes: int) -> A
     for word in range(plane.words_down):
         for s in range(workload.kernel[1]):
             packed = word * product.rows // 4
-            at = (channel // LANES * column_words(workload) + packed) * workload.kernel[1] + s
-            four = load(arguments.weight, at * LANES + channel % LANES, width)
+            at = (channel // BLOCK * column_words(workload) + packed) * workload.kernel[1] + s
+            four = load(arguments.weight, at * BLOCK + channel % BLOCK, width)
             array = T.alloc_buffer((width,), product.dtype)
             store(array, 0, product.weight(four, word * product.rows % 4, width), width)
             arrays[word, s] = array

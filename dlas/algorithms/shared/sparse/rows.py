@@ -25,9 +25,10 @@ from tvm.script.ir_builder import tirx as T
 from dlas.algorithms.activation import activated
 from dlas.algorithms.layout import physical_shape
 from dlas.algorithms.shared.sparse.tiling import SparseTiling
-from dlas.algorithms.shared.sparse.views import WIDEST_VECTOR, Views, fill, in_planes
+from dlas.algorithms.shared.sparse.views import Views, fill, in_planes
 from dlas.algorithms.shared.sparse.weights import Term, Weights, declare
 from dlas.algorithms.shared.tir_arrays import tasks, vectors
+from dlas.interfaces.targets.code_target import MAX_LANES
 
 Sums = list[list[Any]]
 """Vectors in registers: of each row, one after the other."""
@@ -116,7 +117,7 @@ class _Product:
         share_blocks = math.ceil(blocks / shares)
         block_size = self.weights.rows * tiles.run
         count = views.workload.batch * views.bands * shares
-        with tasks(count, views.cost * WIDEST_VECTOR / tiles.lanes) as task:
+        with tasks(count, views.cost * MAX_LANES / tiles.lanes) as task:
             n, share, band = task // (shares * views.bands), task // views.bands % shares, task % views.bands
             top = T.bind(views.band_start(band))
             viewed = _buffer(self.weights.most_inputs * views.channel_size)

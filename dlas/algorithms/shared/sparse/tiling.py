@@ -12,6 +12,7 @@ from tvm.script.ir_builder import tirx as T
 
 from dlas.algorithms.shared.sparse.formats import summed_together, terms_of_step
 from dlas.algorithms.shared.sparse.views import RUN_VECTORS, Views
+from dlas.interfaces.targets.code_target import MIN_LANES
 
 if TYPE_CHECKING:
     from dlas.interfaces.targets.code_target import CodeTarget
@@ -22,9 +23,6 @@ less of its input would fit the first-level cache."""
 
 INDEPENDENT_SUMS = 8
 """Multiply-adds in flight that keep a core busy: a latency of four cycles on two units."""
-
-NARROWEST = 4
-"""Floats of the smallest vector registers."""
 
 BESIDE_SUMS = 2
 """Registers for a weight and a vector of the input."""
@@ -140,7 +138,7 @@ def _widest(views: Views, target: CodeTarget) -> int:
 
 def _widths(views: Views, target: CodeTarget) -> list[int]:
     widest = _widest(views, target)
-    return [widest, widest // 2] if widest > NARROWEST else [widest]
+    return [widest, widest // 2] if widest > MIN_LANES else [widest]
 
 
 def _shares(views: Views, target: CodeTarget, blocks: int) -> int:

@@ -21,10 +21,8 @@ import tvm
 from tvm.script.ir_builder import tirx as T
 
 from dlas.algorithms.shared.tir_arrays import tasks
+from dlas.interfaces.targets.code_target import MAX_LANES
 from dlas.interfaces.workload import ConvWorkload
-
-WIDEST_VECTOR = 16
-"""Floats of the widest vector registers."""
 
 ALIGNMENT = 8
 """Floats that views are aligned to: half a cache line, since CPUs take wide vectors in halves or cross lines
@@ -125,14 +123,14 @@ class Views:
     @property
     def copies_cost(self) -> float:
         """Cost of filling the views of a band, in multiply-adds with a vector."""
-        vectors = len(self.starts) * math.ceil(self.rows * self.columns / WIDEST_VECTOR)
+        vectors = len(self.starts) * math.ceil(self.rows * self.columns / MAX_LANES)
         return self.workload.in_channels * vectors * COPY_COST
 
     @property
     def sums_cost(self) -> float:
         """Cost of an output channel of a band, in multiply-adds with a vector: the sums, and taking them up
         again for every share of the input channels that the cache holds."""
-        vectors = math.ceil(self.pixels / WIDEST_VECTOR)
+        vectors = math.ceil(self.pixels / MAX_LANES)
         runs = math.ceil(vectors / RUN_VECTORS)
         steps = math.prod(self.workload.weight_shape[1:]) * KEPT_WEIGHTS
         passes = math.ceil(self.workload.group_in_channels / self.channels_in_cache)
@@ -170,7 +168,7 @@ def im2col(workload: ConvWorkload) -> Views:
 def _aligned_columns(width: int, rows: Sequence[int]) -> int:
     """Columns of views of which the kernel reads from `rows` on: more than `width` if that costs less than
     loads that cross cache lines."""
-    padded = ALIGNMENT if width <= ALIGNMENT else -(-width // WIDEST_VECTOR) * WIDEST_VECTOR
+    padded = ALIGNMENT if width <= ALIGNMENT else -(-width // MAX_LANES) * MAX_LANES
     unaligned = sum(row * width % ALIGNMENT != 0 for row in rows) / len(rows)
     return padded if padded < width * (1 + UNALIGNED_COST * unaligned) else width
 
@@ -257,7 +255,7 @@ def _each(rows: range) -> Iterator[Any]:
 
 def _clear(count: int, viewed: Any, target: Any) -> None:
     """Emit the zeros of `count` pixels."""
-    lanes = min(WIDEST_VECTOR, 1 << (count.bit_length() - 1)) if count else 1
+    lanes = min(MAX_LANES, 1 << (count.bit_length() - 1)) if count else 1
     for first in sorted({min(start, count - lanes) for start in range(0, count, lanes)}):
         viewed[T.Ramp(target + first, 1, lanes) if lanes > 1 else target + first] = _zeros(lanes)
 
@@ -270,7 +268,7 @@ def _copy(count: int, planes: Any, source: Any, stride: int, viewed: Any, target
     """Emit the copy of `count` pixels, `stride` apart: vectors, of which the last two may overlap."""
     if count == 0:
         return
-    lanes = min(WIDEST_VECTOR, 1 << (count.bit_length() - 1))
+    lanes = min(MAX_LANES, 1 << (count.bit_length() - 1))
 
     def copy(first: Any) -> None:
         if stride == 2 and lanes > 1:

@@ -14,6 +14,7 @@ from tvm import tirx
 from tvm.tirx import IterVar
 
 from dlas.algorithms.shared.dense.tiling import MIN_PARALLEL_VALUES, largest_divisor
+from dlas.interfaces.targets.code_target import MAX_LANES, MIN_LANES
 
 if TYPE_CHECKING:
     from tvm.s_tir import Schedule
@@ -22,10 +23,6 @@ if TYPE_CHECKING:
 ENOUGH_TASKS = 32
 """Tasks that suffice to keep the cores busy: loops are fused, from the outermost on, until
 there are as many."""
-
-WIDEST_VECTOR, NARROWEST_VECTOR = 16, 4
-"""Largest and smallest number of values in a vector; LLVM takes several registers where the
-target's are narrower."""
 
 
 def schedule_plainly(function: tvm.tirx.PrimFunc) -> tvm.tirx.PrimFunc:
@@ -114,8 +111,8 @@ def _vector(sch: Schedule, spatial: list[LoopRV]) -> tuple[list[LoopRV], list[Lo
         return spatial, []
     units = [loop for loop in spatial if _extent(sch, loop) == 1]
     *outer, last = wide
-    width = largest_divisor(_extent(sch, last), WIDEST_VECTOR)
-    if width < NARROWEST_VECTOR:
+    width = largest_divisor(_extent(sch, last), MAX_LANES)
+    if width < MIN_LANES:
         return [*units, *outer, last], []
     outside, vector = sch.split(last, [None, width])
     return [*units, *outer, outside], [vector]
