@@ -30,11 +30,11 @@ from turns import in_turn
 from dlas import config, models
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.resolving import resolve
+from dlas.interfaces.program import ConvLayer
 from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins import registry
 from dlas.systems.program import kernels
-from dlas.systems.program.program import ConvLayer
 
 ALGORITHMS = ("direct", "gemm", "spatial_pack")
 NETWORKS = {

@@ -24,6 +24,7 @@ from turns import in_turn
 
 from dlas import config, models
 from dlas.hardware.targets.resolving import resolve
+from dlas.interfaces.program import LoweredProgram
 from dlas.interfaces.targets.target import Target
 from dlas.models.quantized import calibrated
 from dlas.systems.choices import fastest
@@ -32,7 +33,6 @@ from dlas.systems.choices.lowering import lowered
 from dlas.systems.compilers.tvm.building import build_library
 from dlas.systems.graph.importing import import_network
 from dlas.systems.graph.sites import conv_sites
-from dlas.systems.program.program import LoweredProgram
 
 FLOAT32 = ("direct", "gemm", "spatial_pack", "winograd_f2", "winograd_f4")
 INT8 = ("direct", "gemm", "spatial_pack")

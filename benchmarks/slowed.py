@@ -10,9 +10,9 @@ import tvm
 from tvm import relax, te
 
 from dlas.hardware.timing.race import race
+from dlas.interfaces.program import LoweredProgram
 from dlas.interfaces.targets.target import Target
 from dlas.systems.compilers.tvm.building import build_library
-from dlas.systems.program.program import LoweredProgram
 
 OPT_LEVEL, STEPS = 3, 2_000_000
 """TVM's level, and the steps of the kernel by which the time of one is found."""

@@ -32,11 +32,11 @@ from dlas.algorithms.layout import physical_shape
 from dlas.algorithms.shared.sparse.formats import random_weight
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.resolving import resolve
+from dlas.interfaces.program import ConvLayer
 from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS
 from dlas.systems.program import kernels
-from dlas.systems.program.program import ConvLayer
 
 DENSE = ("direct", "gemm", "spatial_pack")
 WINOGRAD = ("winograd_f2", "winograd_f4")

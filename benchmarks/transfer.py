@@ -22,9 +22,9 @@ from tuned import NETWORKS
 
 from dlas import config
 from dlas.hardware.targets.resolving import resolve
+from dlas.interfaces.program import LoweredProgram
 from dlas.interfaces.targets.target import Target
 from dlas.interfaces.tuning import TuningTask
-from dlas.systems.program.program import LoweredProgram
 from dlas.systems.tuners import transfer
 from dlas.systems.tuners.common.tuning_store import TuningStore
 from dlas.systems.tuners.metaschedule import tuner as metaschedule

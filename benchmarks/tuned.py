@@ -11,12 +11,12 @@ import torch
 
 from dlas import config, models
 from dlas.hardware.timing.race import race
+from dlas.interfaces.program import LoweredProgram
 from dlas.interfaces.targets.target import Target
 from dlas.interfaces.tuning import Schedules, TuningTask
 from dlas.systems.choices import scheduling
 from dlas.systems.choices.lowering import lower
 from dlas.systems.compilers.tvm.building import build_library
-from dlas.systems.program.program import LoweredProgram
 
 NETWORKS = {**layers.NETWORKS, "resnet20": ("dlas.models.resnet.resnet20", 32)}
 OPT_LEVEL = 3

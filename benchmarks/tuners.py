@@ -25,8 +25,8 @@ from tuned import NETWORKS
 
 from dlas import config
 from dlas.hardware.targets.resolving import resolve
+from dlas.interfaces.program import LoweredProgram
 from dlas.interfaces.targets.target import Target
-from dlas.systems.program.program import LoweredProgram
 from dlas.systems.tuners.ansor import tuner as ansor
 from dlas.systems.tuners.common.tuning_store import TuningStore, whole_lines
 from dlas.systems.tuners.metaschedule import tuner as metaschedule

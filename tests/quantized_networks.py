@@ -11,10 +11,10 @@ from torch import nn
 from dlas import config
 from dlas.hardware.targets.resolving import resolve
 from dlas.hardware.timing.deployment import run
+from dlas.interfaces.program import LoweredProgram
 from dlas.models.quantized import Quantized, calibrated
 from dlas.systems.choices.lowering import lower
 from dlas.systems.compilers.tvm.building import build_library
-from dlas.systems.program.program import LoweredProgram
 
 CALIBRATION = 8
 

@@ -23,11 +23,11 @@ from dlas.errors import UserError
 from dlas.hardware.targets import fitting, gpu, resolving, target_file
 from dlas.hardware.targets.machine import Machine
 from dlas.hardware.timing import deployment, measuring
+from dlas.interfaces.program import LoweredProgram
 from dlas.interfaces.targets.reach import Reach
 from dlas.interfaces.targets.target import Target
 from dlas.systems.choices.lowering import lower
 from dlas.systems.compilers.tvm import building, cuda_compiler
-from dlas.systems.program.program import LoweredProgram
 
 DIRECT, GEMM = "direct", "gemm"
 

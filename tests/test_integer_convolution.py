@@ -15,9 +15,9 @@ from dlas import config
 from dlas.algorithms.layout import physical_shape
 from dlas.algorithms.shared.integer import requantization
 from dlas.hardware.targets.resolving import resolve
+from dlas.interfaces.program import ConvLayer
 from dlas.interfaces.workload import ConvWorkload
 from dlas.systems.graph.integer_convolutions import warn_of_wide_weights
-from dlas.systems.program.program import ConvLayer
 from dlas.testing.algorithm import compiled, laid_out, logical, physical
 
 ZEROS = [(0, 0, 0), (128, 3, 128), (7, 255, None)]

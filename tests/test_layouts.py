@@ -12,12 +12,12 @@ from torch import nn
 from dlas import config
 from dlas.hardware.targets.resolving import resolve
 from dlas.hardware.timing.deployment import run
+from dlas.interfaces.program import LoweredProgram
 from dlas.systems.choices.declared_algorithm import assigned
 from dlas.systems.choices.lowering import lower, lowered
 from dlas.systems.compilers.tvm.building import build_library
 from dlas.systems.graph.importing import import_network
 from dlas.systems.graph.sites import conv_sites
-from dlas.systems.program.program import LoweredProgram
 
 DIRECT, SPATIAL_PACK, WINOGRAD = "direct", "spatial_pack", "winograd_f2"
 IMAGE = (1, 3, 14, 14)

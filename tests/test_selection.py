@@ -14,6 +14,7 @@ from torch import nn
 from dlas import config
 from dlas.hardware.targets.resolving import resolve
 from dlas.hardware.timing.deployment import run
+from dlas.interfaces.program import ConvLayer, LoweredProgram
 from dlas.interfaces.targets.target import Target
 from dlas.interfaces.tuning import Schedules
 from dlas.systems.choices.lowering import lower
@@ -29,7 +30,6 @@ from dlas.systems.choices.scheduling import (
 from dlas.systems.compilers.tvm.building import build_library
 from dlas.systems.program import kernels
 from dlas.systems.program.kernel_choice import KernelChoice
-from dlas.systems.program.program import ConvLayer, LoweredProgram
 
 IMAGE = (1, 16, 24, 24)
 

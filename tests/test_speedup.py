@@ -13,11 +13,11 @@ from torch import nn
 from dlas.bundle import speedup
 from dlas.bundle.layer_table import layer_rows, write_layers
 from dlas.hardware.timing.single_kernels import KernelTime
+from dlas.interfaces.program import LoweredProgram
 from dlas.models import counting
 from dlas.models.precision import Float16, Precision
 from dlas.systems.choices.lowering import lower
 from dlas.systems.program.kernel_choice import NOT_TUNED, KernelChoice
-from dlas.systems.program.program import LoweredProgram
 
 IMAGE = (3, 8, 8)
 

@@ -25,6 +25,7 @@ from dlas.errors import UserError
 from dlas.files.checkpoints import Checkpoints
 from dlas.files.weights_file import WeightsFile
 from dlas.interfaces.images import ImageDataset
+from dlas.interfaces.program import LoweredProgram
 from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.targets.placement import Placement
 from dlas.interfaces.targets.reach import Reach
@@ -56,7 +57,6 @@ from dlas.stages.store.key import inputs_of, key_of
 from dlas.stages.training import Train
 from dlas.systems.choices.kind import Kind
 from dlas.systems.compilers.tvm import yardstick
-from dlas.systems.program.program import LoweredProgram
 from dlas.systems.tuners import none
 from dlas.systems.tuners.ansor import tuner as ansor
 from dlas.systems.tuners.common.tuning_store import TuningStore

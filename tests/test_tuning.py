@@ -12,11 +12,11 @@ from small_searches import metaschedule_settings
 from torch import nn
 
 from dlas.hardware.timing.deployment import run
+from dlas.interfaces.program import LoweredProgram
 from dlas.interfaces.targets.target import Target
 from dlas.systems.choices import scheduling
 from dlas.systems.choices.lowering import lower
 from dlas.systems.compilers.tvm.building import build_library
-from dlas.systems.program.program import LoweredProgram
 from dlas.systems.tuners import none, tuning
 from dlas.systems.tuners.common.tuning_store import TuningStore
 

@@ -9,13 +9,13 @@ import pytest
 from test_config import parsed
 
 from dlas.errors import UserError
+from dlas.interfaces.program import ConvLayer
 from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS, variants
 from dlas.systems.choices.declared_algorithm import kernel_algorithm, serving_modules, unsupported
 from dlas.systems.choices.kind import Kind
 from dlas.systems.program.kernels import scheduling_modules
-from dlas.systems.program.program import ConvLayer
 
 LAYER = ConvWorkload(1, 8, 9, 9, 16, (3, 3))
 INTEGER = replace(LAYER, dtype="int8")

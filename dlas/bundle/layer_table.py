@@ -13,9 +13,10 @@ import numpy as np
 
 from dlas.errors import UserError
 from dlas.hardware.timing.single_kernels import KernelTime
+from dlas.interfaces.program import ConvLayer, LoweredProgram
 from dlas.printable import printable
 from dlas.systems.program.kernel_choice import KernelChoice
-from dlas.systems.program.program import ConvLayer, LoweredProgram
+from dlas.systems.program.packing import packed
 
 LARGEST_BYTES = 1 << 24
 """Largest file that is read: a network of ten thousand layers has a tenth of it."""
@@ -134,7 +135,7 @@ def _row(layer: ConvLayer, weight: np.ndarray, choice: KernelChoice, time_ms: fl
         parameters=weight.size,
         sparsity=float(np.mean(weight == 0)),
         format=layer.workload.format,
-        weight_bytes=sum(array.nbytes for array in layer.packed(weight)),
+        weight_bytes=sum(array.nbytes for array in packed(layer, weight)),
     )
 
 

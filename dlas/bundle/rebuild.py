@@ -28,7 +28,7 @@ from dlas.systems.tuners.common.old_records import brought_up_to_date
 if TYPE_CHECKING:
     from tvm.tirx import PrimFunc
 
-    from dlas.systems.program.program import LoweredProgram
+    from dlas.interfaces.program import LoweredProgram
 
 
 def rebuilt(

@@ -6,8 +6,8 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 
+from dlas.interfaces.program import LoweredProgram
 from dlas.systems.program.cost import BITS, spent_macs
-from dlas.systems.program.program import LoweredProgram
 
 CALL = re.compile(r"\.call\d+$")
 """What a layer's second call and later ones have behind its name."""

@@ -29,6 +29,7 @@ from dlas.stages.network import WEIGHTS, Network
 from dlas.stages.stage import Kept
 from dlas.systems.choices import record
 from dlas.systems.choices.record import Choices
+from dlas.systems.program.packing import packed_arrays
 
 REFERENCE_IMAGES = 16
 """Test images kept in the bundle with their expected outputs."""
@@ -151,7 +152,7 @@ def metrics(found: Results) -> dict[str, float]:
 def _kernel_metrics(found: Results, chosen: ChosenKernels) -> dict[str, float]:
     """What only kernels that were chosen here tell."""
     return {
-        "bytes.format": sum(array.nbytes for array in chosen.lowered.program.packed_arrays()),
+        "bytes.format": sum(array.nbytes for array in packed_arrays(chosen.lowered.program)),
         "tuning.trials": chosen.tuned.trials,
         "tuning.failed": chosen.tuned.failed,
         "tuning.seconds": chosen.tuned.seconds,

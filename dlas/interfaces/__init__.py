@@ -1,5 +1,5 @@
 """Interfaces that the implementations of layers fulfil: read first. One noun a file. Beside them lie the
-nouns that they speak of: a workload, images, a target and its parts, a tuning task.
+nouns that they speak of: a workload, a program, images, a target and its parts, a tuning task.
 
 Each interface is a Protocol, and mostly a module fulfils it: its functions are the Protocol's methods. They
 are called with their parameters by position, those behind `*` by name, so other names for the parameters do

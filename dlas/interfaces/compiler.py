@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
     from tvm.tirx import PrimFunc
 
+    from dlas.interfaces.program import LoweredProgram
     from dlas.interfaces.targets.code_target import CodeTarget
-    from dlas.systems.program.program import LoweredProgram
 
 
 class NetworkNotTaken(UserError):

@@ -107,8 +107,8 @@ def compiled(
     llvm_level: int = LLVM_LEVEL,
 ) -> Any:
     """The untuned kernels of the workloads for a CPU, by key."""
+    from dlas.interfaces.program import ConvLayer
     from dlas.systems.program import kernels
-    from dlas.systems.program.program import ConvLayer
 
     name = getattr(algorithm, "__name__", "")
     layers = {each.key: ConvLayer("", laid_out(algorithm, each), name, name) for each in workloads}

@@ -17,8 +17,8 @@ from dlas.systems.program import program
 
 if TYPE_CHECKING:
     from dlas.files.checkpoints import Checkpoints
+    from dlas.interfaces.program import LoweredProgram
     from dlas.stages.network import Network
-    from dlas.systems.program.program import LoweredProgram
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from dlas.interfaces.program import ConvLayer
 from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS, variants
 from dlas.systems.choices.kind import Kind
 from dlas.systems.graph.sites import ConvSite
-from dlas.systems.program.program import ConvLayer
 
 SERVES_EVERY_LAYER = "direct"
 

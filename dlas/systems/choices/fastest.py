@@ -23,6 +23,7 @@ import numpy as np
 from dlas.hardware.results.statistics import Interval
 from dlas.hardware.targets import machine
 from dlas.hardware.timing.race import RESOLVED, Call, Turns, race, simplest
+from dlas.interfaces.program import ConvLayer
 from dlas.interfaces.targets.target import Target
 from dlas.systems.choices.cheapest_mix import LayerOptions, Option, cheapest
 from dlas.systems.choices.declared_algorithm import assigned, in_format
@@ -32,7 +33,6 @@ from dlas.systems.choices.lowering import lowered
 from dlas.systems.compilers.tvm.building import build_library
 from dlas.systems.graph.importing import Imported
 from dlas.systems.graph.sites import ConvSite
-from dlas.systems.program.program import ConvLayer
 
 log = logging.getLogger(__name__)
 

@@ -10,11 +10,12 @@ from torch import nn
 from tvm import relax
 
 from dlas.errors import UserError
+from dlas.interfaces.program import ConvLayer, LoweredProgram, Parameter
 from dlas.systems.choices.declared_algorithm import assigned
 from dlas.systems.graph.importing import Imported, import_network
 from dlas.systems.graph.layouts import KernelCall, with_kernels
 from dlas.systems.graph.sites import ConvSite, conv_sites
-from dlas.systems.program.program import ConvLayer, LoweredProgram, Parameter
+from dlas.systems.program.packing import packed
 
 
 def lower(
@@ -79,10 +80,10 @@ def _for_batch(layer: ConvLayer, site: ConvSite) -> ConvLayer:
 
 
 def _call(site: ConvSite, layer: ConvLayer) -> KernelCall:
-    packed = layer.packed(site.weight)
+    arrays = packed(layer, site.weight)
     weights = tuple(
         relax.Var(f"{layer.name}.weight{part}", relax.TensorType(array.shape, str(array.dtype)))
-        for part, array in enumerate(packed)
+        for part, array in enumerate(arrays)
     )
     return KernelCall(site, layer, weights)
 

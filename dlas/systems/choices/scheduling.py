@@ -24,6 +24,7 @@ from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.machine import Unsteadiness
 from dlas.hardware.timing.race import RESOLVED, Call, Turns, race, together
 from dlas.hardware.timing.single_kernels import KernelPair, compare_kernels
+from dlas.interfaces.program import ConvLayer, LoweredProgram
 from dlas.interfaces.targets.target import Target
 from dlas.interfaces.tuning import DENSE, Schedules, TuningTask, rounded_density
 from dlas.systems.compilers.tvm import linking
@@ -31,7 +32,6 @@ from dlas.systems.compilers.tvm.building import build_library
 from dlas.systems.program import kernels
 from dlas.systems.program.kernel_choice import KernelChoice
 from dlas.systems.program.operands import arguments, tolerance
-from dlas.systems.program.program import ConvLayer, LoweredProgram
 
 FASTER = "the tuned kernel is faster in the network"
 SLOWER = "the tuned kernel is slower in the network"

@@ -12,10 +12,10 @@ from tvm import relax
 from dlas.algorithms.activation import RELU6_LIMIT
 from dlas.algorithms.shared.integer import requantization
 from dlas.algorithms.shared.integer.dot_products import NARROW_WEIGHTS, gains_by_narrow_weights
+from dlas.interfaces.program import ConvLayer
 from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import INT8_MAX, UINT8_MAX
 from dlas.systems.graph.epilogues import FusedConv, Uses, is_op
-from dlas.systems.program.program import ConvLayer
 
 log = logging.getLogger(__name__)
 

@@ -14,6 +14,7 @@ import tvm
 from tvm import relax, te
 
 from dlas.algorithms.layout import element, logical_index, physical_shape
+from dlas.interfaces.program import ConvLayer
 from dlas.systems.graph.layout_rules import (
     POOLS,
     activations,
@@ -26,7 +27,6 @@ from dlas.systems.graph.layout_rules import (
 )
 from dlas.systems.graph.sites import ConvSite
 from dlas.systems.program import kernels
-from dlas.systems.program.program import ConvLayer
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ from tvm import te
 
 from dlas.errors import UserError
 from dlas.interfaces.algorithm import TEAlgorithm, TensorIRAlgorithm, TunableAlgorithm
+from dlas.interfaces.program import ConvLayer
 from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.plugins.registry import ALGORITHMS, variants
-from dlas.systems.program.program import ConvLayer
 
 OPAQUE = 8
 """TVM's operator pattern for "do not fuse into this": a kernel is scheduled for its own shape."""

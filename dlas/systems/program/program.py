@@ -1,4 +1,4 @@
-"""The lowered program: a network as Relax and TensorIR before scheduling, its weights beside it as arrays."""
+"""Files of a lowered program: TVM's own JSON, the list of its layers, and its weights."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 from dlas.errors import UserError
 from dlas.files import documents
 from dlas.files.documents import Document, Values
+from dlas.interfaces.program import ConvLayer, LoweredProgram, Parameter
 from dlas.interfaces.workload import ConvWorkload
 from dlas.plugins.registry import ALGORITHMS
 from dlas.printable import printable
@@ -21,71 +22,6 @@ if TYPE_CHECKING:
     import tvm
 
 PROGRAM, LAYERS, WEIGHTS = "program.json", "layers.json", "weights.safetensors"
-
-
-@dataclass(frozen=True)
-class ConvLayer:
-    """One convolution of the network and the algorithm that serves it."""
-
-    name: str
-    """The layer's name in the PyTorch network, e.g. `layer1.0.conv1`."""
-    workload: ConvWorkload
-    algorithm: str
-    """Name in dlas.plugins.registry.ALGORITHMS, or a dotted path."""
-    requested: str
-    """The declared algorithm, which differs from `algorithm` where it could not serve the layer."""
-    fallback_reason: str = ""
-
-    @property
-    def kernel(self) -> str:
-        """The PrimFunc that computes this layer; layers of one workload and algorithm share it."""
-        return f"{self.algorithm.rpartition('.')[2]}_{self.workload.key}"
-
-    def packed(self, weight: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The arrays that the kernel reads, made from OIHW weights."""
-        arrays: tuple[np.ndarray, ...] = ALGORITHMS.load(self.algorithm).pack_weight(self.workload, weight)
-        return arrays
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """An argument of the program after its input: an array, packed for the layer that reads it."""
-
-    array: str
-    packed_for: str = ""
-    """Name of the `ConvLayer` whose algorithm packs the array; "" for an array that is passed as it is."""
-    part: int = 0
-    """Index among the arrays that the algorithm packs it into."""
-
-
-@dataclass(frozen=True)
-class LoweredProgram:
-    """A network that needs neither PyTorch nor its Python code to be built."""
-
-    module: tvm.IRModule
-    """`main(input, *parameters)` and one unscheduled PrimFunc per kernel."""
-    layers: tuple[ConvLayer, ...]
-    parameters: tuple[Parameter, ...]
-    arrays: dict[str, np.ndarray]
-
-    def weight(self, layer: ConvLayer) -> np.ndarray:
-        """OIHW weights of a layer."""
-        return next(self.arrays[one.array] for one in self.parameters if one.packed_for == layer.name)
-
-    def packed_arrays(self) -> list[np.ndarray]:
-        """The parameters' values, in order, each as its kernel reads it."""
-        packed = {
-            layer.name: layer.packed(self.arrays[parameter.array])
-            for parameter in self.parameters
-            for layer in self.layers
-            if parameter.packed_for == layer.name and parameter.part == 0
-        }
-        return [
-            packed[parameter.packed_for][parameter.part]
-            if parameter.packed_for
-            else self.arrays[parameter.array]
-            for parameter in self.parameters
-        ]
 
 
 def save(program: LoweredProgram, folder: Path) -> None:

@@ -12,11 +12,12 @@ from tvm import relax
 
 from dlas.algorithms.shared.gpu.rules import schedule_by_rules
 from dlas.hardware.targets.llvm import tvm_target
+from dlas.interfaces.program import LoweredProgram
 from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.systems.compilers.tvm import cuda_compiler, linking
 from dlas.systems.compilers.tvm.fallback_schedule import schedule_plainly
 from dlas.systems.program import kernels
-from dlas.systems.program.program import LoweredProgram
+from dlas.systems.program.packing import packed_arrays
 
 
 def build_library(
@@ -77,7 +78,7 @@ def _bound(module: tvm.IRModule, program: LoweredProgram) -> tvm.IRModule:
     parameters = module["main"].params[1:]
     values = {
         var.name: tvm.runtime.tensor(array)
-        for var, array in zip(parameters, program.packed_arrays(), strict=True)
+        for var, array in zip(parameters, packed_arrays(program), strict=True)
     }
     return relax.transform.BindParams("main", values)(module)
 

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from dlas.interfaces.program import ConvLayer, LoweredProgram, Parameter
 from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.workload import ConvWorkload
-from dlas.systems.program.program import ConvLayer, LoweredProgram, Parameter
+from dlas.systems.program.packing import packed
 
 if TYPE_CHECKING:
     from tvm import te
@@ -67,10 +68,10 @@ def _convolution() -> LoweredProgram:
     from dlas.systems.program import kernels
 
     weight = np.random.default_rng(0).standard_normal(WORKLOAD.weight_shape).astype("float32")
-    (packed,) = LAYER.packed(weight)
+    (array,) = packed(LAYER, weight)
     builder = relax.BlockBuilder()
     image = relax.Var("image", relax.TensorType(WORKLOAD.input_shape, "float32"))
-    parameter = relax.Var("weight", relax.TensorType(packed.shape, "float32"))
+    parameter = relax.Var("weight", relax.TensorType(array.shape, "float32"))
     with builder.function("main", [image, parameter], attrs={"num_input": 1}):
         kernel = builder.add_func(kernels.definition(LAYER), LAYER.kernel)
         output = relax.TensorType(WORKLOAD.output_shape, "float32")
