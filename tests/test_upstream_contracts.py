@@ -1103,7 +1103,7 @@ def test_mlflow_tells_the_version_of_its_tables(client: Any) -> None:
     assert parameters(utils._upgrade_db) == ["engine"]
 
 
-@upstream("mlflow", "dlas/tracking/files.py")
+@upstream("mlflow", "dlas/tracking/store/files.py")
 def test_mlflow_gives_access_to_files_by_their_place(tmp_path: Path) -> None:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dlas.errors import UserError
-from dlas.tracking import files
 from dlas.tracking import store as tracking
 from dlas.tracking.delivery import parcel as parcels
 from dlas.tracking.delivery import sending
@@ -26,6 +25,7 @@ from dlas.tracking.store import (
     OpenRun,
     Record,
     Store,
+    files,
 )
 
 Check = Callable[[Path], object]

@@ -6,11 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from dlas.errors import UserError
-from dlas.tracking import files
 from dlas.tracking import store as tracking
 from dlas.tracking.delivery import parcel as parcels
 from dlas.tracking.delivery.parcel import FILES, Parcel
-from dlas.tracking.store import ORIGIN, OpenRun, Store
+from dlas.tracking.store import ORIGIN, OpenRun, Store, files
 
 
 def send(store: Store, folder: Path, parcel: Parcel) -> str:

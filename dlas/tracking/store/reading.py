@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dlas.errors import UserError
-from dlas.tracking import files
+from dlas.tracking.store import files
 from dlas.tracking.store.client import client_errors, first_line
 from dlas.tracking.store.entities import Record, Store
 from dlas.tracking.store.names import BUNDLE, EARLIER, KIND, ORIGIN, PARENT, STAGES, SWEEP

@@ -9,7 +9,7 @@ from dlas.tracking.embedded import location
 from dlas.tracking.embedded.address import SQLITE, database_at
 
 if TYPE_CHECKING:
-    from dlas.tracking.store import Store
+    from dlas.tracking.store.entities import Store
 
 
 def upload(store: Store, run_id: str, folder: Path, inside: str | None = None) -> None:
