@@ -23,7 +23,7 @@ from dlas import config, datasets
 from dlas.datasets import cifar10, digits
 from dlas.datasets.dataset import channel_statistics, fingerprint
 from dlas.datasets.digits import enlarged
-from dlas.datasets.download import download
+from dlas.datasets.shared.download import download
 from dlas.errors import UserError
 from dlas.interfaces.images import ImageDataset
 

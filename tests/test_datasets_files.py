@@ -23,9 +23,9 @@ from PIL import Image
 
 from dlas import config, datasets
 from dlas.datasets import fashion_mnist, folder, imagenet, imagenet_samples
-from dlas.datasets.calibration import calibration_images
-from dlas.datasets.image_files import Framing
-from dlas.datasets.sampling import stratified
+from dlas.datasets.shared.calibration import calibration_images
+from dlas.datasets.shared.image_files import Framing
+from dlas.datasets.shared.sampling import stratified
 from dlas.errors import UserError
 from dlas.interfaces.images import ImageDataset
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 from PIL import Image, ImageCms
 
-from dlas.datasets.image_files import Framing, read_images
+from dlas.datasets.shared.image_files import Framing, read_images
 from dlas.errors import UserError
 
 SIDE = 16

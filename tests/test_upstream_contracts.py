@@ -98,7 +98,7 @@ def test_every_contract_names_files_that_are_there() -> None:
 
 
 def test_a_broken_contract_names_the_package_and_our_files() -> None:
-    @upstream("numpy", "dlas/datasets/archive_pickle.py")
+    @upstream("numpy", "dlas/datasets/shared/archive_pickle.py")
     def broken(how: Callable[[], None]) -> None:
         how()
 
@@ -112,7 +112,7 @@ def test_a_broken_contract_names_the_package_and_our_files() -> None:
     for how, said in ((lacking, "no _reconstruct"), (refusing_nothing, "DID NOT RAISE")):
         with pytest.raises(AssertionError, match=re.escape(f"numpy {version('numpy')}")) as failure:
             broken(how)
-        assert "dlas/datasets/archive_pickle.py" in str(failure.value)
+        assert "dlas/datasets/shared/archive_pickle.py" in str(failure.value)
         assert said in str(failure.value)
 
 
@@ -427,7 +427,7 @@ class Number:
 # NumPy, PyTorch and what works on its networks.
 
 
-@upstream("numpy", "dlas/datasets/archive_pickle.py")
+@upstream("numpy", "dlas/datasets/shared/archive_pickle.py")
 def test_numpy_pickles_an_array_by_the_names_that_are_let_in() -> None:
     from numpy._core import multiarray
 

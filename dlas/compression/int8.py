@@ -87,7 +87,7 @@ def compress(
     """`model` quantized, calibrated on `settings.images` of the training images."""
     import torch
 
-    from dlas.datasets.calibration import calibration_images
+    from dlas.datasets.shared.calibration import calibration_images
     from dlas.models.fidelity import layers_without_signal
     from dlas.models.quantized import calibrated
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from dlas.datasets.faults import faults_of
+from dlas.datasets.shared.faults import faults_of
 from dlas.errors import UserError
 
 if TYPE_CHECKING:

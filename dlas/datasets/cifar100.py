@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from dlas import config
-from dlas.datasets import cifar_archive
-from dlas.datasets.cifar_archive import CifarArchive
+from dlas.datasets.shared import cifar_archive
+from dlas.datasets.shared.cifar_archive import CifarArchive
 from dlas.interfaces.images import ImageDataset
 
 ARCHIVE = CifarArchive(

@@ -13,8 +13,8 @@ import numpy as np
 
 from dlas import config
 from dlas.datasets.dataset import from_arrays
-from dlas.datasets.download import download
-from dlas.datasets.sampling import stratified
+from dlas.datasets.shared.download import download
+from dlas.datasets.shared.sampling import stratified
 from dlas.errors import UserError
 from dlas.interfaces.images import ImageDataset, Images, Labels
 

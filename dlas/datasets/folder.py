@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from dlas import config
-from dlas.datasets.class_folders import ClassFolders, class_count, class_folders
 from dlas.datasets.dataset import from_arrays
-from dlas.datasets.image_files import Framing, read_images
-from dlas.datasets.memory import require_memory
+from dlas.datasets.shared.class_folders import ClassFolders, class_count, class_folders
+from dlas.datasets.shared.image_files import Framing, read_images
+from dlas.datasets.shared.memory import require_memory
 from dlas.errors import UserError
 from dlas.interfaces.images import ImageDataset
 

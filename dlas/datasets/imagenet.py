@@ -19,11 +19,11 @@ import numpy as np
 import numpy.typing as npt
 
 from dlas import config
-from dlas.datasets.class_folders import ClassFolders, class_count, class_folders
 from dlas.datasets.dataset import from_arrays
-from dlas.datasets.image_files import Framing, read_images
-from dlas.datasets.memory import require_memory
-from dlas.datasets.sampling import stratified
+from dlas.datasets.shared.class_folders import ClassFolders, class_count, class_folders
+from dlas.datasets.shared.image_files import Framing, read_images
+from dlas.datasets.shared.memory import require_memory
+from dlas.datasets.shared.sampling import stratified
 from dlas.errors import UserError
 from dlas.interfaces.images import ImageDataset
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from dlas import config
-from dlas.datasets.class_folders import image_files
 from dlas.datasets.dataset import from_arrays
-from dlas.datasets.image_files import planes, read_images
 from dlas.datasets.imagenet import FRAMING, STATISTICS
+from dlas.datasets.shared.class_folders import image_files
+from dlas.datasets.shared.image_files import planes, read_images
 from dlas.errors import UserError
 from dlas.interfaces.images import ImageDataset, Images
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dlas import config
-from dlas.datasets.faults import faults_of
+from dlas.datasets.shared.faults import faults_of
 from dlas.interfaces.dataset import Dataset
 from dlas.plugins import contracts
 

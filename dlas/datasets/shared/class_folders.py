@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dlas.datasets.refusal import require_none
+from dlas.datasets.shared.refusal import require_none
 from dlas.errors import UserError
 from dlas.interfaces.images import Labels
 

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from dlas import config
-from dlas.datasets.archive_pickle import read_pickle
 from dlas.datasets.dataset import from_arrays
-from dlas.datasets.download import download
+from dlas.datasets.shared.archive_pickle import read_pickle
+from dlas.datasets.shared.download import download
 from dlas.errors import UserError
 from dlas.interfaces.images import ImageDataset, Images, Labels
 

@@ -6,7 +6,7 @@ import logging
 
 import numpy as np
 
-from dlas.datasets.sampling import stratified
+from dlas.datasets.shared.sampling import stratified
 from dlas.errors import UserError
 from dlas.interfaces.images import ImageDataset, Images
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
-from dlas.datasets.image_colors import has_sixteen_bits, upright_rgb
-from dlas.datasets.refusal import require_none
+from dlas.datasets.shared.image_colors import has_sixteen_bits, upright_rgb
+from dlas.datasets.shared.refusal import require_none
 from dlas.errors import last_line
 from dlas.interfaces.images import Images
 
