@@ -35,8 +35,8 @@ from dlas.plugins.registry import ALGORITHMS
 from dlas.systems.compilers.tvm import linking
 from dlas.systems.program.operands import arguments, representative_weight, tolerance
 from dlas.systems.tuners.common.tuning_store import TuningStore
-from dlas.systems.tuners.parameters import tuner as parameters
-from dlas.systems.tuners.parameters.space import of_tasks, space
+from dlas.systems.tuners.kernel_parameters import tuning as parameters
+from dlas.systems.tuners.kernel_parameters.space import of_tasks, space
 
 KINDS = ("csr:0.8", "csr:0.9", "bsr8x1:0.8", "int8")
 

@@ -17,7 +17,7 @@ from dlas.plugins.registry import ALGORITHMS
 from dlas.systems.tuners import transfer
 from dlas.systems.tuners import tuning as systems_tuning
 from dlas.systems.tuners.common.tuning_store import TuningStore
-from dlas.systems.tuners.parameters import tuner as parameters
+from dlas.systems.tuners.kernel_parameters import tuning as parameters
 
 LAYER = ConvWorkload(1, 32, 10, 10, 32, (3, 3), padding=(1, 1, 1, 1), bias=True)
 SPARSE = TuningTask(replace(LAYER, format="csr"), "direct_sparse", count=2, density=18)

@@ -42,7 +42,7 @@ def course(name: str, tuner: str, folder: Path, layers: Sequence[LayerRow]) -> C
     from dlas.stages.kernels.tuning import TUNING
     from dlas.systems.tuners import tuning
     from dlas.systems.tuners.common.old_records import with_lasting_names
-    from dlas.systems.tuners.parameters import tuner as parameters
+    from dlas.systems.tuners.kernel_parameters import tuning as parameters
 
     summary = documents.read(tuning.SUMMARY, folder / TUNING)
     counts = {str(layer["task"]): int(layer["count"]) for layer in summary["layers"] if layer["best_ms"]}

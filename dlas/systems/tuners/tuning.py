@@ -1,6 +1,6 @@
 """Tuning of all kernels of a network: schedules by the declared tuner, parameters where a kernel has some.
 
-Tuners search the schedules of kernels in TE. Those in TensorIR are searched by `tuners.parameters` beside
+Tuners search the schedules of kernels in TE. Those in TensorIR are searched by `kernel_parameters` beside
 every tuner that searches, out of the same budget and into the same store, and get the parameters of similar
 layers beside `transfer`; each keeps a log of its own.
 """
@@ -23,7 +23,7 @@ from dlas.systems.program.kernels import has_parameters
 from dlas.systems.tuners.common.old_records import with_lasting_names
 from dlas.systems.tuners.common.search import SearchSettings
 from dlas.systems.tuners.common.transferring import TransferSettings, without_relatives
-from dlas.systems.tuners.parameters import tuner as parameters
+from dlas.systems.tuners.kernel_parameters import tuning as parameters
 
 SCHEDULES, PARAMETERS = "log.json", "parameters.json"
 """Names of the logs in a folder: the tuner's own, and that of parameters where the network has

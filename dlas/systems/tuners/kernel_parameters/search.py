@@ -26,7 +26,14 @@ from dlas.interfaces.tuning import TuningTask
 from dlas.systems.compilers.tvm import linking
 from dlas.systems.program.operands import arguments, representative_weight, tolerance
 from dlas.systems.tuners.common.building_processes import Builders
-from dlas.systems.tuners.parameters.space import GAIN, Measured, algorithm_of, description, of_tasks, space
+from dlas.systems.tuners.kernel_parameters.space import (
+    GAIN,
+    Measured,
+    algorithm_of,
+    description,
+    of_tasks,
+    space,
+)
 
 ROUND = 6
 """Candidates of one layer that are built, and then timed, together."""

@@ -25,7 +25,7 @@ from dlas.interfaces.tuning import Record, Schedules, Tuning, TuningTask
 from dlas.interfaces.tuning_records import TuningRecords
 from dlas.systems.tuners.common.relatives import relatives_of
 from dlas.systems.tuners.common.search import NOT_MEASURED, Searcher, foreign_log, measure_new, search
-from dlas.systems.tuners.parameters.space import (
+from dlas.systems.tuners.kernel_parameters.space import (
     GAIN,
     NAME,
     Measured,
@@ -47,7 +47,7 @@ def tune(tasks: Sequence[TuningTask], target: Target, trials: int, log: Path, st
     """
 
     def measure(tasks: Sequence[TuningTask], trials: int, known: Path) -> Generator[list[str], None, None]:
-        from dlas.systems.tuners.parameters.search import measure
+        from dlas.systems.tuners.kernel_parameters.search import measure
 
         return measure(tasks, target, trials, known)
 
@@ -63,7 +63,7 @@ def transfer(
     shelf = store.shelf(version_in_store(), target)
 
     def measure(tasks: Sequence[TuningTask], trials: int, known: Path) -> Generator[list[str], None, None]:
-        from dlas.systems.tuners.parameters.search import transfer
+        from dlas.systems.tuners.kernel_parameters.search import transfer
 
         found = relatives_of(tasks, shelf, _read_gain, candidates)
         relatives = {task: [line for _, line in lines] for task, lines in found.items()}
