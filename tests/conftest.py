@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from xdist.remote import Producer
@@ -24,6 +25,12 @@ from dlas.hardware.targets import resolving
 from dlas.interfaces.images import ImageDataset
 from dlas.interfaces.targets.target import Target
 from dlas.tracking.store import client, opening
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+    from dlas.bundle import Bundle
 
 for threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[threads] = "1"  # two processes with as many threads as cores would wait for each other
@@ -149,3 +156,21 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tables")
     tracking.open_store(folder, f"sqlite:///{folder / 'mlflow.db'}", "unused")
     return folder / "mlflow.db"
+
+
+@pytest.fixture(scope="module", name="client")
+def client_of_artifacts(artifacts: Path) -> MlflowClient:
+    """MLflow's client of the store that the module's `artifacts` are."""
+    from mlflow import MlflowClient
+
+    return MlflowClient(f"sqlite:///{artifacts / 'mlflow.db'}")
+
+
+@pytest.fixture(scope="module")
+def bundles(
+    client: MlflowClient, runs: dict[str, Run], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Bundle]:
+    """The bundles of the module's `runs`, by the same names."""
+    from finished_points import fetched_bundles
+
+    return fetched_bundles(client, runs, tmp_path_factory.mktemp("fetched"))

@@ -9,21 +9,18 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from command import REPOSITORY
+from interrupted_searches import interrupted
 from sampled_schedules import compiled, largest_error
-from small_searches import SMALL, TASKS, ansor_settings, by_ansor, started
+from small_searches import SMALL, TASKS, ansor_settings, by_ansor
 
 from dlas.errors import UserError
 from dlas.hardware import no_torch
-from dlas.hardware.targets import target_file
 from dlas.interfaces.targets.target import Target
 from dlas.interfaces.tuning import TuningTask
 from dlas.systems.tuners import none
@@ -115,31 +112,14 @@ def test_a_budget_below_the_number_of_layers_goes_to_where_most_work_is(host: Ta
 def test_an_interrupted_search_leaves_no_process_and_a_log_to_go_on_with(
     how: signal.Signals, host: Target, tmp_path: Path
 ) -> None:
-    path, told = tmp_path / "ansor.json", tmp_path / "target.json"
-    target_file.write(host, told)
-    asker = started(TUNE, told, path, stderr=subprocess.PIPE)
-    wait_for(lambda: path.exists() and path.read_text().count("\n") >= 4)
-    processes = psutil.Process(asker.pid).children(recursive=True)
-    assert len(processes) >= 3  # the worker, and what builds and times
-    asker.send_signal(how)
-    _, errors = asker.communicate(timeout=60)
-    assert asker.returncode == -how
+    path = tmp_path / "ansor.json"
+    errors = interrupted(TUNE, host, path, how)
     assert how != signal.SIGINT or errors.rstrip().endswith("KeyboardInterrupt")
-    _, alive = psutil.wait_procs(processes, timeout=20)
-    assert not alive
-
     with path.open("a") as file:
         file.write('{"i": [["[\\"conv2d_')  # as a crash of the machine may leave it
     before = path.read_text().count("\n")
     assert by_ansor(TASKS, host, before + 1, path).trials == before + 1
     assert all(json.loads(line)["v"] == "v0.6" for line in path.read_text().splitlines())
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 120) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
 
 
 def test_a_layer_starts_from_the_schedules_of_its_relative(

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 from command import dlas
-from finished_points import fetched_bundles
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -48,22 +47,10 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def client(artifacts: Path) -> MlflowClient:
-    return MlflowClient(f"sqlite:///{artifacts / 'mlflow.db'}")
-
-
-@pytest.fixture(scope="module")
 def runs(client: MlflowClient) -> dict[str, Run]:
     """The finished points by compiler and algorithm."""
     found = client.search_runs(["1"], "tags.`dlas.kind` = 'point' and status = 'FINISHED'")
     return {f"{run.data.params['compiler.name']} {run.data.params['algo.name']}": run for run in found}
-
-
-@pytest.fixture(scope="module")
-def bundles(
-    client: MlflowClient, runs: dict[str, Run], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Bundle]:
-    return fetched_bundles(client, runs, tmp_path_factory.mktemp("fetched"))
 
 
 def test_each_compiler_with_its_own_kernels_has_one_point(runs: dict[str, Run]) -> None:

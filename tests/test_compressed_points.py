@@ -56,21 +56,9 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def client(artifacts: Path) -> MlflowClient:
-    return MlflowClient(f"sqlite:///{artifacts / 'mlflow.db'}")
-
-
-@pytest.fixture(scope="module")
 def runs(client: MlflowClient) -> dict[str, Run]:
     """The finished points by their steps of compression."""
     return runs_by_compression(client)
-
-
-@pytest.fixture(scope="module")
-def bundles(
-    client: MlflowClient, runs: dict[str, Run], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Bundle]:
-    return fetched_bundles(client, runs, tmp_path_factory.mktemp("fetched"))
 
 
 def test_every_point_logs_its_three_accuracies(runs: dict[str, Run]) -> None:

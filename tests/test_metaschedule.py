@@ -8,15 +8,13 @@ import subprocess
 from dataclasses import replace
 from pathlib import Path
 
-import psutil
 import pytest
 import tvm
+from interrupted_searches import interrupted
 from sampled_schedules import compiled, largest_error
 from small_searches import SMALL, TASKS, by_metaschedule, metaschedule_settings, started
-from test_ansor import wait_for
 
 from dlas.errors import UserError
-from dlas.hardware.targets import target_file
 from dlas.interfaces.targets.target import Target
 from dlas.interfaces.tuning import TuningTask
 from dlas.systems.tuners.common.tuning_store import TuningStore
@@ -127,17 +125,8 @@ def test_a_candidate_that_crashes_is_a_failure_of_its_own(host: Target, tmp_path
 def test_an_interrupted_search_leaves_no_process_and_is_gone_on_with(
     how: signal.Signals, host: Target, tmp_path: Path
 ) -> None:
-    path, told = tmp_path / "log.json", tmp_path / "target.json"
-    target_file.write(host, told)
-    asker = started(TUNE, told, path, stderr=subprocess.PIPE)
-    wait_for(lambda: path.exists() and path.read_text().count("\n") >= 4)
-    processes = psutil.Process(asker.pid).children(recursive=True)
-    assert len(processes) >= 3  # the worker, and what builds and times
-    asker.send_signal(how)
-    asker.communicate(timeout=60)
-    assert asker.returncode == -how
-    _, alive = psutil.wait_procs(processes, timeout=20)
-    assert not alive
+    path = tmp_path / "log.json"
+    interrupted(TUNE, host, path, how)
     before = path.read_text().count("\n")
     assert by_metaschedule(TASKS, host, before + 1, path).trials == before + 1
 

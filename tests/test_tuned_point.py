@@ -49,11 +49,6 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def client(artifacts: Path) -> MlflowClient:
-    return MlflowClient(f"sqlite:///{artifacts / 'mlflow.db'}")
-
-
-@pytest.fixture(scope="module")
 def run_id(client: MlflowClient) -> str:
     experiment = client.get_experiment_by_name("dlas").experiment_id
     (run,) = client.search_runs([experiment], "tags.`dlas.kind` = 'point'")

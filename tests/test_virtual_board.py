@@ -17,7 +17,7 @@ import torch
 import tvm
 from command import dlas
 from filelock import FileLock
-from finished_points import fetched_bundles, runs_by_compression
+from finished_points import runs_by_compression
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from safetensors.torch import load_file
@@ -99,21 +99,9 @@ def artifacts(port: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def client(artifacts: Path) -> MlflowClient:
-    return MlflowClient(f"sqlite:///{artifacts / 'mlflow.db'}")
-
-
-@pytest.fixture(scope="module")
 def runs(client: MlflowClient) -> dict[str, Run]:
     """The finished points by their compression."""
     return runs_by_compression(client)
-
-
-@pytest.fixture(scope="module")
-def bundles(
-    client: MlflowClient, runs: dict[str, Run], tmp_path_factory: pytest.TempPathFactory
-) -> dict[str, Bundle]:
-    return fetched_bundles(client, runs, tmp_path_factory.mktemp("fetched"))
 
 
 @pytest.mark.parametrize("steps", NETWORKS.values(), ids=NETWORKS.keys())
