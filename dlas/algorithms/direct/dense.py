@@ -9,8 +9,8 @@ from tvm import te
 
 from dlas.algorithms.shared.dense.border import input_placeholder, with_epilogue, zero_padded
 from dlas.algorithms.shared.dense.packing import (
-    block_and_lane,
     blocks,
+    by_channel,
     group_blocks,
     pack_output_channels,
     packed_sums,
@@ -66,11 +66,7 @@ def compute(workload: ConvWorkload) -> list[te.Tensor]:
         name="conv2d",
     )
 
-    def convolved(n: te.Tensor, o: te.Tensor, y: te.Tensor, x: te.Tensor) -> te.Tensor:
-        block, lane = block_and_lane(workload, o)
-        return conv2d[n, block, y, x, lane]
-
-    return with_epilogue(workload, [data, weight], convolved)
+    return with_epilogue(workload, [data, weight], by_channel(workload, conv2d))
 
 
 def schedule(sch: Schedule, workload: ConvWorkload, target: CodeTarget) -> None:

@@ -14,8 +14,8 @@ from dlas.algorithms.shared.dense.border import (
     zero_padded,
 )
 from dlas.algorithms.shared.dense.packing import (
-    block_and_lane,
     blocks,
+    by_channel,
     group_blocks,
     pack_output_channels,
     packed_sums,
@@ -86,11 +86,7 @@ def compute(workload: ConvWorkload) -> list[te.Tensor]:
         name="matmul",
     )
 
-    def convolved(n: te.Tensor, o: te.Tensor, y: te.Tensor, x: te.Tensor) -> te.Tensor:
-        block, lane = block_and_lane(workload, o)
-        return matmul[n, block, y, x, lane]
-
-    return with_epilogue(workload, [data, weight], convolved)
+    return with_epilogue(workload, [data, weight], by_channel(workload, matmul))
 
 
 def schedule(sch: Schedule, workload: ConvWorkload, target: CodeTarget) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,8 @@ def packed_sums(workload: ConvWorkload) -> Sums:
     )
 
 
-def block_and_lane(workload: ConvWorkload, channel: Any) -> tuple[Any, Any]:
-    """Position of output channel `channel` (a TE expression): its block and its lane in that block."""
-    return channel // weight_block(workload), channel % weight_block(workload)
+def by_channel(workload: ConvWorkload, sums: Any) -> Callable[[Any, Any, Any, Any], Any]:
+    """A function from image, output channel, row and column, as TE expressions, to the sum there; `sums` has
+    blocks of channels: (n, block, y, x, lane)."""
+    lanes = weight_block(workload)
+    return lambda n, channel, y, x: sums[n, channel // lanes, y, x, channel % lanes]
