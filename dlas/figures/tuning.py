@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+
+import numpy as np
 
 from dlas.figures.drawing import COLOURS, INK, Drawing, axes, plain_ticks
 
-if TYPE_CHECKING:
-    from dlas.report.tuning_course import Course
-
 LISTED = 12
 """Lines that a legend has room for."""
+
+
+@dataclass(frozen=True)
+class Course:
+    """How the time of a network's kernels fell while they were tuned."""
+
+    name: str
+    trials: np.ndarray
+    """Number of candidates measured so far, from the first at which all kernels had a time."""
+    best_ms: np.ndarray
+    """Milliseconds of all layers by the best candidate of each, as the tuner measured it alone."""
+    untuned_ms: float | None
+    """Milliseconds of the same layers untuned, in the network; None where the bundle doesn't tell."""
 
 
 def curves(courses: Sequence[Course]) -> list[Drawing]:

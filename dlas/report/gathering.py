@@ -15,8 +15,9 @@ from dlas.analysis.tables.layers import Network
 from dlas.bundle.layer_table import LayerRow
 from dlas.errors import UserError
 from dlas.figures.samples import Samples, samples_of
+from dlas.figures.tuning import Course
 from dlas.report import reading
-from dlas.report.tuning_course import Course, course
+from dlas.report.tuning_course import course
 from dlas.tracking.observations import observed
 from dlas.tracking.store import Record, Store, fetch_file
 

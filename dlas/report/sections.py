@@ -19,8 +19,8 @@ from dlas.analysis.tables import closing, fronts, layers, speedups, study
 from dlas.figures import layers as layer_figures
 from dlas.figures import roofline, samples, speedup, trade_off, tuning
 from dlas.figures.drawing import Drawing
+from dlas.figures.tuning import Course
 from dlas.report.gathering import Gathered
-from dlas.report.tuning_course import Course
 
 SPREAD = "dlas.spread"
 """Tag that tells the main source of the spread of a point's samples."""

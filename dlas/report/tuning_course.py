@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from dlas.bundle.layer_table import LayerRow
 from dlas.errors import UserError
+from dlas.figures.tuning import Course
 from dlas.files import documents
 from dlas.plugins.registry import TUNERS
 
@@ -18,19 +19,6 @@ if TYPE_CHECKING:
     from dlas.interfaces.tuning import Record
 
 MS_PER_S = 1000
-
-
-@dataclass(frozen=True)
-class Course:
-    """How the time of a network's kernels fell while they were tuned."""
-
-    name: str
-    trials: np.ndarray
-    """Number of candidates measured so far, from the first at which all kernels had a time."""
-    best_ms: np.ndarray
-    """Milliseconds of all layers by the best candidate of each, as the tuner measured it alone."""
-    untuned_ms: float | None
-    """Milliseconds of the same layers untuned, in the network; None where the bundle doesn't tell."""
 
 
 def course(name: str, tuner: str, folder: Path, layers: Sequence[LayerRow]) -> Course | None:
