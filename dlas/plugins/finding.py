@@ -5,6 +5,13 @@ from __future__ import annotations
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 
+PACKAGE = "dlas"
+
+
+def is_ours(dotted: str) -> bool:
+    """Whether the path names this package, or something in it."""
+    return dotted.partition(".")[0] == PACKAGE
+
 
 def module_exists(dotted: str) -> bool:
     """True where `import dotted` would find a file or a package."""

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar, cast
 from dlas.errors import UserError, require
 from dlas.interfaces.variants import Variants
 from dlas.plugins import variant_tables
-from dlas.plugins.finding import module_exists
+from dlas.plugins.finding import is_ours, module_exists
 from dlas.printable import printable
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from dlas.interfaces.dataset import Dataset
     from dlas.interfaces.network import NetworkFactory
     from dlas.interfaces.tuner import Tuner
-
-PACKAGE = "dlas"
-
 
 Interface = TypeVar("Interface")
 """Interface that an implementation of the kind offers."""
@@ -74,7 +71,7 @@ class Registry(Generic[Interface]):
     def exists(self, name: str) -> bool:
         """Whether there is an implementation of that name, of dlas's own or of a user's."""
         own = self.name(name) in self.find()
-        return own or (not _of_this_package(name) and bool(name) and module_exists(name))
+        return own or (not is_ours(name) and bool(name) and module_exists(name))
 
     def load(self, name: str) -> Interface:
         """Import the module of the implementation."""
@@ -89,10 +86,10 @@ class Registry(Generic[Interface]):
         if self.name(name) in self.find():
             return
         package = name.partition(".")[0]
-        if not _of_this_package(name) and package in trusted:
+        if not is_ours(name) and package in trusted:
             self.require("trust", name)
             return
-        own = _of_this_package(name) or not all(part.isidentifier() for part in name.split("."))
+        own = is_ours(name) or not all(part.isidentifier() for part in name.split("."))
         raise UserError(
             f"the bundle names the {self.kind} '{printable(name)}': it is not dlas's own and is not imported",
             key="bundle",
@@ -118,7 +115,7 @@ def variants(algorithm: str) -> Variants:
     own = _families(ALGORITHMS.room).get(ALGORITHMS.name(algorithm))
     if own is not None:
         return own
-    beside = () if _of_this_package(algorithm) else variant_tables.table_beside(algorithm).values()
+    beside = () if is_ours(algorithm) else variant_tables.table_beside(algorithm).values()
     return next((each for each in beside if each.dense == algorithm), Variants(dense=algorithm))
 
 
@@ -127,10 +124,6 @@ def kernel_names(algorithm: str) -> list[str]:
     its variants."""
     made = variants(algorithm)
     return [ALGORITHMS.name(module) for module in (made.dense, made.sparse, made.int8) if module is not None]
-
-
-def _of_this_package(name: str) -> bool:
-    return name.partition(".")[0] == PACKAGE
 
 
 @cache

@@ -14,9 +14,9 @@ from dlas.config.layers.compiler import TVM
 from dlas.errors import UserError, at_point
 from dlas.files import folders, temporary
 from dlas.interfaces.compiler import NetworkNotTaken
+from dlas.plugins.finding import is_ours
 from dlas.points import fingerprint
 from dlas.points.messages import NotTaken
-from dlas.stages.store.code.modules import is_ours
 from dlas.stages.store.code.remembering import remember
 from dlas.stages.store.store import StageStore
 from dlas.systems.choices.kind import Kind, kinds_of

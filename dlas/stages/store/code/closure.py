@@ -15,13 +15,13 @@ from pathlib import Path
 from types import MappingProxyType
 
 from dlas.errors import UserError
+from dlas.plugins.finding import is_ours
 from dlas.stages.store.code.distributions import installed
 from dlas.stages.store.code.first_read import Read, as_first_read
 from dlas.stages.store.code.imports import EVERYTHING, Import
 from dlas.stages.store.code.modules import (
     file_of,
     is_module,
-    is_ours,
     is_standard,
     located,
     packages_around,

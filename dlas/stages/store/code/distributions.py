@@ -10,7 +10,8 @@ from functools import cache
 from importlib.metadata import distributions
 from pathlib import Path
 
-from dlas.stages.store.code.modules import is_ours, spec_on
+from dlas.plugins.finding import is_ours
+from dlas.stages.store.code.modules import spec_on
 
 
 @cache

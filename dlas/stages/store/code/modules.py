@@ -1,4 +1,4 @@
-"""Modules by their dotted names: where they lie, and whose they are. None is imported."""
+"""Modules by their dotted names: where they lie. None is imported."""
 
 from __future__ import annotations
 
@@ -9,13 +9,6 @@ from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 from dlas.plugins.finding import module_spec
-
-OURS = "dlas"
-
-
-def is_ours(module: str) -> bool:
-    """Whether the module is of this package."""
-    return module.partition(".")[0] == OURS
 
 
 def packages_around(module: str) -> list[str]:
