@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dlas import config, tracking
-from dlas.tracking.budgeted import near_front
+from dlas.analysis.front import near_front
+from dlas.tracking.observations import observed
 from dlas.tracking.store import Record
 
 MARGINS = (1.0, 1.25, 1.5, 2.0, 3.0, 5.0)
@@ -40,7 +41,7 @@ def main() -> None:
     front = {place for place in range(len(grid)) if _is_on_front(grid[place], grid)}
     print("margin  tuned  share of the front  share of the time of tuning")
     for margin in MARGINS:
-        near = near_front(screened, margin)
+        near = near_front(observed(screened), margin)
         found = len(front.intersection(near)) / len(front)
         spent = _seconds([grid[place] for place in near]) / _seconds(grid)
         print(f"{margin:6.2f}  {len(near):5}  {found:18.2f}  {spent:27.2f}")

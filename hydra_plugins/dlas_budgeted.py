@@ -28,15 +28,17 @@ class BudgetedSweeper(BasicSweeper):
 
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """Make the points; returns what became of those of each launch."""
+        from dlas.analysis.front import near_front
         from dlas.config import composing
-        from dlas.tracking import budgeted, sweep
+        from dlas.tracking import sweep
+        from dlas.tracking.observations import observed
 
         assert self.config is not None
         tuned = composing.combinations(self.config)
         screened = composing.screened(tuned)
         first = self._launched(screened, 0)
-        found = sweep.records([job.return_value for job in first])
-        near = [screened[place] for place in budgeted.near_front(found, self._margin)]
+        found = observed(sweep.records([job.return_value for job in first]))
+        near = [screened[place] for place in near_front(found, self._margin)]
         chosen = [one for one in tuned if composing.untuned(one) in near and composing.UNTUNED not in one]
         log.info(
             "screened: %d of %d points may be on the front, and are tuned: %s",

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import random
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from points import point
@@ -155,3 +158,45 @@ def test_bytes_and_counts_have_three_digits() -> None:
     assert digits.scaled_bytes(12) == "12 B"
     assert digits.scaled_count(313_463_808) == "313 M"
     assert digits.scaled_count(1_500) == "1.50 k"
+
+
+def test_no_point_of_the_tuned_front_is_left_out() -> None:
+    """Latencies within the intervals, and gains that differ by no more than the margin."""
+    chance = random.Random(1)
+    left_out = 0
+    for _ in range(300):
+        margin = chance.choice((1.0, 1.5, 3.0))
+        grid = [
+            point("a", chance.uniform(1, 10), accuracy_deployed=chance.choice((0.7, 0.8, 0.9)))
+            for _ in range(8)
+        ]
+        near = front.near_front(grid, margin)
+        left_out += len(grid) - len(near)
+        tuned = []
+        for one in grid:
+            interval = intervals.latency_interval(one)
+            assert interval is not None
+            tuned.append(chance.uniform(interval.low, interval.high) / chance.uniform(1, margin))
+        accuracy = [one.accuracy_deployed or 0.0 for one in grid]
+        best = {
+            place
+            for place in range(8)
+            if not any(accuracy[q] >= accuracy[place] and tuned[q] < tuned[place] for q in range(8))
+        }
+        assert best <= set(near)
+    assert left_out > 300
+
+
+def test_points_that_failed_or_are_of_another_board_rule_nothing_out() -> None:
+    slow, fast = point("a", 10.0, accuracy_deployed=0.8), point("b", 1.0, accuracy_deployed=0.9)
+    elsewhere = point("b", 1.0, accuracy_deployed=0.9, choices={"target": "board"})
+    assert front.near_front([slow, fast], 2.0) == [1]
+    assert front.near_front([slow, fast], 12.0) == [0, 1]
+    assert front.near_front([slow, elsewhere], 2.0) == [0, 1]
+    assert front.near_front([slow, replace(fast, status="FAILED")], 2.0) == [0]
+
+
+def test_accuracy_alone_rules_no_point_out() -> None:
+    """A time that can't be told from another's may be the shorter one once both are tuned."""
+    same = [point(name, 10.0, accuracy_deployed=found) for name, found in (("a", 0.8), ("b", 0.9))]
+    assert front.near_front(same, 1.0) == [0, 1]

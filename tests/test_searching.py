@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 import pytest
@@ -12,52 +11,14 @@ from mlflow import MlflowClient
 from user_options import own_model
 
 from dlas.tracking import objectives
-from dlas.tracking.budgeted import near_front
 from dlas.tracking.store import Record
 
 TINY = ("dataset=digits", "timing=quick", "train.epochs=1", "compression=none")
 
 
-def point(accuracy: float, low: float, high: float, status: str = "FINISHED", target: str = "host") -> Record:
-    metrics = {"accuracy.deployed": accuracy, "latency.ci_low_ms": low, "latency.ci_high_ms": high}
-    params = {"dataset.name": "digits", "target.name": target}
-    return Record("", "", status, params, metrics if status == "FINISHED" else {}, {}, 0)
-
-
-def test_no_point_of_the_tuned_front_is_left_out() -> None:
-    """Latencies within the intervals, and gains that differ by no more than the margin."""
-    chance = random.Random(1)
-    left_out = 0
-    for _ in range(300):
-        margin = chance.choice((1.0, 1.5, 3.0))
-        lows = [chance.uniform(1, 10) for _ in range(8)]
-        grid = [point(chance.choice((0.7, 0.8, 0.9)), low, low * chance.uniform(1, 1.2)) for low in lows]
-        near = near_front(grid, margin)
-        left_out += len(grid) - len(near)
-        gains = [chance.uniform(1, margin) for _ in grid]
-        tuned = [
-            chance.uniform(one.metrics["latency.ci_low_ms"], one.metrics["latency.ci_high_ms"]) / gain
-            for one, gain in zip(grid, gains, strict=True)
-        ]
-        accuracy = [one.metrics["accuracy.deployed"] for one in grid]
-        front = {
-            place
-            for place in range(8)
-            if not any(accuracy[q] >= accuracy[place] and tuned[q] < tuned[place] for q in range(8))
-        }
-        assert front <= set(near)
-    assert left_out > 300
-
-
-def test_points_that_failed_or_are_of_another_board_rule_nothing_out() -> None:
-    slow, fast = point(0.8, 10, 11), point(0.9, 1, 1.1)
-    assert near_front([slow, fast], 2.0) == [1]
-    assert near_front([slow, point(0.9, 1, 1.1, target="board")], 2.0) == [0, 1]
-    assert near_front([slow, point(0.9, 1, 1.1, status="FAILED")], 2.0) == [0]
-
-
 def test_a_point_without_numbers_is_a_failure_to_the_sweeper() -> None:
-    assert objectives.values(point(0, 0, 0, status="FAILED"), ["latency_ms"]) is None
+    failed = Record("", "", "FAILED", {}, {}, {}, 0)
+    assert objectives.values(failed, ["latency_ms"]) is None
 
 
 def test_a_search_says_what_for() -> None:

@@ -88,13 +88,9 @@ def standings(points: Sequence[Observation], of: Sequence[Aim]) -> list[Standing
     """The standing of each point among those of its contest; None for one that lacks a time or another of
     the values, such as a failed one."""
     found: list[Standing | None] = [None] * len(points)
-    contests: dict[tuple[str, str, bool], list[int]] = defaultdict(list)
-    for position, point in enumerate(points):
-        if point.timed and all(aim.value(point) is not None for aim in of):
-            contests[contest(point)].append(position)
-    for positions in contests.values():
+    for positions in _contests(points, of):
         among = [points[position] for position in positions]
-        for position, point, beaten in zip(positions, among, _beaten(among, of), strict=True):
+        for position, point, beaten in zip(positions, among, _beaten(among, of, of), strict=True):
             if not beaten:
                 found[position] = Standing.UNBEATEN
             else:
@@ -102,12 +98,40 @@ def standings(points: Sequence[Observation], of: Sequence[Aim]) -> list[Standing
     return found
 
 
-def _beaten(points: Sequence[Observation], of: Sequence[Aim]) -> list[bool]:
-    """Whether another of the points beats each of them."""
+def near_front(points: Sequence[Observation], margin: float) -> list[int]:
+    """Places of the timed points that may be on the front of accuracy and latency once all are tuned.
+
+    A point is left out where another of its contest beats it by its latency even if tuning gains it `margin`
+    times as much, of 1 or more, as the other. Tuning leaves the accuracy as it is.
+    """
+    of, found = (ACCURACY, LATENCY), []
+    for positions in _contests(points, of):
+        beaten = _beaten([points[position] for position in positions], of, [LATENCY], margin)
+        found += [position for position, ruled_out in zip(positions, beaten, strict=True) if not ruled_out]
+    return sorted(found)
+
+
+def _contests(points: Sequence[Observation], of: Sequence[Aim]) -> list[list[int]]:
+    """Places of the points that have a time and all of the values, by their contest."""
+    found: dict[tuple[str, str, bool], list[int]] = defaultdict(list)
+    for position, point in enumerate(points):
+        if point.timed and all(aim.value(point) is not None for aim in of):
+            found[contest(point)].append(position)
+    return [*found.values()]
+
+
+def _beaten(
+    points: Sequence[Observation], of: Sequence[Aim], by: Sequence[Aim], margin: float = 1.0
+) -> list[bool]:
+    """Whether another of the points beats each of them even with a latency that is `margin` times as long: it
+    is at least as good in everything, and in something of `by` by more than the measurement leaves open."""
     bounds = [[_bounds(aim, point) for aim in of] for point in points]
     low, value, high = (np.array([[one[part] for one in row] for row in bounds]) for part in range(3))
+    handicap = np.array([margin if aim is LATENCY else 1.0 for aim in of])
+    decides = np.array([aim in by for aim in of])
+    others, most = value * handicap, high * handicap
     return [
-        bool(np.any(np.all(value <= value[each], axis=1) & np.any(high < low[each], axis=1)))
+        bool(np.any(np.all(others <= value[each], axis=1) & np.any((most < low[each]) & decides, axis=1)))
         for each in range(len(points))
     ]
 
