@@ -29,7 +29,7 @@ from dlas.command_line import Work
 from dlas.errors import UserError
 
 if TYPE_CHECKING:
-    from dlas.analysis.observation import Observation
+    from dlas.analysis.measured_point import MeasuredPoint
     from dlas.tracking.store import Record, Store
 
 
@@ -85,7 +85,7 @@ def compare(options: Options) -> None:
     print(as_text(table))
 
 
-def _observed(store: Store, groups: Sequence[Sequence[Record]]) -> list[list[Observation]]:
+def _observed(store: Store, groups: Sequence[Sequence[Record]]) -> list[list[MeasuredPoint]]:
     """The observations of each group, with the settings as choices that differ between any two points."""
     from dlas.report import reading
 

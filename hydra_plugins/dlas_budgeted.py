@@ -31,13 +31,13 @@ class BudgetedSweeper(BasicSweeper):
         from dlas.analysis.front import near_front
         from dlas.config import composing
         from dlas.tracking import sweep
-        from dlas.tracking.observations import observed
+        from dlas.tracking.measured_points import measured_points
 
         assert self.config is not None
         tuned = composing.combinations(self.config)
         screened = composing.screened(tuned)
         first = self._launched(screened, 0)
-        found = observed(sweep.records([job.return_value for job in first]))
+        found = measured_points(sweep.records([job.return_value for job in first]))
         near = [screened[place] for place in near_front(found, self._margin)]
         chosen = [one for one in tuned if composing.untuned(one) in near and composing.UNTUNED not in one]
         log.info(

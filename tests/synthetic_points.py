@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 
 Rule = Callable[[Mapping[str, str]], float]
 """The log latency of a combination of choices."""
@@ -28,11 +28,11 @@ PLAIN = {
 
 def point(
     *medians_ms: float, status: str = "FINISHED", more: Mapping[str, Any] | None = None, **choices: str
-) -> Observation:
+) -> MeasuredPoint:
     """A point with these choices, all others plain, and these medians of its sessions."""
     chosen = {**PLAIN, **choices}
     name = " ".join(f"{key}={value}" for key, value in chosen.items() if PLAIN.get(key) != value) or "plain"
-    return Observation(
+    return MeasuredPoint(
         run_id=f"run of {name}",
         name=name,
         status=status,
@@ -50,7 +50,7 @@ def grid(
     noise: float = 0.02,
     seed: int = 0,
     without: Callable[[Mapping[str, str]], bool] = lambda choices: False,
-) -> list[Observation]:
+) -> list[MeasuredPoint]:
     """A point for every combination but those left out; sessions scatter by `noise`, as a standard deviation
     of the log latency."""
     generator = np.random.default_rng(seed)

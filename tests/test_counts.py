@@ -19,7 +19,7 @@ from command import environment
 from test_spread import measured, session
 
 from dlas import config
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.tables import point
 from dlas.errors import UserError
 from dlas.hardware.results import measurement, processor_counts, spread
@@ -203,7 +203,7 @@ def test_a_person_and_a_script_are_told() -> None:
     assert told["now"]["counted"]["clock_mhz"] == 3000
     elsewhere = replace(comparison.new, environment={"cpu": "another"})
     assert "counted" not in report(Redeployed(Comparison(comparison.old, elsewhere), (), {}))
-    seen = Observation(run_id="id", name="a point", status="FINISHED", choices={}, median_ms=10.0)
+    seen = MeasuredPoint(run_id="id", name="a point", status="FINISHED", choices={}, median_ms=10.0)
     shown = point.described(seen, counted(1_000_000), [], "redeploy")
     assert "1.00 M instructions on one thread, 100 cache misses, 3000 MHz" in shown
     assert "no instructions: not allowed" in point.described(seen, counted(0, "not allowed"), [], "redeploy")

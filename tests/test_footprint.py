@@ -26,7 +26,7 @@ from dlas.hardware.targets import llvm
 from dlas.hardware.timing import measuring
 from dlas.interfaces.targets.target import Target
 from dlas.redeployment import Redeployed
-from dlas.tracking.observations import observed
+from dlas.tracking.measured_points import measured_points
 from dlas.tracking.store import Record
 from dlas.verdicts.point_as_text import report
 
@@ -131,7 +131,7 @@ def test_it_is_kept_and_told(measured: Measurement, tmp_path: Path) -> None:
     assert measurement.read(tmp_path / "timing.json") == measured
     metrics = measurement.metrics(measured)
     assert metrics["memory.peak_bytes"] == memory_of(measured).peak_bytes
-    (point,) = observed([Record("id", "run", "FINISHED", {}, metrics, {}, ended=0.0)])
+    (point,) = measured_points([Record("id", "run", "FINISHED", {}, metrics, {}, ended=0.0)])
     assert measured.start is not None
     assert (point.memory_bytes, point.start_ms) == (memory_of(measured).peak_bytes, measured.start.whole_ms)
     told = report(Redeployed(Comparison(measured, measured), (), {}))
@@ -156,7 +156,7 @@ def test_timings_of_earlier_versions_are_read_without_it(measured: Measurement, 
 def test_memory_that_sessions_of_one_library_differ_by_tells_no_points_apart() -> None:
     def value(peak: int) -> float | None:
         metrics = {"memory.peak_bytes": float(peak)}
-        (point,) = observed([Record("id", "run", "FINISHED", {}, metrics, {}, ended=0.0)])
+        (point,) = measured_points([Record("id", "run", "FINISHED", {}, metrics, {}, ended=0.0)])
         return front.MEMORY.value(point)
 
     assert value(40 * 2**20 - 100_000) == value(40 * 2**20 + 100_000)

@@ -12,14 +12,14 @@ from scipy import stats
 
 from dlas.analysis import digits, front, intervals
 from dlas.analysis.front import Standing
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.hardware.results.statistics import Interval
 
 STAR, UNSURE, NO = Standing.UNBEATEN, Standing.UNSURE, Standing.BEATEN
 WIDE = (9.0, 10.0, 11.0, 9.5, 10.5, 10.0)
 
 
-def standings(*points: Observation) -> list[Standing | None]:
+def standings(*points: MeasuredPoint) -> list[Standing | None]:
     return front.standings(points, front.aims(points))
 
 
@@ -80,7 +80,7 @@ def test_a_point_is_beaten_in_everything_and_not_in_one_thing() -> None:
     neither = point("c", 30.0, accuracy_deployed=0.85)
     assert standings(accurate, fast, neither) == [STAR, STAR, NO]
     small = point("d", 40.0, accuracy_deployed=0.7, format_bytes=1e3)
-    sized = [Observation(**{**vars(each), "format_bytes": 1e6}) for each in (accurate, fast, neither)]
+    sized = [MeasuredPoint(**{**vars(each), "format_bytes": 1e6}) for each in (accurate, fast, neither)]
     assert standings(*sized, small) == [STAR, STAR, NO, STAR]
 
 

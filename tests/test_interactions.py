@@ -27,7 +27,7 @@ from dlas.analysis.interactions.next_points import next_points, overrides
 from dlas.analysis.interactions.ratios import interactions
 from dlas.analysis.interactions.shares import shares
 from dlas.analysis.interactions.study import Study, studies
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.statistics import holm, noise
 from dlas.analysis.statistics.contrast import Estimate
 
@@ -56,12 +56,12 @@ def hole(choices: Mapping[str, str]) -> bool:
     }
 
 
-def study(points: list[Observation]) -> Study:
+def study(points: list[MeasuredPoint]) -> Study:
     (found,) = studies(points)
     return found
 
 
-def by_session(points: list[Observation]) -> pandas.DataFrame:
+def by_session(points: list[MeasuredPoint]) -> pandas.DataFrame:
     """The sessions as rows, as statsmodels takes them."""
     return pandas.DataFrame(
         {**one.choices, "log": math.log(ms)} for one in points for ms in one.session_medians_ms
@@ -260,7 +260,7 @@ def test_a_flip_within_the_spread_is_seen_and_not_claimed() -> None:
     assert "the intervals don't allow to say that the order changes" in told
 
 
-def unsteady(points: list[Observation]) -> list[Observation]:
+def unsteady(points: list[MeasuredPoint]) -> list[MeasuredPoint]:
     return [replace(one, unsteady="a load of 3 beside it") for one in points]
 
 
@@ -424,7 +424,7 @@ def test_points_that_have_only_a_median_count_with_one_session() -> None:
 
 
 def test_settings_of_an_option_are_told_with_it_and_those_that_follow_are_no_factor() -> None:
-    def pruned(sparsity: str, ms: float) -> Observation:
+    def pruned(sparsity: str, ms: float) -> MeasuredPoint:
         setting = {"compression.weight_pruning.sparsity": sparsity}
         return point(ms, ms * 1.01, compression="weight_pruning", more=None, **setting)
 

@@ -16,7 +16,7 @@ import pytest
 from scipy.stats import binomtest, spearmanr
 from synthetic_points import point
 
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.observations import (
     THIRTEEN,
     Check,
@@ -34,16 +34,16 @@ from dlas.errors import UserError
 
 MODELS = ("vgg16", "resnet18", "resnet20", "mobilenetv1", "mobilenetv2", "own")
 SUPPORTS, CONTRADICTS, NOT_ENOUGH = Verdict.SUPPORTS, Verdict.CONTRADICTS, Verdict.NOT_ENOUGH
-Points = list[Observation]
+Points = list[MeasuredPoint]
 
 
-def timed(ms: float, more: dict[str, Any] | None = None, **choices: str) -> Observation:
+def timed(ms: float, more: dict[str, Any] | None = None, **choices: str) -> MeasuredPoint:
     """A point whose three sessions agree to a hundredth."""
     settings = {"target_kind": "cpu", **(more or {})}
     return point(ms * 0.995, ms, ms * 1.005, more=settings, **choices)
 
 
-def numbers(check: Check, points: Iterable[Observation]) -> str:
+def numbers(check: Check, points: Iterable[MeasuredPoint]) -> str:
     (found,) = findings(list(points), [check])
     return " ".join(part.numbers for part in found.parts)
 

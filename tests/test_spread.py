@@ -16,7 +16,7 @@ import tiny_library
 from test_statistics import STILL, later
 
 from dlas import config
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.tables import point
 from dlas.errors import UserError
 from dlas.hardware.results import measurement, spread
@@ -154,7 +154,7 @@ def test_a_person_is_told_in_every_place() -> None:
     comparison = Comparison(measured([session(10.0)]), waiting)
     assert f"spread     now mainly from {told}" in report(Redeployed(comparison, (), {}))
     assert "spread     then" not in report(Redeployed(comparison, (), {}))
-    seen = Observation(
+    seen = MeasuredPoint(
         run_id="id", name="a point", status="FINISHED", choices={}, median_ms=10.0, tags={"dlas.spread": told}
     )
     shown = point.described(seen, waiting, [], "redeploy")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 
-from dlas.tracking.observations import observed
+from dlas.tracking.measured_points import measured_points
 from dlas.tracking.outcome import summary
 from dlas.tracking.store import Record
 
@@ -56,7 +56,7 @@ def test_what_no_finished_point_beats_is_marked() -> None:
 
 def test_further_columns_tell_memory_and_the_start() -> None:
     metrics = {"memory.peak_bytes": 34.6e6, "memory.runtime_bytes": 16e6, "start.whole_ms": 87.654}
-    (told,) = observed([with_tags(point("a", 3.0), metrics)])
+    (told,) = measured_points([with_tags(point("a", 3.0), metrics)])
     text = summary.of([told], further=["memory", "memory.runtime", "start"])
     assert re.search(r"memory +of runtime +start ms", text)
     assert re.search(r"34\.6 MB +16\.0 MB +87\.65 ", row(text, "id-of-a"))

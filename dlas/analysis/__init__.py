@@ -1,4 +1,4 @@
-"""What the points of a sweep say together: pure functions over observations, and tables of them.
+"""What the points of a sweep say together: pure functions over measured points, and tables.
 
-Nothing here knows where observations come from, or what is made of the tables.
+Nothing here knows where points come from, or what is made of the tables.
 """

@@ -14,7 +14,7 @@ from enum import Enum
 import numpy as np
 
 from dlas.analysis.intervals import latency_interval, place
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.hardware.results.statistics import Interval
 
 MEMORY_STEP = 1 << 20
@@ -35,29 +35,29 @@ class Aim:
     """Something that points are compared in."""
 
     name: str
-    value: Callable[[Observation], float | None]
+    value: Callable[[MeasuredPoint], float | None]
     """The value of a point, lower is better; None where it has none."""
-    interval: Callable[[Observation], Interval | None] = lambda point: None
+    interval: Callable[[MeasuredPoint], Interval | None] = lambda point: None
     """The interval of the value, where it was measured and not counted."""
 
 
-def accuracy(point: Observation) -> float | None:
+def accuracy(point: MeasuredPoint) -> float | None:
     """The accuracy of what runs: of the library, else of the compressed network, else of the dense one."""
     known = (point.accuracy_deployed, point.accuracy_compressed, point.accuracy_dense)
     return next((value for value in known if value is not None), None)
 
 
-def _error(point: Observation) -> float | None:
+def _error(point: MeasuredPoint) -> float | None:
     found = accuracy(point)
     return None if found is None else -found
 
 
-def _memory(point: Observation) -> float | None:
+def _memory(point: MeasuredPoint) -> float | None:
     """Memory in whole steps: sessions of one library differ by a part of one."""
     return None if point.memory_bytes is None else round(point.memory_bytes / MEMORY_STEP) * MEMORY_STEP
 
 
-def _latency(point: Observation) -> float | None:
+def _latency(point: MeasuredPoint) -> float | None:
     return point.latency_ms
 
 
@@ -67,7 +67,7 @@ SIZE = Aim("size", lambda point: point.format_bytes)
 MEMORY = Aim("memory", _memory)
 
 
-def aims(points: Sequence[Observation], wished: Sequence[Aim] = (ACCURACY, LATENCY, SIZE)) -> list[Aim]:
+def aims(points: Sequence[MeasuredPoint], wished: Sequence[Aim] = (ACCURACY, LATENCY, SIZE)) -> list[Aim]:
     """Those of the wished aims that can tell points apart: that all timed points have, and not all alike.
     Latency is always one of them."""
     timed = [point for point in points if point.timed]
@@ -79,12 +79,12 @@ def aims(points: Sequence[Observation], wished: Sequence[Aim] = (ACCURACY, LATEN
     return [aim for aim in wished if aim is LATENCY or tells_apart(aim)]
 
 
-def contest(point: Observation) -> tuple[str, str, bool]:
+def contest(point: MeasuredPoint) -> tuple[str, str, bool]:
     """The contest that a point takes part in: its data set, its target, and whether that was emulated."""
     return point.choices.get("dataset", ""), *place(point)
 
 
-def standings(points: Sequence[Observation], of: Sequence[Aim]) -> list[Standing | None]:
+def standings(points: Sequence[MeasuredPoint], of: Sequence[Aim]) -> list[Standing | None]:
     """The standing of each point among those of its contest; None for one that lacks a time or another of
     the values, such as a failed one."""
     found: list[Standing | None] = [None] * len(points)
@@ -98,7 +98,7 @@ def standings(points: Sequence[Observation], of: Sequence[Aim]) -> list[Standing
     return found
 
 
-def near_front(points: Sequence[Observation], margin: float) -> list[int]:
+def near_front(points: Sequence[MeasuredPoint], margin: float) -> list[int]:
     """Places of the timed points that may be on the front of accuracy and latency once all are tuned.
 
     A point is left out where another of its contest beats it by its latency even if tuning gains it `margin`
@@ -111,7 +111,7 @@ def near_front(points: Sequence[Observation], margin: float) -> list[int]:
     return sorted(found)
 
 
-def _contests(points: Sequence[Observation], of: Sequence[Aim]) -> list[list[int]]:
+def _contests(points: Sequence[MeasuredPoint], of: Sequence[Aim]) -> list[list[int]]:
     """Places of the points that have a time and all of the values, by their contest."""
     found: dict[tuple[str, str, bool], list[int]] = defaultdict(list)
     for position, point in enumerate(points):
@@ -121,7 +121,7 @@ def _contests(points: Sequence[Observation], of: Sequence[Aim]) -> list[list[int
 
 
 def _beaten(
-    points: Sequence[Observation], of: Sequence[Aim], by: Sequence[Aim], margin: float = 1.0
+    points: Sequence[MeasuredPoint], of: Sequence[Aim], by: Sequence[Aim], margin: float = 1.0
 ) -> list[bool]:
     """Whether another of the points beats each of them even with a latency that is `margin` times as long: it
     is at least as good in everything, and in something of `by` by more than the measurement leaves open."""
@@ -136,7 +136,7 @@ def _beaten(
     ]
 
 
-def _bounds(aim: Aim, point: Observation) -> tuple[float, float, float]:
+def _bounds(aim: Aim, point: MeasuredPoint) -> tuple[float, float, float]:
     value, interval = aim.value(point), aim.interval(point)
     assert value is not None
     return (value, value, value) if interval is None else (interval.low, value, interval.high)

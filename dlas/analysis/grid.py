@@ -12,9 +12,9 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.naming import PLAIN, Naming
 from dlas.analysis.naming import of as naming_of
-from dlas.analysis.observation import Observation
 
 LARGEST = 100_000
 """Most combinations of choices that are gone through one by one."""
@@ -37,7 +37,7 @@ class Cell:
 
     levels: tuple[str, ...]
     """The choice of each factor."""
-    points: tuple[Observation, ...]
+    points: tuple[MeasuredPoint, ...]
     """The points with these choices: one, or several that repeat it."""
 
     @property
@@ -59,7 +59,7 @@ class Grid:
     naming: Naming
     factors: tuple[Factor, ...]
     cells: tuple[Cell, ...]
-    untimed: tuple[Observation, ...]
+    untimed: tuple[MeasuredPoint, ...]
     """Points without a latency: failed ones, and those that were killed or go on."""
 
     @cached_property
@@ -110,20 +110,20 @@ class Grid:
         return next((at for at, factor in enumerate(self.factors) if factor.name == name), None)
 
 
-def comparable(points: Sequence[Observation]) -> tuple[tuple[Observation, ...], ...]:
+def comparable(points: Sequence[MeasuredPoint]) -> tuple[tuple[MeasuredPoint, ...], ...]:
     """The points of real boards and those of emulated ones, whose times are never compared; a part without
     points is left out."""
     parts = (tuple(one for one in points if one.emulated == emulated) for emulated in (False, True))
     return tuple(part for part in parts if part)
 
 
-def of(points: Sequence[Observation]) -> Grid:
+def of(points: Sequence[MeasuredPoint]) -> Grid:
     """The grid of these points. ValueError where some are emulated and others are not."""
     if len(comparable(points)) > 1:
         raise ValueError("emulated times are compared with no real ones")
     timed = [one for one in points if one.timed]
     naming = naming_of(timed)
-    cells: dict[tuple[str, ...], list[Observation]] = defaultdict(list)
+    cells: dict[tuple[str, ...], list[MeasuredPoint]] = defaultdict(list)
     for one in timed:
         cells[naming.levels(one)].append(one)
     return Grid(

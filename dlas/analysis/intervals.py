@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.statistics import contrast
 from dlas.analysis.statistics.contrast import Estimate
 from dlas.hardware.results.comparison import SAME_WITHIN
@@ -25,12 +25,12 @@ class Ratio:
         return not self.interval.low <= 1 <= self.interval.high
 
 
-def has_sessions(point: Observation) -> bool:
+def has_sessions(point: MeasuredPoint) -> bool:
     """Whether the point has enough sessions to tell their spread."""
     return len(point.session_medians_ms) >= ENOUGH_SESSIONS
 
 
-def latency_interval(point: Observation) -> Interval | None:
+def latency_interval(point: MeasuredPoint) -> Interval | None:
     """The confidence interval of a point's latency in milliseconds; None for a point without one.
 
     Over the logarithms of the sessions' medians, by Student's t. With fewer than `ENOUGH_SESSIONS` it spans
@@ -48,7 +48,7 @@ def latency_interval(point: Observation) -> Interval | None:
     return Interval(min(ends) / SAME_WITHIN, max(ends) * SAME_WITHIN)
 
 
-def latency_ratio(one: Observation, other: Observation) -> Ratio | None:
+def latency_ratio(one: MeasuredPoint, other: MeasuredPoint) -> Ratio | None:
     """The ratio of two latencies, `one` over `other`; None where they may not be compared, or have none.
 
     Its interval is that of Welch (1947) for the difference of the means of the sessions' logarithms. Where
@@ -66,17 +66,17 @@ def latency_ratio(one: Observation, other: Observation) -> Ratio | None:
     return Ratio(one.latency_ms / other.latency_ms, interval)
 
 
-def comparable(one: Observation, other: Observation) -> bool:
+def comparable(one: MeasuredPoint, other: MeasuredPoint) -> bool:
     """Whether the times of two points may be put in one ratio: both of one board, real or emulated."""
     return place(one) == place(other)
 
 
-def place(point: Observation) -> tuple[str, bool]:
+def place(point: MeasuredPoint) -> tuple[str, bool]:
     """The place where a point was timed: its target, and whether that was emulated."""
     return point.choices.get("target", ""), point.emulated
 
 
-def without_ratio(one: Observation, other: Observation) -> str:
+def without_ratio(one: MeasuredPoint, other: MeasuredPoint) -> str:
     """The reason why two points have no ratio of latencies, as a sentence's end; "" where they may have."""
     if one.emulated != other.emulated:
         return "one board is emulated and the other real: emulated times say nothing about real ones"

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from dlas.analysis.observation import LAYERS, Observation
+from dlas.analysis.measured_point import LAYERS, MeasuredPoint
 
 ALWAYS = ("model", "algo")
 """Choices that are in every table, and in the names of points that differ in nothing."""
@@ -51,12 +51,12 @@ class Naming:
         """Keys of what a table tells of each point."""
         return _ordered({*ALWAYS, *self.varied})
 
-    def settings(self, point: Observation, factor: str) -> dict[str, str]:
+    def settings(self, point: MeasuredPoint, factor: str) -> dict[str, str]:
         """The choice of a factor and the settings told with it, by their full keys."""
         keys = (factor, *self.joined.get(factor, ()))
         return {key: point.choices[key] for key in keys if key in point.choices}
 
-    def level(self, point: Observation, factor: str) -> str:
+    def level(self, point: MeasuredPoint, factor: str) -> str:
         """What the point's choice is called."""
         named = point.choices.get(factor, MISSING)
         more = [
@@ -66,15 +66,15 @@ class Naming:
         ]
         return " ".join([named, *more])
 
-    def levels(self, point: Observation) -> tuple[str, ...]:
+    def levels(self, point: MeasuredPoint) -> tuple[str, ...]:
         """What the point's choice of each factor is called."""
         return tuple(self.level(point, factor) for factor in self.factors)
 
-    def told(self, point: Observation) -> tuple[str, ...]:
+    def told(self, point: MeasuredPoint) -> tuple[str, ...]:
         """What the point's choice of each of the `columns` is called."""
         return tuple(self.level(point, key) for key in self.columns)
 
-    def label(self, point: Observation) -> str:
+    def label(self, point: MeasuredPoint) -> str:
         """The point by what differs: `resnet18 compression=none gemm tuner.trials=64`."""
         keys = [key for key in self.varied or ALWAYS if key in point.choices]
         return " ".join(choice(key, self.level(point, key)) for key in keys)
@@ -91,7 +91,7 @@ def beside(factor: str, level: str) -> str:
     return f"on {level}" if factor in GIVEN else f"with {factor}={level}"
 
 
-def of(points: Sequence[Observation]) -> Naming:
+def of(points: Sequence[MeasuredPoint]) -> Naming:
     """The choices that differ between these points."""
     values: dict[str, list[str]] = defaultdict(list)
     for point in points:
@@ -123,7 +123,7 @@ def _ordered(keys: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted(keys, key=lambda key: (LAYERS.index(key) if key in LAYERS else len(LAYERS), key)))
 
 
-def _implied(naming: Naming, points: Sequence[Observation]) -> dict[str, str]:
+def _implied(naming: Naming, points: Sequence[MeasuredPoint]) -> dict[str, str]:
     layers = [factor for factor in naming.factors if factor in LAYERS]
     settings = [factor for factor in naming.factors if factor not in LAYERS]
     found = {}

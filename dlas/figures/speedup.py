@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.tables.speedups import speedups
 from dlas.figures.drawing import COLOURS, INK, Drawing, axes, plain_ticks
 
 
-def reached(points: Sequence[Observation]) -> list[Drawing]:
+def reached(points: Sequence[MeasuredPoint]) -> list[Drawing]:
     """One figure of all compressed points with a dense one beside them, or none."""
     found = [
         (one, one.point.expected_speedup)

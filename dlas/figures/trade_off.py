@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from dlas.analysis import front, intervals
 from dlas.analysis.front import Standing
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.tables.study import grouped
 from dlas.figures.drawing import COLOURS, INK, Drawing, axes, plain_ticks
 
@@ -15,7 +15,7 @@ NAMED = 12
 """Points of the front whose names there is room for."""
 
 
-def trade_offs(points: Sequence[Observation], names: Mapping[str, str]) -> list[Drawing]:
+def trade_offs(points: Sequence[MeasuredPoint], names: Mapping[str, str]) -> list[Drawing]:
     """A figure for each contest with two points or more that have an accuracy and a latency."""
     shown = [point for point in points if point.timed and front.accuracy(point) is not None]
     return [
@@ -26,7 +26,7 @@ def trade_offs(points: Sequence[Observation], names: Mapping[str, str]) -> list[
 
 
 def _trade_off(
-    contest: tuple[str, str, bool], points: Sequence[Observation], names: Mapping[str, str]
+    contest: tuple[str, str, bool], points: Sequence[MeasuredPoint], names: Mapping[str, str]
 ) -> Drawing:
     dataset, target, emulated = contest
     standings = front.standings(points, [front.ACCURACY, front.LATENCY])

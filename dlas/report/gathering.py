@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from dlas.analysis import naming
-from dlas.analysis.observation import FINISHED, Observation
+from dlas.analysis.measured_point import FINISHED, MeasuredPoint
 from dlas.analysis.tables.fronts import unbeaten
 from dlas.analysis.tables.layers import Network
 from dlas.bundle.layer_table import LayerRow
@@ -18,7 +18,7 @@ from dlas.figures.samples import Samples, samples_of
 from dlas.figures.tuning import Course
 from dlas.report import reading
 from dlas.report.tuning_course import course
-from dlas.tracking.observations import observed
+from dlas.tracking.measured_points import measured_points
 from dlas.tracking.store import Record, Store, fetch_file
 
 COURSES = 24
@@ -31,7 +31,7 @@ Part = TypeVar("Part")
 class Gathered:
     """The points of a sweep, and what was found in their bundles."""
 
-    points: tuple[Observation, ...]
+    points: tuple[MeasuredPoint, ...]
     names: Mapping[str, str]
     """The short name of each point by the id of its run."""
     samples: tuple[Samples, ...]
@@ -44,11 +44,11 @@ class Gathered:
 
 def gather(store: Store, runs: Sequence[Record]) -> Gathered:
     """Read what there is of each finished point's bundle, one after the other."""
-    told = observed(runs)
+    told = measured_points(runs)
     named = naming.of(told)
     names = {point.run_id: named.label(point) for point in told}
     parts = _Parts(store, {run.run_id: run for run in runs}, names)
-    points: list[Observation] = []
+    points: list[MeasuredPoint] = []
     samples: list[Samples] = []
     layers: dict[str, tuple[LayerRow, ...]] = {}
     for point in told:
@@ -90,7 +90,7 @@ class _Parts:
     names: Mapping[str, str]
     problems: list[str] = field(default_factory=list)
 
-    def of(self, point: Observation, read: Callable[[Store, Record, Path], Part]) -> Part | None:
+    def of(self, point: MeasuredPoint, read: Callable[[Store, Record, Path], Part]) -> Part | None:
         """What `read` gives of a finished point; None where it raises a UserError."""
         if point.status != FINISHED:
             return None
@@ -103,7 +103,7 @@ class _Parts:
 
 
 def _course_of(
-    point: Observation, name: str, layers: Sequence[LayerRow]
+    point: MeasuredPoint, name: str, layers: Sequence[LayerRow]
 ) -> Callable[[Store, Record, Path], Course | None]:
     def read(store: Store, run: Record, folder: Path) -> Course | None:
         logs = fetch_file(store, run, reading.PLACES.tuning, folder)
@@ -112,7 +112,7 @@ def _course_of(
     return read
 
 
-def _front_first(points: Sequence[Observation]) -> list[Observation]:
+def _front_first(points: Sequence[MeasuredPoint]) -> list[MeasuredPoint]:
     front = unbeaten(points)
     first = {point.run_id for point in front}
     return [*front, *(point for point in points if point.run_id not in first)]

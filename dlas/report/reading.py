@@ -6,13 +6,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from dlas.analysis.observation import FINISHED, Observation
+from dlas.analysis.measured_point import FINISHED, MeasuredPoint
 from dlas.bundle import Bundle
 from dlas.bundle.layer_table import LayerRow, read_layers
 from dlas.errors import UserError
 from dlas.hardware.results import measurement
 from dlas.hardware.results.measurement import Measurement
-from dlas.tracking.observations import observed
+from dlas.tracking.measured_points import measured_points
 from dlas.tracking.store import BUNDLE, Record, Store, fetch_file
 
 PLACES = Bundle(Path(BUNDLE))
@@ -29,15 +29,16 @@ def layers(store: Store, run: Record, folder: Path) -> list[LayerRow]:
     return read_layers(fetch_file(store, run, PLACES.layers, folder))
 
 
-def with_sessions(store: Store, runs: Sequence[Record], folder: Path) -> list[Observation]:
-    """An observation of each run, with the medians of its sessions from its bundle where the run doesn't tell
-    them, as those of earlier versions; one whose bundle can't be read stays without."""
+def with_sessions(store: Store, runs: Sequence[Record], folder: Path) -> list[MeasuredPoint]:
+    """The measured point of each run, with the medians of its sessions from its bundle where the run doesn't
+    tell them, as those of earlier versions; one whose bundle can't be read stays without."""
     return [
-        _with_sessions(store, run, point, folder) for run, point in zip(runs, observed(runs), strict=True)
+        _with_sessions(store, run, point, folder)
+        for run, point in zip(runs, measured_points(runs), strict=True)
     ]
 
 
-def _with_sessions(store: Store, run: Record, point: Observation, folder: Path) -> Observation:
+def _with_sessions(store: Store, run: Record, point: MeasuredPoint, folder: Path) -> MeasuredPoint:
     if point.session_medians_ms or point.status != FINISHED:
         return point
     try:

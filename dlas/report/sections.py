@@ -10,7 +10,7 @@ from dlas.analysis import naming
 from dlas.analysis.interactions import sentences
 from dlas.analysis.interactions import tables as study_tables
 from dlas.analysis.interactions.study import Study, studies
-from dlas.analysis.observation import FINISHED, Observation
+from dlas.analysis.measured_point import FINISHED, MeasuredPoint
 from dlas.analysis.observations import Verdict, findings
 from dlas.analysis.observations import tables as observation_tables
 from dlas.analysis.phrases import counted, listed
@@ -73,21 +73,21 @@ def sections(gathered: Gathered, redeploy: Callable[[str], str]) -> list[Section
     return [kept for section in found if (kept := _without_empty(section)) is not None]
 
 
-def _measured(points: Sequence[Observation]) -> list[str]:
+def _measured(points: Sequence[MeasuredPoint]) -> list[str]:
     """Further columns of the closing table that have something to say."""
     said = {"memory": any(point.memory_bytes is not None for point in points)}
     said["start"] = any(point.start_ms is not None for point in points)
     return [name for name, is_said in said.items() if is_said]
 
 
-def title(points: Sequence[Observation]) -> str:
+def title(points: Sequence[MeasuredPoint]) -> str:
     """The title of the report: how many points there are, and what differs between them."""
     varied = naming.of(points).varied
     over = f" over {listed(varied)}" if varied else ""
     return f"A sweep of {counted(len(points), 'point')}{over}"
 
 
-def summary(points: Sequence[Observation]) -> list[str]:
+def summary(points: Sequence[MeasuredPoint]) -> list[str]:
     """The report in a few sentences: how many points there are, which are not beaten, what to doubt."""
     if not points:
         return ["The sweep has no points."]
@@ -113,7 +113,7 @@ def summary(points: Sequence[Observation]) -> list[str]:
     return told
 
 
-def _spreads(points: Sequence[Observation]) -> list[str]:
+def _spreads(points: Sequence[MeasuredPoint]) -> list[str]:
     """A sentence for each main source of spread that is known."""
     found = Counter(point.tags[SPREAD].partition(":")[0] for point in points if SPREAD in point.tags)
     return [
@@ -122,7 +122,7 @@ def _spreads(points: Sequence[Observation]) -> list[str]:
     ]
 
 
-def _other_statuses(points: Sequence[Observation]) -> list[str]:
+def _other_statuses(points: Sequence[MeasuredPoint]) -> list[str]:
     return [status for status in dict.fromkeys(point.status for point in points) if status != FINISHED]
 
 
@@ -144,7 +144,7 @@ def _interactions(found: Study) -> Section:
     return Section(f"What the choices do to each other{board}", tuple(told), tables=tables)
 
 
-def _observations(points: Sequence[Observation]) -> Section:
+def _observations(points: Sequence[MeasuredPoint]) -> Section:
     found = findings(points)
     told = tuple(observation_tables.sentence(one) for one in found if one.verdict is not Verdict.NOT_ENOUGH)
     return Section("The study's observations", told, tables=(observation_tables.table(found),))
@@ -160,7 +160,7 @@ def _where_the_time_goes(gathered: Gathered) -> Section:
     )
 
 
-def _of_roofs(points: Sequence[Observation]) -> tuple[str, ...]:
+def _of_roofs(points: Sequence[MeasuredPoint]) -> tuple[str, ...]:
     """What to know of the roofs: which points have none, and which were measured while the board did not hold
     still."""
     finished = [point for point in points if point.status == FINISHED]

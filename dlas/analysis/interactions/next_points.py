@@ -14,7 +14,7 @@ from scipy.special import stdtr
 from dlas.analysis.grid import Grid
 from dlas.analysis.interactions.rivals import Rivals
 from dlas.analysis.interactions.rivals import of as rivals_of
-from dlas.analysis.observation import LAYERS, STEP
+from dlas.analysis.measured_point import LAYERS, STEP
 from dlas.analysis.statistics.linear_model import Fit, Matrix, Term, design, main_effects, with_pairs
 
 AT_ONCE = 4096

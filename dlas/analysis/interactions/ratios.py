@@ -8,7 +8,7 @@ from itertools import combinations
 
 from dlas.analysis.grid import Grid
 from dlas.analysis.interactions.matching import Matched, matched
-from dlas.analysis.observation import LAYERS
+from dlas.analysis.measured_point import LAYERS
 from dlas.analysis.statistics import holm
 from dlas.analysis.statistics.contrast import Estimate
 from dlas.analysis.statistics.noise import Noise

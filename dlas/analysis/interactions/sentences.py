@@ -11,8 +11,8 @@ from dlas.analysis.interactions.next_points import NextPoint
 from dlas.analysis.interactions.ratios import Interaction
 from dlas.analysis.interactions.shares import Share, Shares
 from dlas.analysis.interactions.study import Study
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.naming import beside, choice
-from dlas.analysis.observation import Observation
 from dlas.analysis.phrases import counted, listed, p_value, percent, plain_times, times
 from dlas.analysis.statistics.noise import Noise
 from dlas.hardware.results.statistics import CONFIDENCE
@@ -176,7 +176,7 @@ def _untested() -> str:
     return "Single sessions don't tell whether by more than chance."
 
 
-def _named(what: str, points: Sequence[Observation]) -> list[str]:
+def _named(what: str, points: Sequence[MeasuredPoint]) -> list[str]:
     return [f"{one.name} {what}: {one.status}{f', {one.error}' if one.error else ''}." for one in points]
 
 

@@ -12,7 +12,7 @@ from dlas.analysis.interactions.flips import Flips, flips
 from dlas.analysis.interactions.next_points import Next, next_points
 from dlas.analysis.interactions.ratios import Interaction, Unseen, interactions
 from dlas.analysis.interactions.shares import Shares, shares
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.statistics import noise as noises
 from dlas.analysis.statistics.noise import Noise
 
@@ -33,12 +33,12 @@ class Study:
     emulated: bool
 
 
-def studies(points: Sequence[Observation]) -> tuple[Study, ...]:
+def studies(points: Sequence[MeasuredPoint]) -> tuple[Study, ...]:
     """A study of the real points and one of the emulated ones, each where there are any."""
     return tuple(_study(part) for part in grids.comparable(points))
 
 
-def _study(points: Sequence[Observation]) -> Study:
+def _study(points: Sequence[MeasuredPoint]) -> Study:
     grid = grids.of(points)
     noise = noises.estimate([cell.logs for cell in grid.cells])
     found, unseen = interactions(grid, noise)

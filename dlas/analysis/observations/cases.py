@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.observations.finding import Part, Verdict
 from dlas.analysis.phrases import counted, percent, plain_times
 from dlas.analysis.statistics import contrast
@@ -33,10 +33,10 @@ class Case:
 
 
 def contexts(
-    points: Iterable[Observation], apart: Sequence[str]
-) -> dict[tuple[tuple[str, str], ...], list[Observation]]:
+    points: Iterable[MeasuredPoint], apart: Sequence[str]
+) -> dict[tuple[tuple[str, str], ...], list[MeasuredPoint]]:
     """The timed points in groups that differ in nothing but the layers `apart` and their settings."""
-    found: dict[tuple[tuple[str, str], ...], list[Observation]] = defaultdict(list)
+    found: dict[tuple[tuple[str, str], ...], list[MeasuredPoint]] = defaultdict(list)
     for point in points:
         if point.timed:
             rest = {key: value for key, value in point.choices.items() if key.partition(".")[0] not in apart}
@@ -44,32 +44,32 @@ def contexts(
     return found
 
 
-def option(point: Observation, layer: str) -> str:
+def option(point: MeasuredPoint, layer: str) -> str:
     """The option that the point takes for a layer, with its settings: equal where these are."""
     settings = sorted(item for item in point.choices.items() if item[0].partition(".")[0] == layer)
     return " ".join(f"{key}={value}" for key, value in settings)
 
 
-def by(points: Iterable[Observation], layer: str) -> dict[str, Observation]:
+def by(points: Iterable[MeasuredPoint], layer: str) -> dict[str, MeasuredPoint]:
     """The points by their choice of a layer, with its settings; of several with the same, the last one."""
     return {option(point, layer): point for point in points}
 
 
-def alike(points: Iterable[Observation], layer: str) -> list[list[Observation]]:
+def alike(points: Iterable[MeasuredPoint], layer: str) -> list[list[MeasuredPoint]]:
     """The points in groups with one choice of a layer, with its settings."""
-    found: dict[str, list[Observation]] = defaultdict(list)
+    found: dict[str, list[MeasuredPoint]] = defaultdict(list)
     for point in points:
         found[option(point, layer)].append(point)
     return list(found.values())
 
 
-def fastest(points: Iterable[Observation]) -> Observation | None:
+def fastest(points: Iterable[MeasuredPoint]) -> MeasuredPoint | None:
     """The point with the lowest latency; None of none."""
     timed = [(one.latency_ms, one.run_id, one) for one in points if one.latency_ms is not None]
     return min(timed, key=lambda each: each[:2])[2] if timed else None
 
 
-def ratio(over: Sequence[Observation], under: Sequence[Observation]) -> Estimate:
+def ratio(over: Sequence[MeasuredPoint], under: Sequence[MeasuredPoint]) -> Estimate:
     """The product of the latencies of some points over that of others, with what their sessions tell."""
     return contrast.of_sessions([point.logs for point in over], [point.logs for point in under])
 
@@ -106,7 +106,9 @@ def differs(estimate: Estimate) -> bool | None:
     return False if all(1 / SAME_WITHIN <= end <= SAME_WITHIN for end in ends) else None
 
 
-def case(holds: Callable[[Estimate], bool | None], estimate: Estimate, points: Sequence[Observation]) -> Case:
+def case(
+    holds: Callable[[Estimate], bool | None], estimate: Estimate, points: Sequence[MeasuredPoint]
+) -> Case:
     """A case of latencies. On a board that did not hold still nothing can be told."""
     unsteady = any(point.unsteady for point in points)
     runs = tuple(point.run_id for point in points)

@@ -8,7 +8,7 @@ from types import ModuleType
 
 from dlas import users_code
 from dlas.analysis.grid import comparable
-from dlas.analysis.observation import FINISHED, Observation
+from dlas.analysis.measured_point import FINISHED, MeasuredPoint
 from dlas.analysis.observations import algorithms, hardware, networks, pruning, quantization, tuning
 from dlas.analysis.observations.finding import Check, Finding, Part, Verdict
 from dlas.errors import UserError
@@ -66,7 +66,7 @@ def of_module(module: ModuleType) -> tuple[Check, ...]:
     return tuple(value for value in vars(module).values() if isinstance(value, Check))
 
 
-def findings(points: Sequence[Observation], checks: Sequence[Check] = THIRTEEN) -> tuple[Finding, ...]:
+def findings(points: Sequence[MeasuredPoint], checks: Sequence[Check] = THIRTEEN) -> tuple[Finding, ...]:
     """What the finished points say to each observation: real ones first, emulated ones apart from them."""
     finished = [one for one in points if one.status == FINISHED]
     return tuple(
@@ -76,7 +76,7 @@ def findings(points: Sequence[Observation], checks: Sequence[Check] = THIRTEEN) 
     )
 
 
-def _parts(check: Check, points: Sequence[Observation]) -> tuple[Part, ...]:
+def _parts(check: Check, points: Sequence[MeasuredPoint]) -> tuple[Part, ...]:
     """The parts of an observation; where code of a user's own fails, one that says so."""
     try:
         found: object = check(points)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TypeAlias
 
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 
 
 class Verdict(Enum):
@@ -50,7 +50,7 @@ class Finding:
         return Verdict.SUPPORTS if verdicts == {Verdict.SUPPORTS} else Verdict.NOT_ENOUGH
 
 
-Statistic: TypeAlias = Callable[[Sequence[Observation]], Sequence[Part]]
+Statistic: TypeAlias = Callable[[Sequence[MeasuredPoint]], Sequence[Part]]
 """The check of an observation: finished points that may be compared in, its parts out."""
 
 
@@ -61,7 +61,7 @@ class Check:
     claim: str
     statistic: Statistic
 
-    def __call__(self, points: Sequence[Observation]) -> Sequence[Part]:
+    def __call__(self, points: Sequence[MeasuredPoint]) -> Sequence[Part]:
         return self.statistic(points)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.observations.cases import (
     Case,
     above_one,
@@ -21,7 +21,7 @@ from dlas.analysis.observations.finding import Part, observation
 
 
 @observation("XIII: The faster hardware is generally faster")
-def faster_hardware(points: Sequence[Observation]) -> list[Part]:
+def faster_hardware(points: Sequence[MeasuredPoint]) -> list[Part]:
     """Of each two targets, whether the one that is faster in the geometric mean over all other points is so
     in this one too."""
     groups = [by(group, "target") for group in contexts(points, ("target",)).values()]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import TypeAlias
 
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.observations.cases import option
 from dlas.analysis.observations.finding import Part, Verdict, observation
 from dlas.analysis.statistics.correlation import FEWEST, Correlation, pooled
@@ -24,7 +24,7 @@ Row: TypeAlias = tuple[object, float, float, str]
 
 
 @observation("I: MACs, accuracy and inference time are not strongly correlated")
-def macs_accuracy_and_time(points: Sequence[Observation]) -> list[Part]:
+def macs_accuracy_and_time(points: Sequence[MeasuredPoint]) -> list[Part]:
     """Spearman's correlation of each two of the three, within a data set and target, pooled over these; of
     points whose board held still."""
     known = [
@@ -49,7 +49,7 @@ def macs_accuracy_and_time(points: Sequence[Observation]) -> list[Part]:
 
 
 @observation("III: Model size and accuracy correlate weakly; smaller models suffer more from compression")
-def size_and_accuracy(points: Sequence[Observation]) -> list[Part]:
+def size_and_accuracy(points: Sequence[MeasuredPoint]) -> list[Part]:
     """Spearman's correlation of remaining parameters with accuracy, over the networks of a data set; and of
     the dense network's parameters with what a compression took of its accuracy, over the networks that have
     it."""
@@ -78,14 +78,14 @@ def size_and_accuracy(points: Sequence[Observation]) -> list[Part]:
     ]
 
 
-def _drop(point: Observation) -> float | None:
+def _drop(point: MeasuredPoint) -> float | None:
     """What compression took of the accuracy, as a fraction of 1."""
     if point.accuracy_dense is None or point.accuracy_compressed is None:
         return None
     return point.accuracy_dense - point.accuracy_compressed
 
 
-def _networks(points: Sequence[Observation]) -> list[Observation]:
+def _networks(points: Sequence[MeasuredPoint]) -> list[MeasuredPoint]:
     """One point of each network: data set, model and compression."""
     found = {}
     for one in points:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.observations.cases import (
     Case,
     above_one,
@@ -40,7 +40,7 @@ MISSED = ratios_of("measured to expected time")
 @observation(
     "II: Tuned sparse models beat dense ones on small images (CIFAR-10), on large ones (ImageNet) not"
 )
-def tuned_sparse(points: Sequence[Observation]) -> list[Part]:
+def tuned_sparse(points: Sequence[MeasuredPoint]) -> list[Part]:
     """The fastest tuned code of a pruned network in a sparse format over that of the dense network."""
     tuned = [one for one in points if is_tuned(one)]
 
@@ -71,7 +71,7 @@ def tuned_sparse(points: Sequence[Observation]) -> list[Part]:
 @observation(
     "IV: Weight pruning compresses and speeds up better than channel pruning, but reaches less of its promise"
 )
-def weights_against_channels(points: Sequence[Observation]) -> list[Part]:
+def weights_against_channels(points: Sequence[MeasuredPoint]) -> list[Part]:
     """Remaining parameters; the fastest code of each; and the speedups of these over what their MACs promise.
     Networks are compared as they were declared, not at one accuracy."""
     faster, promised = [], []
@@ -100,7 +100,9 @@ def weights_against_channels(points: Sequence[Observation]) -> list[Part]:
     ]
 
 
-def _both_kinds(points: Sequence[Observation], *apart: str) -> Iterator[tuple[Observation, Observation]]:
+def _both_kinds(
+    points: Sequence[MeasuredPoint], *apart: str
+) -> Iterator[tuple[MeasuredPoint, MeasuredPoint]]:
     """The fastest weight-pruned and channel-pruned points where all but these layers is the same."""
     for group in contexts(points, ("compression", *apart)).values():
         weights = fastest(one for one in group if one.steps == ("weight_pruning",))
@@ -110,7 +112,7 @@ def _both_kinds(points: Sequence[Observation], *apart: str) -> Iterator[tuple[Ob
 
 
 @observation("X: Pruned models rarely reach their expected speedup")
-def expected_speedups(points: Sequence[Observation]) -> list[Part]:
+def expected_speedups(points: Sequence[MeasuredPoint]) -> list[Part]:
     """A pruned network's time in its fastest format times the expected speedup, over the dense time: of the
     same algorithm, and of the algorithm that is fastest for the dense network."""
     return [
@@ -127,7 +129,7 @@ def expected_speedups(points: Sequence[Observation]) -> list[Part]:
     ]
 
 
-def _reached(points: Sequence[Observation], *code: str) -> Iterator[Case]:
+def _reached(points: Sequence[MeasuredPoint], *code: str) -> Iterator[Case]:
     for group in contexts(points, ("compression", *code)).values():
         dense = fastest(one for one in group if is_plain(one))
         for same in alike((one for one in group if is_pruned(one)), "compression"):

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from itertools import combinations
 
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.observations.cases import (
     Case,
     by,
@@ -26,7 +26,7 @@ SAME_ACCURACY = 0.005
 
 
 @observation("V: The speedup of quantization varies by hardware and data type")
-def speedup_of_quantization(points: Sequence[Observation]) -> list[Part]:
+def speedup_of_quantization(points: Sequence[MeasuredPoint]) -> list[Part]:
     """The ratio of two speedups: of one data type on two targets, and of two data types on one target; all
     else is the same."""
     by_hardware: list[Case] = []
@@ -50,7 +50,7 @@ def speedup_of_quantization(points: Sequence[Observation]) -> list[Part]:
 
 
 @observation("VI: float16 costs no accuracy; calibrated int8 does")
-def accuracy_of_quantization(points: Sequence[Observation]) -> list[Part]:
+def accuracy_of_quantization(points: Sequence[MeasuredPoint]) -> list[Part]:
     """The accuracy of the dense network less that of the deployed library, in the mean over the points of one
     network; less than half a percentage point counts as none. The study lost 1.8 points by int8 on CIFAR-10
     and 22.2 on ImageNet."""
@@ -67,7 +67,7 @@ def accuracy_of_quantization(points: Sequence[Observation]) -> list[Part]:
     ]
 
 
-def _drops(points: Sequence[Observation], data_type: str) -> list[tuple[float, tuple[str, ...]]]:
+def _drops(points: Sequence[MeasuredPoint], data_type: str) -> list[tuple[float, tuple[str, ...]]]:
     """What each network lost by the data type, and its runs."""
     found: dict[tuple[str | None, ...], list[tuple[float, str]]] = defaultdict(list)
     for one in points:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.observations.cases import (
     Case,
     above_one,
@@ -32,7 +32,7 @@ LEFT = ratios_of("the part of its time that tuning leaves a compressed network t
 
 
 @observation("XI: Tuning speeds up dramatically and can change the best algorithm or compression")
-def what_tuning_does(points: Sequence[Observation]) -> list[Part]:
+def what_tuning_does(points: Sequence[MeasuredPoint]) -> list[Part]:
     """Twice the tuned time over the untuned one; and choices that are best untuned, against those that are
     best tuned."""
     speedups = [
@@ -52,7 +52,7 @@ def what_tuning_does(points: Sequence[Observation]) -> list[Part]:
 
 
 @observation("XII: Pruned and quantized models gain less from tuning")
-def gains_of_compressed(points: Sequence[Observation]) -> list[Part]:
+def gains_of_compressed(points: Sequence[MeasuredPoint]) -> list[Part]:
     """The gain of tuning a compressed network over that of the dense one, by the same algorithm."""
     return [
         mostly("Pruned networks gain less than dense ones", list(_gains(points, is_pruned)), LEFT),
@@ -60,7 +60,7 @@ def gains_of_compressed(points: Sequence[Observation]) -> list[Part]:
     ]
 
 
-def _pairs(points: Sequence[Observation]) -> Iterator[tuple[Observation, Observation]]:
+def _pairs(points: Sequence[MeasuredPoint]) -> Iterator[tuple[MeasuredPoint, MeasuredPoint]]:
     """Points untuned and tuned, all else the same."""
     for group in contexts(points, ("tuner",)).values():
         untuned = [one for one in group if not is_tuned(one)]
@@ -69,7 +69,7 @@ def _pairs(points: Sequence[Observation]) -> Iterator[tuple[Observation, Observa
                 yield untuned[-1], same[-1]
 
 
-def _changes(points: Sequence[Observation], layer: str) -> Iterator[Case]:
+def _changes(points: Sequence[MeasuredPoint], layer: str) -> Iterator[Case]:
     """Whether the choice that is best untuned loses to the best tuned one where both are tuned: of a
     compression, each in its fastest format."""
     apart = (layer, "tuner", *(("format",) if layer == "compression" else ()))
@@ -100,13 +100,13 @@ def _changed(another: bool, lost: Estimate) -> Callable[[Estimate], bool | None]
     return holds
 
 
-def _best_by(points: Sequence[Observation], layer: str) -> dict[str, Observation]:
+def _best_by(points: Sequence[MeasuredPoint], layer: str) -> dict[str, MeasuredPoint]:
     """The fastest point of each choice of a layer."""
     groups = (fastest(group) for group in alike(points, layer))
     return {option(one, layer): one for one in groups if one is not None}
 
 
-def _gains(points: Sequence[Observation], kind: Callable[[Observation], bool]) -> Iterator[Case]:
+def _gains(points: Sequence[MeasuredPoint], kind: Callable[[MeasuredPoint], bool]) -> Iterator[Case]:
     for group in contexts(points, ("compression", "format", "tuner")).values():
         dense = list(_pairs([one for one in group if is_plain(one)]))
         for plain, tuned in _pairs([one for one in group if kind(one)]):

@@ -1,1 +1,1 @@
-"""Tables over observations: what each says, and how it is written."""
+"""Tables over measured points: what each says, and how it is written."""

@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 
 from dlas.analysis import digits, front, intervals, naming
 from dlas.analysis.front import Standing
+from dlas.analysis.measured_point import FINISHED, MeasuredPoint
 from dlas.analysis.naming import Naming
-from dlas.analysis.observation import FINISHED, Observation
 from dlas.analysis.table import Cell, Table, measured, number, text
 from dlas.analysis.tables.further import FURTHER
 from dlas.hardware.results.comparison import SAME_WITHIN
@@ -35,7 +35,9 @@ sent to the store."""
 NOT_SENT = "not sent yet"
 
 
-def table(points: Sequence[Observation], earlier: Collection[str] = (), further: Sequence[str] = ()) -> Table:
+def table(
+    points: Sequence[MeasuredPoint], earlier: Collection[str] = (), further: Sequence[str] = ()
+) -> Table:
     """A row for each point. `earlier` are the ids of runs that the sweep took and did not make; `further` are
     names of `FURTHER`."""
     aims = front.aims(points)
@@ -65,17 +67,17 @@ def table(points: Sequence[Observation], earlier: Collection[str] = (), further:
     return Table("points", "Points", tuple(headings), tuple(rows), closing)
 
 
-def latency(point: Observation) -> tuple[Cell, Cell]:
+def latency(point: MeasuredPoint) -> tuple[Cell, Cell]:
     """The latency in milliseconds and its interval, in the digits that this supports."""
     return measured(point.latency_ms, intervals.latency_interval(point))
 
 
-def expected(point: Observation) -> Cell:
+def expected(point: MeasuredPoint) -> Cell:
     """The expected speedup."""
     return number(point.expected_speedup, "{:.2f}x".format)
 
 
-def notes(point: Observation) -> list[str]:
+def notes(point: MeasuredPoint) -> list[str]:
     """Short words of warning: unsteady, emulated, layers that fell back, tuning that changed nothing."""
     found = [word for tag, word in NOTED.items() if tag in point.tags]
     if point.unsteady:
@@ -87,23 +89,23 @@ def notes(point: Observation) -> list[str]:
     return found
 
 
-def keeps_nothing(point: Observation) -> bool:
+def keeps_nothing(point: MeasuredPoint) -> bool:
     """Whether a tuner searched, and none of the kernels that it found is in the library."""
     return point.status == FINISHED and bool(point.tuning_trials) and point.layers_tuned == 0
 
 
-def _status(point: Observation, earlier: Collection[str]) -> str:
+def _status(point: MeasuredPoint, earlier: Collection[str]) -> str:
     if UNSENT in point.tags:
         return f"{point.status}, {NOT_SENT}"
     return f"{point.status} earlier" if point.run_id in earlier else point.status
 
 
-def _accuracies(point: Observation) -> list[Cell]:
+def _accuracies(point: MeasuredPoint) -> list[Cell]:
     known = (point.accuracy_dense, point.accuracy_compressed, point.accuracy_deployed)
     return [number(value, "{:.4f}".format) for value in known]
 
 
-def few_sessions(points: Sequence[Observation]) -> list[str]:
+def few_sessions(points: Sequence[MeasuredPoint]) -> list[str]:
     """What the intervals are where points have few sessions; nothing where none has."""
     if not any(point.timed and not intervals.has_sessions(point) for point in points):
         return []
@@ -115,7 +117,7 @@ def few_sessions(points: Sequence[Observation]) -> list[str]:
 
 
 def _legend(
-    points: Sequence[Observation], aims: Sequence[front.Aim], standings: Sequence[Standing | None]
+    points: Sequence[MeasuredPoint], aims: Sequence[front.Aim], standings: Sequence[Standing | None]
 ) -> list[str]:
     """What the marks and the interval mean, as far as the table has any."""
     lines = []
@@ -142,13 +144,13 @@ def _legend(
     return lines
 
 
-def _reasons(points: Sequence[Observation], named: Naming) -> list[str]:
+def _reasons(points: Sequence[MeasuredPoint], named: Naming) -> list[str]:
     """Why points are unsteady, some of them."""
     lines = [f"{UNSTEADY}: {named.label(point)}: {point.unsteady}" for point in points if point.unsteady]
     left = len(lines) - LISTED
     return [*map(printable, lines[:LISTED]), *([f"{UNSTEADY}: and {left} more"] if left > 0 else [])]
 
 
-def _failures(points: Sequence[Observation], named: Naming) -> list[str]:
+def _failures(points: Sequence[MeasuredPoint], named: Naming) -> list[str]:
     """Why points failed, every one of them."""
     return [printable(f"{named.label(point)}: {point.error}") for point in points if point.error]

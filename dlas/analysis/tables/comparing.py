@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from dlas.analysis import digits, front, intervals, naming
 from dlas.analysis.intervals import Ratio
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.naming import Naming
-from dlas.analysis.observation import Observation
 from dlas.analysis.table import NOTHING, Cell, Table, measured, number, text
 from dlas.analysis.tables.closing import few_sessions, latency, notes
 
@@ -19,7 +19,7 @@ RATIO = (
 )
 
 
-def points(found: Sequence[Observation]) -> Table:
+def points(found: Sequence[MeasuredPoint]) -> Table:
     """Each point against the first one."""
     named = naming.of(found)
     first, *others = found
@@ -35,7 +35,7 @@ def points(found: Sequence[Observation]) -> Table:
     return Table("comparison", "Points side by side", headings, tuple(rows), closing)
 
 
-def sweeps(found: Sequence[Sequence[Observation]]) -> Table:
+def sweeps(found: Sequence[Sequence[MeasuredPoint]]) -> Table:
     """The points of the first sweep, each followed by those of the others with the same choices."""
     everything = [point for sweep in found for point in sweep]
     named = naming.of(everything)
@@ -77,7 +77,7 @@ _HEADINGS = (
 )
 
 
-def _row(point: Observation, named: Naming, ratio: Cell, interval: Cell, verdict: Cell) -> tuple[Cell, ...]:
+def _row(point: MeasuredPoint, named: Naming, ratio: Cell, interval: Cell, verdict: Cell) -> tuple[Cell, ...]:
     return (
         *map(text, named.told(point)),
         number(front.accuracy(point), "{:.4f}".format),
@@ -91,7 +91,7 @@ def _row(point: Observation, named: Naming, ratio: Cell, interval: Cell, verdict
     )
 
 
-def _ratio(point: Observation, reference: Observation) -> tuple[Cell, Cell, Cell]:
+def _ratio(point: MeasuredPoint, reference: MeasuredPoint) -> tuple[Cell, Cell, Cell]:
     """The ratio, its interval and the verdict."""
     ratio = intervals.latency_ratio(point, reference)
     if ratio is None:

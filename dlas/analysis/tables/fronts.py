@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 
 from dlas.analysis import digits, front, naming
 from dlas.analysis.front import Standing
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.naming import Naming
-from dlas.analysis.observation import Observation
 from dlas.analysis.table import Cell, Table, number, text
 from dlas.analysis.tables.closing import latency, notes
 
 AIMS = (front.ACCURACY, front.LATENCY, front.SIZE, front.MEMORY)
 
 
-def unbeaten(points: Sequence[Observation]) -> list[Observation]:
+def unbeaten(points: Sequence[MeasuredPoint]) -> list[MeasuredPoint]:
     """The points of the front in accuracy, latency, size and memory, as far as these vary; the fastest
     first."""
     standings = front.standings(points, front.aims(points, AIMS))
@@ -24,7 +24,7 @@ def unbeaten(points: Sequence[Observation]) -> list[Observation]:
     return sorted(found, key=lambda point: (front.contest(point), point.latency_ms or 0.0))
 
 
-def table(points: Sequence[Observation], redeploy: Callable[[str], str]) -> Table:
+def table(points: Sequence[MeasuredPoint], redeploy: Callable[[str], str]) -> Table:
     """The front; `redeploy` gives the command for a run's id."""
     named, aims = naming.of(points), front.aims(points, AIMS)
     rows = [_row(point, named, redeploy) for point in unbeaten(points)]
@@ -46,7 +46,7 @@ def table(points: Sequence[Observation], redeploy: Callable[[str], str]) -> Tabl
     return Table("front", "Points that no other one beats", headings, tuple(rows), (told,) if rows else ())
 
 
-def _row(point: Observation, named: Naming, redeploy: Callable[[str], str]) -> tuple[Cell, ...]:
+def _row(point: MeasuredPoint, named: Naming, redeploy: Callable[[str], str]) -> tuple[Cell, ...]:
     return (
         *map(text, named.told(point)),
         number(front.accuracy(point), "{:.4f}".format),

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from dlas.analysis import digits
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.table import Cell, number
 
-FURTHER: Mapping[str, tuple[str, Callable[[Observation], Cell]]] = {
+FURTHER: Mapping[str, tuple[str, Callable[[MeasuredPoint], Cell]]] = {
     "memory": ("memory", lambda point: number(point.memory_bytes, digits.scaled_bytes)),
     "memory.runtime": ("of runtime", lambda point: number(point.runtime_memory_bytes, digits.scaled_bytes)),
     "memory.network": ("of network", lambda point: number(point.loaded_memory_bytes, digits.scaled_bytes)),

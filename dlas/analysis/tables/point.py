@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from dlas.analysis import digits, intervals
-from dlas.analysis.observation import LAYERS, Observation
+from dlas.analysis.measured_point import LAYERS, MeasuredPoint
 from dlas.analysis.table import as_text, without_empty_columns
 from dlas.analysis.tables.closing import few_sessions, keeps_nothing
 from dlas.analysis.tables.layers import slowest
@@ -31,7 +31,7 @@ WARNINGS = {
 
 
 def described(
-    point: Observation, timing: Measurement | None, layers: Sequence[LayerRow], redeploy: str
+    point: MeasuredPoint, timing: Measurement | None, layers: Sequence[LayerRow], redeploy: str
 ) -> str:
     """The point's choices, accuracy, latency, sizes, slowest layers and warnings, and the command that
     redeploys it. `timing` and `layers` are those of its bundle, as far as there are any."""
@@ -56,7 +56,7 @@ def described(
     return "\n\n".join(parts)
 
 
-def _accuracy(point: Observation) -> list[tuple[str, str]]:
+def _accuracy(point: MeasuredPoint) -> list[tuple[str, str]]:
     known = {
         "dense": point.accuracy_dense,
         "compressed": point.accuracy_compressed,
@@ -66,7 +66,7 @@ def _accuracy(point: Observation) -> list[tuple[str, str]]:
     return [("accuracy", ", ".join(told))] if told else []
 
 
-def _latency(point: Observation, timing: Measurement | None) -> list[tuple[str, str]]:
+def _latency(point: MeasuredPoint, timing: Measurement | None) -> list[tuple[str, str]]:
     value, interval = point.latency_ms, intervals.latency_interval(point)
     if value is None or interval is None:
         return []
@@ -100,7 +100,7 @@ def _counted(timing: Measurement) -> list[tuple[str, str]]:
     return [("counted", ", ".join(told))] if told else []
 
 
-def _sizes(point: Observation) -> list[tuple[str, str]]:
+def _sizes(point: MeasuredPoint) -> list[tuple[str, str]]:
     sizes = {
         "weights": point.format_bytes,
         "dense weights": point.dense_bytes,
@@ -144,14 +144,14 @@ def _start(timing: Measurement | None) -> list[tuple[str, str]]:
     return [*lines, ("start", f"{digits.supported(start.whole_ms)} ms: {told}")]
 
 
-def _tuning(point: Observation) -> list[tuple[str, str]]:
+def _tuning(point: MeasuredPoint) -> list[tuple[str, str]]:
     if not point.tuning_trials:
         return []
     kept = "no tuned kernel kept" if keeps_nothing(point) else f"{point.layers_tuned or 0:.0f} layers tuned"
     return [("tuning", f"{point.tuning_trials:.0f} trials, {kept}")]
 
 
-def _warnings(point: Observation) -> list[tuple[str, str]]:
+def _warnings(point: MeasuredPoint) -> list[tuple[str, str]]:
     asked = dict(WARNINGS)
     if not point.tuning_trials:
         del asked[UNTUNED]  # nobody asked for tuned ones

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from dlas.analysis import intervals, naming
 from dlas.analysis.intervals import Ratio
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.table import Cell, Table, measured, number, text
 from dlas.analysis.tables.study import grouped
 
@@ -20,23 +20,23 @@ from dlas.analysis.tables.study import grouped
 class Speedup:
     """A compressed point against dense ones; a ratio is the dense latency over its own."""
 
-    point: Observation
+    point: MeasuredPoint
     same: Ratio | None
     """Against the dense network with all other choices the same; None where there is none."""
     best: Ratio | None
     """Against the fastest dense network of the same data set, model and target."""
 
 
-def speedups(points: Sequence[Observation]) -> list[Speedup]:
+def speedups(points: Sequence[MeasuredPoint]) -> list[Speedup]:
     """The speedup of each compressed point that has a latency."""
     timed = [point for point in points if point.timed]
     named = naming.of(timed)
     others = [factor for factor in named.factors if factor not in ("compression", "format")]
 
-    def kin(point: Observation) -> tuple[object, ...]:
+    def kin(point: MeasuredPoint) -> tuple[object, ...]:
         return (*(named.level(point, factor) for factor in others), intervals.place(point))
 
-    def network(point: Observation) -> tuple[object, ...]:
+    def network(point: MeasuredPoint) -> tuple[object, ...]:
         return point.choices.get("dataset"), point.choices.get("model"), intervals.place(point)
 
     dense = [point for point in timed if not point.steps]
@@ -49,7 +49,7 @@ def speedups(points: Sequence[Observation]) -> list[Speedup]:
     return found
 
 
-def table(points: Sequence[Observation]) -> Table:
+def table(points: Sequence[MeasuredPoint]) -> Table:
     """The speedups, measured and expected."""
     named = naming.of(points)
     rows = []
@@ -75,11 +75,11 @@ def table(points: Sequence[Observation]) -> Table:
     return Table("speedup", title, headings, tuple(rows), notes if rows else ())
 
 
-def _fastest(points: Sequence[Observation]) -> Observation | None:
+def _fastest(points: Sequence[MeasuredPoint]) -> MeasuredPoint | None:
     return min(points, key=lambda point: point.latency_ms or 0.0, default=None)
 
 
-def _gain(dense: Observation | None, point: Observation) -> Ratio | None:
+def _gain(dense: MeasuredPoint | None, point: MeasuredPoint) -> Ratio | None:
     return None if dense is None else intervals.latency_ratio(dense, point)
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from dlas.analysis import digits, intervals, naming
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.table import NOTHING, Cell, Table, number, text
 
 EMULATED = " (emulated)"
@@ -16,7 +16,7 @@ UNSTEADY = " ?"
 """Mark behind the latency of an unsteady board."""
 
 
-def baselines(points: Sequence[Observation]) -> Table:
+def baselines(points: Sequence[MeasuredPoint]) -> Table:
     """Each network before compression: accuracy, parameters, multiply-accumulates, bytes."""
     rows = []
     for (dataset, model), found in grouped(points, lambda point: _chosen(point, "dataset", "model")).items():
@@ -32,7 +32,7 @@ def baselines(points: Sequence[Observation]) -> Table:
     return Table("baselines", "Networks before compression", headings, tuple(rows))
 
 
-def drops(points: Sequence[Observation]) -> Table:
+def drops(points: Sequence[MeasuredPoint]) -> Table:
     """The accuracy that each compression costs each network, in percentage points."""
     named = naming.of(points)
     kinds = list(dict.fromkeys(named.level(point, "compression") for point in points if point.steps))
@@ -50,7 +50,7 @@ def drops(points: Sequence[Observation]) -> Table:
     return Table("accuracy_drop", title, ("dataset", "model", *kinds), tuple(rows), notes)
 
 
-def latencies(points: Sequence[Observation]) -> Table:
+def latencies(points: Sequence[MeasuredPoint]) -> Table:
     """The latency of each network on each target, by compression (rows) and by all else that varies
     (columns); the best of a row is marked, and what can't be told from it."""
     timed = [point for point in points if point.timed]
@@ -58,10 +58,10 @@ def latencies(points: Sequence[Observation]) -> Table:
     fixed = ("dataset", "model", "target", "compression")
     others = [factor for factor in named.factors if factor not in fixed]
 
-    def column(point: Observation) -> str:
+    def column(point: MeasuredPoint) -> str:
         return ", ".join(named.level(point, factor) for factor in others) or "median ms"
 
-    def row(point: Observation) -> tuple[str, ...]:
+    def row(point: MeasuredPoint) -> tuple[str, ...]:
         dataset, model, target = _chosen(point, "dataset", "model", "target")
         place = f"{target}{EMULATED * point.emulated}"
         return dataset, model, place, named.level(point, "compression")
@@ -82,25 +82,25 @@ def latencies(points: Sequence[Observation]) -> Table:
 
 
 def grouped(
-    points: Iterable[Observation], key: Callable[[Observation], object]
-) -> dict[Any, list[Observation]]:
+    points: Iterable[MeasuredPoint], key: Callable[[MeasuredPoint], object]
+) -> dict[Any, list[MeasuredPoint]]:
     """The points by a key, in the order in which each key comes first."""
-    found: dict[Any, list[Observation]] = defaultdict(list)
+    found: dict[Any, list[MeasuredPoint]] = defaultdict(list)
     for point in points:
         found[key(point)].append(point)
     return found
 
 
-def _chosen(point: Observation, *layers: str) -> tuple[str, ...]:
+def _chosen(point: MeasuredPoint, *layers: str) -> tuple[str, ...]:
     return tuple(point.choices.get(layer, NOTHING) for layer in layers)
 
 
-def _latency(point: Observation) -> float:
+def _latency(point: MeasuredPoint) -> float:
     assert point.latency_ms is not None
     return point.latency_ms
 
 
-def _latency_cells(points: Sequence[Observation | None]) -> list[Cell]:
+def _latency_cells(points: Sequence[MeasuredPoint | None]) -> list[Cell]:
     """A cell for each point, the fastest and those whose intervals reach down to its own marked."""
     found = [(point, intervals.latency_interval(point)) for point in points if point is not None]
     _, limit = min(found, key=lambda pair: _latency(pair[0]))
@@ -116,7 +116,7 @@ def _latency_cells(points: Sequence[Observation | None]) -> list[Cell]:
     return cells
 
 
-def _drop(point: Observation) -> float | None:
+def _drop(point: MeasuredPoint) -> float | None:
     """Percentage points."""
     if point.accuracy_dense is None or point.accuracy_compressed is None:
         return None

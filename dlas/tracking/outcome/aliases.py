@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence
 
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 
 ORDINARY = {"dataset": "digits", "target": "host"}
 """Choices that a name leaves out: those of conf/config.yaml."""
@@ -18,7 +18,7 @@ CPU = "dlas.cpu"
 """Tag of a point: the CPU of its board."""
 
 
-def name_of(point: Observation) -> str:
+def name_of(point: MeasuredPoint) -> str:
     """The name of the registered model that the point is a version of: `dlas-` and the network, then the data
     set and the target where they are not the ordinary ones, and whether the board was emulated."""
     others = [point.choices[key] for key, usual in ORDINARY.items() if point.choices.get(key, usual) != usual]
@@ -26,12 +26,12 @@ def name_of(point: Observation) -> str:
     return UNNAMED.sub("_", "-".join(parts))
 
 
-def compete(one: Observation, other: Observation) -> bool:
+def compete(one: MeasuredPoint, other: MeasuredPoint) -> bool:
     """Whether two points of one name were measured on one CPU."""
     return one.tags.get(CPU) == other.tags.get(CPU)
 
 
-def chosen(points: Sequence[Observation]) -> Mapping[str, Observation]:
+def chosen(points: Sequence[MeasuredPoint]) -> Mapping[str, MeasuredPoint]:
     """The point that bears each alias: `fastest` by its median latency, `smallest` by the bytes of its
     weights, `best` by the accuracy of its library. Of equals the faster one, then the more accurate one, then
     the one that was made first. A point that lacks a value bears none for it."""
@@ -44,13 +44,13 @@ def chosen(points: Sequence[Observation]) -> Mapping[str, Observation]:
     return found
 
 
-def _latency(point: Observation) -> float:
+def _latency(point: MeasuredPoint) -> float:
     return math.inf if point.latency_ms is None else point.latency_ms
 
 
-def _bytes(point: Observation) -> float:
+def _bytes(point: MeasuredPoint) -> float:
     return math.inf if point.format_bytes is None else point.format_bytes
 
 
-def _error(point: Observation) -> float:
+def _error(point: MeasuredPoint) -> float:
     return math.inf if point.accuracy_deployed is None else -point.accuracy_deployed

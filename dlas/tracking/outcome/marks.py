@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from dlas.analysis import front
 from dlas.analysis.front import Standing
-from dlas.analysis.observation import FINISHED, Observation
-from dlas.tracking.observations import observed
+from dlas.analysis.measured_point import FINISHED, MeasuredPoint
+from dlas.tracking.measured_points import measured_points
 from dlas.tracking.store import FRONT, PARENT, UNSENT, OpenRun, Record
 
 
@@ -18,7 +18,7 @@ def note(sweep: OpenRun, points: Sequence[Record]) -> None:
 
     Raises whatever the store's client raises.
     """
-    found = observed(points)
+    found = measured_points(points)
     sweep.log(metrics=metrics(found))
     standings = front.standings(found, front.aims(found))
     for point, standing in zip(points, standings, strict=True):
@@ -27,7 +27,7 @@ def note(sweep: OpenRun, points: Sequence[Record]) -> None:
             OpenRun(sweep.store, point.run_id).log(tags={FRONT: "true"})
 
 
-def metrics(points: Sequence[Observation]) -> dict[str, float]:
+def metrics(points: Sequence[MeasuredPoint]) -> dict[str, float]:
     """Numbers of points, of those that finished and failed; the lowest median in milliseconds, and the best
     accuracy of what runs. Emulated times count where all are."""
     ended = Counter(point.status for point in points)

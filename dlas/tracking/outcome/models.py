@@ -10,10 +10,10 @@ from collections import defaultdict
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
-from dlas.analysis.observation import FINISHED, Observation
+from dlas.analysis.measured_point import FINISHED, MeasuredPoint
 from dlas.tracking import remote
 from dlas.tracking import store as tracking
-from dlas.tracking.observations import observed
+from dlas.tracking.measured_points import measured_points
 from dlas.tracking.outcome import aliases
 from dlas.tracking.store import BATCH, BUNDLE, MODELS, UNSENT, Record, Store
 
@@ -42,8 +42,8 @@ def register(store: Store, points: Sequence[Record]) -> None:
 
 def _register(store: Store, points: Sequence[Record]) -> None:
     versions = _versions(store, [point.run_id for point in points])
-    by_name: dict[str, list[tuple[Record, Observation]]] = defaultdict(list)
-    for point, seen in zip(points, observed(points), strict=True):
+    by_name: dict[str, list[tuple[Record, MeasuredPoint]]] = defaultdict(list)
+    for point, seen in zip(points, measured_points(points), strict=True):
         by_name[aliases.name_of(seen)].append((point, seen))
     for name, together in by_name.items():
         model = _model(store, name)
@@ -58,7 +58,7 @@ def _register(store: Store, points: Sequence[Record]) -> None:
 
 
 def _give_aliases(
-    store: Store, model: RegisteredModel, points: Sequence[Observation], versions: dict[str, str]
+    store: Store, model: RegisteredModel, points: Sequence[MeasuredPoint], versions: dict[str, str]
 ) -> None:
     """Have the aliases of the model name the versions of the points that they are due to."""
     last = points[-1]
@@ -71,7 +71,7 @@ def _give_aliases(
 
 def _other_bearers(
     store: Store, model: RegisteredModel, known: Collection[str], versions: dict[str, str]
-) -> list[Observation]:
+) -> list[MeasuredPoint]:
     """The points that bear an alias of the model so far, but for the runs that are known, and those that are
     gone. Their versions are added to `versions`."""
     found = []
@@ -81,7 +81,7 @@ def _other_bearers(
         run = None if run_id in known else tracking.kept(store, run_id)
         if run is not None:
             found.append(run)
-    return observed(found)
+    return measured_points(found)
 
 
 def _is_model(point: Record) -> bool:

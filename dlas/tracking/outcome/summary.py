@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from dlas.analysis.observation import Observation
+from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.table import as_text
 from dlas.analysis.tables import closing
-from dlas.tracking.observations import observed
+from dlas.tracking.measured_points import measured_points
 from dlas.tracking.store import PARENT, Record
 
 
 def table(points: Sequence[Record], earlier: Collection[str] = ()) -> str:
     """One line a point: its choices, accuracies, latency, MLflow run; what no other point beats is marked,
     and so are those whose runs are `earlier` ones."""
-    return of(observed(points), earlier)
+    return of(measured_points(points), earlier)
 
 
-def of(points: Sequence[Observation], earlier: Collection[str] = (), further: Sequence[str] = ()) -> str:
-    """The table of runs that are observations already; `further` names columns of
+def of(points: Sequence[MeasuredPoint], earlier: Collection[str] = (), further: Sequence[str] = ()) -> str:
+    """The table of runs that are measured points already; `further` names columns of
     `dlas.analysis.tables.further`."""
     if not points:
         return "no point was started"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from dlas.tracking.observations import METRICS
+from dlas.tracking.measured_points import METRICS
 
 SECTION, REST = "Latency, accuracy, size", "Model metrics"
 """Names of the section with these charts, and of the one in which MLflow shows one of each metric."""

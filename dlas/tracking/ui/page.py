@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from dlas.analysis import naming
-from dlas.tracking.observations import METRICS, SETTING_OF, UNSTEADY, observed
+from dlas.tracking.measured_points import METRICS, SETTING_OF, UNSTEADY, measured_points
 from dlas.tracking.store import EARLIER, FRONT, KIND, PARENT, Record, Store, is_writable, points
 from dlas.tracking.ui import charts
 
@@ -84,7 +84,7 @@ def _page(store: Store, **parameters: str) -> str:
 
 def _varied(found: Sequence[Record]) -> list[str]:
     """The parameters with the choices by which the points are told apart."""
-    named = naming.of(observed(found))
+    named = naming.of(measured_points(found))
     keys = [each for key in named.columns for each in (key, *named.joined.get(key, ()))]
     return [SETTING_OF.get(key, key) for key in keys[:MOST_CHOICES]]
 

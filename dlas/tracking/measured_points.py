@@ -1,11 +1,11 @@
-"""Runs of the store as observations: what the analysis works on."""
+"""Runs of the store as measured points: what the analysis works on."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 
-from dlas.analysis.observation import LAYERS, Observation
+from dlas.analysis.measured_point import LAYERS, MeasuredPoint
 from dlas.hardware.results import roofs
 from dlas.tracking.store import ERROR, Record
 
@@ -53,21 +53,21 @@ METRICS = {
     "tuning_trials": "tuning.trials",
     "layers_tuned": "tuning.layers_tuned",
 }
-"""Metric of a run behind each number of an observation."""
+"""Metric of a run behind each number of a measured point."""
 
 
-def observed(records: Sequence[Record]) -> list[Observation]:
-    """An observation of each run. What a run lacks, or has as no finite number, is None."""
+def measured_points(records: Sequence[Record]) -> list[MeasuredPoint]:
+    """The measured point of each run. What a run lacks, or has as no finite number, is None."""
     further = _further([record.params for record in records])
-    return [_observation(record, further) for record in records]
+    return [_measured_point(record, further) for record in records]
 
 
-def _observation(record: Record, further: Sequence[str]) -> Observation:
+def _measured_point(record: Record, further: Sequence[str]) -> MeasuredPoint:
     params, tags = record.params, record.tags
     chosen = {layer: params.get(key) for layer, key in SETTING_OF.items()}
     chosen |= {key: params.get(key) for key in further}
     numbers = {name: _finite(record.metrics.get(metric)) for name, metric in METRICS.items()}
-    return Observation(
+    return MeasuredPoint(
         run_id=record.run_id,
         name=record.name,
         status=record.status,

@@ -19,7 +19,7 @@ STEP = "+"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Observation:
+class MeasuredPoint:
     """What was chosen for a point, and what was found of it. None stands for what its run lacks."""
 
     run_id: str
