@@ -153,4 +153,4 @@ def _batch(
 
 def kinds(stack: config.Stack) -> tuple[Kind, ...]:
     """The kinds of kernels to choose from."""
-    return kinds_of(stack.algo.algorithms, stack.format.formats)
+    return kinds_of(stack.algorithms, stack.format.formats)

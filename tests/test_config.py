@@ -11,7 +11,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from dlas import config
 from dlas.config.composing import refusal
+from dlas.config.layers.compiler import MIXED
 from dlas.errors import UserError
+from dlas.plugins.compilers import MISSING, vendor_versions
 from dlas.plugins.finding import module_exists
 from dlas.plugins.registry import NETWORK_COMPILERS
 
@@ -22,9 +24,12 @@ OPTIONS = sorted(
 )
 
 NOT_INSTALLED = {
-    name
-    for name in NETWORK_COMPILERS.names()
-    if not all(map(module_exists, NETWORK_COMPILERS.load(name).PACKAGES))
+    *(
+        name
+        for name in NETWORK_COMPILERS.names()
+        if not all(map(module_exists, NETWORK_COMPILERS.load(name).PACKAGES))
+    ),
+    *([MIXED] if MISSING in vendor_versions().values() else []),
 }
 
 

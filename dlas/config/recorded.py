@@ -51,6 +51,8 @@ def identity(stack: Stack) -> str:
     versions = {tool: _version(tool) for tool in TOOLS}
     if stack.compiler.has_own_kernels:
         versions |= compilers.versions(stack.compiler.name)
+    if stack.compiler.vendors:
+        versions |= compilers.vendor_versions()
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     canonical = json.dumps({"stack": settings, "versions": versions, "python": python}, sort_keys=True)
     return hashlib.sha256(canonical.encode()).hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlas.config.layers.compiler import OWN, TVM
+from dlas.config.layers.compiler import MIXED, OWN, TVM, VENDORS
 from dlas.config.layers.dataset import Dataset
 from dlas.config.layers.model import Model
 from dlas.config.stack import OF_KERNELS, Stack
@@ -48,6 +48,7 @@ def _require_compiler(stack: Stack) -> None:
     if not stack.compiler.has_own_kernels:
         owned = next((group for group in OF_KERNELS if getattr(stack, group).name == OWN), None)
         require(owned is None, f"{owned}.name", f"'{OWN}' says nothing to {compiler}", f"{owned}=<option>")
+        _require_vendors(stack)
         return
     compilers.require_installed(compiler, "compiler")
     known = NETWORK_COMPILERS.load(compiler).DATA_TYPES
@@ -59,6 +60,19 @@ def _require_compiler(stack: Stack) -> None:
     require(stack.target.kind == "cpu", "target", f"{compiler} runs on CPUs, so far", remedy)
     here = stack.target.reach == "local"
     require(here, "target", f"{compiler} runs on this machine only, so far", remedy)
+
+
+def _require_vendors(stack: Stack) -> None:
+    """Check that kernels of vendors are chosen from by the one compiler that has them, and where they can be
+    built and run."""
+    declared = [name for name in stack.algo.algorithms if name in VENDORS]
+    problem = f"{', '.join(declared)} is what compiler={MIXED} has beside the declared algorithms"
+    require(not declared, "algo", problem, f"compiler={MIXED}, and algorithms that are TVM's")
+    if stack.compiler.vendors:
+        compilers.require_vendors(stack.compiler.name, "compiler")
+        here = stack.target.reach == "local" and stack.target.kind == "cpu" and not stack.target.emulated
+        remedy = f"a target whose kind is cpu and which is this machine; or compiler={TVM}"
+        require(here, "target", f"{MIXED} runs on the CPU of this machine only, so far", remedy)
 
 
 def _require_algorithms(stack: Stack) -> None:

@@ -74,6 +74,12 @@ class Stack:
         require(bool(self.artifacts.strip()), "artifacts", "has no value", remedy)
 
     @property
+    def algorithms(self) -> list[str]:
+        """Algorithms, one for every layer or those that a layer may choose from: the declared ones, then
+        those of vendors; none beside a compiler with kernels of its own."""
+        return [*self.algo.algorithms, *self.compiler.vendors]
+
+    @property
     def builds_by_tvm(self) -> bool:
         """Whether TVM compiles something: the network's kernels, or what is timed beside them."""
         beside = self.timing.yardstick or self.measures_roofs

@@ -1,7 +1,8 @@
 """Layer 4: an algorithm of convolution.
 
 An algorithm is written in one of two ways: in TE (`TEAlgorithm`), whose schedules a tuner searches, or in
-TensorIR (`TensorIRAlgorithm`), whose parameters a tuner chooses where it names some (`TunableAlgorithm`).
+TensorIR (`TensorIRAlgorithm`), whose parameters a tuner chooses where it names some (`TunableAlgorithm`), and
+which may call C (`CallingAlgorithm`).
 """
 
 from __future__ import annotations
@@ -82,6 +83,15 @@ class TunableAlgorithm(TensorIRAlgorithm, Protocol):
 
     def kernel_with(self, workload: ConvWorkload, target: CodeTarget, chosen: Any, /) -> PrimFunc:
         """Give the kernel with one of these."""
+        ...
+
+
+@runtime_checkable
+class CallingAlgorithm(TensorIRAlgorithm, Protocol):
+    """Kernels in TensorIR that call functions in C, which the library of a network gets beside them."""
+
+    def c_code(self) -> str:
+        """Give the C of these functions, for the C compiler of this machine. Their names are theirs alone."""
         ...
 
 

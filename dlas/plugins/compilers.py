@@ -10,10 +10,24 @@ from dlas.errors import require
 from dlas.plugins.finding import module_exists
 from dlas.plugins.registry import NETWORK_COMPILERS
 
+MISSING = "none"
+"""What stands for the version of a distribution that is not installed."""
+
+VENDORS = ("onednn-cpu-gomp",)
+"""Distributions of vendors' libraries."""
+
 
 def require_installed(compiler: str, key: str) -> None:
     """UserError (`key`) that names the packages which are missing, and the command that installs them."""
     missing = [name for name in NETWORK_COMPILERS.load(compiler).PACKAGES if not module_exists(name)]
+    problem = f"{compiler} takes {' and '.join(missing)}, not installed here"
+    require(not missing, key, problem, f"pip install 'dlas[{compiler}]'")
+
+
+def require_vendors(compiler: str, key: str) -> None:
+    """UserError (`key`) unless the vendors' libraries that the compiler's kernels call are installed, with
+    the command that installs them."""
+    missing = [name for name in VENDORS if _version(name) == MISSING]
     problem = f"{compiler} takes {' and '.join(missing)}, not installed here"
     require(not missing, key, problem, f"pip install 'dlas[{compiler}]'")
 
@@ -24,8 +38,13 @@ def versions(compiler: str) -> Mapping[str, str]:
     return {name: _version(name) for name in NETWORK_COMPILERS.load(compiler).PACKAGES.values()}
 
 
+def vendor_versions() -> Mapping[str, str]:
+    """The versions of the vendors' libraries; "none" of one that is not installed."""
+    return {name: _version(name) for name in VENDORS}
+
+
 def _version(distribution: str) -> str:
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
-        return "none"
+        return MISSING

@@ -47,7 +47,7 @@ def files_of(dataset: config.Dataset) -> tuple[str | None, ...]:
 def code_of(stack: config.Stack) -> str:
     """The hash (hex) of the code that makes the point."""
     own = stack.compiler.has_own_kernels
-    algorithms = [variants(name) for name in (*stack.algo.algorithms, *STAND_INS)]
+    algorithms = [variants(name) for name in (*stack.algorithms, *STAND_INS)]
     kernels = {
         module for made in algorithms for module in (made.dense, made.sparse, made.int8, made.cuda) if module
     }
@@ -58,7 +58,7 @@ def code_of(stack: config.Stack) -> str:
         *(step.implementation for step in stack.compression.values()),
         *kernels,
         NETWORK_COMPILERS.path(stack.compiler.name) if own else stack.tuner.implementation,
-        f"{RUNNERS}.{stack.compiler.name}",
+        f"{RUNNERS}.{stack.compiler.runtime}",
     }
     files = [hashlib.sha256(as_first_read(file)).hexdigest() for file in stack.tuner.worker_files]
     return hashlib.sha256(json.dumps([_code(tuple(sorted(roots))), files]).encode()).hexdigest()

@@ -56,7 +56,7 @@ def _images(dataset: config.Dataset, read: list[tuple[config.Dataset, ImageDatas
 
 def _fallbacks(stack: config.Stack, rehearsed: Rehearsed) -> tuple[Fallback, ...]:
     """The layers that the declared kernel can't serve; none where each layer gets the fastest of several."""
-    kinds = kinds_of(stack.algo.algorithms, stack.format.formats)
+    kinds = kinds_of(stack.algorithms, stack.format.formats)
     if len(kinds) > 1:
         return ()
     layers: dict[tuple[str, str, str], list[str]] = {}

@@ -186,7 +186,7 @@ def _rehearsals(stacks: Sequence[config.Stack], store: StageStore) -> list[Rehea
         one = Rehearsal(
             Trial(model, shape, classes, batch_size=_batch_size(stack)),
             tuple(stack.compression.values()),
-            stack.compiler.name,
+            stack.compiler.runtime,
             stack.target if stack.compiler.has_own_kernels else None,
         )
         same = next((each for each in found if each.is_that_of(one)), None)
@@ -194,7 +194,7 @@ def _rehearsals(stacks: Sequence[config.Stack], store: StageStore) -> list[Rehea
             found.append(one)
         into = one if same is None else same
         into.points.append(place)
-        wanted = kinds_of(stack.algo.algorithms, stack.format.formats)
+        wanted = kinds_of(stack.algorithms, stack.format.formats)
         into.kinds += [kind for kind in wanted if kind not in into.kinds]
         into.batch_sizes += [size for size in stack.timing.batch_sizes if size not in into.batch_sizes]
     return found

@@ -82,7 +82,7 @@ def _steps(stack: config.Stack) -> Iterator[tuple[str, tuple[object, ...], tuple
             yield name, (stack.compiler, target), CONVERTED, ""
         yield from _last(stack, CONVERTED)
         return
-    kinds = kinds_of(stack.algo.algorithms, stack.format.formats)
+    kinds = kinds_of(stack.algorithms, stack.format.formats)
     yield "lower", (kinds, (target, level) if len(kinds) > 1 else ()), KERNELS, ""
     yield "tune", (stack.tuner, target), TUNED, "tuner.trials" if hasattr(stack.tuner, "trials") else ""
     yield "kernels", (target, level) if stack.tuner.registered != UNTUNED else (), TUNED, ""

@@ -18,6 +18,7 @@ import dlas
 from dlas.crashes import crash
 from dlas.current_folder import PATH, python_path
 from dlas.errors import UserError
+from dlas.hardware.sessions import onednn
 from dlas.hardware.targets.machine import first_threads, usable, usable_cores
 from dlas.printable import last_line_of
 
@@ -70,6 +71,7 @@ def _environment(cores: int, affinity: list[int]) -> dict[str, str]:
         **os.environ,
         PATH: python_path(packages, after=os.environ.get(PATH)),
         "PYTHONSAFEPATH": "1",
+        **onednn.environment(),
         PADDING: "x" * secrets.randbelow(PAGE_BYTES),
         "TVM_NUM_THREADS": str(min(cores, most)),
         # TVM binds its threads to cores counted from 0, even where this process may only run on others.

@@ -34,6 +34,7 @@ PACKAGES = (
     "apache-tvm",
     "apache-tvm-ffi",
     "numpy",
+    "onednn-cpu-gomp",
     "torch",
     "torch-pruning",
     "mlflow-skinny",

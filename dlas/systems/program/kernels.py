@@ -10,7 +10,7 @@ import tvm
 from tvm import te
 
 from dlas.errors import UserError
-from dlas.interfaces.algorithm import TEAlgorithm, TensorIRAlgorithm, TunableAlgorithm
+from dlas.interfaces.algorithm import CallingAlgorithm, TEAlgorithm, TensorIRAlgorithm, TunableAlgorithm
 from dlas.interfaces.program import ConvLayer
 from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.plugins.registry import ALGORITHMS, variants
@@ -72,6 +72,12 @@ def _for_gpu(layer: ConvLayer, target: CodeTarget) -> tvm.tirx.PrimFunc:
     kernel: tvm.tirx.PrimFunc
     kernel = import_module(scheduling).schedule(definition(layer), layer.workload, target)
     return kernel
+
+
+def c_code(layers: Iterable[ConvLayer]) -> list[str]:
+    """The C that kernels of these layers call, each text once."""
+    algorithms = [ALGORITHMS.load(name) for name in sorted({layer.algorithm for layer in layers})]
+    return [one.c_code() for one in algorithms if isinstance(one, CallingAlgorithm)]
 
 
 def scheduling_modules(layers: Iterable[ConvLayer], target: CodeTarget) -> list[str]:

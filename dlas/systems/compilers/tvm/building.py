@@ -39,7 +39,7 @@ def build_library(
     machine_code = cuda_compiler.embedding(target) if target.kind == "cuda" else nullcontext()
     with machine_code, tvm.transform.PassContext(opt_level=opt_level):
         executable = tvm.compile(module, tvm_target(target), relax_pipeline=_to_virtual_machine())
-    linking.export(executable, target, linker, destination)
+    linking.export(executable, target, linker, destination, kernels.c_code(program.layers))
 
 
 def require_tools(target: CodeTarget, linker: str | None) -> None:

@@ -3,10 +3,12 @@ by a cross-linker."""
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -19,17 +21,26 @@ from dlas.interfaces.targets.code_target import CodeTarget
 INSTALL = "pip install 'dlas[boards]' brings one, ziglang's ld.lld; so does Debian's package binutils-{gnu}"
 
 
-def export(executable: Any, target: CodeTarget, linker: str | None, destination: Path) -> None:
-    """Write the compiled module or VM executable as a shared library that the target can load.
+def export(
+    executable: Any, target: CodeTarget, linker: str | None, destination: Path, c_code: Collection[str] = ()
+) -> None:
+    """Write the compiled module or VM executable as a shared library that the target can load, with the
+    functions of `c_code` in it, which a C compiler has to link then.
 
     Raises UserError (target.linker) where nothing can link for it: what to install.
     """
-    command = link_command(target, linker)
+    command = [*link_command(target, linker), *(["-O2"] if c_code else [])]
 
     def link(library: str, objects: list[str], **options: Any) -> None:
+        files = [Path(f"{library}.{place}.c") for place in range(len(c_code))]
+        for file, code in zip(files, c_code, strict=True):
+            file.write_text(code, encoding="utf-8")
+        linked = [*objects, *map(os.fspath, files)]
         done = subprocess.run(
-            [*command, "-shared", "-o", library, *objects], capture_output=True, text=True, errors="replace"
+            [*command, "-shared", "-o", library, *linked], capture_output=True, text=True, errors="replace"
         )
+        for file in files:
+            file.unlink()
         if done.returncode != 0:
             said = next(iter(done.stderr.strip().splitlines()), f"exit code {done.returncode}")
             raise UserError(f"{shlex.join(command)} could not link: {said}", key="target.linker")
