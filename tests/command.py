@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import select
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import cast
+from typing import TextIO, cast
+
+import shared
+from filelock import FileLock
 
 TESTS = Path(__file__).parent
 REPOSITORY = TESTS.parent
@@ -65,11 +70,13 @@ def in_terminal(terminal: str, module: str, *arguments: str) -> tuple[int, Calla
 
 
 def end_starter(env: Mapping[str, str]) -> None:
-    """End the process that forked the commands of this environment."""
+    """End the process that forked the commands of this environment, if this test process started it."""
     starter = _starter(*env.items())
-    assert starter.stdin is not None
-    starter.stdin.close()
-    starter.wait(TIME_LIMIT_SECONDS)
+    starter.channel.close()
+    if starter.process is not None:
+        assert starter.process.stdin is not None
+        starter.process.stdin.close()
+        starter.process.wait(TIME_LIMIT_SECONDS)
 
 
 def _warm(
@@ -104,38 +111,69 @@ def _warm(
         ]
 
 
+@dataclass(frozen=True)
+class _Starter:
+    """The process that forks the commands of an environment."""
+
+    channel: TextIO
+    process: subprocess.Popen[str] | None
+    """None where another test process started it."""
+
+
 def _ask(
-    starter: subprocess.Popen[str], asked: Sequence[Mapping[str, object]]
+    starter: _Starter, asked: Sequence[Mapping[str, object]]
 ) -> tuple[list[int], Callable[[], list[int]]]:
     """The numbers of the processes of the commands, and what waits for their exit statuses."""
-    assert starter.stdin is not None
-    starter.stdin.write(json.dumps(asked) + "\n")
-    starter.stdin.flush()
+    starter.channel.write(json.dumps(asked) + "\n")
+    starter.channel.flush()
     return cast(list[int], _answer(starter)), lambda: cast(list[int], _answer(starter))
 
 
 @cache
-def _starter(*variables: tuple[str, str]) -> subprocess.Popen[str]:
-    """The process that forks: one for each test process and environment, ended with it by the end of its
-    standard input."""
+def _starter(*variables: tuple[str, str]) -> _Starter:
+    """The process that forks: one for each environment. It ends with the test process that started it; others
+    that are connected by then keep their own forks of it."""
+    name = hashlib.sha256(repr(variables).encode()).hexdigest()[:8]
+    address = shared.folder() / f"commands-{name}"
+    process = None
+    with FileLock(f"{address}.lock"):
+        try:
+            channel = _connected(address)
+        except OSError:  # there is none, or its test process has ended
+            address.unlink(missing_ok=True)
+            process = _started(address, variables)
+            channel = _connected(address)
+    return _Starter(channel, process)
+
+
+def _connected(address: Path) -> TextIO:
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(TIME_LIMIT_SECONDS)
+    connection.connect(str(address))
+    channel = cast(TextIO, connection.makefile("rw"))
+    if not channel.readline():
+        raise ConnectionError("it ended meanwhile")
+    return channel
+
+
+def _started(address: Path, variables: Sequence[tuple[str, str]]) -> subprocess.Popen[str]:
     searched = os.pathsep.join((str(TESTS), str(REPOSITORY)))
-    starter = subprocess.Popen(
-        [sys.executable, str(TESTS / "warm_commands.py")],
+    own = {"PYTHONPATH": searched, "TMPDIR": str(shared.folder()), **dict(variables)}
+    process = subprocess.Popen(
+        [sys.executable, str(TESTS / "warm_commands.py"), str(address)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
         cwd=REPOSITORY,
-        env=environment({"PYTHONPATH": searched, **dict(variables)}),
+        env=environment(own),
     )
-    assert _answer(starter) == "ready"
-    return starter
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
 
 
-def _answer(starter: subprocess.Popen[str]) -> object:
-    assert starter.stdout is not None
-    if not select.select([starter.stdout], [], [], TIME_LIMIT_SECONDS)[0]:
-        starter.kill()
-    line = starter.stdout.readline()
-    assert line, f"the process that starts the commands ended with {starter.wait()}"
+def _answer(starter: _Starter) -> object:
+    line = starter.channel.readline()
+    assert line, "the process that starts the commands has ended"
     return json.loads(line)

@@ -11,11 +11,11 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import shared
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
@@ -119,19 +119,24 @@ def temporary_files() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def new_stores(temporary_files: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A folder that the test processes share: see `shared`."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+    folder.mkdir(exist_ok=True)
+    os.environ[shared.FOLDER] = str(folder)
+    yield
+    del os.environ[shared.FOLDER]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def new_stores(shared_folder: None) -> Iterator[None]:
     """Copies of a store of runs that MLflow made here: its 68 migrations take 3 s."""
     make = opening._make_database
 
-    @cache
-    def made() -> bytes:
-        database = tmp_path_factory.mktemp("made") / "mlflow.db"
-        make(database)
-        return database.read_bytes()
-
     def copy(database: Path) -> None:
         client.quiet()
-        database.write_bytes(made())
+        shutil.copyfile(shared.made_once("mlflow.db", make), database)
 
     opening._make_database = copy
     yield

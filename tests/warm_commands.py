@@ -1,10 +1,12 @@
 """Starts the project's commands by forking, from a process that has imported what they import, and read the
 package's own code as stages do for their keys: 15 s less for each run.
 
-A line of JSON on standard input asks for commands, a line on standard output tells the numbers of their
-processes, and one their exit statuses. Each has a process, an environment and streams or a terminal of its
-own, as when a user starts it. A new store of runs is a copy
-of one that MLflow made here: its 68 migrations take 3 s.
+    python warm_commands.py <path of its socket>
+
+It serves all test processes that connect, each by a fork of its own, and ends at the end of its standard
+input. A line of JSON asks for commands, a line tells the numbers of their processes, and one their exit
+statuses. Each has a process, an environment and streams or a terminal of its own, as when a user starts it. A
+new store of runs is a copy of one that MLflow made here: its 68 migrations take 3 s.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ import itertools
 import json
 import os
 import runpy
+import select
+import shutil
 import signal
 import socket
 import sys
@@ -25,6 +29,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import shared
+
 from dlas import tracking
 from dlas.points import process, server
 from dlas.processes import apart
@@ -32,17 +38,40 @@ from dlas.processes.fork_server import ForkServer
 from dlas.stages.store.store import StageStore
 from dlas.tracking.store import opening
 
+READY = "ready"
 
-def main() -> None:
+
+def main(address: str) -> None:
     import_everything()
-    with tempfile.TemporaryDirectory() as folder:
-        keep_a_store(Path(folder) / "mlflow.db")
-    print(json.dumps("ready"), flush=True)
-    for line in sys.stdin:
-        children = [start(asked) for asked in json.loads(line)]
-        print(json.dumps(children), flush=True)
-        statuses = [os.waitpid(child, 0)[1] for child in children]
-        print(json.dumps([os.waitstatus_to_exitcode(status) for status in statuses]), flush=True)
+    keep_a_store()
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(address)
+        listening.listen()
+        print(READY, flush=True)
+        while listening in select.select([listening, sys.stdin], [], [])[0]:
+            connection, _ = listening.accept()
+            if not os.fork():
+                listening.close()
+                os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+                serve(connection)
+                os._exit(0)
+            connection.close()
+
+
+def serve(connection: socket.socket) -> None:
+    """Do what a test process asks for, until it ends."""
+    with connection.makefile("rw") as asker:
+
+        def tell(answer: object) -> None:
+            asker.write(json.dumps(answer) + "\n")
+            asker.flush()
+
+        tell(READY)
+        for line in asker:
+            children = [start(asked) for asked in json.loads(line)]
+            tell(children)
+            statuses = [os.waitpid(child, 0)[1] for child in children]
+            tell([os.waitstatus_to_exitcode(status) for status in statuses])
 
 
 def start(asked: dict[str, Any]) -> int:
@@ -106,15 +135,10 @@ def import_everything() -> None:
     code_of([dlas.pipeline.__name__], Path.read_bytes)
 
 
-def keep_a_store(ready: Path) -> None:
-    """Make a store of runs, and let every new one be a copy."""
-    opening._make_database(ready)
-    content = ready.read_bytes()
-
-    def copy(database: Path) -> None:
-        database.write_bytes(content)
-
-    opening._make_database = copy
+def keep_a_store() -> None:
+    """Let every new store of runs be a copy of the one that the test processes share."""
+    ready = shared.made_once("mlflow.db", opening._make_database)
+    opening._make_database = lambda database: shutil.copyfile(ready, database)
 
 
 def keep_a_server() -> None:
@@ -141,6 +165,7 @@ def run(asked: dict[str, Any]) -> None:
     """The command, to the end of this process."""
     os.environ.clear()
     os.environ.update(asked["environment"])
+    tempfile.tempdir = None
     sys.argv = ["", *asked["arguments"]]
     if asked["killed_in"] is not None:
         kill_in_call(*asked["killed_in"])
@@ -161,4 +186,5 @@ def run(asked: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])
+    os._exit(0)  # what was imported takes seconds to be cleared up
