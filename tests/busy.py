@@ -6,9 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 LOOP = """
-import time
+import pathlib, sys, time
+while not pathlib.Path(sys.argv[1]).exists():
+    time.sleep(0.05)
 while True:
     end = time.perf_counter() + 0.05
     while time.perf_counter() < end:
@@ -18,9 +21,9 @@ while True:
 
 
 @contextmanager
-def half_a_core_busy() -> Iterator[None]:
-    """Keep half a core busy until the block ends."""
-    busy = subprocess.Popen([sys.executable, "-c", LOOP])
+def half_a_core_busy(begun: Path) -> Iterator[None]:
+    """Keep half a core busy from when there is something at that path until the block ends."""
+    busy = subprocess.Popen([sys.executable, "-c", LOOP, begun])
     try:
         yield
     finally:

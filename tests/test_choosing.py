@@ -42,7 +42,7 @@ def model(folder: Path) -> Sequence[str]:
 @pytest.fixture(scope="module")
 def point(folder: Path, model: Sequence[str]) -> tuple[str, Path]:
     """What the command said, and the bundle."""
-    with half_a_core_busy():
+    with half_a_core_busy(folder / "artifacts" / "stages" / "lower"):
         ended = declared(folder, model)
     assert ended.returncode == 0, ended.stderr
     assert "rerun=unsteady" in ended.stdout

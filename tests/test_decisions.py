@@ -80,7 +80,7 @@ def test_a_tie_goes_to_the_first() -> None:
 def test_a_race_beside_other_work_tells_of_it(tmp_path: Path) -> None:
     host = resolve(config.Target("host", cores=1))
     library = tiny_library.export_matmul(tvm_target(host.code), tmp_path / "matmul.so")
-    with half_a_core_busy():
+    with half_a_core_busy(tmp_path):
         found = race([library, library], tiny_library.images(1), host)
     assert "others" in {doubt.kind for doubt in found.unsteadiness}
     one, other = (contender.turns for contender in found.contenders)
