@@ -36,13 +36,13 @@ from dlas.stages.libraries.conversion import convert
 
 NAMES = NETWORK_COMPILERS.names()
 
-NEED_TORCH = frozenset({"executorch", "torch"})
+NEED_TORCH = frozenset({"executorch", "torch", "torch_inductor"})
 """Compilers whose runtime imports PyTorch."""
 
 ONE_IMAGE = frozenset({"ncnn"})
 """Compilers whose runtime takes one image at a time."""
 
-SLOW = frozenset({"executorch", "iree"})
+SLOW = frozenset({"executorch", "iree", "torch_inductor"})
 """Compilers that take more than ten seconds for a small network."""
 
 

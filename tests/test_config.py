@@ -57,6 +57,20 @@ def test_defaults_are_the_documented_ones() -> None:
     assert (stack.timing.name, stack.timing.runs, stack.timing.sessions) == ("default", 30, 8)
 
 
+@pytest.mark.parametrize(
+    "name", [name for name in NETWORK_COMPILERS.names() if NETWORK_COMPILERS.load(name).PROGRAMS]
+)
+def test_a_program_that_a_compiler_calls_is_missed_before_any_work(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (program,) = NETWORK_COMPILERS.load(name).PROGRAMS
+    chosen = (f"compiler={name}", "compression=none")
+    parsed(*chosen)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    error = refused(*chosen)
+    assert (error.key, program in error.problem) == ("compiler", True)
+
+
 def test_a_model_may_bring_its_own_training() -> None:
     assert parsed("model=resnet20").train == config.Train(epochs=6, learning_rate=0.05)
     assert parsed("model=resnet20", "train.epochs=1").train == config.Train(epochs=1, learning_rate=0.05)

@@ -1181,3 +1181,22 @@ def test_executorch_s_threads_are_limited_and_its_files_loaded() -> None:
     portable_lib._unsafe_reset_threadpool(1)
     assert portable_lib._threadpool_get_thread_count() == 1
     assert callable(portable_lib._load_for_executorch)
+
+
+@upstream(
+    "torch",
+    "dlas/systems/compilers/torch_inductor/packaging.py",
+    "dlas/hardware/sessions/runners/torch_inductor.py",
+)
+def test_torch_compiles_ahead_of_time_by_these_settings() -> None:
+    from torch._inductor import aoti_compile_and_package, aoti_load_package, config
+
+    from dlas.systems.compilers.torch_inductor import packaging
+
+    assert {"package_path", "inductor_configs"} <= inspect.signature(
+        aoti_compile_and_package
+    ).parameters.keys()
+    assert "run_single_threaded" in inspect.signature(aoti_load_package).parameters
+    assert hasattr(torch._C._aoti.AOTIModelPackageLoader, "boxed_run")
+    for setting in packaging.SETTINGS:
+        functools.reduce(getattr, setting.split("."), config)

@@ -18,6 +18,7 @@ from dlas.hardware.targets.llvm import require_known
 from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.targets.target import Target
 from dlas.interfaces.tuning import Schedules, TuningTask
+from dlas.plugins import compilers
 from dlas.plugins.registry import ALGORITHMS, NETWORK_COMPILERS, TUNERS
 from dlas.printable import printable
 from dlas.systems.choices import record
@@ -98,6 +99,7 @@ def _converted_again(
     yardsticks: Iterable[str],
 ) -> Rebuilt:
     """The files of a compiler with kernels of its own for runs of so many images, for the target."""
+    compilers.require_programs(compiler, "rebuild")
     convert_again = NETWORK_COMPILERS.load(compiler).convert_again
     made = {}
     for size, kept in bundle.libraries(compiler, batch_sizes).items():

@@ -51,6 +51,7 @@ def _require_compiler(stack: Stack) -> None:
         _require_vendors(stack)
         return
     compilers.require_installed(compiler, "compiler")
+    compilers.require_programs(compiler, "compiler")
     known = NETWORK_COMPILERS.load(compiler).DATA_TYPES
     data_types = [step.data_type for step in stack.compression.values()]
     other = next((one for one in data_types if one not in known), None)

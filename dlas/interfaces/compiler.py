@@ -64,6 +64,8 @@ class NetworkCompiler(Protocol):
     PACKAGES: Mapping[str, str]
     """Packages that it and its runner import and DLAS itself does not: the name in an import, and that of
     the distribution."""
+    PROGRAMS: tuple[str, ...]
+    """Programs of the system that it calls, by the names that a shell finds them by."""
     DATA_TYPES: tuple[str, ...]
     """Data types of the networks that it takes, of float32, float16 and int8."""
 

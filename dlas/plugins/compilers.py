@@ -1,8 +1,10 @@
-"""The packages of a compiler of whole networks, as they are installed. None of them is imported."""
+"""The packages and programs that a compiler of whole networks takes, as they are installed. No package is
+imported, and no program called."""
 
 from __future__ import annotations
 
 import importlib.metadata
+import shutil
 from collections.abc import Mapping
 from functools import cache
 
@@ -30,6 +32,14 @@ def require_vendors(compiler: str, key: str) -> None:
     missing = [name for name in VENDORS if _version(name) == MISSING]
     problem = f"{compiler} takes {' and '.join(missing)}, not installed here"
     require(not missing, key, problem, f"pip install 'dlas[{compiler}]'")
+
+
+def require_programs(compiler: str, key: str) -> None:
+    """UserError (`key`) that names the programs of the system which the compiler calls and which are missing.
+    What it wrote runs without them."""
+    missing = [name for name in NETWORK_COMPILERS.load(compiler).PROGRAMS if shutil.which(name) is None]
+    problem = f"{compiler} calls {' and '.join(missing)}, which no folder of PATH has"
+    require(not missing, key, problem, f"the system's package with {' and '.join(missing)}")
 
 
 @cache

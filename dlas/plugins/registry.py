@@ -233,6 +233,6 @@ NETWORK_COMPILERS: Registry[NetworkCompiler] = Registry(
     "compiler of whole networks",
     "dlas.systems.compilers",
     lambda: _network_compilers(
-        "dlas.systems.compilers", "PACKAGES", "DATA_TYPES", "convert", "convert_again"
+        "dlas.systems.compilers", "PACKAGES", "PROGRAMS", "DATA_TYPES", "convert", "convert_again"
     ),
 )

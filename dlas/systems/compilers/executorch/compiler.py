@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dlas.interfaces.targets.code_target import CodeTarget
 
 PACKAGES = {"executorch": "executorch"}
+PROGRAMS = ()
 DATA_TYPES = ("float32",)
 
 

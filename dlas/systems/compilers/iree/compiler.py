@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from dlas.interfaces.targets.code_target import CodeTarget
 
 PACKAGES = {"iree.compiler": "iree-base-compiler", "iree.runtime": "iree-base-runtime", "onnx": "onnx"}
+PROGRAMS = ()
 DATA_TYPES = ("float32",)
 
 ONNX = "network.onnx"

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dlas.interfaces.targets.code_target import CodeTarget
 
 PACKAGES = {"onnx": "onnx", "MNN": "MNN"}
+PROGRAMS = ()
 DATA_TYPES = ("float32",)
 
 CONVERTER = (sys.executable, "-m", "MNN.tools.mnnconvert")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dlas.interfaces.targets.code_target import CodeTarget
 
 PACKAGES = {"pnnx": "pnnx", "ncnn": "ncnn"}
+PROGRAMS = ()
 DATA_TYPES = ("float32",)
 
 HEADER_LINES = 2

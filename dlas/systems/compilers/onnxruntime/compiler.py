@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from dlas.interfaces.targets.code_target import CodeTarget
 
 PACKAGES = {"onnx": "onnx", "onnxruntime": "onnxruntime"}
+PROGRAMS = ()
 DATA_TYPES = ("float32", "int8")
 
 

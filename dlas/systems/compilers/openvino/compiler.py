@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dlas.interfaces.targets.code_target import CodeTarget
 
 PACKAGES = {"onnx": "onnx", "openvino": "openvino"}
+PROGRAMS = ()
 DATA_TYPES = ("float32", "int8")
 
 

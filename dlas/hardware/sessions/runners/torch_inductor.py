@@ -1,0 +1,60 @@
+"""The runner of packages that AOTInductor compiled, on the CPU. PyTorch loads them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dlas.hardware.sessions.on_cpu import OnCpu
+
+FILE = "network.pt2"
+
+
+@dataclass(frozen=True)
+class Network(OnCpu):
+    """A network in a package that is loaded: machine code, with calls of PyTorch's own operators."""
+
+    uncounted = "PyTorch keeps the threads that it was loaded with"
+
+    loader: Any
+
+    def put(self, images: np.ndarray) -> Any:
+        import torch
+
+        return torch.from_numpy(np.ascontiguousarray(images))
+
+    def run(self, images: Any) -> Any:
+        return self.loader.boxed_run([images])[0]  # it empties the list
+
+    def array(self, output: Any) -> np.ndarray:
+        found: np.ndarray = output.numpy()
+        return found
+
+    def describe(self) -> Mapping[str, str]:
+        """Nothing: the version of torch is in every environment."""
+        return {}
+
+
+def settings(threads: int) -> Mapping[str, str]:
+    """The threads; all else is in the package."""
+    return {"torch.set_num_threads": str(threads), "run_single_threaded": "True"}
+
+
+def prepare(device: str) -> None:
+    """Import PyTorch, and what loads a package."""
+    import torch._inductor.package  # noqa: F401
+
+
+def load(library: Path, threads: int, device: str) -> Network:
+    """The network in the folder's package, which one thread calls, as the name of its setting says."""
+    import torch
+    from torch._inductor import aoti_load_package
+
+    torch.set_num_threads(threads)
+    torch.set_grad_enabled(False)
+    return Network(aoti_load_package(os.fspath(library / FILE), run_single_threaded=True).loader)

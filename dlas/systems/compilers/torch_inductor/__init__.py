@@ -1,0 +1,1 @@
+"""AOTInductor, which compiles a network by PyTorch and a C++ compiler."""

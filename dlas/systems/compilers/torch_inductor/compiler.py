@@ -1,0 +1,53 @@
+"""A network as a package of AOTInductor: see dlas.interfaces.compiler.NetworkCompiler."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+from dlas.hardware.sessions.runners.torch_inductor import FILE
+from dlas.systems.compilers import converting
+from dlas.systems.compilers.torch_inductor import packaging
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch.export import ExportedProgram
+
+    from dlas.interfaces.targets.code_target import CodeTarget
+
+PACKAGES: Mapping[str, str] = {}
+PROGRAMS = (packaging.CXX,)
+DATA_TYPES = ("float32",)
+
+EXPORTED = "exported.pt2"
+"""The network as it was given to PyTorch, by which it is compiled for another CPU."""
+
+COMPILER = (sys.executable, "-E", "-P", packaging.__file__)
+"""The program that compiles. It sees none of what keeps torch out of a process that rebuilds."""
+
+
+def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None:
+    """Write the exported network, and a package with machine code for this CPU."""
+    import torch
+
+    torch.export.save(program, library / EXPORTED)
+    _compile(library)
+
+
+def convert_again(kept: Path, target: CodeTarget, library: Path) -> None:
+    """Compile the exported network for this CPU."""
+    shutil.copy(kept / EXPORTED, library)
+    _compile(library)
+
+
+def _compile(library: Path) -> None:
+    with TemporaryDirectory(prefix="dlas-") as scratch:
+        command = [*COMPILER, os.fspath(library.absolute() / EXPORTED), FILE]
+        made = Path(scratch, FILE)
+        converting.convert("AOTInductor", command, made, Path(scratch))
+        shutil.move(made, library)
