@@ -128,9 +128,6 @@ def metrics(found: Results) -> dict[str, float]:
     dense, compressed = found.dense.module, precision.architecture(found.compressed.module)
     parameters, macs = counting.parameters(dense), counting.macs(dense, image)
     remaining_parameters = counting.nonzero_parameters(compressed)
-    bits = precision.bits(found.compressed.module)
-    other_bits = FLOAT32_BITS if found.is_integer and found.chosen is not None else bits
-    program = None if found.chosen is None else found.chosen.lowered.program
     return {
         "accuracy.dense": found.dense.accuracy,
         "accuracy.compressed": found.compressed.accuracy,
@@ -141,12 +138,22 @@ def metrics(found: Results) -> dict[str, float]:
         "macs.remaining": counting.remaining_macs(compressed, image),
         "bytes.dense": counting.dense_bytes(parameters, counting.FLOAT32_BITS),
         "compression.ratio": counting.compression_ratio(parameters, remaining_parameters),
-        "speedup.expected": speedup.expected(macs, found.macs, program, other_bits),
+        **_expected_speedup(found, macs),
         "library.bytes": folders.size(found.library.path),
         **(_kernel_metrics(found, found.chosen) if found.chosen is not None else {}),
         **measurement.metrics(found.timing),
         **({} if found.roofs is None else roofs.metrics(found.roofs.roofs)),
     }
+
+
+def _expected_speedup(found: Results, dense_macs: int) -> dict[str, float]:
+    """The expected speedup; nothing of an int8 network that a runtime with kernels of its own computes, since
+    it leaves as many layers in float32 as it likes."""
+    name, bits = "speedup.expected", precision.bits(found.compressed.module)
+    if found.chosen is not None:
+        program, other_bits = found.chosen.lowered.program, FLOAT32_BITS if found.is_integer else bits
+        return {name: speedup.expected(dense_macs, found.macs, program, other_bits)}
+    return {} if found.is_integer else {name: speedup.expected(dense_macs, found.macs, None, bits)}
 
 
 def _kernel_metrics(found: Results, chosen: ChosenKernels) -> dict[str, float]:
