@@ -129,10 +129,14 @@ def import_everything() -> None:
     import torch_pruning  # noqa: F401
 
     import dlas.pipeline
+    from dlas.plugins.registry import ALGORITHMS, COMPRESSIONS, DATASETS, TUNERS
+    from dlas.points.fingerprint import RUNNERS
     from dlas.stages.store.code.closure import code_of
 
     torch.export.export(torch.nn.ReLU(), (torch.zeros(1),))  # it imports 1600 modules when it is first called
-    code_of([dlas.pipeline.__name__], Path.read_bytes)
+    plugins = (ALGORITHMS, COMPRESSIONS, DATASETS, TUNERS)
+    chosen = [registry.path(name) for registry in plugins for name in registry.names()]
+    code_of([dlas.pipeline.__name__, f"{RUNNERS}.tvm", *chosen], Path.read_bytes)
 
 
 def keep_a_store() -> None:
