@@ -71,7 +71,7 @@ def check(options: Options, declared: config.Target | None, protocol: config.Tim
     target, or else the one that the bundle's library was made for."""
     with tempfile.TemporaryDirectory(prefix="dlas-") as scratch:
         subject = _subject(options, declared, protocol, Path(scratch))
-        deployment.require_board(subject.target)
+        deployment.require_board(subject.target, subject.runner)
         kept = _kept(options, subject.target)
         found = []
         for number in range(1, options.deployments + 1):

@@ -4,6 +4,7 @@ compiler that takes it whole."""
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,9 +72,15 @@ def by_kernels(
 
 
 def as_a_whole(
-    stack: config.Stack, network: Network, target: Target, dataset: ImageDataset, store: StageStore
+    stack: config.Stack,
+    network: Network,
+    target: Target,
+    runtime: Mapping[str, str],
+    dataset: ImageDataset,
+    store: StageStore,
 ) -> Compiled:
-    """The network by a compiler that takes it as a whole."""
+    """The network by a compiler that takes it as a whole; `runtime` has the versions of what runs its files
+    on a board elsewhere."""
     convert = functools.partial(
         Convert,
         network=network,
@@ -82,7 +89,8 @@ def as_a_whole(
         target=target.code,
     )
     library = store.obtain(convert(batch=1))
-    deployed = store.obtain(Deploy(network=network, library=library, dataset=dataset, target=target))
+    deploy = Deploy(network=network, library=library, dataset=dataset, target=target, runtime=runtime)
+    deployed = store.obtain(deploy)
     larger = stack.timing.batch_sizes[1:]
     batches = tuple(Batch(size, store.obtain(convert(batch=size))) for size in larger)
     return Compiled(library, deployed, batches)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,11 +78,11 @@ def run_point(
     remember_code(stack)
     store = StageStore(Path(stack.artifacts) / "stages", on_use, on_start)
     target = resolve(stack.target)
-    deployment.require_board(target)
+    there = deployment.require_board(target, stack.compiler.runtime)
     if stack.builds_by_tvm:
         building.require_tools(target.code, target.linker)
     dataset = datasets.normalized_for(stack.model, datasets.load(stack.dataset))
-    made = obtain(stack, target, dataset, store)
+    made = obtain(stack, target, there, dataset, store)
     compiled = made.compiled
     library, deployed = compiled.library, compiled.deployed
     for batch in compiled.batches:
@@ -116,6 +116,7 @@ def run_point(
         roofs=made.roofs,
         timing=timing,
         profile=profile,
+        runtime=there,
     )
     writing.fill(bundle, found)
     return found
@@ -125,8 +126,16 @@ def _beside(built: Yardsticks) -> dict[str, Yardstick]:
     return {name: Yardstick(path, yardstick.SHAPES[name]) for name, path in built.paths.items()}
 
 
-def obtain(stack: config.Stack, target: Target, dataset: ImageDataset, store: StageStore) -> Made:
-    """The results of all stages of the point, in their order. `dataset` is normalized for the model."""
+def obtain(
+    stack: config.Stack,
+    target: Target,
+    runtime: Mapping[str, str],
+    dataset: ImageDataset,
+    store: StageStore,
+) -> Made:
+    """The results of all stages of the point, in their order. `runtime` has the versions of what runs the
+    library on a board elsewhere, as `deployment.require_board` tells them; `dataset` is normalized for the
+    model."""
     roofs = _roofs(target, store, anew=stack.rerun == config.UNSTEADY) if stack.measures_roofs else None
     dense = dense_network(stack.model, stack.train, stack.seed, dataset, store)
     network = dense
@@ -135,7 +144,7 @@ def obtain(stack: config.Stack, target: Target, dataset: ImageDataset, store: St
             Compress(network=network, dataset=dataset, settings=step, train=stack.train, seed=stack.seed)
         )
     if stack.compiler.has_own_kernels:
-        compiled = compiling.as_a_whole(stack, network, target, dataset, store)
+        compiled = compiling.as_a_whole(stack, network, target, runtime, dataset, store)
     else:
         compiled = compiling.by_kernels(stack, network, target, dataset, roofs, store)
     beside = (

@@ -25,6 +25,8 @@ from dlas.hardware.targets.fitting import require_fit
 from dlas.hardware.targets.machine import usable_cores
 from dlas.interfaces.runner import LoadedNetwork
 from dlas.interfaces.targets.target import Target
+from dlas.plugins import compilers
+from dlas.printable import printable
 
 
 class DeployedModel:
@@ -66,6 +68,7 @@ def _loaded(verified: Bundle, target: Target, threads: int) -> LoadedNetwork:
     compiler = target_file.compiler(verified.target)
     runner, library = runners.named(compiler), verified.libraries(compiler, (1,))[1]
     if compiler != runners.TVM:
+        compilers.require_installed(compiler, printable(verified.target))
         return runner.load(library, threads, target.code.kind)
     os.environ.setdefault("TVM_NUM_THREADS", str(threads))
     os.environ.setdefault("TVM_BIND_THREADS", "0")

@@ -31,6 +31,7 @@ from dlas.hardware.timing import deployment, measuring
 from dlas.hardware.timing.measuring import Libraries, Yardstick
 from dlas.interfaces.targets.reach import Address
 from dlas.interfaces.targets.target import Target
+from dlas.plugins import compilers
 from dlas.printable import printable
 
 REBUILD = (
@@ -140,10 +141,11 @@ def redeployed(verified: Bundle, request: Request, scratch: Path) -> Redeployed:
     found = opened(verified)
     with _rebuilding_offered():
         board = _board(found.made_for, request)
-        deployment.require_board(board)
+        deployment.require_board(board, found.runner)
     old = found.timing
     made = None
     if request.rebuild:
+        _require_compiler(found.runner, board)
         print(f"rebuilding the library for {board.name} from {_source(found.runner)}")
         made = rebuilt_apart(
             verified,
@@ -166,6 +168,14 @@ def redeployed(verified: Bundle, request: Request, scratch: Path) -> Redeployed:
     original = old if comparison.paired else None
     sizes = {size: Size(folders.size(stored[size]), folders.size(path)) for size, path in libraries.items()}
     return Redeployed(comparison, tuple(larger), differences, made, original, sizes)
+
+
+def _require_compiler(runner: str, board: Target) -> None:
+    """UserError (rebuild) unless a compiler with kernels of its own is installed here, and writes for the
+    board."""
+    if runner != runners.TVM:
+        compilers.require_installed(runner, "rebuild")
+        compilers.require_for(runner, "rebuild", here=board.reach.is_local)
 
 
 def _source(runner: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import boards
@@ -22,15 +25,17 @@ from command import dlas, environment
 
 from dlas import config
 from dlas.errors import UserError
-from dlas.hardware.boards import board_client
+from dlas.hardware.boards import connection
 from dlas.hardware.no_torch import without_torch
 from dlas.hardware.results import measurement
+from dlas.hardware.sessions import runners
 from dlas.hardware.targets import llvm
 from dlas.hardware.timing import deployment, measuring, roofs, single_kernels
 from dlas.hardware.timing.measuring import Yardstick
 from dlas.interfaces.targets.placement import Placement
 from dlas.interfaces.targets.reach import Reach
 from dlas.interfaces.targets.target import Target
+from dlas.plugins.finding import module_exists
 from dlas.systems.compilers.tvm import roofs as kernels
 
 PROTOCOL = config.Timing(name="test", runs=20, warmup=1)
@@ -103,6 +108,59 @@ def test_outputs_and_samples_come_from_the_board(board: Target, matmul: Path, tm
     assert not found.emulated
     measurement.write(found, tmp_path / "timing.json")
     assert measurement.read(tmp_path / "timing.json") == found
+
+
+@pytest.fixture(scope="module")
+def onnx_matmul(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_library.onnx_matmul(tmp_path_factory.mktemp("onnx") / "network")
+
+
+def test_a_network_of_another_runtime_runs_on_the_board(
+    board: Target, matmul: Path, onnx_matmul: Path
+) -> None:
+    images = tiny_library.images(2)
+    assert deployment.require_board(board, "onnxruntime") == {"onnxruntime": version("onnxruntime")}
+    found = deployment.run(onnx_matmul, images, board, runner="onnxruntime")
+    np.testing.assert_allclose(found, tiny_library.outputs(images), rtol=1e-4, atol=1e-5)
+    beside = {"one": Yardstick(matmul, tiny_library.INPUT_SHAPE)}
+    measured = measuring.measure(onnx_matmul, images[:1], board, PROTOCOL, beside, runner="onnxruntime")
+    assert [len(session.samples_ns) for session in measured.yardstick_sessions] == [PROTOCOL.runs]
+    assert len(measured.samples_ms) == PROTOCOL.runs
+    assert measured.environment["onnxruntime"] == version("onnxruntime")
+    assert measured.memory is not None
+    assert measured.memory.runtime_bytes > 1 << 20
+
+
+def test_a_damaged_file_of_another_runtime_is_told(board: Target, onnx_matmul: Path, tmp_path: Path) -> None:
+    shutil.copytree(onnx_matmul, tmp_path / "damaged")
+    (tmp_path / "damaged" / "network.onnx").write_bytes(b"no network")
+    with pytest.raises(UserError, match="the library could not be run") as refusal:
+        deployment.run(tmp_path / "damaged", tiny_library.images(1), board, runner="onnxruntime")
+    assert "Traceback" not in str(refusal.value)
+    assert f"127.0.0.1:{board.reach.port}" in str(refusal.value)
+
+
+def test_a_runtime_that_the_board_lacks_is_named(board: Target) -> None:
+    """This machine's own side of a board has what this machine has."""
+    lacking = {name: packages_lacking(name) for name in sorted(runners.names())}
+    name = next((name for name, packages in lacking.items() if packages), None)
+    if name is None:
+        pytest.skip("every runtime is installed here")
+    with pytest.raises(UserError, match=re.escape(lacking[name][0])) as refusal:
+        deployment.require_board(board, name)
+    assert f"not installed on the board bench at 127.0.0.1:{board.reach.port}" in refusal.value.problem
+    assert "pip install" in refusal.value.remedy
+
+
+def packages_lacking(runner: str) -> list[str]:
+    packages = runners.named(runner).PACKAGES
+    return [name for module, name in packages.items() if not module_exists(module)]
+
+
+def test_a_runtime_that_the_dlas_of_the_board_does_not_know_is_told(board: Target) -> None:
+    with pytest.raises(UserError, match="knows nothing of runtime_of_tomorrow") as refusal:
+        deployment.require_board(board, "runtime_of_tomorrow")
+    assert "install the dlas of this side" in refusal.value.remedy
 
 
 def test_layers_are_profiled_on_the_board(board: Target, matmul: Path) -> None:
@@ -252,12 +310,12 @@ def test_a_tracker_without_a_free_board_is_waited_for_and_not_for_ever(
         asked = replace(boards.here(address), reach=Reach("tracker", port=address, key=boards.KEY))
         registered(asked)
         client = start_client(calling(asked, tmp_path, "pause"), asked, tmp_path / "timing.json")
-        monkeypatch.setattr(board_client, "BUSY_SECONDS", 5.0)
+        monkeypatch.setattr(connection, "BUSY_SECONDS", 5.0)
         assert "has no free board, for more than 5 s" in refused_by(asked).problem
         assert "waiting: the board bench through the tracker" in caplog.text
         client.kill()
         client.communicate()
-        monkeypatch.setattr(board_client, "BUSY_SECONDS", 60.0)
+        monkeypatch.setattr(connection, "BUSY_SECONDS", 60.0)
         assert_serves(asked, matmul)
 
 

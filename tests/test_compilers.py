@@ -77,6 +77,9 @@ def test_a_compiler_and_its_runner_offer_what_is_asked_of_them(name: str) -> Non
     assert contracts.of_module(module, NetworkCompiler) == []
     assert contracts.of_module(runners.named(name), Runner) == []
     assert "float32" in module.DATA_TYPES
+    assert (name != "torch_inductor") == module.FOR_BOARDS
+    of_runner = runners.named(name).PACKAGES.items()
+    assert of_runner - {("torch", "torch")} <= module.PACKAGES.items()
     offered = [member for member in vars(LoadedNetwork) if not member.startswith("_")]
     assert [member for member in offered if not hasattr(runners.named(name).Network, member)] == []
     assert "uncounted" in offered

@@ -299,6 +299,16 @@ def test_a_kernels_choice_is_of_its_library_s_key() -> None:
     assert inputs_of(build, content)["fields"]["kernels"] is None
 
 
+def test_another_runtime_on_a_board_makes_another_key() -> None:
+    deploy = stages()["Deploy"]
+    assert isinstance(deploy, Deploy)
+    keys = {
+        key_of(inputs_of(replace(deploy, runtime=runtime), content))
+        for runtime in ({}, {"onnxruntime": "1.1"}, {"onnxruntime": "1.2"})
+    }
+    assert len(keys) == 3
+
+
 @dataclass(frozen=True, kw_only=True)
 class Odd(Stage[Library]):
     value: object

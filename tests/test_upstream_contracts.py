@@ -916,7 +916,7 @@ def test_tvm_serves_the_functions_of_a_session_in_its_folder() -> None:
     assert parameters(server._serve_loop) == ["sock", "load_library", "work_path"]
 
 
-@upstream("apache-tvm", "dlas/hardware/boards/board_client.py")
+@upstream("apache-tvm", "dlas/hardware/boards/connection.py")
 def test_tvm_connects_to_boards_and_trackers_with_limits() -> None:
     from tvm import rpc
     from tvm.rpc.client import RPCSession, TrackerSession

@@ -41,6 +41,26 @@ def export_matmul(target: tvm.target.Target, library: Path, batch: int = 1) -> P
     return library
 
 
+def onnx_matmul(folder: Path) -> Path:
+    """The folder with the matrix multiplication as ONNX Runtime takes it, its weights in a file by
+    themselves, one folder further down."""
+    import onnx
+    from onnx import TensorProto, helper, numpy_helper
+
+    ends = (("images", INPUT_SHAPE), ("outputs", (1, CLASSES)))
+    told = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in ends]
+    nodes = [
+        helper.make_node("Flatten", ["images"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "weight"], ["outputs"]),
+    ]
+    weights = [numpy_helper.from_array(weight(), "weight")]
+    graph = helper.make_graph(nodes, "matmul", told[:1], told[1:], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (folder / "weights").mkdir(parents=True)
+    onnx.save(model, folder / "network.onnx", save_as_external_data=True, location="weights/all.bin")
+    return folder
+
+
 def export_calling(target: tvm.target.Target, library: Path, function: str, *arguments: int) -> Path:
     calling(target, function, *arguments).export_library(str(library))
     return library

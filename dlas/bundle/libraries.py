@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from dlas.bundle.layout import Bundle
@@ -65,7 +65,8 @@ def copy_networks(bundle: Bundle, library: Library, batches: Iterable[Batch]) ->
         shutil.copytree(one.path, bundle.network_of(size))
 
 
-def runtime(compiler: str, target: Target) -> Runtime:
-    """The runtime of a compiler that has kernels of its own, with the settings for that target."""
+def runtime(compiler: str, target: Target, there: Mapping[str, str]) -> Runtime:
+    """The runtime of a compiler that has kernels of its own, with the settings for that target; `there` are
+    the versions on a board elsewhere, which count before those of this machine."""
     settings = runners.named(compiler).settings(target.placement.threads)
-    return Runtime(compiler, dict(compilers.versions(compiler)), dict(settings))
+    return Runtime(compiler, {**compilers.versions(compiler), **there}, dict(settings))

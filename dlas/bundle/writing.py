@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -54,6 +55,8 @@ class Results:
     """None where they were not measured."""
     timing: Measurement
     profile: list[KernelTime]
+    runtime: Mapping[str, str]
+    """Versions of what runs the library on a board elsewhere, where that is not TVM's runtime."""
 
     @cached_property
     def layers(self) -> list[LayerRow]:
@@ -103,7 +106,7 @@ def fill(folder: Path, found: Results) -> None:
             shutil.copy(path, bundle.yardstick(name))
     if found.roofs is not None:
         shutil.copy(found.roofs.path, bundle.roofs)
-    runtime = None if found.chosen else libraries.runtime(found.library.runner, found.target)
+    runtime = None if found.chosen else libraries.runtime(found.library.runner, found.target, found.runtime)
     target_file.write(found.target, bundle.target, runtime)
     kept = reference.first(found.deployed.reference, REFERENCE_IMAGES)
     reference.write(kept, bundle.reference)

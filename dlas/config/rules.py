@@ -57,10 +57,9 @@ def _require_compiler(stack: Stack) -> None:
     other = next((one for one in data_types if one not in known), None)
     problem = f"{other} by {compiler} is not there yet: it takes {', '.join(known)}"
     require(other is None, "compression", problem, f"compiler={TVM}, or a network in {known[0]}")
-    remedy = f"a target whose kind is cpu and which is this machine; or compiler={TVM}"
+    remedy = f"a target whose kind is cpu; or compiler={TVM}"
     require(stack.target.kind == "cpu", "target", f"{compiler} runs on CPUs, so far", remedy)
-    here = stack.target.reach == "local"
-    require(here, "target", f"{compiler} runs on this machine only, so far", remedy)
+    compilers.require_for(compiler, "target", here=stack.target.reach == "local")
 
 
 def _require_vendors(stack: Stack) -> None:

@@ -68,6 +68,9 @@ class NetworkCompiler(Protocol):
     """Programs of the system that it calls, by the names that a shell finds them by."""
     DATA_TYPES: tuple[str, ...]
     """Data types of the networks that it takes, of float32, float16 and int8."""
+    FOR_BOARDS: bool
+    """Whether a board elsewhere can run what it writes, which is then for every CPU or for the target's; else
+    it is for the CPU of this machine."""
 
     def convert(self, program: ExportedProgram, target: CodeTarget, library: Path, /) -> None:
         """Write the files of the network into the empty folder `library`, which the bundle keeps.

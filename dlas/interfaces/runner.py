@@ -48,6 +48,10 @@ class Runner(Protocol):
     functions. It never starts a process.
     """
 
+    PACKAGES: Mapping[str, str]
+    """Packages that it imports beside NumPy, which every board has: the name in an import, and that of the
+    distribution."""
+
     def settings(self, threads: int, /) -> Mapping[str, str]:
         """The runtime's settings by their own names, which target.json tells: those by which it is fastest,
         float32 being float32, with so many threads."""

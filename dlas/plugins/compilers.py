@@ -42,6 +42,13 @@ def require_programs(compiler: str, key: str) -> None:
     require(not missing, key, problem, f"the system's package with {' and '.join(missing)}")
 
 
+def require_for(compiler: str, key: str, *, here: bool) -> None:
+    """UserError (`key`) where a board elsewhere is to run what the compiler writes for this machine alone."""
+    problem = f"what {compiler} writes is for the CPU of this machine, and the target is a board elsewhere"
+    fits = here or NETWORK_COMPILERS.load(compiler).FOR_BOARDS
+    require(fits, key, problem, "target=host, or another compiler")
+
+
 @cache
 def versions(compiler: str) -> Mapping[str, str]:
     """The versions of its distributions; "none" of one that is not installed."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dlas import config, datasets, pipeline
 from dlas.errors import at_point
 from dlas.hardware.targets.resolving import resolve
+from dlas.hardware.timing import deployment
 from dlas.points.messages import Fallback, Foreseen
 from dlas.stages.store.finished import FinishedStages, NotMade
 from dlas.systems.choices.kind import kinds_of
@@ -40,8 +41,11 @@ def _found(stack: config.Stack, images: ImageDataset) -> tuple[list[str], NotMad
     pipeline.remember_code(stack)
     dataset = datasets.normalized_for(stack.model, images)
     store = FinishedStages(Path(stack.artifacts) / "stages", used, level=logging.DEBUG)
+    target = resolve(stack.target)
+    own = stack.compiler.has_own_kernels
+    there = deployment.require_board(target, stack.compiler.runtime) if own else {}
     try:
-        pipeline.obtain(stack, resolve(stack.target), dataset, store)
+        pipeline.obtain(stack, target, there, dataset, store)
     except NotMade as missing:
         return done, missing
     return done, None

@@ -154,14 +154,15 @@ def _require_machines(stacks: Sequence[config.Stack]) -> None:
     from dlas.models.training import available_device
     from dlas.systems.compilers.tvm import building
 
-    checked: list[tuple[config.Target, bool]] = []
+    checked: list[tuple[config.Target, str, bool]] = []
     devices: list[str] = []
     for place, stack in enumerate(stacks):
         with at_point(place):
-            if (stack.target, stack.builds_by_tvm) not in checked:
-                checked.append((stack.target, stack.builds_by_tvm))
+            wanted = (stack.target, stack.compiler.runtime, stack.builds_by_tvm)
+            if wanted not in checked:
+                checked.append(wanted)
                 target = resolve(stack.target)
-                deployment.require_board(target)
+                deployment.require_board(target, stack.compiler.runtime)
                 if stack.builds_by_tvm:
                     building.require_tools(target.code, target.linker)
                 if target.reach.is_local:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,6 +46,9 @@ class Deploy(Stage[Deployed]):
     dataset: ImageDataset
     target: Target = field(metadata=counted_by(target_parts.code_and_reach))
     """The board. Which of its cores are used is not counted: they decide how fast a library answers."""
+    runtime: Mapping[str, str] = field(default_factory=dict)
+    """The versions of what runs the library on a board elsewhere, where that is not TVM's runtime. Those of
+    this machine belong to the runner's code."""
 
     stage = "deploy"
 

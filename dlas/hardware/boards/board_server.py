@@ -7,7 +7,8 @@ One client at a time. Each connection is served by a process of its own, and eac
 neither a crash there, nor a client that hangs, vanishes or talks nonsense, ends the server. Whoever can
 connect can run any code: there is no password.
 
-Needs NumPy, psutil, filelock and TVM's runtime, and nothing else that this project needs.
+Needs NumPy, psutil, filelock and TVM's runtime, and for libraries of another compiler its runtime; nothing
+else that this project needs.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ import psutil
 
 from dlas.errors import UserError
 from dlas.hardware.boards import lock
+from dlas.hardware.sessions import runners
 from dlas.hardware.sessions.process import run_session
 from dlas.hardware.sessions.session import keep_torch_out
 from dlas.hardware.targets import machine
@@ -116,11 +118,27 @@ def _answer_to_clients() -> None:
     import tvm_ffi
 
     tvm_ffi.register_global_func("dlas.board.about", _about, override=True)
+    tvm_ffi.register_global_func("dlas.board.runtime", _runtime, override=True)
+    tvm_ffi.register_global_func("dlas.board.make_folder", _make_folder, override=True)
     tvm_ffi.register_global_func("dlas.board.run", _run, override=True)
 
 
 def _about(kind: str) -> str:
     return json.dumps(asdict(machine.this_machine(kind)))
+
+
+def _runtime(runner: str) -> str:
+    """The versions of the distributions that the runner of that name imports, null for one that is not
+    installed here; null for a runner that this dlas does not know."""
+    if runner not in runners.names():
+        return json.dumps(None)
+    packages = runners.named(runner).PACKAGES.values()
+    return json.dumps({name: machine.package_version(name) for name in packages})
+
+
+def _make_folder(name: str) -> None:
+    """Make a folder in the client's own, for files that it sends next."""
+    Path.cwd().joinpath(name).mkdir(parents=True, exist_ok=True)
 
 
 def _run(text: str) -> str:

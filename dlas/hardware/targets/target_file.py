@@ -21,7 +21,6 @@ from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.targets.placement import Placement
 from dlas.interfaces.targets.reach import Reach
 from dlas.interfaces.targets.target import Target
-from dlas.plugins import compilers
 from dlas.plugins.registry import NETWORK_COMPILERS
 from dlas.printable import printable
 
@@ -40,7 +39,7 @@ class Runtime:
     compiler: str
     """Name of the compiler, and of what runs its files."""
     versions: dict[str, str]
-    """Versions of its packages."""
+    """Versions of its packages: of those that run the library as they were on its board."""
     settings: dict[str, str]
     """Settings by their own names, for a reader: whoever runs the library again takes those of their dlas."""
 
@@ -100,12 +99,9 @@ def runtime(path: Path) -> Runtime | None:
 
 def compiler(path: Path) -> str:
     """Name of the compiler of the library that the target is told beside, and of its runner. UserError as
-    `read`, and where the packages that run the library are not installed."""
+    `read`."""
     found = runtime(path)
-    if found is None:
-        return TVM
-    compilers.require_installed(found.compiler, printable(path))
-    return found.compiler
+    return TVM if found is None else found.compiler
 
 
 def _read(path: Path) -> _Written:

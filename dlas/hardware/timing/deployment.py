@@ -24,6 +24,7 @@ from dlas.hardware.sessions import runners
 from dlas.hardware.sessions.process import run_session
 from dlas.hardware.targets.fitting import require_fit
 from dlas.interfaces.targets.target import Target
+from dlas.plugins import compilers
 
 TIME_LIMIT_SECONDS = 3600.0
 """Time limit of a process, after which it is taken to hang: the slowest network here, unscheduled, needs
@@ -58,12 +59,18 @@ def exclusive_board(target: Target | None = None) -> AbstractContextManager[None
     return nullcontext() if elsewhere else lock.held(lock.THIS_MACHINE, "this machine")
 
 
-def require_board(target: Target) -> None:
-    """UserError unless the target's board is there and can run what is made for the target."""
-    if target.reach.is_local:
-        require_fit(target.code)
-    else:
-        board_client.require_board(target)
+def require_board(target: Target, runner: str = runners.TVM) -> Mapping[str, str]:
+    """The versions of the packages by which a board elsewhere runs what the compiler of that name wrote; none
+    of TVM's, and none of this machine's, which are in the keys of stages anyway.
+
+    UserError unless the target's board is there, can run what is made for the target, and has that runtime.
+    """
+    if not target.reach.is_local:
+        return board_client.require_board(target, runner)
+    require_fit(target.code)
+    if runner != runners.TVM:
+        compilers.require_installed(runner, "compiler")
+    return {}
 
 
 def session_result(

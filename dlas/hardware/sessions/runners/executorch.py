@@ -16,6 +16,8 @@ from dlas.hardware.sessions.on_cpu import OnCpu
 if TYPE_CHECKING:
     from torch import Tensor
 
+PACKAGES = {"executorch": "executorch", "torch": "torch"}
+
 FILE = "network.pte"
 
 

@@ -13,6 +13,8 @@ import numpy as np
 
 from dlas.hardware.sessions.on_cpu import OnCpu
 
+PACKAGES = {"iree.runtime": "iree-base-runtime"}
+
 FILE = "network.vmfb"
 
 DRIVER = "local-task"

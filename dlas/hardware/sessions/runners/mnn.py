@@ -13,6 +13,8 @@ import numpy as np
 
 from dlas.hardware.sessions.on_cpu import OnCpu
 
+PACKAGES = {"MNN": "MNN"}
+
 FILE = "network.mnn"
 
 INPUT, OUTPUT = "images", "outputs"

@@ -13,6 +13,8 @@ import numpy as np
 
 from dlas.hardware.sessions.on_cpu import OnCpu
 
+PACKAGES = {"ncnn": "ncnn"}
+
 NETWORK, WEIGHTS = "network.param", "network.bin"
 
 INPUT, OUTPUT = "in0", "out0"

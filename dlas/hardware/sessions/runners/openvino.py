@@ -11,6 +11,8 @@ import numpy as np
 
 from dlas.hardware.sessions.on_cpu import OnCpu
 
+PACKAGES = {"openvino": "openvino"}
+
 FILE = "network.xml"
 """File of the network; that of its weights lies beside it."""
 

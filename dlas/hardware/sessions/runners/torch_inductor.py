@@ -12,6 +12,8 @@ import numpy as np
 
 from dlas.hardware.sessions.on_cpu import OnCpu
 
+PACKAGES = {"torch": "torch"}
+
 FILE = "network.pt2"
 
 

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from dlas.hardware.sessions.device import Entry
 
+PACKAGES = {"tvm": "apache-tvm", "tvm_ffi": "apache-tvm-ffi"}
+
 
 @dataclass(frozen=True)
 class Network:

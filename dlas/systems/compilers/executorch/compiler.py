@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PACKAGES = {"executorch": "executorch"}
 PROGRAMS = ()
 DATA_TYPES = ("float32",)
+FOR_BOARDS = True
 
 
 def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None:

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from dlas.errors import last_line
-from dlas.hardware.sessions.runners.iree import FILE
+from dlas.hardware.sessions.runners import iree as runner
 from dlas.systems.compilers import converting
 
 if TYPE_CHECKING:
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
     from dlas.interfaces.targets.code_target import CodeTarget
 
-PACKAGES = {"iree.compiler": "iree-base-compiler", "iree.runtime": "iree-base-runtime", "onnx": "onnx"}
+PACKAGES = {"iree.compiler": "iree-base-compiler", **runner.PACKAGES, "onnx": "onnx"}
 PROGRAMS = ()
 DATA_TYPES = ("float32",)
+FOR_BOARDS = True
 
 ONNX = "network.onnx"
 """The network as it was given to IREE, by which it is compiled for another CPU."""
@@ -62,7 +63,7 @@ def _compile(target: CodeTarget, library: Path) -> None:
                 os.fspath(imported),
                 input_type="onnx",
                 target_backends=["llvm-cpu"],
-                output_file=os.fspath(library / FILE),
+                output_file=os.fspath(library / runner.FILE),
                 extra_args=options,
             )
         except compiler.CompilerToolError as error:

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from dlas.hardware.sessions.runners.mnn import FILE
+from dlas.hardware.sessions.runners import mnn as runner
 from dlas.systems.compilers import converting
 
 if TYPE_CHECKING:
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 
     from dlas.interfaces.targets.code_target import CodeTarget
 
-PACKAGES = {"onnx": "onnx", "MNN": "MNN"}
+PACKAGES = {"onnx": "onnx", **runner.PACKAGES}
 PROGRAMS = ()
 DATA_TYPES = ("float32",)
+FOR_BOARDS = True
 
 CONVERTER = (sys.executable, "-m", "MNN.tools.mnnconvert")
 
@@ -32,11 +33,11 @@ def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None
     with TemporaryDirectory(prefix="dlas-") as scratch:
         file = Path(scratch, "network.onnx")
         onnx_file.write(program, file)
-        files = ["--modelFile", os.fspath(file), "--MNNModel", os.fspath(library / FILE)]
+        files = ["--modelFile", os.fspath(file), "--MNNModel", os.fspath(library / runner.FILE)]
         command = [*CONVERTER, "-f", "ONNX", *files, "--bizCode", "dlas"]
-        converting.convert("MNN", command, library / FILE, Path(scratch))
+        converting.convert("MNN", command, library / runner.FILE, Path(scratch))
 
 
 def convert_again(kept: Path, target: CodeTarget, library: Path) -> None:
     """Copy the file, which is for every CPU."""
-    shutil.copy(kept / FILE, library)
+    shutil.copy(kept / runner.FILE, library)

@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from dlas.errors import UserError
-from dlas.hardware.sessions.runners.ncnn import NETWORK, WEIGHTS
+from dlas.hardware.sessions.runners import ncnn as runner
 from dlas.systems.compilers import converting
 
 if TYPE_CHECKING:
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
     from dlas.interfaces.targets.code_target import CodeTarget
 
-PACKAGES = {"pnnx": "pnnx", "ncnn": "ncnn"}
+PACKAGES = {"pnnx": "pnnx", **runner.PACKAGES}
 PROGRAMS = ()
 DATA_TYPES = ("float32",)
+FOR_BOARDS = True
 
 HEADER_LINES = 2
 """Lines of a .param file before its layers, each of which begins with the type of the layer."""
@@ -46,13 +47,13 @@ def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None
         traced = torch.jit.trace(network, (torch.zeros(images.shape),))  # type: ignore[no-untyped-call]
         traced.save(os.fspath(Path(scratch, "network.pt")))
         _convert(list(images.shape), Path(scratch), library)
-    if unknown := _unknown(library / NETWORK):
+    if unknown := _unknown(library / runner.NETWORK):
         raise converting.refused("ncnn", f"it does not know {', '.join(unknown)}")
 
 
 def convert_again(kept: Path, target: CodeTarget, library: Path) -> None:
     """Copy the files, which are for every CPU."""
-    for name in (NETWORK, WEIGHTS):
+    for name in (runner.NETWORK, runner.WEIGHTS):
         shutil.copy(kept / name, library)
 
 
@@ -60,9 +61,9 @@ def _convert(shape: Sequence[int], scratch: Path, library: Path) -> None:
     import pnnx
 
     sides = ",".join(map(str, shape))
-    made = [f"ncnnparam={library / NETWORK}", f"ncnnbin={library / WEIGHTS}"]
+    made = [f"ncnnparam={library / runner.NETWORK}", f"ncnnbin={library / runner.WEIGHTS}"]
     command = [pnnx.EXEC_PATH, "network.pt", f"inputshape=[{sides}]", "fp16=0", *made]
-    converting.convert("pnnx", command, library / WEIGHTS, scratch)
+    converting.convert("pnnx", command, library / runner.WEIGHTS, scratch)
 
 
 def _unknown(network: Path) -> list[str]:

@@ -8,16 +8,17 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from dlas.errors import last_line
-from dlas.hardware.sessions.runners.openvino import FILE
+from dlas.hardware.sessions.runners import openvino as runner
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
     from dlas.interfaces.targets.code_target import CodeTarget
 
-PACKAGES = {"onnx": "onnx", "openvino": "openvino"}
+PACKAGES = {"onnx": "onnx", **runner.PACKAGES}
 PROGRAMS = ()
 DATA_TYPES = ("float32", "int8")
+FOR_BOARDS = True
 
 
 def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None:
@@ -34,7 +35,7 @@ def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None
             model = openvino.Core().read_model(file)
         except RuntimeError as error:  # so are all of OpenVINO's
             raise converting.refused("OpenVINO", last_line(error)) from error
-        openvino.save_model(model, library / FILE, compress_to_fp16=False)
+        openvino.save_model(model, library / runner.FILE, compress_to_fp16=False)
 
 
 def convert_again(kept: Path, target: CodeTarget, library: Path) -> None:

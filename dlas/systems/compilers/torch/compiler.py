@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 PACKAGES: Mapping[str, str] = {}
 PROGRAMS = ()
 DATA_TYPES = ("float32", "float16")
+FOR_BOARDS = True
 
 
 def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None:

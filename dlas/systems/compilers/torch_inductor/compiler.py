@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 PACKAGES: Mapping[str, str] = {}
 PROGRAMS = (packaging.CXX,)
 DATA_TYPES = ("float32",)
+FOR_BOARDS = False
 
 EXPORTED = "exported.pt2"
 """The network as it was given to PyTorch, by which it is compiled for another CPU."""
