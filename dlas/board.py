@@ -1,12 +1,15 @@
 """Boards to run on: a virtual one to start here, what a board's numbers are worth, a board's own side.
 
     python -m dlas.board start target=aarch64_virtual [port=<number>]    installed on its first start
+                              [runtimes=onnxruntime,ncnn]
     python -m dlas.board stop target=aarch64_virtual
     python -m dlas.board list                                            the virtual boards that run
     python -m dlas.board check [target=host] [bundle=<folder or file>]   what a board's numbers are worth
     python -m dlas.board serve [port=9090] [key=<word>]                  on a real board: answer to clients
 
     artifacts=<folder>    of start, stop and list: where virtual boards are kept
+    runtimes=<names>      of start: compilers whose runtimes the board is to have beside TVM's, each of the
+                          version that is installed here; it keeps them from then on
 
     deployments=20        of check: how often one library is deployed, each time by timing=default: that of
                           a bundle, or a small one made for the purpose
@@ -38,6 +41,7 @@ from dlas.command_line import Work
 from dlas.errors import UserError
 from dlas.hardware.boards import board_server, virtual_board
 from dlas.hardware.sessions.session import keep_torch_out
+from dlas.plugins.registry import NETWORK_COMPILERS
 
 DANGER = """\
 TVM RPC has no password and no encryption: whoever reaches {address} can read and write this user's
@@ -51,7 +55,15 @@ class Options:
 
     target: str = "aarch64_virtual"
     port: int | None = None
+    runtimes: str | None = None
+    """Names of compilers whose runtimes the board is to have, separated by commas."""
     artifacts: str | None = None
+
+    def __post_init__(self) -> None:
+        known = NETWORK_COMPILERS.names()
+        unknown = next((name for name in command_line.listed(self.runtimes) if name not in known), None)
+        problem = f"'{unknown}' is no compiler with a runtime of its own"
+        config.require(unknown is None, "runtimes", problem, f"of these: {', '.join(known)}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -103,7 +115,8 @@ def start(options: Options, declared: config.Target) -> None:
     """Start a virtual board, installed if it is not yet."""
     from dlas.hardware.targets.resolving import resolve
 
-    board = virtual_board.start(_folder(options), resolve(declared))
+    runtimes = command_line.listed(options.runtimes)
+    board = virtual_board.start(_folder(options), resolve(declared), runtimes)
     elsewhere = "" if options.port is None else f" target.rpc.port={board.port}"
     print(
         f"{board.name} listens at {board.host}:{board.port}\n\n"

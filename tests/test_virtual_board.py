@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import boards
@@ -18,7 +19,7 @@ import torch
 import tvm
 from command import dlas
 from filelock import FileLock
-from finished_points import runs_by_compression
+from finished_points import fetched_bundles, runs_by_compression
 from mlflow import MlflowClient
 from mlflow.entities import Run
 from safetensors.torch import load_file
@@ -29,7 +30,7 @@ from user_models import residual
 from dlas import config
 from dlas.bundle import Bundle
 from dlas.errors import UserError
-from dlas.hardware.targets import llvm, resolving
+from dlas.hardware.targets import llvm, resolving, target_file
 from dlas.hardware.timing import deployment
 from dlas.hardware.timing.single_kernels import KernelPair, compare_kernels
 from dlas.interfaces.images import ImageDataset
@@ -45,6 +46,9 @@ pytestmark = pytest.mark.slow
 
 KEPT = config.default_artifacts() / "tests"
 """The board stays installed from one run of the tests to the next."""
+
+RUNTIME = "onnxruntime"
+"""Compiler whose runtime the board has, beside TVM's."""
 
 NETWORKS = {"dense": "none", "int8": "int8", "sparse": "weight_pruning"}
 """What is deployed: its `compression`."""
@@ -62,7 +66,7 @@ def port() -> Iterator[int]:
     number = boards.free_port()
     with FileLock(KEPT / "virtual_board.lock"):
         dlas("board", "stop", f"artifacts={KEPT}")
-        started = dlas("board", "start", f"port={number}", f"artifacts={KEPT}")
+        started = dlas("board", "start", f"port={number}", f"runtimes={RUNTIME}", f"artifacts={KEPT}")
         if "could not be installed" in started.stderr or "Debian 12" in started.stderr:
             pytest.skip(started.stderr)
         assert started.returncode == 0, started.stderr
@@ -84,23 +88,33 @@ def artifacts(port: int, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "conf" / "model" / "residual.yaml").write_text(
         "name: residual\nfactory: user_models.residual\n"
     )
-    common = [
-        *("model=residual", "train.epochs=2", "algo=direct"),
-        *(
-            "tuner=none",
-            "timing=quick",
-            "timing.runs=10",
-            "target=aarch64_virtual",
-            f"target.rpc.port={port}",
-        ),
-        f"artifacts={folder / 'artifacts'}",
-    ]
     for choices in (["-m", "compression=none,int8"], ["compression=weight_pruning", "format=csr"]):
-        ended = dlas("run", "--config-dir", str(folder / "conf"), *choices, *common)
-        assert ended.returncode == 0, ended.stdout + ended.stderr
+        of_tvm = ("algo=direct", "tuner=none", "target=aarch64_virtual")
+        told = made(folder / "artifacts", port, *choices, *of_tvm)
         if "-m" in choices:
-            assert len(re.findall(r"^.* emulated.* FINISHED ", ended.stdout, re.MULTILINE)) == 2
+            assert len(re.findall(r"^.* emulated.* FINISHED ", told, re.MULTILINE)) == 2
     return folder / "artifacts"
+
+
+def made(artifacts: Path, port: int, *choices: str) -> str:
+    """What the command prints that makes points of the network of this module, by these choices."""
+    ended = dlas(
+        *("run", "--config-dir", str(artifacts.parent / "conf"), *choices, "model=residual"),
+        *("train.epochs=2", "timing=quick", "timing.runs=10", f"target.rpc.port={port}"),
+        f"artifacts={artifacts}",
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout
+
+
+@pytest.fixture(scope="module")
+def of_another_runtime(artifacts: Path, client: MlflowClient, port: int) -> dict[str, Run]:
+    """The points of `RUNTIME` by their targets, in an experiment of their own."""
+    targets = "target=host,aarch64_virtual"
+    made(artifacts, port, "-m", targets, f"compiler={RUNTIME}", f"tracking.experiment={RUNTIME}")
+    experiment = client.get_experiment_by_name(RUNTIME).experiment_id
+    found = client.search_runs([experiment], "tags.`dlas.kind` = 'point' and status = 'FINISHED'")
+    return {run.data.params["target.name"]: run for run in found}
 
 
 @pytest.fixture(scope="module")
@@ -194,6 +208,62 @@ def test_a_point_is_rebuilt_for_another_architecture(
     experiment = client.get_experiment_by_name("dlas").experiment_id
     (again,) = client.search_runs([experiment], "tags.`dlas.rebuilt` = 'host'")
     assert "dlas.emulated" not in again.data.tags
+
+
+def test_a_network_of_another_runtime_runs_there(board: Target, tmp_path: Path) -> None:
+    library = tiny_library.onnx_matmul(tmp_path / "network")
+    images = tiny_library.images(1)
+    answers = deployment.run(library, images, board, runner=RUNTIME)
+    np.testing.assert_allclose(answers, tiny_library.outputs(images), rtol=1e-4, atol=1e-5)
+    with pytest.raises(UserError, match="openvino, not installed on the board aarch64_virtual") as refusal:
+        deployment.require_board(board, "openvino")
+    assert "runtimes=openvino" in refusal.value.remedy
+
+
+@pytest.mark.exhaustive
+def test_a_point_of_another_runtime_is_checked_there(
+    of_another_runtime: dict[str, Run], client: MlflowClient, tmp_path: Path
+) -> None:
+    here, there = of_another_runtime["host"], of_another_runtime["aarch64_virtual"]
+    made_there = fetched_bundles(client, {"there": there}, tmp_path)["there"]
+    timing, runtime = json.loads(made_there.timing.read_text()), target_file.runtime(made_there.target)
+    assert runtime is not None
+    assert runtime.versions[RUNTIME] == version(RUNTIME)
+    assert timing["emulated"] is True
+    assert timing["environment"]["machine"] == "aarch64"
+    assert timing["environment"][RUNTIME] == version(RUNTIME)
+    assert there.data.tags["dlas.emulated"].startswith("QEMU")
+    assert there.data.metrics["accuracy.deployed"] == here.data.metrics["accuracy.deployed"] > 0.5
+    assert there.data.metrics["memory.peak_bytes"] > 0
+
+
+@pytest.mark.exhaustive
+def test_a_point_of_another_runtime_is_redeployed_there(
+    of_another_runtime: dict[str, Run], artifacts: Path, port: int
+) -> None:
+    there = (f"artifacts={artifacts}", "target=aarch64_virtual", f"rpc.port={port}")
+    again = dlas("redeploy", f"run={of_another_runtime['aarch64_virtual'].info.run_id}", *there)
+    assert again.returncode in (0, 4), again.stderr
+    assert "16 outputs match the reference" in again.stdout
+    made_here = f"run={of_another_runtime['host'].info.run_id}"
+    refused = dlas("redeploy", made_here, *there)
+    assert refused.returncode == 1
+    assert "rebuild=true" in refused.stderr
+    carried = dlas("redeploy", made_here, *there, "rebuild=true")
+    assert carried.returncode == 4, carried.stderr
+    assert "16 outputs match the reference" in carried.stdout
+    assert re.search(r"^differs +machine: .* then, aarch64 now", carried.stdout, re.MULTILINE)
+
+
+@pytest.mark.exhaustive
+def test_a_runtime_that_the_board_lacks_is_told_before_anything_is_trained(port: int, tmp_path: Path) -> None:
+    ended = dlas(
+        *("run", "target=aarch64_virtual", f"target.rpc.port={port}"),
+        *("compiler=openvino", "timing=quick", f"artifacts={tmp_path}"),
+    )
+    assert ended.returncode == 2, ended.stdout + ended.stderr
+    assert f"openvino, not installed on the board aarch64_virtual at 127.0.0.1:{port}" in ended.stderr
+    assert not (tmp_path / "stages" / "train").exists()
 
 
 def test_ansor_measures_its_candidates_there_and_the_fastest_is_right(board: Target, tmp_path: Path) -> None:

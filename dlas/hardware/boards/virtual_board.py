@@ -1,6 +1,8 @@
-"""An aarch64 board that this machine emulates: QEMU user emulation, Debian's Python, TVM's runtime.
+"""An aarch64 board that this machine emulates: QEMU user emulation, Debian's Python, TVM's runtime, and those
+of other compilers where asked for.
 
-    install(folder) ; start(folder, target) -> Board ; stop(folder) ; running(folder) -> Board | None
+    install(folder, runtimes) ; start(folder, target, runtimes) -> Board
+    stop(folder) ; running(folder) -> Board | None
 
 Nothing outside `folder` is touched and no privileges are needed: packages are only unpacked. An emulator of
 user processes is no sandbox: what runs on the board can do what this user can.
@@ -19,16 +21,19 @@ import sys
 import tarfile
 import time
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import psutil
 from filelock import FileLock
 
 import dlas
 from dlas.errors import UserError
+from dlas.hardware.sessions import runners
 from dlas.interfaces.targets.target import Target
+from dlas.plugins import compilers
 from dlas.printable import last_line_of
 
 log = logging.getLogger("dlas.board")
@@ -46,7 +51,8 @@ PYTHON_PACKAGES = (
     *("filelock", "tornado"),
 )
 
-PLATFORMS = tuple(f"manylinux{glibc}_aarch64" for glibc in ("_2_28", "_2_27", "_2_17", "2014"))
+PLATFORMS = ("manylinux2014_aarch64", *(f"manylinux_2_{minor}_aarch64" for minor in range(36, 16, -1)))
+"""Tags of wheels that the glibc of that release of Debian, 2.36, runs."""
 
 NOT_ON_A_BOARD = (
     *("tvm/lib/libtvm_compiler.so", "tvm/lib/libtvm_runtime_cuda.so", "tvm/include/", "tvm/3rdparty/"),
@@ -54,6 +60,17 @@ NOT_ON_A_BOARD = (
 )
 
 QEMU = "qemu-aarch64-static"
+
+ARM = 0x41
+"""Number of Arm as an implementer of CPUs."""
+
+PARTS = MappingProxyType(
+    {
+        **{"cortex-a35": 0xD04, "cortex-a53": 0xD03, "cortex-a55": 0xD05, "cortex-a57": 0xD07},
+        **{"cortex-a72": 0xD08, "cortex-a76": 0xD0B, "neoverse-n1": 0xD0C},
+    }
+)
+"""Numbers of Arm's CPUs that QEMU emulates: Linux, arch/arm64/include/asm/cputype.h."""
 
 READY_SECONDS = 300.0
 """Seconds that a board has to get ready: an emulated Python imports TVM on a busy machine."""
@@ -75,8 +92,9 @@ class Board:
     created: float
 
 
-def start(folder: Path, target: Target) -> Board:
-    """Install the board in `folder` unless it is there, and start it; returns once it listens.
+def start(folder: Path, target: Target, runtimes: Collection[str] = ()) -> Board:
+    """Install the board in `folder` unless it is there, and start it; returns once it listens. `runtimes` are
+    names of compilers whose runtimes it is to have, beside TVM's.
 
     Raises UserError where it runs already, its port is taken, or what it is made from can't be had.
     """
@@ -91,7 +109,7 @@ def start(folder: Path, target: Target) -> Board:
                 key="target",
                 remedy=f"To end it: python -m dlas.board stop target={earlier.name}",
             )
-        install(folder)
+        install(folder, runtimes)
         return _started(folder, target)
 
 
@@ -120,15 +138,19 @@ def running(folder: Path) -> Board | None:
     return board if alive and psutil.Process(board.pid).status() != psutil.STATUS_ZOMBIE else None
 
 
-def install(folder: Path) -> None:
-    """Fetch and unpack what the board is made from; what is installed already stays.
+def install(folder: Path, runtimes: Collection[str] = ()) -> None:
+    """Fetch and unpack what the board is made from; what is installed already stays, other runtimes too.
+    Packages are of the versions that are installed on this machine.
 
     Raises UserError where this machine can't: what is missing.
     """
-    versions = {name: importlib.metadata.version(name) for name in PYTHON_PACKAGES}
-    wanted = json.dumps({"debian": DEBIAN, "python": versions}, indent=1)
     told = folder / INSTALLED
-    if told.exists() and told.read_text() == wanted:
+    there = told.read_text() if told.exists() else "{}"
+    named = sorted({*runtimes, *json.loads(there).get("runtimes", ())})
+    versions, of_runtimes = _versions(PYTHON_PACKAGES), _versions(_packages(named))
+    parts = {"debian": DEBIAN, "python": {**versions, **of_runtimes}, "runtimes": named}
+    wanted = json.dumps(parts, indent=1)
+    if there == wanted:
         return
     _require_debian()
     for part in ("sysroot", "site", "fetched"):
@@ -137,8 +159,8 @@ def install(folder: Path) -> None:
     started = time.monotonic()
     log.info("1/3 the emulator and an arm64 Python, from Debian's packages")
     _install_debian_packages(folder)
-    log.info("2/3 TVM's runtime and NumPy for aarch64, from PyPI")
-    _fetch_wheels(versions, folder / "fetched")
+    log.info("2/3 %s for aarch64, from PyPI", ", ".join(["TVM's runtime", "NumPy", *of_runtimes]))
+    _fetch_wheels(versions, of_runtimes, folder / "fetched")
     log.info("3/3 unpacking them")
     _unpack_wheels(folder / "fetched", folder / "site")
     if f"{sys.version_info.major}.{sys.version_info.minor}" == PYTHON:  # bytecode is the same for every CPU
@@ -147,6 +169,18 @@ def install(folder: Path) -> None:
     shutil.rmtree(folder / "fetched")
     told.write_text(wanted)
     log.info("installed in %.0f s, in %s", time.monotonic() - started, folder)
+
+
+def _packages(runtimes: Iterable[str]) -> list[str]:
+    """The distributions that run what these compilers wrote; UserError (runtimes) where this machine has not
+    installed them."""
+    for name in runtimes:
+        compilers.require_installed(name, "runtimes")
+    return [package for name in runtimes for package in runners.named(name).PACKAGES.values()]
+
+
+def _versions(packages: Iterable[str]) -> dict[str, str]:
+    return {name: importlib.metadata.version(name) for name in packages}
 
 
 def _require_debian() -> None:
@@ -206,13 +240,22 @@ def _extract_emulator(package: Path, destination: Path) -> None:
         unpacking.wait()
 
 
-def _fetch_wheels(versions: dict[str, str], folder: Path) -> None:
+def _fetch_wheels(versions: Mapping[str, str], of_runtimes: Mapping[str, str], folder: Path) -> None:
+    """Fetch these wheels alone, and those of runtimes with all that they depend on."""
     command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
-    command += ["--no-deps", "--only-binary=:all:", "--dest", "."]
+    command += ["--only-binary=:all:", "--dest", "."]
     command += ["--python-version", PYTHON, "--implementation", "cp"]
     command += [word for abi in ("cp311", "abi3", "none") for word in ("--abi", abi)]
     command += [word for platform in PLATFORMS for word in ("--platform", platform)]
-    _run([*command, *(f"{name}=={version}" for name, version in versions.items())], folder)
+    own, further = _pinned(versions), _pinned(of_runtimes)
+    _run([*command, "--no-deps", *own], folder)
+    if further:
+        (folder / "constraints.txt").write_text("\n".join(own))
+        _run([*command, "--constraint", "constraints.txt", *further], folder)
+
+
+def _pinned(versions: Mapping[str, str]) -> list[str]:
+    return [f"{name}=={version}" for name, version in versions.items()]
 
 
 def _unpack_wheels(folder: Path, site: Path) -> None:
@@ -237,6 +280,7 @@ def _run(command: Sequence[str], folder: Path, environment: dict[str, str] | Non
 
 def _started(folder: Path, target: Target) -> Board:
     _write_python(folder, target.code.cpu)
+    _write_cpuinfo(folder / "sysroot" / "proc", target.code.cpu)
     shutil.rmtree(folder / "code", ignore_errors=True)
     source = Path(dlas.__file__).parent
     shutil.copytree(source, folder / "code" / "dlas", ignore=shutil.ignore_patterns("__pycache__"))
@@ -275,6 +319,26 @@ def _await(ready: Path, server: subprocess.Popen[bytes], told: Path) -> None:
             problem = last_line_of(told.read_text(errors="replace"), late)
             raise UserError(f"the virtual board did not start: {problem}", key=str(told))
         time.sleep(0.1)
+
+
+def _write_cpuinfo(folder: Path, cpu: str) -> None:
+    """Write the board's /proc/cpuinfo, of as many cores as this machine has; none for a CPU that is not in
+    `PARTS`. QEMU shows that of this machine otherwise, which is of another architecture: a runtime that looks
+    for its CPU there crashes."""
+    file = folder / "cpuinfo"
+    file.unlink(missing_ok=True)
+    if cpu not in PARTS:
+        return
+    identity = (
+        f"CPU implementer\t: {ARM:#x}\n"
+        "CPU architecture: 8\n"
+        "CPU variant\t: 0x0\n"
+        f"CPU part\t: {PARTS[cpu]:#x}\n"
+        "CPU revision\t: 0\n"
+    )
+    folder.mkdir(exist_ok=True)
+    cores = range(os.cpu_count() or 1)
+    file.write_text("".join(f"processor\t: {core}\n{identity}\n" for core in cores))
 
 
 def _write_python(folder: Path, cpu: str) -> None:
