@@ -37,6 +37,8 @@ def main() -> None:
     if not both:
         raise SystemExit("no point of this sweep was made both untuned and tuned")
     print(f"{len(both)} points were made both ways, {len(points) - 2 * len(both)} otherwise")
+    if not _seconds([tuned[key] for key in both]):
+        raise SystemExit("this sweep's tuner measured nothing: its schedules were there before")
     screened, grid = [untuned[key] for key in both], [tuned[key] for key in both]
     front = {place for place in range(len(grid)) if _is_on_front(grid[place], grid)}
     print("margin  tuned  share of the front  share of the time of tuning")
