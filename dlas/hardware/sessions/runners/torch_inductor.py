@@ -8,9 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from dlas.hardware.sessions.on_cpu import OnCpu
+from dlas.hardware.sessions.on_torch import OnTorch
 
 PACKAGES = {"torch": "torch"}
 
@@ -18,28 +16,13 @@ FILE = "network.pt2"
 
 
 @dataclass(frozen=True)
-class Network(OnCpu):
+class Network(OnTorch):
     """A network in a package that is loaded: machine code, with calls of PyTorch's own operators."""
-
-    uncounted = "PyTorch keeps the threads that it was loaded with"
 
     loader: Any
 
-    def put(self, images: np.ndarray) -> Any:
-        import torch
-
-        return torch.from_numpy(np.ascontiguousarray(images))
-
     def run(self, images: Any) -> Any:
         return self.loader.boxed_run([images])[0]  # it empties the list
-
-    def array(self, output: Any) -> np.ndarray:
-        found: np.ndarray = output.numpy()
-        return found
-
-    def describe(self) -> Mapping[str, str]:
-        """Nothing: the version of torch is in every environment."""
-        return {}
 
 
 def settings(threads: int) -> Mapping[str, str]:
