@@ -15,6 +15,7 @@ from pathlib import Path
 
 from dlas import config, tracking
 from dlas.analysis.front import near_front
+from dlas.analysis.pace import at_one_pace
 from dlas.tracking.measured_points import measured_points
 from dlas.tracking.store import Record
 
@@ -43,7 +44,7 @@ def main() -> None:
     front = {place for place in range(len(grid)) if _is_on_front(grid[place], grid)}
     print("margin  tuned  share of the front  share of the time of tuning")
     for margin in MARGINS:
-        near = near_front(measured_points(screened), margin)
+        near = near_front(at_one_pace(measured_points(screened)), margin)
         found = len(front.intersection(near)) / len(front)
         spent = _seconds([grid[place] for place in near]) / _seconds(grid)
         print(f"{margin:6.2f}  {len(near):5}  {found:18.2f}  {spent:27.2f}")

@@ -86,12 +86,13 @@ def compare(options: Options) -> None:
 
 
 def _observed(store: Store, groups: Sequence[Sequence[Record]]) -> list[list[MeasuredPoint]]:
-    """The observations of each group, with the settings as choices that differ between any two points."""
+    """The points of each group, all at one pace, with the settings as choices that differ between any two."""
+    from dlas.analysis import pace
     from dlas.report import reading
 
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
         records = [record for group in groups for record in group]
-        points = iter(reading.with_sessions(store, records, Path(folder)))
+        points = iter(pace.at_one_pace(reading.with_sessions(store, records, Path(folder))))
         return [[next(points) for _ in group] for group in groups]
 
 

@@ -29,6 +29,7 @@ class BudgetedSweeper(BasicSweeper):
     def sweep(self, arguments: list[str]) -> list[Sequence[JobReturn]]:
         """Make the points; returns what became of those of each launch."""
         from dlas.analysis.front import near_front
+        from dlas.analysis.pace import at_one_pace
         from dlas.config import composing
         from dlas.tracking import sweep
         from dlas.tracking.measured_points import measured_points
@@ -37,7 +38,7 @@ class BudgetedSweeper(BasicSweeper):
         tuned = composing.combinations(self.config)
         screened = composing.screened(tuned)
         first = self._launched(screened, 0)
-        found = measured_points(sweep.records([job.return_value for job in first]))
+        found = at_one_pace(measured_points(sweep.records([job.return_value for job in first])))
         near = [screened[place] for place in near_front(found, self._margin)]
         chosen = [one for one in tuned if composing.untuned(one) in near and composing.UNTUNED not in one]
         log.info(

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.naming import PLAIN, Naming
 from dlas.analysis.naming import of as naming_of
+from dlas.analysis.statistics.noise import Drift, Noise
+from dlas.analysis.statistics.noise import estimate as estimated_noise
 
 LARGEST = 100_000
 """Most combinations of choices that are gone through one by one."""
@@ -48,8 +50,19 @@ class Cell:
     @cached_property
     def logs(self) -> tuple[float, ...]:
         """Log of each session's median latency in ms, of the steady points where there are any."""
-        kept = [one for one in self.points if self.unsteady or not one.unsteady]
-        return tuple(log for one in kept for log in one.logs)
+        return tuple(log for one in self._counted for log in one.logs)
+
+    @cached_property
+    def drift(self) -> Drift:
+        """What is not known of the pace beside all these sessions, a point's share being that of its
+        sessions."""
+        shares = [(len(one.logs) / len(self.logs), one.drift) for one in self._counted]
+        variance = sum(share**2 * drift.variance for share, drift in shares)
+        return Drift(variance, min(drift.freedom for _, drift in shares))
+
+    @property
+    def _counted(self) -> list[MeasuredPoint]:
+        return [one for one in self.points if self.unsteady or not one.unsteady]
 
 
 @dataclass(frozen=True)
@@ -83,6 +96,11 @@ class Grid:
     def means(self) -> NDArray[np.float64]:
         """Mean over its sessions of each cell's log latency."""
         return np.array([np.mean(cell.logs) for cell in self.cells])
+
+    @cached_property
+    def noise(self) -> Noise | None:
+        """What differences of these means have to exceed; None where no cell has sessions that differ."""
+        return estimated_noise([cell.logs for cell in self.cells], [cell.drift for cell in self.cells])
 
     @cached_property
     def steady(self) -> NDArray[np.bool_]:

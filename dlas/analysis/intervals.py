@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dlas.analysis.measured_point import MeasuredPoint
@@ -33,7 +34,8 @@ def has_sessions(point: MeasuredPoint) -> bool:
 def latency_interval(point: MeasuredPoint) -> Interval | None:
     """The confidence interval of a point's latency in milliseconds; None for a point without one.
 
-    Over the logarithms of the sessions' medians, by Student's t. With fewer than `ENOUGH_SESSIONS` it spans
+    Over the logarithms of the sessions' medians, by Student's t, with what is not known of the machine's pace
+    where the point was brought to one. With fewer than `ENOUGH_SESSIONS` it spans
     the interval over samples and what sessions there are, wider at both ends by the factor `SAME_WITHIN`, by
     which the place of data in memory alone can move a session. The latency itself always lies in it: that of
     runs of earlier versions, the median over the samples of all sessions, need not lie between the ends.
@@ -41,7 +43,7 @@ def latency_interval(point: MeasuredPoint) -> Interval | None:
     if point.latency_ms is None:
         return None
     if has_sessions(point):
-        found = _over_sessions(contrast.of_sessions([point.logs]))
+        found = _over_sessions(product([point]))
         return Interval(min(found.low, point.latency_ms), max(found.high, point.latency_ms))
     ends = [point.latency_ms, *point.session_medians_ms]
     ends += [end for end in (point.low_ms, point.high_ms) if end is not None]
@@ -58,12 +60,19 @@ def latency_ratio(one: MeasuredPoint, other: MeasuredPoint) -> Ratio | None:
     if mine is None or theirs is None or not comparable(one, other):
         return None
     if has_sessions(one) and has_sessions(other):
-        found = contrast.of_sessions([one.logs], [other.logs])
+        found = product([one], [other])
         return Ratio(found.ratio, _over_sessions(found))
     assert one.latency_ms is not None
     assert other.latency_ms is not None
     interval = Interval(mine.low / theirs.high, mine.high / theirs.low)
     return Ratio(one.latency_ms / other.latency_ms, interval)
+
+
+def product(over: Sequence[MeasuredPoint], under: Sequence[MeasuredPoint] = ()) -> Estimate:
+    """The product of the latencies of some points over that of others, with what their sessions and the
+    machine's pace leave open."""
+    drifts = [point.drift for point in (*over, *under)]
+    return contrast.of_sessions([point.logs for point in over], [point.logs for point in under], drifts)
 
 
 def comparable(one: MeasuredPoint, other: MeasuredPoint) -> bool:

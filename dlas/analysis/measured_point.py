@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dlas.analysis.statistics.noise import NO_DRIFT, Drift
 from dlas.hardware.results.roofs import Bounds
 from dlas.hardware.results.statistics import geometric_mean
 
@@ -16,6 +17,23 @@ LAYERS = ("dataset", "model", "compression", "algo", "format", "compiler", "tune
 NO_COMPRESSION = "none"
 STEP = "+"
 """What stands between the steps of a compression: `weight_pruning+int8`."""
+
+
+@dataclass(frozen=True)
+class Pace:
+    """The machine's pace while a point was timed, beside the pace to which it and other points were
+    brought."""
+
+    yardsticks: tuple[str, ...]
+    """Those whose mean tells it; none where they follow the points so badly that these stay as they were
+    measured."""
+    beside: tuple[float, ...]
+    """Of each session of the point, what the yardsticks took beside it over what they typically take: above 1
+    the machine was slower than usual."""
+    moved: float
+    """The slowest pace of all these points over the fastest."""
+    drift: Drift
+    """What the yardsticks leave open."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +51,13 @@ class MeasuredPoint:
     error: str = ""
     """Why it failed, in one line."""
     session_medians_ms: tuple[float, ...] = ()
-    """Median latency of each session in milliseconds; empty where only the median of all samples is known."""
+    """Median latency of each session in milliseconds, as it was measured; empty where only the median of all
+    samples is known."""
+    yardstick_ratios: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    """Each of these over what a yardstick took beside it, by the name of the yardstick; none where none was
+    timed, or an earlier version did not tell."""
+    pace: Pace | None = None
+    """The pace that the point was brought to; None where its latency is as it was measured."""
     median_ms: float | None = None
     """Milliseconds of a run: the geometric mean of the sessions' medians. In runs of earlier versions, the
     median over the samples of all sessions."""
@@ -95,16 +119,32 @@ class MeasuredPoint:
 
     @property
     def latency_ms(self) -> float | None:
-        """Milliseconds of a run; None where neither these nor the sessions' medians are known."""
-        if self.median_ms is not None or not self.session_medians_ms:
+        """Milliseconds of a run, at the pace that the point was brought to; None where neither these nor the
+        sessions' medians are known."""
+        if self.pace is None and self.median_ms is not None:
             return self.median_ms
-        return geometric_mean(self.session_medians_ms)
+        return geometric_mean(self.at_pace_ms) if self.at_pace_ms else None
+
+    @property
+    def at_pace_ms(self) -> tuple[float, ...]:
+        """Median of each session in milliseconds, at the pace that the point was brought to."""
+        if self.pace is None:
+            return self.session_medians_ms
+        return tuple(
+            median / pace for median, pace in zip(self.session_medians_ms, self.pace.beside, strict=True)
+        )
 
     @property
     def logs(self) -> tuple[float, ...]:
-        """Logarithm of each session's median in milliseconds; of the latency where sessions aren't known."""
-        medians = self.session_medians_ms or (self.latency_ms,)
+        """Logarithm of each session's median in milliseconds, at the pace that the point was brought to; of
+        the latency where sessions aren't known."""
+        medians = self.at_pace_ms or (self.latency_ms,)
         return tuple(math.log(median) for median in medians if median is not None)
+
+    @property
+    def drift(self) -> Drift:
+        """What is not known of the pace."""
+        return NO_DRIFT if self.pace is None else self.pace.drift
 
     @property
     def steps(self) -> tuple[str, ...]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from dlas import config
 from dlas.bundle import Bundle, libraries, mlflow_model, seal, speedup
@@ -34,6 +36,11 @@ from dlas.systems.program.packing import packed_arrays
 
 REFERENCE_IMAGES = 16
 """Test images kept in the bundle with their expected outputs."""
+
+DIGEST = 16
+"""Characters of the digest of the yardsticks."""
+
+GIB = 1 << 30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,14 +180,16 @@ def _kernel_metrics(found: Results, chosen: ChosenKernels) -> dict[str, float]:
 def tags(found: Results) -> dict[str, str]:
     """Tags that a reader of the numbers has to know: fallbacks, untuned layers, layers of an int8 network in
     float32 or without their signal, a board that was emulated, or unsteady as it timed the network, kernels
-    to choose from or its roofs; its CPU; the main source of the samples' spread; and the sessions' medians
-    in milliseconds, which say how well the latency is known."""
+    to choose from or its roofs; its CPU, cores and memory; the main source of the samples' spread; the
+    sessions' medians in milliseconds, which say how well the latency is known; and their ratios to the
+    yardsticks beside them, which tell the board's own pace."""
     fallbacks = [f"{row.layer}: {row.fallback_reason}" for row in found.layers if row.fallback_reason]
     untuned = [row.layer for row in found.layers if row.workload and row.schedule == "untuned"]
     chosen = found.chosen
     tuned = chosen is not None and any(choice.tuned for choice in chosen.kernels.choices)
     noted = {
-        "dlas.session_medians_ms": " ".join(f"{median:.6g}" for median in found.timing.session_medians_ms),
+        "dlas.session_medians_ms": _listed(found.timing.session_medians_ms),
+        **({} if found.yardsticks is None else yardstick_tags(found.yardsticks.paths, found.timing)),
         "dlas.fallbacks": "; ".join(fallbacks),
         "dlas.untuned_layers": ", ".join(untuned),
         "dlas.float_layers": ", ".join(found.float_layers),
@@ -192,9 +201,32 @@ def tags(found: Results) -> dict[str, str]:
         "dlas.unsteady_choices": _unsteady_choices(chosen) if chosen else "",
         "dlas.unsteady_roofs": "; ".join(found.roofs.roofs.unsteady if found.roofs else ()),
         "dlas.cpu": str(found.timing.environment.get("cpu", "")),
+        "dlas.machine": _machine(found.timing.environment),
         "dlas.emulated": found.timing.environment["cpu"] if found.timing.emulated else "",
     }
     return {name: text for name, text in noted.items() if text}
+
+
+def _listed(numbers: Sequence[float]) -> str:
+    """A number for each session, as a tag tells them."""
+    return " ".join(f"{number:.6g}" for number in numbers)
+
+
+def yardstick_tags(libraries: Mapping[str, Path], timing: Measurement) -> dict[str, str]:
+    """Tags of a point that was timed beside these yardsticks: each session's median over what each yardstick
+    took beside it, and one digest of the yardsticks' libraries, by which points are known that were timed
+    beside the same ones."""
+    content = hashlib.sha256()
+    for _, library in sorted(libraries.items()):
+        content.update(library.read_bytes())
+    ratios = {f"dlas.yardstick_ratios.{name}": _listed(timing.paces(name)) for name in timing.yardsticks}
+    return {**ratios, "dlas.yardsticks": content.hexdigest()[:DIGEST]}
+
+
+def _machine(environment: Mapping[str, Any]) -> str:
+    """What tells machines of one CPU apart, as far as it was found: `2 cores, 7.8 GiB`."""
+    cores, memory = environment.get("cores"), environment.get("memory_bytes")
+    return f"{cores} cores, {memory / GIB:.1f} GiB" if cores and memory else ""
 
 
 def _unsteady_choices(chosen: ChosenKernels) -> str:

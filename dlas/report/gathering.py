@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from dlas.analysis import naming
+from dlas.analysis import naming, pace
 from dlas.analysis.measured_point import FINISHED, MeasuredPoint
 from dlas.analysis.tables.fronts import unbeaten
 from dlas.analysis.tables.layers import Network
@@ -29,7 +29,7 @@ Part = TypeVar("Part")
 
 @dataclass(frozen=True)
 class Gathered:
-    """The points of a sweep, and what was found in their bundles."""
+    """The points of a sweep, at one pace, and what was found in their bundles."""
 
     points: tuple[MeasuredPoint, ...]
     names: Mapping[str, str]
@@ -53,14 +53,13 @@ def gather(store: Store, runs: Sequence[Record]) -> Gathered:
     layers: dict[str, tuple[LayerRow, ...]] = {}
     for point in told:
         timing = parts.of(point, reading.timing)
-        points.append(
-            point if timing is None else replace(point, session_medians_ms=timing.session_medians_ms)
-        )
+        points.append(point if timing is None else reading.with_medians(point, timing))
         if timing is not None:
             samples.append(samples_of(names[point.run_id], timing))
         rows = parts.of(point, reading.layers)
         if rows is not None:
             layers[point.run_id] = tuple(rows)
+    points = pace.at_one_pace(points)
     ordered = _front_first(points)
     tuned = [point for point in ordered if point.tuning_trials and point.run_id in layers]
     courses = [

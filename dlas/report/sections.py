@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from dlas.analysis import naming
+from dlas.analysis import naming, pace
 from dlas.analysis.interactions import sentences
 from dlas.analysis.interactions import tables as study_tables
 from dlas.analysis.interactions.study import Study, studies
@@ -101,6 +101,7 @@ def summary(points: Sequence[MeasuredPoint]) -> list[str]:
     unsteady = sum(bool(point.unsteady) for point in points)
     if unsteady:
         told.append(f"{unsteady} were timed on an unsteady board: their times may be too long.")
+    told += [f"{note[0].upper()}{note[1:]}." for note in pace.notes(points)]
     told += _spreads(points)
     nothing = sum(closing.keeps_nothing(point) for point in points)
     if nothing:

@@ -10,8 +10,9 @@ from dlas.hardware.results import roofs
 from dlas.tracking.store import ERROR, Record
 
 SESSIONS, UNSTEADY, EMULATED = "dlas.session_medians_ms", "dlas.unsteady", "dlas.emulated"
+RATIOS = "dlas.yardstick_ratios."
 """Tags of a point: the median latency of each session, why its times are not to be trusted, what emulated
-its board."""
+its board; and how those begin that have each session's median over what a yardstick took beside it."""
 
 SETTING_OF = {layer: "compression" if layer == "compression" else f"{layer}.name" for layer in LAYERS}
 """Parameter of a run that tells the choice of each layer."""
@@ -73,7 +74,9 @@ def _measured_point(record: Record, further: Sequence[str]) -> MeasuredPoint:
         status=record.status,
         choices={key: value for key, value in chosen.items() if value is not None},
         error=tags.get(ERROR, ""),
-        session_medians_ms=_session_medians(tags.get(SESSIONS, "")),
+        session_medians_ms=_listed(tags.get(SESSIONS, "")),
+        yardstick_ratios=_ratios(tags),
+        pace=None,
         target_kind=params.get("target.kind"),
         roofs=roofs.of_metrics(record.metrics),
         emulated=EMULATED in tags,
@@ -87,13 +90,19 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _session_medians(written: str) -> tuple[float, ...]:
-    """The medians that a tag lists; none where it is cut off or no list of positive numbers."""
+def _listed(written: str) -> tuple[float, ...]:
+    """The numbers of the sessions that a tag lists; none where it is cut off or no list of positive ones."""
     try:
-        medians = tuple(float(one) for one in written.split())
+        numbers = tuple(float(one) for one in written.split())
     except ValueError:
         return ()
-    return medians if all(math.isfinite(one) and one > 0 for one in medians) else ()
+    return numbers if all(math.isfinite(one) and one > 0 for one in numbers) else ()
+
+
+def _ratios(tags: Mapping[str, str]) -> dict[str, tuple[float, ...]]:
+    """The ratios that tags list, by the names of the yardsticks."""
+    written = {key.removeprefix(RATIOS): text for key, text in tags.items() if key.startswith(RATIOS)}
+    return {name: ratios for name, text in written.items() if (ratios := _listed(text))}
 
 
 def _further(settings: Sequence[Mapping[str, str]]) -> list[str]:

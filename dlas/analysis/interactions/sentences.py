@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dlas.analysis import pace
 from dlas.analysis.grid import LARGEST, Grid
 from dlas.analysis.interactions.effects import Basis, Effect
 from dlas.analysis.interactions.flips import Flip, Flips
@@ -120,6 +121,7 @@ def caveats(study: Study) -> list[str]:
         *(["These boards are emulated: their times say nothing about real ones."] if study.emulated else []),
         coverage(study.grid),
         spread(study.noise, study.grid),
+        *pace.notes([point for cell in study.grid.cells for point in cell.points]),
         *_named("has no time", study.grid.untimed),
         *_unsteady(study.grid),
         *(

@@ -28,8 +28,8 @@ class Share:
     share_three: float | None
     """The same of type III; None where missing points leave it without a meaning."""
     p_value: float | None
-    """P-value of the F test against the spread between sessions, after Holm over all shares; None without
-    such a spread, without degrees of freedom, and where a board did not hold still."""
+    """P-value of the F test against what sessions and pace leave open, after Holm over all shares; None where
+    sessions tell nothing, without degrees of freedom, and where a board did not hold still."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,8 @@ class Shares:
     """Part of the total that layers and pairs leave: three layers and more, and noise."""
     beyond_freedom: int
     noise: float | None
-    """Part of the total that the spread between sessions makes on average; None where it isn't known."""
+    """Part of the total that the spread between sessions, and what is not known of the pace, make on average;
+    None where it isn't known."""
     whole: bool
     """Whether every combination was measured: then the shares add up to 1 with what is beyond."""
 
@@ -56,6 +57,7 @@ def shares(grid: Grid, noise: Noise | None) -> Shares:
     total, full = data.fit([]).residual_squares, data.fit(terms)
     two, three = type_two(terms, data), type_three(terms, data)
     p_values = _p_values(two, noise if grid.steady.all() else None)
+    freedom = len(grid.cells) - 1
     names = [factor.name for factor in grid.factors]
     found = [
         Share(
@@ -73,7 +75,7 @@ def shares(grid: Grid, noise: Noise | None) -> Shares:
         total,
         full.residual_squares / total if total else 0.0,
         full.freedom,
-        None if noise is None or not total else min(noise.pooled * (len(grid.cells) - 1) / total, 1.0),
+        None if noise is None or not total else min(noise.between.variance * freedom / total, 1.0),
         len(grid.cells) == grid.size,
     )
 
@@ -82,8 +84,9 @@ def _p_values(squares: list[Squares], noise: Noise | None) -> list[float | None]
     """P-values of the terms that have degrees of freedom, corrected for how many those are."""
     if noise is None:
         return [None] * len(squares)
+    alike = noise.between
     raw = {
-        at: float(fdtrc(one.freedom, noise.pooled_freedom, one.squares / one.freedom / noise.pooled))
+        at: float(fdtrc(one.freedom, alike.freedom, one.squares / one.freedom / alike.variance))
         for at, one in enumerate(squares)
         if one.freedom
     }

@@ -13,7 +13,6 @@ from dlas.analysis.interactions.next_points import Next, next_points
 from dlas.analysis.interactions.ratios import Interaction, Unseen, interactions
 from dlas.analysis.interactions.shares import Shares, shares
 from dlas.analysis.measured_point import MeasuredPoint
-from dlas.analysis.statistics import noise as noises
 from dlas.analysis.statistics.noise import Noise
 
 
@@ -40,7 +39,7 @@ def studies(points: Sequence[MeasuredPoint]) -> tuple[Study, ...]:
 
 def _study(points: Sequence[MeasuredPoint]) -> Study:
     grid = grids.of(points)
-    noise = noises.estimate([cell.logs for cell in grid.cells])
+    noise = grid.noise
     found, unseen = interactions(grid, noise)
     return Study(
         grid,

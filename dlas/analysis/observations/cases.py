@@ -7,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from dlas.analysis import intervals
 from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.observations.finding import Part, Verdict
 from dlas.analysis.phrases import counted, percent, plain_times
-from dlas.analysis.statistics import contrast
 from dlas.analysis.statistics.contrast import Estimate
 from dlas.analysis.statistics.proportion import most_where_none_was_seen, wilson
 from dlas.hardware.results.comparison import SAME_WITHIN
@@ -70,8 +70,9 @@ def fastest(points: Iterable[MeasuredPoint]) -> MeasuredPoint | None:
 
 
 def ratio(over: Sequence[MeasuredPoint], under: Sequence[MeasuredPoint]) -> Estimate:
-    """The product of the latencies of some points over that of others, with what their sessions tell."""
-    return contrast.of_sessions([point.logs for point in over], [point.logs for point in under])
+    """The product of the latencies of some points over that of others, with what their sessions and the
+    machine's pace leave open."""
+    return intervals.product(over, under)
 
 
 def scaled(estimate: Estimate, factor: float) -> Estimate:

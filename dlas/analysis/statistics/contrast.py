@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import stdtr, stdtrit
 
 from dlas.analysis.statistics import noise as noises
-from dlas.analysis.statistics.noise import Noise, Vector
+from dlas.analysis.statistics.noise import Drift, Noise, Vector
 from dlas.hardware.results.statistics import CONFIDENCE, Interval
 
 
@@ -63,21 +63,28 @@ def estimate(weights: Vector, means: Vector, noise: Noise | None, cells: NDArray
     `noise`.
 
     Cells may differ in noise: of two cells this is Welch's t, of more the degrees of freedom are those of
-    Satterthwaite (1946), An approximate distribution of estimates of variance components.
+    Satterthwaite (1946), An approximate distribution of estimates of variance components. The drift of all
+    cells is one such component.
     """
     log = float(weights @ means)
     if noise is None:
         return Estimate(log)
     parts = weights**2 * noise.of_means[cells]
-    variance = float(parts.sum())
-    freedom = variance**2 / float((parts**2 / noise.freedom[cells]).sum())
+    drift = float(weights**2 @ noise.drift[cells])
+    variance = float(parts.sum()) + drift
+    freedom = variance**2 / float((parts**2 / noise.freedom[cells]).sum() + drift**2 / noise.drift_freedom)
     return Estimate(log, math.sqrt(variance), freedom)
 
 
-def of_sessions(over: Sequence[Sequence[float]], under: Sequence[Sequence[float]] = ()) -> Estimate:
+def of_sessions(
+    over: Sequence[Sequence[float]],
+    under: Sequence[Sequence[float]] = (),
+    drifts: Sequence[Drift] = (),
+) -> Estimate:
     """The product of the latencies of some cells over that of others, each given by the log latencies of its
-    sessions, from whose spread the error comes."""
+    sessions, from whose spread the error comes, and from the cells' drifts where there are any: those of
+    `over` first."""
     logs = [*over, *under]
     weights = np.array([1.0] * len(over) + [-1.0] * len(under))
     means = np.array([np.mean(cell) for cell in logs])
-    return estimate(weights, means, noises.estimate(logs), np.arange(len(logs), dtype=np.intp))
+    return estimate(weights, means, noises.estimate(logs, drifts), np.arange(len(logs), dtype=np.intp))

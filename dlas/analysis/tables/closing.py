@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from dlas.analysis import digits, front, intervals, naming
+from dlas.analysis import digits, front, intervals, naming, pace
 from dlas.analysis.front import Standing
 from dlas.analysis.measured_point import FINISHED, MeasuredPoint
 from dlas.analysis.naming import Naming
@@ -132,6 +132,7 @@ def _legend(
         lines.append(
             f"{Standing.UNSURE.value} beaten, but its own time is unsteady and may be too long: time it again"
         )
+    lines += pace.notes(points)
     lines += few_sessions(points)
     if any(point.emulated for point in points):
         lines.append(f"{EMULATED}: such times say nothing about a real board")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dlas.analysis import digits, front, intervals, naming
+from dlas.analysis import digits, front, intervals, naming, pace
 from dlas.analysis.intervals import Ratio
 from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.naming import Naming
@@ -31,7 +31,7 @@ def points(found: Sequence[MeasuredPoint]) -> Table:
         if (reason := intervals.without_ratio(other, first))
     ]
     headings = (*named.columns, *_HEADINGS)
-    closing = (RATIO, *few_sessions(found), *reasons)
+    closing = (RATIO, *pace.notes(found), *few_sessions(found), *reasons)
     return Table("comparison", "Points side by side", headings, tuple(rows), closing)
 
 
@@ -58,7 +58,7 @@ def sweeps(found: Sequence[Sequence[MeasuredPoint]]) -> Table:
                 reasons.append(f"{named.label(other)} has no ratio: {reason}")
     if alone:
         reasons.append(f"left out: {alone} of {len(first)} points of the first, whose choices no other has")
-    closing = (RATIO, *few_sessions(everything), *reasons)
+    closing = (RATIO, *pace.notes(everything), *few_sessions(everything), *reasons)
     return Table(
         "comparison", "Sweeps side by side", ("of", *named.columns, *_HEADINGS), tuple(rows), closing
     )

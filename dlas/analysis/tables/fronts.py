@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from dlas.analysis import digits, front, naming
+from dlas.analysis import digits, front, naming, pace
 from dlas.analysis.front import Standing
 from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.naming import Naming
@@ -43,7 +43,8 @@ def table(points: Sequence[MeasuredPoint], redeploy: Callable[[str], str]) -> Ta
         f"Compared in {names}, among points of one data set and target. What the measurement can't tell "
         "apart is on the front together."
     )
-    return Table("front", "Points that no other one beats", headings, tuple(rows), (told,) if rows else ())
+    below = (told, *pace.notes(points))
+    return Table("front", "Points that no other one beats", headings, tuple(rows), below if rows else ())
 
 
 def _row(point: MeasuredPoint, named: Naming, redeploy: Callable[[str], str]) -> tuple[Cell, ...]:

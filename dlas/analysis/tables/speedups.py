@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dlas.analysis import intervals, naming
+from dlas.analysis import intervals, naming, pace
 from dlas.analysis.intervals import Ratio
 from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.table import Cell, Table, measured, number, text
@@ -70,6 +70,7 @@ def table(points: Sequence[MeasuredPoint]) -> Table:
         "against same: the latency of the dense network with all else the same, over this one's; "
         "against best: that of the fastest dense network of this model and target.",
         "reached: the share of the expected speedup that was measured against the same.",
+        *pace.notes(points),
     )
     title = "Speedup of compressed networks, and what was to be expected"
     return Table("speedup", title, headings, tuple(rows), notes if rows else ())

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from dlas.analysis import digits, intervals, naming
+from dlas.analysis import digits, intervals, naming, pace
 from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.table import NOTHING, Cell, Table, number, text
 
@@ -73,6 +73,7 @@ def latencies(points: Sequence[MeasuredPoint]) -> Table:
         fastest = [min(by_column[one], key=_latency) if one in by_column else None for one in columns]
         rows.append((*map(text, key), *_latency_cells(fastest)))
     notes = ["*: the lowest of its row, and what the intervals can't tell from it."] if rows else []
+    notes += pace.notes(timed)
     if any(point.unsteady for point in timed):
         notes.append("?: timed on an unsteady board; the time may be too long.")
     if len(timed) > sum(cell.value is not None for each in rows for cell in each):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from dlas.analysis import front
+from dlas.analysis import front, pace
 from dlas.analysis.front import Standing
 from dlas.analysis.measured_point import FINISHED, MeasuredPoint
 from dlas.tracking.measured_points import measured_points
@@ -20,7 +20,8 @@ def note(sweep: OpenRun, points: Sequence[Record]) -> None:
     """
     found = measured_points(points)
     sweep.log(metrics=metrics(found))
-    standings = front.standings(found, front.aims(found))
+    at_one_pace = pace.at_one_pace(found)
+    standings = front.standings(at_one_pace, front.aims(at_one_pace))
     for point, standing in zip(points, standings, strict=True):
         own = point.tags.get(PARENT) == sweep.run_id and UNSENT not in point.tags
         if own and standing is Standing.UNBEATEN:

@@ -61,10 +61,12 @@ def _give_aliases(
     store: Store, model: RegisteredModel, points: Sequence[MeasuredPoint], versions: dict[str, str]
 ) -> None:
     """Have the aliases of the model name the versions of the points that they are due to."""
+    from dlas.analysis import pace  # SciPy is behind it
+
     last = points[-1]
     others = _other_bearers(store, model, {point.run_id for point in points}, versions)
     rivals = [point for point in (*others, *points) if aliases.compete(point, last)]
-    for alias, point in aliases.chosen(rivals).items():
+    for alias, point in aliases.chosen(pace.at_one_pace(rivals)).items():
         if str(model.aliases.get(alias)) != versions[point.run_id]:
             store.client.set_registered_model_alias(model.name, alias, versions[point.run_id])
 

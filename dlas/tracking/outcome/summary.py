@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
+from dlas.analysis import pace
 from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.table import as_text
 from dlas.analysis.tables import closing
@@ -18,10 +19,11 @@ def table(points: Sequence[Record], earlier: Collection[str] = ()) -> str:
 
 
 def of(points: Sequence[MeasuredPoint], earlier: Collection[str] = (), further: Sequence[str] = ()) -> str:
-    """The table of runs that are measured points already; `further` names columns of
+    """The table of runs that are measured points already, brought to one pace; `further` names columns of
     `dlas.analysis.tables.further`."""
     if not points:
         return "no point was started"
+    points = pace.at_one_pace(points)
     lines = [as_text(closing.table(points, earlier, further), title=False)]
     skipped = sum(point.run_id in earlier for point in points)
     if skipped:
