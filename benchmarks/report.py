@@ -2,19 +2,21 @@
 
     python benchmarks/report.py [points=2000] [folder=<where to make the store, or where one was made>]
 
-Every point has a bundle with the samples of six sessions and twenty layers. Nothing was measured: what is
-timed here is the report.
+Every point has a bundle with the samples of six sessions, of yardsticks beside them, and twenty layers. Their
+machine drifts. Nothing was measured: what is timed here is the report.
 """
 
 from __future__ import annotations
 
-import json
+import math
 import random
 import resource
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -23,23 +25,20 @@ from mlflow.entities import Metric, Param, RunTag
 from dlas import tracking
 from dlas.bundle import Bundle
 from dlas.bundle.layer_table import LayerRow, write_layers
-from dlas.tracking.store import BUNDLE
+from dlas.hardware.results import measurement
+from dlas.hardware.results.measurement import Measurement, Session
+from dlas.hardware.targets.machine import State
+from dlas.tracking.store import BUNDLE, create
 
 MODELS = [f"net{number}" for number in range(10)]
 COMPRESSIONS = ["none", "weight_pruning", "channel_pruning", "int8", "float16"]
 ALGORITHMS = ["direct", "gemm", "spatial_pack", "winograd_f2"]
 TUNERS, TARGETS = ["none", "ansor"], ["host", "pi", "i7", "jetson", "graviton"]
 SESSIONS, RUNS, LAYERS = 6, 50, 20
-STATE = {
-    "at": "2026-01-01T00:00:00+00:00",
-    "uptime_seconds": 1.0,
-    "cores": 2,
-    "governor": None,
-    "frequency_mhz": None,
-    "temperature_c": None,
-    "load_average": 0.0,
-    "busy_seconds": 1.0,
-}
+YARDSTICKS = {"compute": 0.5, "memory": 4.0, "kernels": 1.0}
+"""Milliseconds of each at the pace 1."""
+STATE = State("2026-01-01T00:00:00+00:00", 1.0, 2, None, None, None, 0.0, 1.0, None, 0.0, None)
+AFTER = replace(STATE, uptime_seconds=3.0, busy_seconds=3.0, own_seconds=2.0)
 
 
 def main() -> None:
@@ -80,8 +79,9 @@ def make(artifacts: Path, count: int) -> str:
             break
         with tempfile.TemporaryDirectory() as temporary:
             folder = Path(temporary)
-            medians = write_bundle(folder, random.Random(number))
-            run = tracking.start_point(store, f"point {number}", {}, sweep.run_id)
+            medians, ratios = write_bundle(folder, random.Random(number), 1 + 0.05 * math.sin(number))
+            tags = {tracking.PARENT: sweep.run_id, tracking.KIND: "point"}
+            run = create(store, f"point {number}", tags)
             middle = sorted(medians)[len(medians) // 2]
             metrics = {
                 "latency.median_ms": middle,
@@ -109,7 +109,10 @@ def make(artifacts: Path, count: int) -> str:
                 run.run_id,
                 metrics=[Metric(key, value, 0, 0) for key, value in metrics.items()],
                 params=[Param(key, value) for key, value in params.items()],
-                tags=[RunTag("dlas.session_medians_ms", " ".join(f"{one:.6g}" for one in medians))],
+                tags=[
+                    RunTag("dlas.session_medians_ms", listed(medians)),
+                    *(RunTag(f"dlas.yardstick_ratios.{name}", listed(each)) for name, each in ratios.items()),
+                ],
             )
             run.log_files(folder, BUNDLE)
             tracking.close(run, "FINISHED")
@@ -117,25 +120,41 @@ def make(artifacts: Path, count: int) -> str:
     return sweep.run_id
 
 
-def write_bundle(folder: Path, chance: random.Random) -> list[float]:
-    """Timing and layers of a point; returns the medians of its sessions in milliseconds."""
+def listed(numbers: Sequence[float]) -> str:
+    return " ".join(f"{one:.6g}" for one in numbers)
+
+
+def write_bundle(
+    folder: Path, chance: random.Random, pace: float
+) -> tuple[tuple[float, ...], dict[str, tuple[float, ...]]]:
+    """Timing and layers of a point; returns the medians of its sessions in milliseconds, and their ratios to
+    each yardstick."""
     base = chance.lognormvariate(2, 0.5)
-    sessions, medians = [], []
-    for _ in range(SESSIONS):
-        pace = base * chance.gauss(1, 0.01)
-        samples = [max(1, int(1e6 * pace * chance.lognormvariate(0, 0.02))) for _ in range(RUNS)]
-        medians.append(sorted(samples)[RUNS // 2] / 1e6)
-        one = {"first_ns": 2 * samples[0], "samples_ns": samples, "before": STATE, "after": STATE}
-        sessions.append(one)
-    timing = {"schema": 1, "runs": RUNS, "warmup": 1, "threads": 1, "sessions": sessions}
-    Bundle(folder).timing.write_text(json.dumps(timing))
+    found = Measurement(
+        RUNS,
+        1,
+        1,
+        sessions(chance, base * pace),
+        yardsticks={name: sessions(chance, own * pace) for name, own in YARDSTICKS.items()},
+    )
+    measurement.write(found, Bundle(folder).timing)
     key = "conv2d_n1_i64x8x8_o64_k3x3_s1x1_p1x1x1x1_d1x1_g1_float32_bias_relu"
     rows = [
         LayerRow(f"layer{number}", base / LAYERS, key, "float32", "direct", macs=2_359_296, format="dense")
         for number in range(LAYERS)
     ]
     write_layers(rows, Bundle(folder).layers)
-    return medians
+    return found.session_medians_ms, {name: found.paces(name) for name in found.yardsticks}
+
+
+def sessions(chance: random.Random, ms: float) -> tuple[Session, ...]:
+    """Sessions of a network that takes so many milliseconds."""
+    found = []
+    for _ in range(SESSIONS):
+        own = ms * chance.gauss(1, 0.01)
+        samples = [max(1, int(1e6 * own * chance.lognormvariate(0, 0.02))) for _ in range(RUNS)]
+        found.append(Session(2 * samples[0], tuple(samples), STATE, AFTER))
+    return tuple(found)
 
 
 if __name__ == "__main__":
