@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -43,17 +44,19 @@ def timed(
     paces: Mapping[str, float],
     *,
     log: float = 0.0,
-    scatter: float = SCATTER,
+    restless: Mapping[str, float] = MappingProxyType({}),
 ) -> MeasuredPoint:
-    """A point of exp(`log`) ms at the pace 0, timed at the pace `own`, beside yardsticks at these of theirs;
-    paces are logarithms, above 0 slower."""
+    """A point of exp(`log`) ms at the pace 0, timed at the pace `own`, beside yardsticks at these of theirs.
+    Sessions of those that are `restless` scatter by so much. Paces are logarithms, above 0 slower."""
 
-    def medians(middle: float) -> tuple[float, ...]:
+    def medians(middle: float, scatter: float = SCATTER) -> tuple[float, ...]:
         return tuple(np.exp(middle + chance.normal(0, scatter, SESSIONS)).tolist())
 
     sessions = medians(log + own)
-    beside = {name: medians(math.log(YARDSTICKS[name]) + pace) for name, pace in paces.items()}
-    ratios = {name: tuple(np.divide(sessions, medians).tolist()) for name, medians in beside.items()}
+    ratios = {}
+    for name, pace in paces.items():
+        beside = medians(math.log(YARDSTICKS[name]) + pace, restless.get(name, SCATTER))
+        ratios[name] = tuple(np.divide(sessions, beside).tolist())
     return point(*sessions, more={"yardstick_ratios": ratios, "accuracy_deployed": 0.9}, seed=str(seed))
 
 
@@ -150,6 +153,18 @@ def test_a_difference_is_found_beside_a_drift_that_is_larger() -> None:
     star, beaten = front.Standing.UNBEATEN, front.Standing.BEATEN
     assert front.standings(found, [front.LATENCY]) == [star, beaten] * 6
     assert front.standings(raw, [front.LATENCY]) != [star, beaten] * 6
+
+
+def test_a_yardstick_that_the_networks_are_unlike_says_little() -> None:
+    chance = np.random.default_rng(0)
+    raw = []
+    for seed, pace in enumerate(DRIFTING):
+        paces = {"compute": pace, "kernels": pace, "memory": pace + chance.normal(0, 0.05)}
+        raw.append(timed(chance, seed, pace, paces, log=0.05 * (seed % 2), restless={"memory": 0.1}))
+    found = at_one_pace(raw)
+    assert all(one.pace is not None and "memory" not in one.pace.yardsticks for one in found)
+    star, beaten = front.Standing.UNBEATEN, front.Standing.BEATEN
+    assert front.standings(found, [front.LATENCY]) == [star, beaten] * 6
 
 
 @pytest.mark.parametrize(

@@ -60,40 +60,48 @@ def at_one_pace(points: Sequence[MeasuredPoint]) -> list[MeasuredPoint]:
 
 
 def clock(sessions: Sequence[Vector], beside: Beside) -> Clock:
-    """The clock by which the means of two points or more are known best, of these: none, each yardstick, all
-    together. `sessions` are the logarithms of the points' own sessions."""
-    each = [(name,) for name in beside] if len(beside) > 1 else []
-    together = [tuple(beside)] if len(beside) > 1 else []
-    clocks = [_clock(sessions, beside, yardsticks) for yardsticks in [(), *each, *together]]
+    """The clock by which the means of two points or more are known best: no yardstick, or those that the
+    networks follow best from session to session, which are one of them or all together. `sessions` are the
+    logarithms of the points' own sessions.
+
+    Yardsticks are not chosen by their drift: of few points it is little known, and the least of several would
+    be too small.
+    """
+    clocks = [_clock(sessions, beside, ())]
+    if len(beside) > 1:
+        each = [*((name,) for name in beside), tuple(beside)]
+        followed = min(each, key=lambda names: one_way.analysis(_less(sessions, told(beside, names))).within)
+        clocks.append(_clock(sessions, beside, followed))
     return min(clocks, key=lambda one: one.variance)
 
 
-def drift(beside: Beside, by: Sequence[str]) -> Drift:
+def drift(sessions: Sequence[Vector], beside: Beside, by: Sequence[str]) -> Drift:
     """What is not known of the pace by these yardsticks, or where these are none, of how it moved.
 
-    The network is one more kind of work: how far it leaves the pace that they tell is taken to be as far as a
-    yardstick does. So each yardstick in turn is taken for the network, and its pace told by the others of
+    The networks are one more kind of work: how far they leave the pace that `by` tells is taken to be as far
+    as a yardstick does. So each yardstick in turn is taken for a network, and its pace told by the others of
     `by` (a cross-validation that leaves one out: Stone 1974). As it is always the same library, the means
     over the sessions of each point should then be alike but for their scatter. By how much they are not is
     the variance between the points of a one-way analysis of variance (Searle, Casella and McCulloch 1992,
-    Variance Components, section 3.6). The mean over yardsticks counts, with the degrees of freedom of
-    Satterthwaite (1946). Without a clock it counts only where the yardsticks moved by more than chance, at
-    `CONFIDENCE` by Bonferroni.
+    Variance Components, section 3.6). Of several yardsticks the mean counts, each by how alike the networks
+    are to it: by the inverse of the variance, within points, of the sessions' ratios to it. Without a clock
+    it counts only where the yardsticks moved by more than chance, at `CONFIDENCE` by Bonferroni.
     """
-    found = [
-        one_way.analysis(_less(logs, told(beside, others)))
+    taken = {
+        name: one_way.analysis(_less(logs, told(beside, others)))
         for name, logs in beside.items()
         if (others := [other for other in by if other != name]) or not by
-    ]
+    }
+    found = [*taken.values()]
     if not by and min(one.p_value for one in found) > (1 - CONFIDENCE) / len(found):
         return NO_DRIFT
-    between = float(np.mean([one.between for one in found]))
-    within = float(np.mean([one.within for one in found]))
-    if between <= within:
-        return NO_DRIFT
+    unlike = [one_way.analysis(_less(sessions, beside[name])).within for name in taken]
+    alike = 1 / np.maximum(unlike, np.finfo(float).eps)
+    between = float(np.average([one.between for one in found], weights=alike))
+    within = float(np.average([one.within for one in found], weights=alike))
     several = len(by) - 1 if len(by) == len(beside) else 1
-    parts = between**2 / (several * found[0].freedom_between) + within**2 / found[0].freedom_within
-    return Drift((between - within) / found[0].size, (between - within) ** 2 / parts)
+    variance = max(0.0, (between - within) / found[0].size)
+    return Drift(variance, several * found[0].freedom_between)
 
 
 def told(beside: Beside, by: Sequence[str]) -> list[Vector]:
@@ -140,7 +148,7 @@ def _open(drift: Drift) -> str:
 
 def _clock(sessions: Sequence[Vector], beside: Beside, yardsticks: tuple[str, ...]) -> Clock:
     own = one_way.analysis(_less(sessions, told(beside, yardsticks)))
-    left = drift(beside, yardsticks)
+    left = drift(sessions, beside, yardsticks)
     return Clock(yardsticks, left, own.within / own.size + left.variance)
 
 
