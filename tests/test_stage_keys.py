@@ -472,6 +472,43 @@ def test_a_users_import_that_cannot_be_followed_is_warned_of_once(
     assert f"{users / 'alone.py'}, line 3" in told
 
 
+CODE_BEHIND = """
+import json
+from dlas.stages.store.code.closure import code_of
+print(json.dumps(dict(code_of(["dlas.config", "alone"]).modules)))
+"""
+
+
+def test_what_an_earlier_process_parsed_is_taken_for_the_same_source_alone(
+    users: Path, tmp_path: Path
+) -> None:
+    """Keys are the same with what was kept, without it, and where it is damaged."""
+
+    def told(**changed: str) -> dict[str, str]:
+        env = environment(
+            {"PYTHONPATH": f"{REPOSITORY}:{users}", "PYTHONPYCACHEPREFIX": str(prefix), **changed}
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", CODE_BEHIND], env=env, capture_output=True, text=True, check=True
+        )
+        modules: dict[str, str] = json.loads(done.stdout)
+        return modules
+
+    prefix = tmp_path / "bytecode"
+    first = told(PYTHONDONTWRITEBYTECODE="1")
+    assert first == dict(code_of(["dlas.config", "alone"], content).modules)
+    assert not list(prefix.rglob("*.json"))
+    assert told(PYTHONDONTWRITEBYTECODE="") == first
+    (kept,) = prefix.rglob("*.json")
+    kept.write_text(kept.read_text().replace(first["alone"], "another"))
+    assert told() == {**first, "alone": "another"}  # it is read
+    (users / "alone.py").write_text("VALUE = 2\n")
+    assert told()["alone"] not in ("another", first["alone"])
+    (users / "alone.py").write_text("VALUE = 1\n")
+    kept.write_text(kept.read_text()[:-1000])
+    assert told() == first
+
+
 def shapes(digests: Sequence[Architecture]) -> int:
     return len({each.digest for each in digests})
 

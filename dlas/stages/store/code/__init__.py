@@ -13,5 +13,6 @@ Modules of this package define things and do nothing else when they are imported
 that only re-exports counts through the names that are taken from it: who takes `config.Train` depends on the
 module that defines it, and not on every other that stands there.
 
-`closure.code_of` gives it. `first_read` and `remembering` notice where it changes under a run.
+`closure.code_of` gives it. `kept` has what earlier processes read of the same files; `first_read` and
+`remembering` notice where code changes under a run.
 """

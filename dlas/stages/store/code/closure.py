@@ -16,6 +16,7 @@ from types import MappingProxyType
 
 from dlas.errors import UserError
 from dlas.plugins.finding import is_ours
+from dlas.stages.store.code import kept
 from dlas.stages.store.code.distributions import installed
 from dlas.stages.store.code.first_read import Read, as_first_read
 from dlas.stages.store.code.imports import EVERYTHING, Import
@@ -26,7 +27,7 @@ from dlas.stages.store.code.modules import (
     located,
     packages_around,
 )
-from dlas.stages.store.code.source import Source, of_bytes, parsed
+from dlas.stages.store.code.source import Source, of_bytes
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,8 @@ class Code:
 
 
 def code_of(roots: Iterable[str], read: Read | None = None) -> Code:
-    """The code behind the modules `roots` (dotted names). `read` gives a file's content.
+    """The code behind the modules `roots` (dotted names). `read` gives a file's content; without it files are
+    read as they are, and what was parsed of them is kept for later processes.
 
     UserError for a root that is no module, for a user's module that imports one in vain, for source that
     can't be read, and where a file was changed since this process first read it: what runs here may be the
@@ -63,6 +65,8 @@ def code_of(roots: Iterable[str], read: Read | None = None) -> Code:
     closure = _Closure(read or as_first_read)
     for root in sorted(set(roots)):
         closure.add_root(root)
+    if read is None:
+        kept.save()
     return closure.code()
 
 
@@ -171,7 +175,7 @@ class _Closure:
         if path.suffix != ".py":
             return of_bytes(content)
         try:
-            return parsed(content, package)
+            return kept.source(content, package)
         except SyntaxError as error:
             raise UserError(f"this code cannot be read: {error}", key=str(path)) from None
 

@@ -7,7 +7,7 @@ import sys
 import sysconfig
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import distributions
+from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
 from dlas.plugins.finding import is_ours
@@ -35,16 +35,17 @@ def _distributions(top: str, searched: tuple[str, ...]) -> Mapping[str, str]:
     found = [Path(str(place)).resolve() for place in places]
     if not any(place.is_relative_to(folder) for folder in _site_folders() for place in found):
         return {}
-    return {name: version for name, version, record in _records() if _lists(record, top)}
+    return {each.name: each.version for each, record in _records() if _lists(record, top)}
 
 
 @cache
-def _records() -> tuple[tuple[str, str, str], ...]:
-    """Name, version and list of files of every installed distribution.
+def _records() -> tuple[tuple[Distribution, str], ...]:
+    """Every installed distribution, with its list of files.
 
-    `importlib.metadata.packages_distributions` tells the same, and takes half a second longer.
+    `importlib.metadata.packages_distributions` tells the same, and takes half a second longer: to ask a
+    distribution for its name is to have all its metadata parsed.
     """
-    return tuple((each.name, each.version, each.read_text("RECORD") or "") for each in distributions())
+    return tuple((each, each.read_text("RECORD") or "") for each in distributions())
 
 
 def _lists(record: str, top: str) -> bool:

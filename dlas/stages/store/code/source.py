@@ -6,7 +6,6 @@ import ast
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 
 from dlas.stages.store.code.exports import exports
 from dlas.stages.store.code.imports import Import, imports, unseen
@@ -25,7 +24,6 @@ class Source:
     """The names that an `__init__` re-exports, with module and name there; None where it does more."""
 
 
-@cache
 def parsed(content: bytes, package: str) -> Source:
     """The source of a module with this content; its relative imports start from `package`. SyntaxError where
     it is no Python."""
