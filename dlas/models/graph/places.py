@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 
 from torch.export import ExportedProgram
 from torch.fx import Node
@@ -17,6 +18,49 @@ WRAPPER = "network."
 NAMED = re.compile(r"(?:::|\.)(\w+)|\b([A-Z]\w+)\(\d+\)")
 """An operator in what a compiler says: `aten::erfinv`, `torch.special.erf`, `onnx.Erf`; `BitShift(11)` with
 the version of ONNX that has it."""
+
+ONNX: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "averagepool": ("avgpool", "adaptiveavgpool"),
+        "bitshift": ("bitwiseleftshift", "bitwiserightshift"),
+        "clip": ("clamp", "hardtanh", "relu6"),
+        "concat": ("cat", "stack"),
+        "depthtospace": ("pixelshuffle",),
+        "equal": ("eq",),
+        "gather": ("select", "index", "embedding"),
+        "gathernd": ("index",),
+        "gemm": ("linear", "addmm"),
+        "globalaveragepool": ("mean", "adaptiveavgpool"),
+        "globalmaxpool": ("adaptivemaxpool",),
+        "greater": ("gt",),
+        "greaterorequal": ("ge",),
+        "instancenormalization": ("groupnorm", "instancenorm"),
+        "less": ("lt",),
+        "lessorequal": ("le",),
+        "lpnormalization": ("norm", "linalgvectornorm"),
+        "matmul": ("linear", "mm", "bmm"),
+        "mod": ("remainder", "fmod"),
+        "pad": ("constantpadnd", "reflectionpad", "replicationpad"),
+        "range": ("arange",),
+        "reducemax": ("amax",),
+        "reducemin": ("amin",),
+        "reducel2": ("norm", "linalgvectornorm"),
+        "resize": ("upsamplebicubic", "upsamplebilinear", "upsamplelinear", "upsamplenearest", "interpolate"),
+        "reshape": ("view", "flatten", "unflatten"),
+        "scatternd": ("indexput",),
+        "shrink": ("softshrink", "hardshrink"),
+        "spacetodepth": ("pixelunshuffle",),
+        "thresholdedrelu": ("threshold",),
+        "tile": ("repeat",),
+        "transpose": ("permute",),
+        "trilu": ("tril", "triu"),
+    }
+)
+"""ONNX's names that are none of PyTorch's, with those of PyTorch's that are exported so. All are as `_plain`
+has them, without the number of dimensions."""
+
+DIMENSIONS = re.compile(r"[123]d$")
+"""The number of dimensions, which PyTorch's names have, and ONNX's do not."""
 
 
 def told(node: Node) -> str:
@@ -37,9 +81,11 @@ def of_operators(program: ExportedProgram, said: str) -> list[str]:
 
 def _names(node: Node) -> Iterator[str]:
     """What compilers may call its operator."""
-    yield _plain(_own(node).rpartition(".")[2])
-    if called := _called(node):
-        yield _plain(called)
+    plain = {_plain(_own(node).rpartition(".")[2]), _plain(_called(node))} - {""}
+    of_pytorch = plain | {DIMENSIONS.sub("", name) for name in plain}
+    yield from of_pytorch
+    yield from (f"reduce{name}" for name in of_pytorch)
+    yield from (name for name, ours in ONNX.items() if not of_pytorch.isdisjoint(ours))
 
 
 def _plain(name: str) -> str:
