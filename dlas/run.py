@@ -128,7 +128,7 @@ def run_job(composed: DictConfig) -> str | float | tuple[float, ...] | None:
     place = delivery.Place(Path(stack.artifacts), stack.tracking.uri, stack.tracking.experiment)
     store = delivery.reach(place)
     jobs.require_going_on(store, parent)
-    known = fingerprint.of(stack)
+    known = process.fingerprint_of(stack)
     earlier = delivery.earlier(place, store, known, stack.rerun or (sweep.SWEPT if parent else sweep.ALL))
     if earlier is not None:
         log.info("%s%s earlier: run %s", position, earlier.status, earlier.run_id)

@@ -36,6 +36,8 @@ from dlas.interfaces.targets.placement import Placement
 from dlas.interfaces.targets.reach import Reach
 from dlas.interfaces.targets.target import Target
 from dlas.plugins.finding import module_exists
+from dlas.points import making
+from dlas.points.messages import BoardRuntime
 from dlas.systems.compilers.tvm import roofs as kernels
 
 PROTOCOL = config.Timing(name="test", runs=20, warmup=1)
@@ -129,6 +131,21 @@ def test_a_network_of_another_runtime_runs_on_the_board(
     assert measured.environment["onnxruntime"] == version("onnxruntime")
     assert measured.memory is not None
     assert measured.memory.runtime_bytes > 1 << 20
+
+
+def test_a_board_tells_the_versions_that_a_point_is_known_by(board: Target) -> None:
+    def told(port: int) -> list[object]:
+        code, found = board.code, list[object]()
+        there = config.Target(
+            *("bench", code.triple, code.cpu, code.cores),
+            reach="rpc",
+            rpc=config.Rpc(port=port, key=boards.KEY),
+        )
+        making.tell_runtime(found.append, there, "onnxruntime")
+        return found
+
+    assert told(board.reach.port) == [BoardRuntime({"onnxruntime": version("onnxruntime")})]
+    assert told(boards.free_port()) == [], "the check of the points says why"
 
 
 def test_a_damaged_file_of_another_runtime_is_told(board: Target, onnx_matmul: Path, tmp_path: Path) -> None:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -15,6 +16,8 @@ from dlas import config, tracking
 from dlas.config.composing import stack_of
 from dlas.points import fingerprint
 from dlas.stages.store.code import first_read
+
+NO_RUNTIME: Mapping[str, str] = MappingProxyType({})
 
 NETWORK = """
 from torch import nn
@@ -43,11 +46,11 @@ def stack(own: Path, *overrides: str) -> config.Stack:
         return stack_of(compose("config", [*given, *overrides], return_hydra_config=True))
 
 
-def hashed(own: Path, *overrides: str) -> str:
+def hashed(own: Path, *overrides: str, runtime: Mapping[str, str] = NO_RUNTIME) -> str:
     """The fingerprint as a new process finds it."""
     for kept in (first_read._first, fingerprint._code, fingerprint._files):
         kept.clear() if isinstance(kept, dict) else kept.cache_clear()
-    return fingerprint.of(stack(own, *overrides))
+    return fingerprint.of(stack(own, *overrides), runtime)
 
 
 def test_only_what_may_change_the_numbers_changes_it(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,6 +70,9 @@ def test_only_what_may_change_the_numbers_changes_it(own: Path, monkeypatch: pyt
     differing["code"] = hashed(own)
     monkeypatch.setattr(socket, "gethostname", lambda: "another")
     differing["machine"] = hashed(own)
+    board = ("target=raspberrypi5", "compiler=onnxruntime")
+    for version in ("1.31", "1.32"):
+        differing[version] = hashed(own, *board, runtime={"onnxruntime": version})
     assert len(set(differing.values())) == len(differing), differing
 
 

@@ -1,8 +1,9 @@
 """All that the numbers of a finished point depend on and that can be known without any work, as one hash.
 
 It is that of the point's identity, its code, the files of its images, and, where the target is this machine,
-of this machine. The code is everything that the pipeline and the chosen implementations import: more than
-the keys of stages hold, since the code that times a library is in none of them.
+of this machine; where the runtime of another compiler runs the network on a board elsewhere, of its versions.
+The code is everything that the pipeline and the chosen implementations import: more than the keys of stages
+hold, since the code that times a library is in none of them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import hashlib
 import json
 import os
 import socket
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -25,13 +27,17 @@ STAND_INS = ("direct", "spatial_pack")
 """Algorithms that serve the layers which the declared one can't."""
 
 
-def of(stack: config.Stack) -> str:
-    """The hash (hex), equal for two points only where a run of one tells the numbers of the other."""
+def of(stack: config.Stack, runtime: Mapping[str, str] | None) -> str:
+    """The hash (hex), equal for two points only where a run of one tells the numbers of the other.
+
+    `runtime` has the versions of what runs the library on a board elsewhere, where that is not TVM's runtime;
+    None where the board does not tell them.
+    """
     parts = [
         config.identity(stack),
         code_of(stack),
         *files_of(stack.dataset),
-        socket.gethostname() if stack.target.reach == "local" else None,
+        socket.gethostname() if stack.target.reach == "local" else runtime,
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from dlas import config, users_code
 from dlas.errors import UserError
-from dlas.points.messages import Failed, Finished, Started, Tried, Used
+from dlas.points.messages import BoardRuntime, Failed, Finished, Started, Tried, Used
 
 if TYPE_CHECKING:
     from dlas.bundle.writing import Results
@@ -97,6 +97,18 @@ def check_networks(tell: Tell, stacks: Sequence[config.Stack], logged: Logging, 
             tell(points)
 
     _check(tell, logged, threads, tried)
+
+
+def tell_runtime(tell: Tell, target: config.Target, runner: str) -> None:
+    """Tell the `BoardRuntime` of the runner on the target's board; nothing where the board can't be asked:
+    the check of its points says why."""
+    from dlas.hardware.targets.resolving import resolve
+    from dlas.hardware.timing import deployment
+
+    try:
+        tell(BoardRuntime(deployment.require_board(resolve(target), runner)))
+    except UserError as error:
+        log.debug("the board tells no runtime: %s", error.problem)
 
 
 def foresee(tell: Tell, stacks: Sequence[config.Stack], logged: Logging, threads: int) -> None:

@@ -76,6 +76,13 @@ class NotTaken:
 
 
 @dataclass(frozen=True)
+class BoardRuntime:
+    """The versions of what runs the networks of a compiler on a board elsewhere."""
+
+    versions: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Failed:
     """The parts of a UserError that ended the work."""
 

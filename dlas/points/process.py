@@ -1,4 +1,5 @@
-"""The process of a point, as the command that leads it sees it: all that comes of it, however it ends.
+"""The process of a point, as the command that leads it sees it: all that comes of it, however it ends; and
+what such a process finds out for the command, which knows no board.
 
 The command itself imports neither torch nor TVM.
 """
@@ -11,7 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
@@ -19,11 +20,11 @@ from typing import Any, cast
 
 from omegaconf import OmegaConf
 
-from dlas import crashes
+from dlas import config, crashes
 from dlas.errors import UserError
-from dlas.points import view
+from dlas.points import fingerprint, making, view
 from dlas.points.making import Logging, Point
-from dlas.points.messages import Failed, Finished, Used
+from dlas.points.messages import BoardRuntime, Failed, Finished, Used
 from dlas.points.progress import Progress
 from dlas.points.steps import TIMING
 from dlas.processes import apart
@@ -45,6 +46,34 @@ def server() -> ForkServer:
     )
     theirs.close()
     return ForkServer(ours)
+
+
+def fingerprint_of(stack: config.Stack) -> str:
+    """The fingerprint of the point. A board that is to run it by the runtime of another compiler is asked,
+    once, for the versions that it has."""
+    elsewhere = stack.target.reach != "local" and stack.compiler.has_own_kernels
+    return fingerprint.of(stack, _board_runtime(stack.target, stack.compiler.runtime) if elsewhere else {})
+
+
+_told: list[tuple[config.Target, str, Mapping[str, str] | None]] = []
+"""Boards and runners that were asked for, and the versions there."""
+
+
+def _board_runtime(target: config.Target, runner: str) -> Mapping[str, str] | None:
+    known = next((each for each in _told if each[:2] == (target, runner)), None)
+    if known is not None:
+        return known[2]
+    found: list[BoardRuntime] = []
+    watch = apart.Watch(found.append, _wrote, apart.do_nothing)
+    call(making.tell_runtime, (target, runner), watch, None)
+    versions = found[0].versions if found else None
+    _told.append((target, runner, versions))
+    return versions
+
+
+def _wrote(stream: int, written: bytes) -> None:
+    sys.stderr.buffer.write(written)
+    sys.stderr.flush()
 
 
 def logging_of(settings: Any, verbose: bool | str | Sequence[str]) -> Logging:
