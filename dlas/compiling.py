@@ -4,15 +4,20 @@ compiler that takes it whole."""
 from __future__ import annotations
 
 import functools
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 from dlas import config
 from dlas.bundle.libraries import Batch, ChosenKernels
 from dlas.config.rules import UNTUNED
+from dlas.hardware.sessions.process import LibraryFailed
+from dlas.hardware.timing import deployment
 from dlas.interfaces.images import ImageDataset
 from dlas.interfaces.targets.target import Target
+from dlas.plugins.registry import NETWORK_COMPILERS
 from dlas.stages.deployment import Deploy, Deployed
 from dlas.stages.kernels.choosing import ChooseKernels
 from dlas.stages.kernels.chosen import Kernels
@@ -32,6 +37,16 @@ from dlas.systems.choices import scheduling
 from dlas.systems.choices.kind import Kind, kinds_of
 from dlas.systems.graph.integer_convolutions import warn_of_wide_weights
 from dlas.systems.tuners.common.tuning_store import TuningStore
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dlas.interfaces.compiler import Int8Compiler
+
+
+INTEGERS = ("int8", "uint8")
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -94,6 +109,32 @@ def as_a_whole(
     larger = stack.timing.batch_sizes[1:]
     batches = tuple(Batch(size, store.obtain(convert(batch=size))) for size in larger)
     return Compiled(library, deployed, batches)
+
+
+def integer_macs(library: Library, images: np.ndarray, target: Target) -> int | None:
+    """MACs per image of an int8 network that the runtime of another compiler computes in int8, as it tells
+    them of a run of the first of `images`. None, with a warning, where its board can't tell them: that
+    costs the point no more."""
+    compiler = cast("Int8Compiler", NETWORK_COMPILERS.load(library.runner))
+    try:
+        told = deployment.data_types(library.path, images[:1], target, runner=library.runner)
+    except LibraryFailed as error:
+        log.warning("it is not known how much %s computes in int8: %s", library.runner, error.problem)
+        return None
+    counted = compiler.macs(library.path)
+    if untold := sorted(counted.keys() - told.keys()):
+        log.warning(
+            "it is not known how much %s computes in int8: nothing is told of %s", library.runner, untold[0]
+        )
+        return None
+    found = sum(count for name, count in counted.items() if told[name] in INTEGERS)
+    log.info(
+        "%s computes %.3g of %.3g million MACs in int8",
+        library.runner,
+        found / 1e6,
+        sum(counted.values()) / 1e6,
+    )
+    return found
 
 
 def _lowered(

@@ -20,6 +20,7 @@ from dlas.hardware.timing import deployment, measuring, single_kernels
 from dlas.hardware.timing.measuring import NO_YARDSTICKS, Yardstick
 from dlas.interfaces.images import ImageDataset
 from dlas.interfaces.targets.target import Target
+from dlas.models import precision
 from dlas.models.untrained import Architecture, Untrained
 from dlas.plugins.registry import NETWORK_COMPILERS
 from dlas.processes import identity
@@ -99,6 +100,7 @@ def run_point(
         {batch.size: batch.library.path for batch in compiled.batches},
         runner=library.runner,
     )
+    is_untold = compiled.chosen is None and precision.bits(made.compressed.module) == precision.INTEGER_BITS
     profile = single_kernels.profile(library.path, images, target, PROFILED_RUNS) if compiled.chosen else []
 
     on_start(WRITING, False)
@@ -117,6 +119,7 @@ def run_point(
         timing=timing,
         profile=profile,
         runtime=there,
+        integer_macs=compiling.integer_macs(library, images, target) if is_untold else None,
     )
     writing.fill(bundle, found)
     return found

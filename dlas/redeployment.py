@@ -29,9 +29,11 @@ from dlas.hardware.targets import bundle_board, machine, target_file
 from dlas.hardware.targets.fitting import DoesNotFit
 from dlas.hardware.timing import deployment, measuring
 from dlas.hardware.timing.measuring import Libraries, Yardstick
+from dlas.interfaces.compiler import RunsOn
 from dlas.interfaces.targets.reach import Address
 from dlas.interfaces.targets.target import Target
 from dlas.plugins import compilers
+from dlas.plugins.registry import NETWORK_COMPILERS
 from dlas.printable import printable
 
 REBUILD = (
@@ -139,7 +141,7 @@ def redeployed(verified: Bundle, request: Request, scratch: Path) -> Redeployed:
     gives wrong outputs, and where the board can't be reached: nothing is timed then.
     """
     found = opened(verified)
-    with _rebuilding_offered():
+    with _rebuilding_offered(found.runner):
         board = _board(found.made_for, request)
         deployment.require_board(board, found.runner)
     old = found.timing
@@ -195,12 +197,30 @@ def _board(made_for: Target, request: Request) -> Target:
 
 
 @contextmanager
-def _rebuilding_offered() -> Iterator[None]:
+def _rebuilding_offered(runner: str) -> Iterator[None]:
     """Offer a rebuild where the library does not fit its board."""
     try:
         yield
     except DoesNotFit as error:
-        raise UserError(error.problem, key=error.key, remedy=REBUILD) from None
+        runs_on = RunsOn.TARGET if runner == runners.TVM else NETWORK_COMPILERS.load(runner).RUNS_ON
+        problem = error.problem
+        if runs_on is RunsOn.ANY:
+            problem = f"the yardsticks of this point don't run on {error.machine}: {'; '.join(error.reasons)}"
+        raise UserError(problem, key=error.key, remedy=_rebuild(runner, runs_on)) from None
+
+
+def _rebuild(runner: str, runs_on: RunsOn) -> str:
+    """What a rebuild would make of the libraries that do not fit a board."""
+    if runner == runners.TVM:
+        return REBUILD
+    if runs_on is RunsOn.ANY:
+        return (
+            "rebuild=true target=<name> compiles the yardsticks for that target; the files of "
+            f"{runner} are for every CPU and stay as they are"
+        )
+    return (
+        f"rebuild=true target=<name> has {runner} compile the network for {runs_on.value}, and its yardsticks"
+    )
 
 
 def _check(found: Opened, libraries: Libraries, board: Target, whose: str = "") -> None:

@@ -14,9 +14,9 @@ from command import dlas
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from dlas import bundle
+from dlas import bundle, config
 from dlas.bundle import Bundle
-from dlas.hardware.targets import target_file
+from dlas.hardware.targets import resolving, target_file
 from dlas.plugins import compilers
 
 pytestmark = pytest.mark.slow
@@ -109,6 +109,20 @@ def test_a_corrupt_file_is_one_message(name: str, bundles: dict[str, Bundle], tm
     assert ended.returncode == 1
     assert "the library could not be run" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+def test_a_board_of_another_architecture_takes_the_files_and_other_yardsticks(
+    bundles: dict[str, Bundle], tmp_path: Path
+) -> None:
+    made = resealed(bundles["onnxruntime own"], tmp_path / "bundle")
+    arm = resolving.resolve(config.Target("hikey970", "aarch64-linux-gnu", "cortex-a72", 4))
+    target_file.write(arm, made.target, target_file.runtime(made.target))
+    bundle.seal(made.root, point="ab12", stages={})
+    ended = dlas("redeploy", f"bundle={made.root}")
+    assert ended.returncode == 1
+    assert re.search("the yardsticks .* don't run on this machine: it is aarch64 code", ended.stderr)
+    assert "rebuild=true" in ended.stderr
+    assert "the files of onnxruntime are for every CPU and stay as they are" in ended.stderr
 
 
 def test_another_version_of_the_runtime_is_told(bundles: dict[str, Bundle], tmp_path: Path) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -15,24 +17,27 @@ from _pytest.mark.structures import ParameterSet
 from torch import nn
 from user_models import unusual
 
-from dlas import config
+from dlas import compiling, config
 from dlas.errors import UserError
 from dlas.hardware.sessions import runners
 from dlas.hardware.targets import target_file
+from dlas.hardware.targets.instruction_sets import architecture
 from dlas.hardware.targets.target_file import Runtime
 from dlas.hardware.timing import deployment
-from dlas.interfaces.compiler import NetworkCompiler, NetworkNotTaken
-from dlas.interfaces.runner import LoadedNetwork, Runner
+from dlas.interfaces.compiler import Int8Compiler, NetworkCompiler, NetworkNotTaken, RunsOn
+from dlas.interfaces.runner import Int8Runner, LoadedNetwork, Runner
 from dlas.interfaces.targets.target import Target
-from dlas.models import quantized
+from dlas.models import counting, quantized
 from dlas.models.graph import places
 from dlas.models.graph.exporting import exported
 from dlas.models.mobilenetv2 import mobilenetv2
+from dlas.models.precision import Float16
 from dlas.models.resnet import resnet20
 from dlas.plugins import compilers, contracts
-from dlas.plugins.finding import module_exists
+from dlas.plugins.finding import module_exists, package_version
 from dlas.plugins.registry import NETWORK_COMPILERS
 from dlas.stages.libraries.conversion import convert
+from dlas.stages.libraries.library import Library
 
 NAMES = NETWORK_COMPILERS.names()
 
@@ -77,7 +82,11 @@ def test_a_compiler_and_its_runner_offer_what_is_asked_of_them(name: str) -> Non
     assert contracts.of_module(module, NetworkCompiler) == []
     assert contracts.of_module(runners.named(name), Runner) == []
     assert "float32" in module.DATA_TYPES
-    assert (name != "torch_inductor") == module.FOR_BOARDS
+    assert (name == "torch_inductor") == (module.RUNS_ON is RunsOn.HERE)
+    assert not module.FLOAT16 or "float16" in module.DATA_TYPES
+    if "int8" in module.DATA_TYPES:
+        assert contracts.of_module(module, Int8Compiler) == []
+        assert contracts.of_module(runners.named(name), Int8Runner) == []
     of_runner = runners.named(name).PACKAGES.items()
     assert of_runner - {("torch", "torch")} <= module.PACKAGES.items()
     offered = [member for member in vars(LoadedNetwork) if not member.startswith("_")]
@@ -134,6 +143,56 @@ def test_an_int8_network_is_the_one_that_was_calibrated(name: str, host: Target,
     found = deployment.run(tmp_path / "int8", images.numpy(), host, runner=name)
     assert np.abs(found - expected).max() <= 0.02 * np.abs(expected).max()
     assert np.abs(found - expected).max() < 0.5 * np.abs(exact - expected).max()
+
+    counted = NETWORK_COMPILERS.load(name).macs(tmp_path / "int8")
+    assert sum(counted.values()) == counting.macs(dense, SHAPE)
+    made = Library(folder=tmp_path, path=tmp_path / "int8", runner=name)
+    integer = compiling.integer_macs(made, images.numpy(), host)
+    if name == "openvino":
+        assert integer == sum(counted.values())
+    else:  # nine convolutions are followed by a sum in float32, and the last layer by nothing
+        assert integer == sum(counted.values()) - sum(sorted(counted.values())[-9:]) - counted["/Gemm"]
+
+
+@pytest.fixture(scope="module")
+def half(host: Target, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A float16 network as OpenVINO's files."""
+    library = tmp_path_factory.mktemp("half")
+    convert(Float16(small(resnet20(10))), (1, *SHAPE), "openvino", with_float16(host).code, library)
+    return library
+
+
+def with_float16(target: Target) -> Target:
+    """The target, its CPU computing in float16 whatever this machine's does."""
+    extension = NETWORK_COMPILERS.load("openvino").FLOAT16[architecture(target.code.triple)]
+    sets = tuple({*target.code.instruction_sets, extension})
+    return replace(target, code=replace(target.code, instruction_sets=sets))
+
+
+def test_a_float16_network_is_asked_for_in_float16(half: Path, host: Target) -> None:
+    assert runners.named("openvino").settings(half, 1)["INFERENCE_PRECISION_HINT"] == "f16"
+    found = deployment.data_types(half, np.zeros((1, *SHAPE), np.float32), host, runner="openvino")
+    read = {data_type for name, data_type in found.items() if re.fullmatch(r"/Conv(_\d+)?", name)}
+    computes = with_float16(host) == host
+    assert read == {"float16" if computes else "float32"}, "OpenVINO falls back in silence: so we refuse"
+
+
+@pytest.mark.parametrize(
+    ("name", "extensions"),
+    [
+        ("openvino", r"avx512fp16 \(x86_64\) or fullfp16 \(aarch64\)"),
+        ("onnxruntime", r"fullfp16 \(aarch64\)"),
+    ],
+)
+def test_float16_is_refused_where_the_cpu_does_not_compute_in_it(
+    name: str, extensions: str, host: Target, tmp_path: Path
+) -> None:
+    sets = tuple(set(host.code.instruction_sets) - {"avx512fp16", "fullfp16"})
+    without = replace(host.code, instruction_sets=sets)
+    with pytest.raises(UserError, match=f"{name} computes in float16 by {extensions}") as told:
+        convert(Float16(resnet20(10)).eval(), (1, *SHAPE), name, without, tmp_path)
+    assert told.value.key == "compression"
+    assert not any(tmp_path.iterdir())
 
 
 class Bessel(nn.Module):
@@ -197,6 +256,8 @@ def test_an_operator_that_a_compiler_does_not_know_is_named_with_its_layer(
         ("Operator torch._ops.aten.erfinv.default is not Aten Canonical", ["bent"]),
         ("Could not find an implementation for Tanh(13) node with name '/Tanh'", ["bent"]),
         ("it does not know torch.erfinv, aten::conv2d", ["stem", "bent"]),
+        ("Could not find an implementation for Conv(11) node with name '/Conv'", ["stem"]),
+        ("Could not find an implementation for Gemm(13) node with name '/Gemm'", ["last"]),
         ("the mean of a linear operator to view", []),
     ],
 )
@@ -229,6 +290,21 @@ def test_a_missing_package_is_named_with_the_command_that_installs_it(
         compilers.require_installed(name, "compiler")
     assert package in told.value.problem
     assert told.value.remedy == f"pip install 'dlas[{name}]'"
+
+
+def test_a_build_of_another_name_is_found_by_the_module_that_it_brings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As onnxruntime-gpu brings onnxruntime."""
+    (tmp_path / "some_runtime").mkdir()
+    (tmp_path / "some_runtime" / "__init__.py").touch()
+    told = tmp_path / "some_runtime_gpu-9.8.dist-info"
+    told.mkdir()
+    (told / "METADATA").write_text("Metadata-Version: 2.1\nName: some-runtime-gpu\nVersion: 9.8\n")
+    (told / "RECORD").write_text("some_runtime/__init__.py,,\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert package_version("some_runtime", "some-runtime") == "9.8"
+    assert package_version("no_runtime", "no-runtime") is None
 
 
 def test_the_runtime_of_a_library_is_told_beside_its_target(host: Target, tmp_path: Path) -> None:

@@ -65,8 +65,9 @@ def copy_networks(bundle: Bundle, library: Library, batches: Iterable[Batch]) ->
         shutil.copytree(one.path, bundle.network_of(size))
 
 
-def runtime(compiler: str, target: Target, there: Mapping[str, str]) -> Runtime:
-    """The runtime of a compiler that has kernels of its own, with the settings for that target; `there` are
-    the versions on a board elsewhere, which count before those of this machine."""
-    settings = runners.named(compiler).settings(target.placement.threads)
+def runtime(library: Library, target: Target, there: Mapping[str, str]) -> Runtime:
+    """The runtime of what a compiler with kernels of its own made, with the settings for that target; `there`
+    are the versions on a board elsewhere, which count before those of this machine."""
+    compiler = library.runner
+    settings = runners.named(compiler).settings(library.path, target.placement.threads)
     return Runtime(compiler, {**compilers.versions(compiler), **there}, dict(settings))

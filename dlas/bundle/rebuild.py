@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from dlas.bundle import Bundle
 from dlas.bundle.rebuild_process import Carried, Rebuilt
 from dlas.errors import UserError
+from dlas.hardware.results import reference
 from dlas.hardware.targets import target_file
+from dlas.hardware.targets.fitting import require_float16
 from dlas.hardware.targets.llvm import require_known
 from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.targets.target import Target
@@ -100,6 +102,8 @@ def _converted_again(
 ) -> Rebuilt:
     """The files of a compiler with kernels of its own for runs of so many images, for the target."""
     compilers.require_programs(compiler, "rebuild")
+    if reference.read(bundle.reference).is_float16:
+        require_float16(compiler, target.code, "rebuild")
     convert_again = NETWORK_COMPILERS.load(compiler).convert_again
     made = {}
     for size, kept in bundle.libraries(compiler, batch_sizes).items():

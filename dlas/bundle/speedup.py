@@ -41,6 +41,13 @@ def expected(dense_macs: int, macs: Mapping[str, int], program: LoweredProgram |
     return whole / left if left else 1.0
 
 
+def expected_of_mixed(dense_macs: int, macs: int, integer_macs: int) -> float:
+    """The same of a network with `macs`, `integer_macs` of which are computed in int8 and all others in
+    float32."""
+    left = macs - integer_macs * (1 - BITS["int8"] / BITS["float32"])
+    return dense_macs / left if left else 1.0
+
+
 def float_layers(macs: Mapping[str, int], program: LoweredProgram) -> list[str]:
     """The layers of an int8 network with a call that no integer kernel computes, be it a kernel in float32 or
     none. `macs` are those of the layers that there are."""

@@ -64,6 +64,9 @@ class Results:
     profile: list[KernelTime]
     runtime: Mapping[str, str]
     """Versions of what runs the library on a board elsewhere, where that is not TVM's runtime."""
+    integer_macs: int | None = None
+    """MACs per image of an int8 network that the runtime of another compiler computes in int8; None where it
+    is not known."""
 
     @cached_property
     def layers(self) -> list[LayerRow]:
@@ -113,7 +116,7 @@ def fill(folder: Path, found: Results) -> None:
             shutil.copy(path, bundle.yardstick(name))
     if found.roofs is not None:
         shutil.copy(found.roofs.path, bundle.roofs)
-    runtime = None if found.chosen else libraries.runtime(found.library.runner, found.target, found.runtime)
+    runtime = None if found.chosen else libraries.runtime(found.library, found.target, found.runtime)
     target_file.write(found.target, bundle.target, runtime)
     kept = reference.first(found.deployed.reference, REFERENCE_IMAGES)
     reference.write(kept, bundle.reference)
@@ -146,9 +149,10 @@ def metrics(found: Results) -> dict[str, float]:
         "params.remaining": remaining_parameters,
         "macs.dense": macs,
         "macs.remaining": counting.remaining_macs(compressed, image),
+        **_known("macs.int8", _int8_macs(found)),
         "bytes.dense": counting.dense_bytes(parameters, counting.FLOAT32_BITS),
         "compression.ratio": counting.compression_ratio(parameters, remaining_parameters),
-        **_expected_speedup(found, macs),
+        **_known("speedup.expected", _expected_speedup(found, macs)),
         "library.bytes": folders.size(found.library.path),
         **(_kernel_metrics(found, found.chosen) if found.chosen is not None else {}),
         **measurement.metrics(found.timing),
@@ -156,14 +160,30 @@ def metrics(found: Results) -> dict[str, float]:
     }
 
 
-def _expected_speedup(found: Results, dense_macs: int) -> dict[str, float]:
-    """The expected speedup; nothing of an int8 network that a runtime with kernels of its own computes, since
-    it leaves as many layers in float32 as it likes."""
-    name, bits = "speedup.expected", precision.bits(found.compressed.module)
+def _known(name: str, value: float | None) -> dict[str, float]:
+    """The metric, where there is one."""
+    return {} if value is None else {name: value}
+
+
+def _int8_macs(found: Results) -> int | None:
+    """MACs per image that are computed in int8; None where the network is not one in int8, or it is not
+    known."""
+    if found.chosen is None or not found.is_integer:
+        return found.integer_macs
+    floating = sum(found.macs.get(name, 0) for name in found.float_layers)
+    return sum(found.macs.values()) - floating
+
+
+def _expected_speedup(found: Results, dense_macs: int) -> float | None:
+    """The expected speedup; None of an int8 network where it is not known what of it the runtime of another
+    compiler computes in float32."""
+    bits = precision.bits(found.compressed.module)
     if found.chosen is not None:
         program, other_bits = found.chosen.lowered.program, FLOAT32_BITS if found.is_integer else bits
-        return {name: speedup.expected(dense_macs, found.macs, program, other_bits)}
-    return {} if found.is_integer else {name: speedup.expected(dense_macs, found.macs, None, bits)}
+        return speedup.expected(dense_macs, found.macs, program, other_bits)
+    if found.integer_macs is not None:
+        return speedup.expected_of_mixed(dense_macs, sum(found.macs.values()), found.integer_macs)
+    return None if found.is_integer else speedup.expected(dense_macs, found.macs, None, bits)
 
 
 def _kernel_metrics(found: Results, chosen: ChosenKernels) -> dict[str, float]:

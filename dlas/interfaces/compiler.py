@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from dlas.errors import UserError
@@ -53,12 +54,20 @@ class KernelCompiler(Protocol):
         ...
 
 
+class RunsOn(Enum):
+    """The CPUs that run what a compiler writes."""
+
+    ANY = "every CPU"
+    TARGET = "the CPU of the target"
+    HERE = "the CPU of this machine"
+
+
 class NetworkCompiler(Protocol):
     """Compiler that takes a whole network and has kernels of its own: the module `compiler` in the folder of
     its name, in `dlas/systems/compilers/`. It is light to import.
 
-    The runner of the same name runs what it writes (`dlas.interfaces.runner`), and the extra of the same name
-    installs what both take.
+    What it writes is run by the runner of the same name (`dlas.interfaces.runner`), a module of
+    `dlas/hardware/sessions/runners/`. The extra of the same name installs what both take.
     """
 
     PACKAGES: Mapping[str, str]
@@ -68,9 +77,11 @@ class NetworkCompiler(Protocol):
     """Programs of the system that it calls, by the names that a shell finds them by."""
     DATA_TYPES: tuple[str, ...]
     """Data types of the networks that it takes, of float32, float16 and int8."""
-    FOR_BOARDS: bool
-    """Whether a board elsewhere can run what it writes, which is then for every CPU or for the target's; else
-    it is for the CPU of this machine."""
+    FLOAT16: Mapping[str, str]
+    """Extension of the instruction set by which its runtime computes in float16, by architecture, both by
+    LLVM's names. A CPU without it is refused such a network. Empty where all CPUs are alike in that."""
+    RUNS_ON: RunsOn
+    """The CPUs that run what it writes."""
 
     def convert(self, program: ExportedProgram, target: CodeTarget, library: Path, /) -> None:
         """Write the files of the network into the empty folder `library`, which the bundle keeps.
@@ -85,4 +96,13 @@ class NetworkCompiler(Protocol):
         """Write the files into the empty folder `library` anew, for another target, from those that a bundle
         kept in the folder `kept`, which may be a stranger's. UserError where they don't tell the network.
         """
+        ...
+
+
+class Int8Compiler(NetworkCompiler, Protocol):
+    """Compiler that takes int8 networks, and tells what of such a one its runtime computes in integers."""
+
+    def macs(self, library: Path, /) -> Mapping[str, int]:
+        """Multiply-accumulates of one run of each convolution and matrix multiplication, by its name in the
+        files of the network in `library`."""
         ...

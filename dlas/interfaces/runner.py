@@ -42,7 +42,8 @@ class LoadedNetwork(Protocol):
 
 
 class Runner(Protocol):
-    """Runtime for the files of the compiler of the same name: a module of `dlas/hardware/sessions/runners/`.
+    """Runtime for the files of the compiler of the same name (`dlas/systems/compilers/<name>/compiler.py`): a
+    module of `dlas/hardware/sessions/runners/`.
 
     It is imported in the fresh process of a session, on the board too, and imports its runtime within its
     functions. It never starts a process.
@@ -52,9 +53,9 @@ class Runner(Protocol):
     """Packages that it imports beside NumPy, which every board has: the name in an import, and that of the
     distribution."""
 
-    def settings(self, threads: int, /) -> Mapping[str, str]:
-        """The runtime's settings by their own names, which target.json tells: those by which it is fastest,
-        float32 being float32, with so many threads."""
+    def settings(self, library: Path, threads: int, /) -> Mapping[str, str]:
+        """The runtime's settings for the network in `library`, by their own names, which target.json tells:
+        those by which it is fastest with so many threads, a float32 network being computed in float32."""
         ...
 
     def prepare(self, device: str, /) -> None:
@@ -65,4 +66,14 @@ class Runner(Protocol):
     def load(self, library: Path, threads: int, device: str, /) -> LoadedNetwork:
         """The network in `library`, by `settings`. The process may be confined to some cores; `device` is the
         kind of the target, cpu or cuda. ValueError or OSError for files that are damaged."""
+        ...
+
+
+class Int8Runner(Runner, Protocol):
+    """Runner of a compiler that takes int8 networks (`dlas.interfaces.compiler.Int8Compiler`)."""
+
+    def data_types(self, library: Path, threads: int, images: np.ndarray, /) -> Mapping[str, str]:
+        """The data type, by NumPy's name, that the runtime reads the activations of each operator in as it
+        runs the network on the images (N, C, H, W). The operators are called as in the network's files; those
+        that the runtime made one of several may be called by any of these names."""
         ...

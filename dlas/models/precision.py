@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-FLOAT32_BITS, INTEGER_BITS = 32, 8
+FLOAT32_BITS, HALF_BITS, INTEGER_BITS = 32, 16, 8
 
 
 class Precision(nn.Module):
@@ -31,7 +31,7 @@ class Precision(nn.Module):
 class Float16(Precision):
     """A network in float16: weights, activations and the sums that PyTorch makes of them."""
 
-    bits = 16
+    bits = HALF_BITS
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

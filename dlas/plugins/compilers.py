@@ -3,13 +3,13 @@ imported, and no program called."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import shutil
 from collections.abc import Mapping
 from functools import cache
 
 from dlas.errors import require
-from dlas.plugins.finding import module_exists
+from dlas.interfaces.compiler import RunsOn
+from dlas.plugins.finding import distribution_version, module_exists, package_version
 from dlas.plugins.registry import NETWORK_COMPILERS
 
 MISSING = "none"
@@ -29,7 +29,7 @@ def require_installed(compiler: str, key: str) -> None:
 def require_vendors(compiler: str, key: str) -> None:
     """UserError (`key`) unless the vendors' libraries that the compiler's kernels call are installed, with
     the command that installs them."""
-    missing = [name for name in VENDORS if _version(name) == MISSING]
+    missing = [name for name in VENDORS if distribution_version(name) is None]
     problem = f"{compiler} takes {' and '.join(missing)}, not installed here"
     require(not missing, key, problem, f"pip install 'dlas[{compiler}]'")
 
@@ -44,24 +44,18 @@ def require_programs(compiler: str, key: str) -> None:
 
 def require_for(compiler: str, key: str, *, here: bool) -> None:
     """UserError (`key`) where a board elsewhere is to run what the compiler writes for this machine alone."""
-    problem = f"what {compiler} writes is for the CPU of this machine, and the target is a board elsewhere"
-    fits = here or NETWORK_COMPILERS.load(compiler).FOR_BOARDS
+    problem = f"what {compiler} writes is for {RunsOn.HERE.value}, and the target is a board elsewhere"
+    fits = here or NETWORK_COMPILERS.load(compiler).RUNS_ON is not RunsOn.HERE
     require(fits, key, problem, "target=host, or another compiler")
 
 
 @cache
 def versions(compiler: str) -> Mapping[str, str]:
     """The versions of its distributions; "none" of one that is not installed."""
-    return {name: _version(name) for name in NETWORK_COMPILERS.load(compiler).PACKAGES.values()}
+    packages = NETWORK_COMPILERS.load(compiler).PACKAGES.items()
+    return {name: package_version(module, name) or MISSING for module, name in packages}
 
 
 def vendor_versions() -> Mapping[str, str]:
     """The versions of the vendors' libraries; "none" of one that is not installed."""
-    return {name: _version(name) for name in VENDORS}
-
-
-def _version(distribution: str) -> str:
-    try:
-        return importlib.metadata.version(distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return MISSING
+    return {name: distribution_version(name) or MISSING for name in VENDORS}

@@ -1,7 +1,8 @@
-"""Find the module of a dotted path without importing anything on the way to it."""
+"""Find modules and versions without importing anything on the way to them."""
 
 from __future__ import annotations
 
+import importlib.metadata
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.util import find_spec
 
@@ -16,6 +17,31 @@ def is_ours(dotted: str) -> bool:
 def module_exists(dotted: str) -> bool:
     """True where `import dotted` would find a file or a package."""
     return module_spec(dotted) is not None
+
+
+def package_version(module: str, distribution: str) -> str | None:
+    """The installed version of a package; None where it is not installed.
+
+    A GPU build may bring the same module as a distribution of another name, onnxruntime-gpu say: its version
+    is that of the module.
+    """
+    if (found := distribution_version(distribution)) is not None or not module_exists(module):
+        return found
+    others = importlib.metadata.packages_distributions().get(module.partition(".")[0], ())
+    return next(filter(None, map(distribution_version, others)), None)
+
+
+def distribution_version(name: str) -> str | None:
+    """The installed version of the distribution of that name; None where it is not installed."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def public(version: str) -> str:
+    """The version as every registry has it, without the name of a build: 2.13.0 of 2.13.0+cpu."""
+    return version.partition("+")[0]
 
 
 def module_spec(dotted: str) -> ModuleSpec | None:

@@ -21,8 +21,9 @@ from dlas.hardware.boards.connection import BUSY_SECONDS, Connection, answer, co
 from dlas.hardware.sessions import runners
 from dlas.hardware.sessions.process import LibraryFailed
 from dlas.hardware.targets.fitting import misfits, require_no
-from dlas.hardware.targets.machine import Machine, package_version
+from dlas.hardware.targets.machine import Machine
 from dlas.interfaces.targets.target import Target
+from dlas.plugins.finding import distribution_version, public
 
 ABOUT, RUN = "dlas.board.about", "dlas.board.run"
 RUNTIME, MAKE_FOLDER = "dlas.board.runtime", "dlas.board.make_folder"
@@ -137,6 +138,6 @@ def _installing(target: Target, runner: str, lacking: Sequence[str]) -> str:
     if target.placement.emulated:
         again = f"python -m dlas.board start target={target.name} port={target.reach.port} runtimes={runner}"
         return f"python -m dlas.board stop target={target.name}; {again}"
-    versions = {name: package_version(name) for name in lacking}
-    wanted = " ".join(f"{name}=={version}" if version else name for name, version in versions.items())
+    versions = {name: distribution_version(name) for name in lacking}
+    wanted = " ".join(f"{name}=={public(version)}" if version else name for name, version in versions.items())
     return f"On the board: pip install {wanted}"

@@ -35,6 +35,7 @@ from dlas.hardware.sessions import runners
 from dlas.hardware.sessions.process import run_session
 from dlas.hardware.sessions.session import keep_torch_out
 from dlas.hardware.targets import machine
+from dlas.plugins.finding import package_version
 from dlas.processes.parent import die_with_parent
 
 log = logging.getLogger("dlas.board")
@@ -132,8 +133,8 @@ def _runtime(runner: str) -> str:
     installed here; null for a runner that this dlas does not know."""
     if runner not in runners.names():
         return json.dumps(None)
-    packages = runners.named(runner).PACKAGES.values()
-    return json.dumps({name: machine.package_version(name) for name in packages})
+    packages = runners.named(runner).PACKAGES.items()
+    return json.dumps({name: package_version(module, name) for module, name in packages})
 
 
 def _make_folder(name: str) -> None:

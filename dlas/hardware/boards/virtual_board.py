@@ -34,6 +34,7 @@ from dlas.errors import UserError
 from dlas.hardware.sessions import runners
 from dlas.interfaces.targets.target import Target
 from dlas.plugins import compilers
+from dlas.plugins.finding import public
 from dlas.printable import last_line_of
 
 log = logging.getLogger("dlas.board")
@@ -180,7 +181,7 @@ def _packages(runtimes: Iterable[str]) -> list[str]:
 
 
 def _versions(packages: Iterable[str]) -> dict[str, str]:
-    return {name: importlib.metadata.version(name) for name in packages}
+    return {name: public(importlib.metadata.version(name)) for name in packages}
 
 
 def _require_debian() -> None:

@@ -22,7 +22,9 @@ TOLERANCE = 1e-3
 a wrong kernel is off by much more than 1e-3."""
 
 
-SHARE_OF_LARGEST = {16: 0.01, 8: 0.05}
+HALF_BITS = 16
+
+SHARE_OF_LARGEST = {HALF_BITS: 0.01, 8: 0.05}
 """Tolerance of other data types, by their bits, as a share of the largest output: PyTorch computes float16
 sums and simulates int8 ones in its own way, and values one step apart add up over the layers, to 0.3 % and
 0.7 % on twenty layers."""
@@ -49,6 +51,11 @@ class Reference:
     @property
     def rtol(self) -> float:
         return TOLERANCE
+
+    @property
+    def is_float16(self) -> bool:
+        """Whether the network computes in float16."""
+        return self.bits == HALF_BITS
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ is JSON:
     {"command": "compute", "library": …, "inputs": …, "result": outputs.npy, "runner": …, "batch": …}
     {"command": "time", "library": …, "inputs": …, "result": session.json, "runner": …, "runs": …,
      "warmup": …, "cold": …}
+    {"command": "data_types", "library": …, "inputs": …, "result": data_types.json, "runner": …}
     {"command": "yardsticks", "library": …, "inputs": …, "result": session.json, "libraries": […],
      "shapes": […], "runs": …, "warmup": …}
     {"command": "profile", "library": …, "inputs": …, "result": profile.json, "runs": …}
@@ -19,11 +20,11 @@ is JSON:
 Files that are not named in full lie in the folder of the request, which is the process's own.
 
 `inputs` is an .npy of shape (N, C, H, W), run `batch` at a time; "time" runs them all at once, "profile" and
-"race" the first of them, "yardsticks", "kernels" and "roofs" make their own, "compare" and "candidates" read
-theirs. `affinity` lists the cores to run on, or none; `parent` is the process that waits, if one does.
-`runner` is the name of what runs the library (dlas.hardware.sessions.runners); the commands without one are
-about libraries of TVM. `device` is cpu or cuda; "compare", "kernels", "candidates" and "roofs" know the CPU
-alone.
+"race" the first of them, "data_types" all at once, "yardsticks", "kernels" and "roofs" make their own,
+"compare" and "candidates" read theirs. `affinity` lists the cores to run on, or none; `parent` is the process
+that waits, if one does. `runner` is the name of what runs the library (dlas.hardware.sessions.runners); the
+commands without one are about libraries of TVM. `device` is cpu or cuda; "compare", "kernels", "candidates"
+and "roofs" know the CPU alone.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.abc import MetaPathFinder
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -51,7 +52,7 @@ from dlas.hardware.targets import caches, machine
 from dlas.processes.parent import die_with_parent
 
 if TYPE_CHECKING:
-    from dlas.interfaces.runner import LoadedNetwork
+    from dlas.interfaces.runner import Int8Runner, LoadedNetwork
 
 
 THREADS = "TVM_NUM_THREADS"
@@ -191,6 +192,10 @@ def serve(request: Mapping[str, Any]) -> None:
     inputs = np.load(request["inputs"], allow_pickle=False)
     if request["command"] in ("compute", "time"):
         _run(request, library, inputs, result)
+        return
+    if request["command"] == "data_types":
+        runner = cast("Int8Runner", runners.named(request["runner"]))
+        result.write_text(json.dumps(dict(runner.data_types(library, threads(), inputs))))
         return
     if request["command"] == "yardsticks":
         libraries = [Path(path) for path in request["libraries"]]

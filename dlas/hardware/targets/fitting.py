@@ -11,10 +11,18 @@ from dlas.hardware.targets.machine import Machine, this_machine
 from dlas.hardware.targets.triples import system
 from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.targets.target import Target
+from dlas.plugins.registry import NETWORK_COMPILERS
 
 
 class DoesNotFit(UserError):
     """The library can't run on its board."""
+
+    def __init__(
+        self, problem: str, *, key: str, remedy: str, reasons: tuple[str, ...], machine: str
+    ) -> None:
+        super().__init__(problem, key=key, remedy=remedy)
+        self.reasons = reasons
+        self.machine = machine
 
 
 def misfits(target: CodeTarget, found: Machine, what: str = "this machine") -> tuple[str, ...]:
@@ -48,6 +56,22 @@ def require_no(reasons: tuple[str, ...], target: CodeTarget, machine: str) -> No
             f"the library does not run on {machine}: {'; '.join(reasons)}",
             key="target",
             remedy=f"Run it on {there}, or build it for {machine}.{needed}",
+            reasons=reasons,
+            machine=machine,
+        )
+
+
+def require_float16(compiler: str, target: CodeTarget, key: str) -> None:
+    """UserError (`key`) where the runtime of the compiler would compute a float16 network in float32, or not
+    at all, on the target's CPU."""
+    needed = NETWORK_COMPILERS.load(compiler).FLOAT16
+    extension = needed.get(architecture(target.triple))
+    if needed and extension not in target.instruction_sets:
+        wanted = " or ".join(f"{name} ({where})" for where, name in needed.items())
+        raise UserError(
+            f"{compiler} computes in float16 by {wanted}, which the CPU {target.cpu} does not have",
+            key=key,
+            remedy="compiler=tvm, or a network in float32",
         )
 
 

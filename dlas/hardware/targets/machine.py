@@ -5,7 +5,6 @@ A value that a machine doesn't offer is None, never a guess.
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
 import time
@@ -22,6 +21,7 @@ from dlas import quota
 from dlas.files.documents import Document
 from dlas.hardware.targets import gpu, instruction_sets
 from dlas.hardware.targets.instruction_sets import architecture
+from dlas.plugins.finding import distribution_version
 
 EMULATOR = "DLAS_EMULATOR"
 """The environment variable in which an emulated board tells what emulates it."""
@@ -238,7 +238,9 @@ def environment() -> dict[str, Any]:
     """
     return {
         "python": platform.python_version(),
-        "packages": {name: version for name in PACKAGES if (version := package_version(name)) is not None},
+        "packages": {
+            name: version for name in PACKAGES if (version := distribution_version(name)) is not None
+        },
         "machine": platform.machine(),
         "cpu": emulator() or _cpu_model(),
         "cores": psutil.cpu_count(),
@@ -267,14 +269,6 @@ def differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tup
     keys = sorted(flat_old.keys() | flat_new.keys())
     pairs = {key: (flat_old.get(key), flat_new.get(key)) for key in keys}
     return {key: (before, after) for key, (before, after) in pairs.items() if before != after}
-
-
-def package_version(name: str) -> str | None:
-    """The installed version, read without importing the package."""
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def emulator() -> str | None:

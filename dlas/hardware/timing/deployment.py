@@ -10,6 +10,7 @@ compiler.
 
 from __future__ import annotations
 
+import json
 import os
 import tempfile
 from collections.abc import Mapping
@@ -50,6 +51,16 @@ def run(
         result = session_result(Path(folder), "outputs.npy", target, library, inputs, order, time_limit)
         outputs: np.ndarray = np.load(result, allow_pickle=False)
     return outputs
+
+
+def data_types(library: Path, inputs: np.ndarray, target: Target, *, runner: str) -> dict[str, str]:
+    """The data type that each operator of an int8 network reads, as its runtime tells them of a run of all
+    `inputs` (N, C, H, W): see dlas.interfaces.runner.Int8Runner. Raises UserError as `run` does."""
+    with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
+        order = {"command": "data_types", "runner": runner}
+        result = session_result(Path(folder), "data_types.json", target, library, inputs, order)
+        told: dict[str, str] = json.loads(result.read_text())
+    return told
 
 
 def exclusive_board(target: Target | None = None) -> AbstractContextManager[None]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from dlas.hardware.targets.fitting import require_float16
 from dlas.interfaces.compiler import NetworkNotTaken
 from dlas.models import precision
 from dlas.models.graph import places
@@ -64,7 +65,10 @@ def convert(
     network: nn.Module, shape: tuple[int, int, int, int], compiler: str, target: CodeTarget, library: Path
 ) -> ExportedProgram:
     """Have the compiler write the network for images of the shape (N, C, H, W) into the empty folder
-    `library`; returns what it was given. NetworkNotTaken, which names operator and layer, where it can't."""
+    `library`; returns what it was given. NetworkNotTaken, which names operator and layer, where it can't;
+    UserError for float16 where the target's CPU does not compute in it."""
+    if precision.bits(network) == precision.HALF_BITS:
+        require_float16(compiler, target, "compression")
     program = exported(precision.exportable(network, shape[0]), torch.zeros(shape))
     with naming_layers(program):
         NETWORK_COMPILERS.load(compiler).convert(program, target, library)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,8 @@ from dlas.systems.compilers import onnx_quantization
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
+
+Shape = tuple[int, ...]
 
 OPSET = 17
 """Version of ONNX's operators, which every compiler of ONNX files knows by now."""
@@ -50,3 +54,27 @@ def write(program: ExportedProgram, file: Path) -> None:
             remedy="compiler=tvm, or another one that takes no ONNX",
         ) from error
     onnx_quantization.store_integer_weights(file)
+
+
+def macs(file: Path) -> Mapping[str, int]:
+    """Multiply-accumulates of each convolution and matrix multiplication of the ONNX file, by its name."""
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(onnx.load(file)).graph
+    shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    for value in (*graph.input, *graph.value_info, *graph.output):
+        shapes[value.name] = tuple(side.dim_value for side in value.type.tensor_type.shape.dim)
+    counts = {"Conv": _of_convolution, "Gemm": _of_product, "MatMul": _of_product}
+    return {
+        node.name: counts[node.op_type](*(shapes[name] for name in (*node.input[:2], node.output[0])))
+        for node in graph.node
+        if node.op_type in counts
+    }
+
+
+def _of_convolution(images: Shape, weight: Shape, output: Shape) -> int:
+    return prod(output) * prod(weight[1:])
+
+
+def _of_product(left: Shape, right: Shape, output: Shape) -> int:
+    return prod(output) * left[-1]

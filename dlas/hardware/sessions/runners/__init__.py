@@ -1,6 +1,8 @@
-"""What runs a library in a session, by the name of the compiler that wrote it.
+"""What runs a library in a session: a module each, by the name of the compiler that wrote it.
 
-load("onnxruntime", library, threads, "cpu") -> LoadedNetwork    a module beside this one, and none else
+named("onnxruntime").load(library, threads, "cpu") -> LoadedNetwork
+
+The compiler itself is in `dlas/systems/compilers/<name>/`.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ TVM = "tvm"
 
 
 def names() -> frozenset[str]:
-    """The names of all runners: those of the files beside this one."""
+    """The names of all runners: those of the modules beside this one, and none else."""
     here = Path(__file__)
     return frozenset(file.stem for file in here.parent.glob("*.py") if file != here)
 

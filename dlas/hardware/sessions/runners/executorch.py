@@ -1,4 +1,7 @@
-"""The runner of .pte files by ExecuTorch, on the CPU. Its Python bindings take PyTorch's tensors."""
+"""The runner of .pte files by ExecuTorch, on the CPU. Its Python bindings take PyTorch's tensors.
+
+`dlas.systems.compilers.executorch` writes them.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ class Network(OnCpu):
         return {"executorch": version("executorch")}
 
 
-def settings(threads: int) -> Mapping[str, str]:
+def settings(library: Path, threads: int) -> Mapping[str, str]:
     """The kernels and the size of the pool of threads, which would have every core otherwise."""
     return {"backend": "XNNPACK", "threadpool": str(threads)}
 

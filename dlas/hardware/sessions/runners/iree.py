@@ -1,4 +1,7 @@
-"""The runner of IREE's modules by its runtime, on the CPU."""
+"""The runner of IREE's modules by its runtime, on the CPU.
+
+`dlas.systems.compilers.iree` writes them.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +49,7 @@ class Network(OnCpu):
         return {"iree-base-runtime": version("iree-base-runtime")}
 
 
-def settings(threads: int) -> Mapping[str, str]:
+def settings(library: Path, threads: int) -> Mapping[str, str]:
     """The driver and its threads, one group of which is one thread."""
     return {"driver": DRIVER, "task_topology_group_count": str(threads)}
 

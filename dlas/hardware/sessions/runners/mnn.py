@@ -1,4 +1,7 @@
-"""The runner of MNN's files by MNN, on the CPU."""
+"""The runner of MNN's files by MNN, on the CPU.
+
+`dlas.systems.compilers.mnn` writes them.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +55,7 @@ class Network(OnCpu):
         return {"mnn": version("MNN")}
 
 
-def settings(threads: int) -> Mapping[str, str]:
+def settings(library: Path, threads: int) -> Mapping[str, str]:
     """The threads, and float32 as float32."""
     return {"backend": "CPU", "numThread": str(threads), "precision": "high"}
 
@@ -66,7 +69,7 @@ def load(library: Path, threads: int, device: str) -> Network:
     """The network in the folder's file."""
     import MNN.nn as network
 
-    wanted = {**settings(threads), "numThread": threads}
+    wanted = {**settings(library, threads), "numThread": threads}
     runtime = network.create_runtime_manager((wanted,))
     file = os.fspath(library / FILE)
     module = network.load_module_from_file(file, [INPUT], [OUTPUT], runtime_manager=runtime)

@@ -1,4 +1,7 @@
-"""The runner of ncnn's files by ncnn, on the CPU."""
+"""The runner of ncnn's files by ncnn, on the CPU.
+
+`dlas.systems.compilers.ncnn` writes them.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,7 @@ class Network(OnCpu):
         return {"ncnn": version("ncnn")}
 
 
-def settings(threads: int) -> Mapping[str, str]:
+def settings(library: Path, threads: int) -> Mapping[str, str]:
     """The threads; float32 as float32; all else as ncnn has it, for the CPU."""
     return {"num_threads": str(threads), **dict.fromkeys(OFF, "False")}
 

@@ -1,20 +1,32 @@
-"""The runner of OpenVINO's files, on the CPU."""
+"""The runner of OpenVINO's files, on the CPU.
+
+`dlas.systems.compilers.openvino` writes them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dlas.hardware.sessions.on_cpu import OnCpu
 
+if TYPE_CHECKING:
+    from openvino import CompiledModel, Model
+
 PACKAGES = {"openvino": "openvino"}
 
 FILE = "network.xml"
 """File of the network; that of its weights lies beside it."""
+
+DATA_TYPES = {"u8": "uint8", "i8": "int8", "f16": "float16", "f32": "float32"}
+"""NumPy's names of data types, by OpenVINO's."""
+
+HALF = "f16"
+"""OpenVINO's name of float16."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +51,23 @@ class Network(OnCpu):
         return {"openvino": self.version}
 
 
-def settings(threads: int) -> Mapping[str, str]:
-    """One stream for the least latency, and float32, where it would take bfloat16 on CPUs that have it."""
+def settings(library: Path, threads: int) -> Mapping[str, str]:
+    """One stream for the least latency, and the data type of the network, where it would take bfloat16 or
+    float16 for float32 on CPUs that have them."""
+    import openvino
+
+    return _settings(openvino.Core().read_model(library / FILE), threads)
+
+
+def _settings(model: Model, threads: int) -> Mapping[str, str]:
+    half = any(
+        output.get_element_type().to_string() == HALF for node in model.get_ops() for output in node.outputs()
+    )
     return {
         "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": "1",
         "INFERENCE_NUM_THREADS": str(threads),
-        "INFERENCE_PRECISION_HINT": "f32",
+        "INFERENCE_PRECISION_HINT": HALF if half else "f32",
     }
 
 
@@ -58,5 +80,24 @@ def load(library: Path, threads: int, device: str) -> Network:
     """The network in the folder, compiled for this CPU."""
     import openvino
 
-    compiled = openvino.Core().compile_model(library / FILE, "CPU", dict(settings(threads)))
-    return Network(compiled.create_infer_request(), openvino.__version__.partition("-")[0])
+    request = _compiled(library, threads).create_infer_request()
+    return Network(request, openvino.__version__.partition("-")[0])
+
+
+def data_types(library: Path, threads: int, images: np.ndarray) -> Mapping[str, str]:
+    """What OpenVINO tells of the network that it made for this CPU: it chose all data types as it loaded."""
+    found: dict[str, str] = {}
+    for node in _compiled(library, threads).get_runtime_model().get_ops():
+        told = node.get_rt_info()
+        data_type = told["runtimePrecision"].astype(str)
+        names = told["originalLayersNames"].astype(str).split(",")
+        found |= dict.fromkeys(names, DATA_TYPES.get(data_type, data_type))
+    return found
+
+
+def _compiled(library: Path, threads: int) -> CompiledModel:
+    import openvino
+
+    core = openvino.Core()
+    model = core.read_model(library / FILE)
+    return core.compile_model(model, "CPU", dict(_settings(model, threads)))

@@ -1,4 +1,7 @@
-"""The runner of networks that PyTorch exported, by PyTorch's own operators, on the CPU."""
+"""The runner of networks that PyTorch exported, by PyTorch's own operators, on the CPU.
+
+`dlas.systems.compilers.torch` writes them.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,7 @@ class Network(OnTorch):
         return self.module(images)
 
 
-def settings(threads: int) -> Mapping[str, str]:
+def settings(library: Path, threads: int) -> Mapping[str, str]:
     """As PyTorch is by itself, with its convolutions by oneDNN, and no record of gradients."""
     return {
         "torch.set_num_threads": str(threads),

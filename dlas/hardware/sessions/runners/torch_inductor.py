@@ -1,4 +1,7 @@
-"""The runner of packages that AOTInductor compiled, on the CPU. PyTorch loads them."""
+"""The runner of packages that AOTInductor compiled, on the CPU. PyTorch loads them.
+
+`dlas.systems.compilers.torch_inductor` writes them.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ class Network(OnTorch):
         return self.loader.boxed_run([images])[0]  # it empties the list
 
 
-def settings(threads: int) -> Mapping[str, str]:
+def settings(library: Path, threads: int) -> Mapping[str, str]:
     """The threads; all else is in the package."""
     return {"torch.set_num_threads": str(threads), "run_single_threaded": "True"}
 

@@ -1,4 +1,7 @@
-"""The runner of what TVM wrote: a shared library whose `main` is the network."""
+"""The runner of what TVM wrote: a shared library whose `main` is the network.
+
+`dlas.systems.compilers.tvm` writes it.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,7 @@ class Network:
         return self.device.describe()
 
 
-def settings(threads: int) -> Mapping[str, str]:
+def settings(library: Path, threads: int) -> Mapping[str, str]:
     """The threads; all else is in the library."""
     return {"TVM_NUM_THREADS": str(threads)}
 

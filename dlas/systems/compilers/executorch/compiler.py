@@ -1,13 +1,18 @@
-"""A network as a .pte file for ExecuTorch: see dlas.interfaces.compiler.NetworkCompiler."""
+"""A network as a .pte file for ExecuTorch (dlas.interfaces.compiler.NetworkCompiler).
+
+`dlas.hardware.sessions.runners.executorch` runs it.
+"""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas.errors import last_line
 from dlas.hardware.sessions.runners.executorch import FILE
+from dlas.interfaces.compiler import RunsOn
 from dlas.systems.compilers import converting
 
 if TYPE_CHECKING:
@@ -18,7 +23,8 @@ if TYPE_CHECKING:
 PACKAGES = {"executorch": "executorch"}
 PROGRAMS = ()
 DATA_TYPES = ("float32",)
-FOR_BOARDS = True
+FLOAT16: Mapping[str, str] = {}
+RUNS_ON = RunsOn.ANY
 
 
 def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None:

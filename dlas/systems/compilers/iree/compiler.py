@@ -1,16 +1,21 @@
-"""A network as a module of IREE's: see dlas.interfaces.compiler.NetworkCompiler."""
+"""A network as a module of IREE's (dlas.interfaces.compiler.NetworkCompiler).
+
+`dlas.hardware.sessions.runners.iree` runs it.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from dlas.errors import last_line
 from dlas.hardware.sessions.runners import iree as runner
+from dlas.interfaces.compiler import RunsOn
 from dlas.systems.compilers import converting
 
 if TYPE_CHECKING:
@@ -21,7 +26,8 @@ if TYPE_CHECKING:
 PACKAGES = {"iree.compiler": "iree-base-compiler", **runner.PACKAGES, "onnx": "onnx"}
 PROGRAMS = ()
 DATA_TYPES = ("float32",)
-FOR_BOARDS = True
+FLOAT16: Mapping[str, str] = {}
+RUNS_ON = RunsOn.TARGET
 
 ONNX = "network.onnx"
 """The network as it was given to IREE, by which it is compiled for another CPU."""

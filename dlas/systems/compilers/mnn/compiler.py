@@ -1,15 +1,20 @@
-"""A network as a file of MNN's: see dlas.interfaces.compiler.NetworkCompiler."""
+"""A network as a file of MNN's (dlas.interfaces.compiler.NetworkCompiler).
+
+`dlas.hardware.sessions.runners.mnn` runs it.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from dlas.hardware.sessions.runners import mnn as runner
+from dlas.interfaces.compiler import RunsOn
 from dlas.systems.compilers import converting
 
 if TYPE_CHECKING:
@@ -20,7 +25,8 @@ if TYPE_CHECKING:
 PACKAGES = {"onnx": "onnx", **runner.PACKAGES}
 PROGRAMS = ()
 DATA_TYPES = ("float32",)
-FOR_BOARDS = True
+FLOAT16: Mapping[str, str] = {}
+RUNS_ON = RunsOn.ANY
 
 CONVERTER = (sys.executable, "-m", "MNN.tools.mnnconvert")
 

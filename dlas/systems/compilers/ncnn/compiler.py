@@ -1,17 +1,21 @@
-"""A network as files of ncnn's: see dlas.interfaces.compiler.NetworkCompiler."""
+"""A network as files of ncnn's (dlas.interfaces.compiler.NetworkCompiler).
+
+`dlas.hardware.sessions.runners.ncnn` runs them.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from dlas.errors import UserError
 from dlas.hardware.sessions.runners import ncnn as runner
+from dlas.interfaces.compiler import RunsOn
 from dlas.systems.compilers import converting
 
 if TYPE_CHECKING:
@@ -22,7 +26,8 @@ if TYPE_CHECKING:
 PACKAGES = {"pnnx": "pnnx", **runner.PACKAGES}
 PROGRAMS = ()
 DATA_TYPES = ("float32",)
-FOR_BOARDS = True
+FLOAT16: Mapping[str, str] = {}
+RUNS_ON = RunsOn.ANY
 
 HEADER_LINES = 2
 """Lines of a .param file before its layers, each of which begins with the type of the layer."""

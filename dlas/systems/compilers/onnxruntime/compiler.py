@@ -1,12 +1,17 @@
-"""A network as an ONNX file for ONNX Runtime: see dlas.interfaces.compiler.NetworkCompiler."""
+"""A network as an ONNX file for ONNX Runtime (dlas.interfaces.compiler.NetworkCompiler).
+
+`dlas.hardware.sessions.runners.onnxruntime` runs it.
+"""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas.hardware.sessions.runners import onnxruntime as runner
+from dlas.interfaces.compiler import RunsOn
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -15,8 +20,9 @@ if TYPE_CHECKING:
 
 PACKAGES = {"onnx": "onnx", **runner.PACKAGES}
 PROGRAMS = ()
-DATA_TYPES = ("float32", "int8")
-FOR_BOARDS = True
+DATA_TYPES = ("float32", "float16", "int8")
+FLOAT16 = {"aarch64": "fullfp16"}
+RUNS_ON = RunsOn.ANY
 
 
 def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None:
@@ -29,3 +35,10 @@ def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None
 def convert_again(kept: Path, target: CodeTarget, library: Path) -> None:
     """Copy the ONNX file, which is for every CPU."""
     shutil.copy(kept / runner.FILE, library)
+
+
+def macs(library: Path) -> Mapping[str, int]:
+    """Multiply-accumulates of each operator that has some, by its name in the ONNX file."""
+    from dlas.systems.compilers import onnx_file
+
+    return onnx_file.macs(library / runner.FILE)

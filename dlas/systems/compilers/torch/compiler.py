@@ -1,16 +1,19 @@
-"""A network as PyTorch exports it, for PyTorch: see dlas.interfaces.compiler.NetworkCompiler."""
+"""A network as PyTorch exports it, for PyTorch (dlas.interfaces.compiler.NetworkCompiler).
+
+`dlas.hardware.sessions.runners.torch` runs it.
+"""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas.hardware.sessions.runners.torch import FILE
+from dlas.interfaces.compiler import RunsOn
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from torch.export import ExportedProgram
 
     from dlas.interfaces.targets.code_target import CodeTarget
@@ -18,7 +21,8 @@ if TYPE_CHECKING:
 PACKAGES: Mapping[str, str] = {}
 PROGRAMS = ()
 DATA_TYPES = ("float32", "float16")
-FOR_BOARDS = True
+FLOAT16: Mapping[str, str] = {}
+RUNS_ON = RunsOn.ANY
 
 
 def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None:

@@ -1,21 +1,24 @@
-"""A network as a package of AOTInductor: see dlas.interfaces.compiler.NetworkCompiler."""
+"""A network as a package of AOTInductor (dlas.interfaces.compiler.NetworkCompiler).
+
+`dlas.hardware.sessions.runners.torch_inductor` runs it.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from dlas.hardware.sessions.runners.torch_inductor import FILE
+from dlas.interfaces.compiler import RunsOn
 from dlas.systems.compilers import converting
 from dlas.systems.compilers.torch_inductor import packaging
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from torch.export import ExportedProgram
 
     from dlas.interfaces.targets.code_target import CodeTarget
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
 PACKAGES: Mapping[str, str] = {}
 PROGRAMS = (packaging.CXX,)
 DATA_TYPES = ("float32",)
-FOR_BOARDS = False
+FLOAT16: Mapping[str, str] = {}
+RUNS_ON = RunsOn.HERE
 
 EXPORTED = "exported.pt2"
 """The network as it was given to PyTorch, by which it is compiled for another CPU."""
