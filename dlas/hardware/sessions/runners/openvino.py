@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from openvino import CompiledModel, Model
 
 PACKAGES = {"openvino": "openvino"}
+
+CONVERTER = "openvino.tools.ovc"
+"""Module whose import has OpenVINO tell a server that there was one, while a session may be timing."""
 
 FILE = "network.xml"
 """File of the network; that of its weights lies beside it."""
@@ -54,9 +59,7 @@ class Network(OnCpu):
 def settings(library: Path, threads: int) -> Mapping[str, str]:
     """One stream for the least latency, and the data type of the network, where it would take bfloat16 or
     float16 for float32 on CPUs that have them."""
-    import openvino
-
-    return _settings(openvino.Core().read_model(library / FILE), threads)
+    return _settings(imported().Core().read_model(library / FILE), threads)
 
 
 def _settings(model: Model, threads: int) -> Mapping[str, str]:
@@ -71,17 +74,27 @@ def _settings(model: Model, threads: int) -> Mapping[str, str]:
     }
 
 
+def imported() -> ModuleType:
+    """OpenVINO without its `CONVERTER`, which it does without where that can't be imported."""
+    modules = cast(dict[str, ModuleType | None], sys.modules)
+    kept_out = modules.setdefault(CONVERTER, None) is None
+    try:
+        import openvino
+    finally:
+        if kept_out:
+            del modules[CONVERTER]
+    return cast(ModuleType, openvino)
+
+
 def prepare(device: str) -> None:
     """Import OpenVINO."""
-    import openvino  # noqa: F401
+    imported()
 
 
 def load(library: Path, threads: int, device: str) -> Network:
     """The network in the folder, compiled for this CPU."""
-    import openvino
-
     request = _compiled(library, threads).create_infer_request()
-    return Network(request, openvino.__version__.partition("-")[0])
+    return Network(request, imported().__version__.partition("-")[0])
 
 
 def data_types(library: Path, threads: int, images: np.ndarray) -> Mapping[str, str]:
@@ -96,8 +109,6 @@ def data_types(library: Path, threads: int, images: np.ndarray) -> Mapping[str, 
 
 
 def _compiled(library: Path, threads: int) -> CompiledModel:
-    import openvino
-
-    core = openvino.Core()
+    core = imported().Core()
     model = core.read_model(library / FILE)
     return core.compile_model(model, "CPU", dict(_settings(model, threads)))

@@ -36,10 +36,9 @@ WEIGHT_SIDES = {"Convolution": 1, "GroupConvolution": 2, "MatMul": None}
 def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None:
     """Write the network, read from ONNX, in OpenVINO's own form, its weights in its own data type. The files
     hold no choice for a CPU: OpenVINO makes them as it loads."""
-    import openvino
-
     from dlas.systems.compilers import converting, onnx_file
 
+    openvino = runner.imported()
     with TemporaryDirectory(prefix="dlas-") as scratch:
         file = Path(scratch) / "network.onnx"
         onnx_file.write(program, file)
@@ -57,9 +56,7 @@ def convert_again(kept: Path, target: CodeTarget, library: Path) -> None:
 
 def macs(library: Path) -> Mapping[str, int]:
     """Multiply-accumulates of each operator that has some, by its name in OpenVINO's file."""
-    import openvino
-
-    operators = openvino.Core().read_model(library / runner.FILE).get_ops()
+    operators = runner.imported().Core().read_model(library / runner.FILE).get_ops()
     return {_name(each): _macs(each) for each in operators if each.get_type_name() in WEIGHT_SIDES}
 
 
