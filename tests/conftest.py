@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 for threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[threads] = "1"  # two processes with as many threads as cores would wait for each other
 
+os.environ["TVM_THREAD_POOL_SPIN_COUNT"] = "0"  # nor do threads without work keep a core from the other one
+
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of hundreds of processes would compile this package
 
 
