@@ -174,28 +174,61 @@ def _layers(tasks: Sequence[TuningTask], target: CodeTarget, known: Path) -> lis
 
 
 class _Bench:
-    """Builds candidates and times them."""
+    """Builds candidates, each once, and times them."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self.builders = Builders(target.code.cores)
+        self.folder = tempfile.TemporaryDirectory(prefix="dlas-")
+        self.built: dict[tuple[str, str], Path | Failed] = {}
+        """Libraries, or why there is none, by the task's key and the candidate's name."""
 
     def __enter__(self) -> _Bench:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.builders.shutdown()
+        self.folder.cleanup()
 
     def measure(self, layer: Layer, candidates: Sequence[Any]) -> list[str]:
         """The records of the candidates, timed for the first time."""
-        return _counted(layer, _round(layer, candidates, self.target, self.builders, TURNS))
+        return _counted(layer, self._round(layer, candidates, TURNS))
 
     def confirm(self, layer: Layer) -> Iterator[list[str]]:
         """Time the candidates that seem fastest once more, until the fastest is one that was;
         yields their records."""
         while finalists := layer.finalists():
-            timed = _round(layer, finalists, self.target, self.builders, FINAL_TURNS)
+            timed = self._round(layer, finalists, FINAL_TURNS)
             yield _counted(layer, [replace(one, again=True) for one in timed])
+
+    def _round(self, layer: Layer, candidates: Sequence[Any], turns: int) -> list[Measured]:
+        """Build the candidates in parallel, with nothing being timed, then check and time them beside
+        the rule's kernel."""
+        task, target = layer.task, self.target
+        rule, *built = self._libraries(task, [layer.rule, *candidates])
+        if isinstance(rule, Failed):
+            raise UserError(f"the untuned kernel of {task.key}: {rule.reason}", key="tuner")
+        weight = representative_weight(task.workload, task.density)
+        operands = arguments(task.workload, task.algorithm, weight)
+        libraries = [one for one in built if isinstance(one, Path)]
+        with exclusive_board(target):
+            timed = iter(time_candidates(rule, libraries, operands, tolerance(task.workload), target, turns))
+        outcomes = [one if isinstance(one, Failed) else next(timed) for one in built]
+        return [
+            _record(task, target.code, one, outcome)
+            for one, outcome in zip(candidates, outcomes, strict=True)
+        ]
+
+    def _libraries(self, task: TuningTask, candidates: Sequence[Any]) -> list[Path | Failed]:
+        """The library of each candidate of the task, or why it has none."""
+        names = [(task.key, _described(one)) for one in candidates]
+        new = {name: one for name, one in zip(names, candidates, strict=True) if name not in self.built}
+        paths = [Path(self.folder.name) / f"{len(self.built) + number}.so" for number in range(len(new))]
+        asked = [(task, self.target, one, path) for one, path in zip(new.values(), paths, strict=True)]
+        failures = self.builders.build(lambda one: build(*one), asked)
+        made = [failure or path for path, failure in zip(paths, failures, strict=True)]
+        self.built |= dict(zip(new, made, strict=True))
+        return [self.built[name] for name in names]
 
 
 def _counted(layer: Layer, measured: Sequence[Measured]) -> list[str]:
@@ -203,31 +236,6 @@ def _counted(layer: Layer, measured: Sequence[Measured]) -> list[str]:
     for one in measured:
         layer.count(one)
     return [json.dumps(asdict(one)) for one in measured]
-
-
-def _round(
-    layer: Layer, candidates: Sequence[Any], target: Target, builders: Builders, turns: int
-) -> list[Measured]:
-    """Build the candidates in parallel, with nothing being timed, then check and time them beside
-    the rule's kernel."""
-    task = layer.task
-    with tempfile.TemporaryDirectory(prefix="dlas-") as scratch:
-        paths = [Path(scratch) / f"{number}.so" for number in range(len(candidates) + 1)]
-        pairs = zip([layer.rule, *candidates], paths, strict=True)
-        asked = [(task, target, chosen, path) for chosen, path in pairs]
-        rule, *failures = builders.build(lambda one: build(*one), asked)
-        if rule is not None:
-            raise UserError(f"the untuned kernel of {task.key}: {rule.reason}", key="tuner")
-        weight = representative_weight(task.workload, task.density)
-        operands = arguments(task.workload, task.algorithm, weight)
-        libraries = [path for path, failure in zip(paths[1:], failures, strict=True) if failure is None]
-        with exclusive_board(target):
-            found = time_candidates(paths[0], libraries, operands, tolerance(task.workload), target, turns)
-    timed = iter(found)
-    outcomes = [next(timed) if failure is None else failure for failure in failures]
-    return [
-        _record(task, target.code, one, outcome) for one, outcome in zip(candidates, outcomes, strict=True)
-    ]
 
 
 def build(task: TuningTask, target: Target, chosen: Any, path: Path) -> None:
