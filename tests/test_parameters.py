@@ -117,7 +117,7 @@ def test_sparse_layers_are_kept_apart_by_density(log: Path, host: Target) -> Non
 def test_the_log_alone_gives_the_fastest_kernel(log: Path, host: Target, tmp_path: Path) -> None:
     """The same TensorIR each time, with the parameters that were fastest beside the cost rule's."""
     copy = tmp_path / "parameters.json"
-    spoiled = lines(log)
+    spoiled = [one | {"seconds": one["rule_seconds"]} for one in lines(log)]
     for task in TASKS:
         of_task = [one for one in spoiled if one["task"] == task.key]
         of_task[2]["seconds"] = of_task[2]["rule_seconds"] / 2
