@@ -161,12 +161,13 @@ def install(folder: Path, runtimes: Collection[str] = ()) -> None:
     log.info("1/3 the emulator and an arm64 Python, from Debian's packages")
     _install_debian_packages(folder)
     log.info("2/3 %s for aarch64, from PyPI", ", ".join(["TVM's runtime", "NumPy", *of_runtimes]))
-    _fetch_wheels(versions, of_runtimes, folder / "fetched")
+    own, further = _fetch_wheels(versions, of_runtimes, folder / "fetched")
     log.info("3/3 unpacking them")
-    _unpack_wheels(folder / "fetched", folder / "site")
+    _unpack_wheels(own, folder / "site")
     if f"{sys.version_info.major}.{sys.version_info.minor}" == PYTHON:  # bytecode is the same for every CPU
         compiled = [str(folder / "site"), str(folder / "sysroot" / "usr" / "lib" / f"python{PYTHON}")]
         subprocess.run([sys.executable, "-P", "-m", "compileall", "-q", *compiled], capture_output=True)
+    _unpack_wheels(further, folder / "site")  # the board compiles the little that it imports of them
     shutil.rmtree(folder / "fetched")
     told.write_text(wanted)
     log.info("installed in %.0f s, in %s", time.monotonic() - started, folder)
@@ -229,20 +230,25 @@ def _install_debian_packages(folder: Path) -> None:
 
 
 def _extract_emulator(package: Path, destination: Path) -> None:
-    """Extract one of the sixty emulators in the package."""
+    """Extract one of the sixty emulators in the package, and unpack no more than it takes to get there."""
     command = ["dpkg-deb", "--fsys-tarfile", str(package)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as unpacking:
-        with tarfile.open(fileobj=unpacking.stdout, mode="r|") as archive:
-            for member in archive:
-                content = archive.extractfile(member) if Path(member.name).name == QEMU else None
-                if content is not None:
-                    destination.write_bytes(content.read())
-                    destination.chmod(0o755)
-        unpacking.wait()
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as unpacking,
+        tarfile.open(fileobj=unpacking.stdout, mode="r|") as archive,
+    ):
+        for member in archive:
+            content = archive.extractfile(member) if Path(member.name).name == QEMU else None
+            if content is not None:
+                destination.write_bytes(content.read())
+                destination.chmod(0o755)
+                break
 
 
-def _fetch_wheels(versions: Mapping[str, str], of_runtimes: Mapping[str, str], folder: Path) -> None:
-    """Fetch these wheels alone, and those of runtimes with all that they depend on."""
+def _fetch_wheels(
+    versions: Mapping[str, str], of_runtimes: Mapping[str, str], folder: Path
+) -> tuple[set[Path], set[Path]]:
+    """Fetch these wheels alone, and those of runtimes with all that they depend on; returns the ones and
+    the others."""
     command = [sys.executable, "-P", "-m", "pip", "download", "--quiet", "--disable-pip-version-check"]
     command += ["--only-binary=:all:", "--dest", "."]
     command += ["--python-version", PYTHON, "--implementation", "cp"]
@@ -250,17 +256,19 @@ def _fetch_wheels(versions: Mapping[str, str], of_runtimes: Mapping[str, str], f
     command += [word for platform in PLATFORMS for word in ("--platform", platform)]
     own, further = _pinned(versions), _pinned(of_runtimes)
     _run([*command, "--no-deps", *own], folder)
+    alone = set(folder.glob("*.whl"))
     if further:
         (folder / "constraints.txt").write_text("\n".join(own))
         _run([*command, "--constraint", "constraints.txt", *further], folder)
+    return alone, set(folder.glob("*.whl")) - alone
 
 
 def _pinned(versions: Mapping[str, str]) -> list[str]:
     return [f"{name}=={version}" for name, version in versions.items()]
 
 
-def _unpack_wheels(folder: Path, site: Path) -> None:
-    for wheel in folder.glob("*.whl"):
+def _unpack_wheels(wheels: Iterable[Path], site: Path) -> None:
+    for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
             kept = [name for name in archive.namelist() if not name.startswith(NOT_ON_A_BOARD)]
             archive.extractall(site, kept)
