@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING
 from dlas import command_line, config
 from dlas.command_line import Work
 from dlas.errors import UserError
+from dlas.files.folders import require_writable_file
 
 if TYPE_CHECKING:
     from dlas.analysis.measured_point import MeasuredPoint
@@ -70,19 +71,32 @@ def compare(options: Options) -> None:
     from dlas.analysis.table import as_csv, as_text
     from dlas.analysis.tables import comparing
 
+    csv = None if options.csv is None else Path(options.csv).expanduser()
+    if csv is not None:
+        require_writable_file("csv", csv)
     store = command_line.existing_store(options.artifacts, options.tracking)
-    runs = [tracking.fetch(store, run) for run in options.runs]
+    runs = [tracking.fetch_made(store, run) for run in options.runs]
     are_sweeps = [run.tags.get(tracking.KIND) == tracking.SWEEP for run in runs]
     if all(are_sweeps):
-        table = comparing.sweeps(_observed(store, [tracking.points(store, run.run_id) for run in runs]))
+        table = comparing.sweeps(_observed(store, [_points(store, run) for run in runs]))
     elif any(are_sweeps):
         remedy = "points only, or sweeps only"
         raise UserError("a point can't be compared with a sweep", key="run", remedy=remedy)
     else:
         table = comparing.points([point for (point,) in _observed(store, [[run] for run in runs])])
-    if options.csv is not None:
-        Path(options.csv).expanduser().write_text(as_csv(table), encoding="utf-8", newline="")
+    if csv is not None:
+        csv.write_text(as_csv(table), encoding="utf-8", newline="")
     print(as_text(table))
+
+
+def _points(store: Store, sweep: Record) -> list[Record]:
+    from dlas import tracking
+
+    found = tracking.points(store, sweep.run_id)
+    if not found:
+        remedy = "sweeps with points"
+        raise UserError(f"the sweep '{sweep.run_id}' has no points", key="run", remedy=remedy)
+    return found
 
 
 def _observed(store: Store, groups: Sequence[Sequence[Record]]) -> list[list[MeasuredPoint]]:

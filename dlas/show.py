@@ -77,7 +77,7 @@ def show(options: Options) -> None:
         _show_sweep(store, options.sweep, options.further)
         return
     assert options.run is not None
-    record = tracking.fetch(store, options.run)
+    record = tracking.fetch_made(store, options.run)
     if record.tags.get(tracking.KIND) == tracking.SWEEP:
         raise UserError(f"'{options.run}' is a sweep", key="run", remedy=f"sweep={options.run}")
     _show_point(

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import generated_store
 import html5lib
 import pytest
-from command import dlas
+from command import REPOSITORY, command, dlas, environment
 from generated_store import BUNDLES, MARKUP, Generated
 from PIL import Image
 
@@ -213,6 +213,32 @@ def test_a_mistake_is_told_plainly(generated: Generated, given: list[str], statu
     assert ended.returncode == status
     assert ended.stderr.startswith(problem)
     assert "Traceback" not in ended.stderr
+
+
+def test_a_folder_that_can_t_be_written_is_refused_before_any_reading(generated: Generated) -> None:
+    given = (f"sweep={generated.sweep}", f"artifacts={generated.artifacts}", "out=/proc/report")
+    ended = dlas("report", *given)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith("out: /proc/report is no folder that can be written")
+
+
+def test_a_store_that_can_only_be_read_has_reports(generated: Generated, tmp_path: Path) -> None:
+    place = generated.artifacts
+    mount = f"mount --bind '{place}' '{place}' && mount -o remount,ro,bind '{place}'"
+    apart = ["unshare", "-rm", "sh", "-c"]
+    if subprocess.run([*apart, mount], capture_output=True).returncode:
+        pytest.skip("this machine does not let us mount a folder read-only")
+    given = (f"sweep={generated.sweep}", f"artifacts={place}", f"out={tmp_path}")
+    ended = subprocess.run(
+        [*apart, f'{mount} && exec "$@"', "sh", *command("report", *given)],
+        capture_output=True,
+        text=True,
+        cwd=REPOSITORY,
+        env=environment(),
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert f"not logged sqlite:///{place}/mlflow.db can only be read" in ended.stdout
+    assert (tmp_path / "report.html").exists()
 
 
 def test_a_point_is_no_sweep(generated: Generated) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import re
 import subprocess
 import sys
@@ -73,6 +74,7 @@ def test_what_a_bundle_lacks_is_told_and_the_rest_shown(generated: Generated) ->
     assert ended.returncode == 0
     assert "has no bundle/timing.json" in ended.stderr
     assert "latency" in ended.stdout
+    assert "redeploy" not in ended.stdout
 
 
 def test_the_table_of_a_sweep_can_be_had_again(generated: Generated) -> None:
@@ -117,6 +119,12 @@ def test_a_sweep_is_compared_with_itself_point_by_point(generated: Generated) ->
         ("show", ["run=nothing"], 1, "run: there is no run 'nothing'"),
         ("compare", ["run=one"], 2, "run: two points or more"),
         ("compare", ["run=one,two"], 1, "run: there is no run 'one'"),
+        (
+            "compare",
+            ["run=one,two", "csv=/nowhere/table.csv"],
+            1,
+            "csv: /nowhere/table.csv cannot be written",
+        ),
     ],
 )
 def test_a_mistake_is_told_plainly(
@@ -130,6 +138,38 @@ def test_sweeps_and_points_are_told_apart(generated: Generated) -> None:
     assert f"sweep={sweep}" in told(generated, "show", f"run={sweep}", status=1)
     assert "is no sweep" in told(generated, "show", f"sweep={point}", status=1)
     assert "can't be compared with a sweep" in told(generated, "compare", f"run={sweep},{point}", status=1)
+
+
+def test_a_redeployment_is_no_point_and_its_point_is_named(generated: Generated) -> None:
+    client, point = generated.client, generated.runs["dense"]
+    tags = {"dlas.kind": "redeploy", "mlflow.parentRunId": point}
+    again = client.create_run(generated.experiment, tags=tags).info.run_id
+    for module, given in (("show", again), ("compare", f"{point},{again}"), ("redeploy", again)):
+        message = told(generated, module, f"run={given}", status=1)
+        assert message.startswith(f"run: '{again}' is a redeployment")
+        assert message.rstrip().endswith(f"run={point}")
+
+
+def test_a_sweep_without_points_is_compared_with_none(generated: Generated) -> None:
+    empty = generated_store.sweep_of(generated, ())
+    for given in (f"{empty},{generated.sweep}", f"{generated.sweep},{empty}"):
+        message = told(generated, "compare", f"run={given}", status=1)
+        assert message.startswith(f"run: the sweep '{empty}' has no points")
+
+
+def test_what_is_not_known_of_a_point_is_called_so(generated: Generated) -> None:
+    """A run of another version has no choices, and MLflow's database keeps infinity as a number."""
+    client = generated.client
+    tags = {"dlas.kind": "point", "mlflow.runName": "bare", "dlas.error": "no space"}
+    sweep = client.create_run(generated.experiment, tags={"dlas.kind": "sweep"}).info.run_id
+    run = client.create_run(generated.experiment, tags={**tags, "mlflow.parentRunId": sweep}).info.run_id
+    client.log_metric(run, "accuracy.deployed", math.inf)
+    client.set_terminated(run, "FAILED")
+    text = told(generated, "show", f"sweep={sweep}")
+    assert "\nbare: no space" in text
+    assert "17976931" not in text
+    text = told(generated, "compare", f"run={generated.runs['dense']},{run}")
+    assert "bare has no ratio: they were timed on different targets, one that is not known and host" in text
 
 
 def test_no_store_is_made_where_there_is_none(tmp_path: Path) -> None:

@@ -91,7 +91,8 @@ def without_ratio(one: MeasuredPoint, other: MeasuredPoint) -> str:
         return "one board is emulated and the other real: emulated times say nothing about real ones"
     targets = place(one)[0], place(other)[0]
     if targets[0] != targets[1]:
-        return f"they were timed on different targets, {targets[0]} and {targets[1]}"
+        known = [target or "one that is not known" for target in targets]
+        return f"they were timed on different targets, {known[0]} and {known[1]}"
     untimed = [point.name for point in (one, other) if point.latency_ms is None]
     return f"{' and '.join(untimed)} has no latency" if untimed else ""
 

@@ -75,9 +75,10 @@ class Naming:
         return tuple(self.level(point, key) for key in self.columns)
 
     def label(self, point: MeasuredPoint) -> str:
-        """The point by what differs: `resnet18 compression=none gemm tuner.trials=64`."""
+        """The point by what differs: `resnet18 compression=none gemm tuner.trials=64`; by the name of its run
+        where nothing is known of its choices."""
         keys = [key for key in self.varied or ALWAYS if key in point.choices]
-        return " ".join(choice(key, self.level(point, key)) for key in keys)
+        return " ".join(choice(key, self.level(point, key)) for key in keys) or point.name
 
 
 def choice(factor: str, level: str) -> str:

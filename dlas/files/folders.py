@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from dlas.errors import UserError
+from dlas.errors import UserError, require
 from dlas.files import temporary
 from dlas.processes import identity
 
@@ -37,6 +37,29 @@ def require_writable(artifacts: Path) -> None:
             probe.write(bytes(RESERVE_BYTES))
     except OSError as error:
         raise _unwritable(artifacts, error) from None
+
+
+def require_writable_folder(key: str, folder: Path) -> None:
+    """Make the folder that this option names; UserError where no file can be written there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError as error:
+        problem = f"{folder} is no folder that can be written: {error.strerror or error}"
+        raise UserError(problem, key=key, remedy="another folder") from None
+
+
+def require_writable_file(key: str, path: Path) -> None:
+    """UserError where the file that this option names can't be written; it is not made yet."""
+    remedy = "a file in a folder that is there and can be written"
+    require(not path.is_dir(), key, f"{path} is a folder", remedy)
+    try:
+        if path.exists():
+            path.open("a").close()
+        else:
+            tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}", key=key, remedy=remedy) from None
 
 
 @contextmanager

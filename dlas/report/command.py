@@ -8,7 +8,7 @@ in short is printed.
 
     out=<folder>          where to write it; without it report-<run id> in the working directory
     figures=true          the figures as files, too, in SVG and PNG
-    log=false             put nothing on the sweep's run
+    log=false             put nothing on the sweep's run; nor is it where the store can only be read
     artifacts=<folder>    where the store is
     tracking.uri=<uri>    another MLflow store; tracking.experiment=<name> another experiment in it
 
@@ -25,6 +25,7 @@ from pathlib import Path
 
 from dlas import command_line, config
 from dlas.command_line import Work
+from dlas.files.folders import require_writable_folder
 
 SHORT_ID = 8
 """Characters of a run's id in the name of a folder."""
@@ -63,19 +64,24 @@ def report(options: Options) -> None:
 
     store = command_line.existing_store(options.artifacts, options.tracking)
     sweep = tracking.fetch(store, options.sweep)
-    gathered = gathering.gather(store, tracking.sweep_points(store, options.sweep))
+    folder = Path(options.out or f"report-{options.sweep[:SHORT_ID]}").expanduser()
+    points = tracking.sweep_points(store, options.sweep)
+    require_writable_folder("out", folder)
+    gathered = gathering.gather(store, points)
     redeploy = partial(command_line.redeploy_command, artifacts=options.artifacts, tracking=options.tracking)
     found = sections(gathered, redeploy)
     head = [
         f"run {sweep.run_id}, {sweep.status}",
         f"python -m dlas.run -m {sweep.tags.get('dlas.overrides', '')}",
     ]
-    folder = Path(options.out or f"report-{options.sweep[:SHORT_ID]}").expanduser()
     writing.write(folder, title(gathered.points), head, found)
     if options.figures:
         writing.write_figures(folder, found)
-    if options.log:
+    is_readable_alone = not tracking.is_writable(store)
+    if options.log and not is_readable_alone:
         tracking.log_report(store, options.sweep, folder, (folder / writing.SHORT).read_text("utf-8"))
     told = [sentence for section in found[:1] for sentence in section.sentences]
     print(printable_lines("\n".join(told)))
     print(f"\nwritten    {(folder / writing.PAGE).absolute()}")
+    if options.log and is_readable_alone:
+        print(f"not logged {tracking.shown(store.uri)} can only be read")

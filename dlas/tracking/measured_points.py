@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Mapping, Sequence
 
 from dlas.analysis.measured_point import LAYERS, MeasuredPoint
@@ -87,7 +88,11 @@ def _measured_point(record: Record, further: Sequence[str]) -> MeasuredPoint:
 
 
 def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    """The value; None where there is none, or it isn't finite. MLflow's databases keep infinity as the
+    largest number that there is."""
+    if value is None or not math.isfinite(value) or abs(value) == sys.float_info.max:
+        return None
+    return value
 
 
 def _listed(written: str) -> tuple[float, ...]:

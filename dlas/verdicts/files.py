@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from dlas.errors import UserError, require
+from dlas.errors import require
+from dlas.files.folders import require_writable_file
 from dlas.printable import printable
 from dlas.verdicts.result import Results
 
@@ -24,7 +24,7 @@ class Files:
         named = {"json": self.json, "junit": self.junit}
         for key, path in named.items():
             if path is not None:
-                _require_writable(key, path)
+                require_writable_file(key, path)
         if self.json is not None and self.junit is not None:
             same = os.path.realpath(self.json) == os.path.realpath(self.junit)
             require(not same, "junit", f"{self.junit} is the file of json=, too", "another file")
@@ -39,15 +39,3 @@ class Files:
         if self.junit is not None:
             as_junit.write(results, self.junit)
             print(printable(f"written    {self.junit}"))
-
-
-def _require_writable(key: str, path: Path) -> None:
-    remedy = "a file in a folder that is there and can be written"
-    require(not path.is_dir(), key, f"{path} is a folder", remedy)
-    try:
-        if path.exists():
-            path.open("a").close()
-        else:
-            tempfile.TemporaryFile(dir=path.parent).close()
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error.strerror}", key=key, remedy=remedy) from None

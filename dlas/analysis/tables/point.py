@@ -34,7 +34,7 @@ def described(
     point: MeasuredPoint, timing: Measurement | None, layers: Sequence[LayerRow], redeploy: str
 ) -> str:
     """The point's choices, accuracy, latency, sizes, slowest layers and warnings, and the command that
-    redeploys it. `timing` and `layers` are those of its bundle, as far as there are any."""
+    redeploys it where there is a bundle. `timing` and `layers` are those of it, as far as there are any."""
     lines = [
         ("point", point.name),
         ("run", f"{point.run_id}  {point.status}"),
@@ -51,7 +51,7 @@ def described(
     parts = ["\n".join(told)]
     if layers:
         parts.append(as_text(without_empty_columns(slowest(layers, point.roofs))))
-    if point.status == "FINISHED":
+    if timing is not None:
         parts.append(f"Deploy it again: {redeploy}")
     return "\n\n".join(parts)
 

@@ -29,6 +29,7 @@ from dlas.tracking.store import (
     ORIGINAL,
     OUTPUT,
     PARENT,
+    REDEPLOYMENT,
     SWEEP,
     Number,
     OpenRun,
@@ -100,7 +101,7 @@ def begin(place: Place, store: Store | None, name: str, tags: Mapping[str, str],
 def redeploy(place: Place, store: Store, original: Record, name: str, tags: Mapping[str, str]) -> Draft:
     """A redeploy of a run, under it; make it inside `delivering`."""
     above = {PARENT: original.run_id, ORIGINAL: original.run_id}
-    return _begun(place, store, name, {**tags, **above, KIND: "redeploy"})
+    return _begun(place, store, name, {**tags, **above, KIND: REDEPLOYMENT})
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from dlas.errors import UserError
 from dlas.tracking.store import files
 from dlas.tracking.store.client import client_errors, first_line
 from dlas.tracking.store.entities import Record, Store
-from dlas.tracking.store.names import BUNDLE, EARLIER, KIND, ORIGIN, PARENT, STAGES, SWEEP
+from dlas.tracking.store.names import BUNDLE, EARLIER, KIND, ORIGIN, PARENT, REDEPLOYMENT, STAGES, SWEEP
 
 
 def fetch(store: Store, run_id: str) -> Record:
@@ -23,6 +23,16 @@ def fetch(store: Store, run_id: str) -> Record:
         raise UserError(
             f"there is no run '{run_id}': {first_line(error)}", key="run", remedy=remedy
         ) from None
+
+
+def fetch_made(store: Store, run_id: str) -> Record:
+    """The run of a point or a sweep; UserError where the store has none of that id, or a redeployment."""
+    run = fetch(store, run_id)
+    if run.tags.get(KIND) == REDEPLOYMENT:
+        remedy = f"run={run.tags[PARENT]}" if PARENT in run.tags else "the id of a point's own run"
+        problem = f"'{run_id}' is a redeployment, whose results lie under its point"
+        raise UserError(problem, key="run", remedy=remedy)
+    return run
 
 
 def has(store: Store, run_id: str) -> bool:
@@ -82,7 +92,7 @@ def finished(store: Store, run_id: str) -> tuple[list[Record], list[Record]]:
 
     Raises `UserError` where there is no such run, or a sweep without a finished point.
     """
-    run = fetch(store, run_id)
+    run = fetch_made(store, run_id)
     if run.tags.get(KIND) != SWEEP:
         return [run], []
     found = points(store, run_id)
