@@ -80,7 +80,7 @@ def test_a_point_is_beaten_in_everything_and_not_in_one_thing() -> None:
     neither = point("c", 30.0, accuracy_deployed=0.85)
     assert standings(accurate, fast, neither) == [STAR, STAR, NO]
     small = point("d", 40.0, accuracy_deployed=0.7, format_bytes=1e3)
-    sized = [MeasuredPoint(**{**vars(each), "format_bytes": 1e6}) for each in (accurate, fast, neither)]
+    sized = [replace(each, format_bytes=1e6) for each in (accurate, fast, neither)]
     assert standings(*sized, small) == [STAR, STAR, NO, STAR]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from dlas.analysis.statistics.noise import NO_DRIFT, Drift
 from dlas.hardware.results.roofs import Bounds
@@ -117,7 +118,7 @@ class MeasuredPoint:
         """Whether the point is finished and has a latency."""
         return self.status == FINISHED and self.latency_ms is not None
 
-    @property
+    @cached_property
     def latency_ms(self) -> float | None:
         """Milliseconds of a run, at the pace that the point was brought to; None where neither these nor the
         sessions' medians are known."""
@@ -125,7 +126,7 @@ class MeasuredPoint:
             return self.median_ms
         return geometric_mean(self.at_pace_ms) if self.at_pace_ms else None
 
-    @property
+    @cached_property
     def at_pace_ms(self) -> tuple[float, ...]:
         """Median of each session in milliseconds, at the pace that the point was brought to."""
         if self.pace is None:
@@ -134,7 +135,7 @@ class MeasuredPoint:
             median / pace for median, pace in zip(self.session_medians_ms, self.pace.beside, strict=True)
         )
 
-    @property
+    @cached_property
     def logs(self) -> tuple[float, ...]:
         """Logarithm of each session's median in milliseconds, at the pace that the point was brought to; of
         the latency where sessions aren't known."""
