@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 
+import numpy as np
 import plain_loop
 
 from dlas import command_line, config, tracking
@@ -162,7 +163,7 @@ def between(found: Sequence[Outside]) -> Table:
         own, other = first.setdefault(one.point.network, one), one
         if own is other:
             continue
-        outside = difference.of_pairs(own.medians_ms, other.medians_ms)
+        outside = difference.of_ratios(np.divide(own.medians_ms, other.medians_ms))
         stored = Comparison(old=other.point.stored, new=own.point.stored)
         rows.append(
             (

@@ -1,11 +1,14 @@
 """Libraries in fresh processes: right outputs, honest samples, and failures that cost nothing else."""
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -19,6 +22,7 @@ import tiny_library
 from dlas import config
 from dlas.errors import UserError
 from dlas.hardware.results import measurement
+from dlas.hardware.results.measurement import Session
 from dlas.hardware.targets import llvm, machine, target_file
 from dlas.hardware.timing import deployment, measuring
 from dlas.hardware.timing.measuring import Yardstick
@@ -81,6 +85,19 @@ def session_of(process: subprocess.Popen[str]) -> psutil.Process:
     raise AssertionError("no session was started")
 
 
+def assert_rounds_follow(*sides: Sequence[Session]) -> None:
+    """The sessions of a round overlap, and the next round begins when they have ended."""
+    rounds = list(zip(*sides, strict=True))
+    for one in rounds:
+        assert max(each.before.uptime_seconds for each in one) < min(
+            each.after.uptime_seconds for each in one
+        )
+    for earlier, later in pairwise(rounds):
+        assert max(one.after.uptime_seconds for one in earlier) <= min(
+            one.before.uptime_seconds for one in later
+        )
+
+
 def assert_ends(process: psutil.Process) -> None:
     gone, _ = psutil.wait_procs([process], timeout=10)
     assert gone == [process]
@@ -138,9 +155,7 @@ def test_larger_batches_are_run_and_timed_in_turn(
     protocol = config.Timing(name="test", runs=20, sessions=2)
     found = measuring.measure(matmul, images, host, protocol, larger={4: four})
     one, larger = found.batches
-    turns = [session for pair in zip(one.sessions, larger.sessions, strict=True) for session in pair]
-    for earlier, later in pairwise(turns):
-        assert earlier.after.uptime_seconds <= later.before.uptime_seconds
+    assert_rounds_follow(one.sessions, larger.sessions)
     assert (one.batch, larger.batch, len(larger.samples_ms)) == (1, 4, 40)
     told = measurement.metrics(found)
     medians = [np.median(np.array(session.samples_ns) / 1e6) for session in larger.sessions]
@@ -164,18 +179,97 @@ def test_a_yardstick_takes_turns_and_cold_runs_are_apart(
     protocol = config.Timing(name="test", runs=20, warmup=1, sessions=2, cold=3, yardstick=True)
     images = tiny_library.images(1)
     found = measuring.measure(matmul, images, host, protocol, {"sleeping": Yardstick(sleeping, images.shape)})
-    turns = [one for pair in zip(found.yardsticks["sleeping"], found.sessions, strict=True) for one in pair]
-    for earlier, later in pairwise(turns):
-        assert earlier.after.uptime_seconds <= later.before.uptime_seconds
-    beside_ms = found.yardstick_medians_ms("sleeping")
-    assert min(beside_ms) >= 4.0 > max(found.session_medians_ms)
-    assert found.paces("sleeping") == tuple(
-        own / beside for own, beside in zip(found.session_medians_ms, beside_ms, strict=True)
-    )
-    assert [len(session.cold_ns) for session in turns] == [0, 3, 0, 3]
+    yardsticks = found.yardsticks["sleeping"]
+    assert_rounds_follow(yardsticks, found.sessions)
+    assert min(found.yardstick_medians_ms("sleeping")) >= 4.0 > max(found.session_medians_ms)
+    assert found.turns == 4
+    for pace, own, beside in zip(found.paces("sleeping"), found.sessions, yardsticks, strict=True):
+        of_turns = np.median(np.reshape([own.samples_ns, beside.samples_ns], (2, 4, 5)), axis=2)
+        assert pace == pytest.approx(np.median(of_turns[0] / of_turns[1]))
+    assert [len(session.cold_ns) for session in (*yardsticks, *found.sessions)] == [0, 0, 3, 3]
     assert found.cold_ms > found.median_ms
     measurement.write(found, tmp_path / "timing.json")
     assert measurement.read(tmp_path / "timing.json") == found
+
+
+def test_a_session_without_a_turn_is_stopped(sleeping: Path, host: Target) -> None:
+    """At most moments one goes on; two may be seen where a turn ends between looking at one and the other."""
+    seen: list[int] = []
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.is_set():
+            seen.append(going_on())
+            time.sleep(0.001)
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    try:
+        protocol = config.Timing(name="test", runs=30, sessions=1)
+        networks = [{1: sleeping}, {1: sleeping}, {1: sleeping}]
+        found = measuring.measure_in_turn(
+            networks, tiny_library.images(1), host, protocol, is_enough=lambda _: True
+        )
+    finally:
+        over.set()
+        watching.join()
+    assert_rounds_follow(*(one.sessions for one in found))
+    assert np.median(seen) <= 1
+
+
+def going_on() -> int:
+    """Number of processes that the main thread started and that are not stopped (proc(5))."""
+    going = 0
+    for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        with contextlib.suppress(OSError):
+            state = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]
+            going += state not in "TZ"
+    return going
+
+
+def test_what_the_others_of_a_round_compute_is_no_other_work(matmul: Path, host: Target) -> None:
+    """It counts as the own time of each of them."""
+    protocol = config.Timing(name="test", runs=10)
+    alone, of_three = (
+        measuring.measure_in_turn(
+            [{1: matmul}] * count, tiny_library.images(1), host, protocol, is_enough=lambda _: True
+        )
+        for count in (1, 3)
+    )
+    by_itself = alone[0].sessions[0].after.own_seconds
+    for one in of_three:
+        assert one.sessions[0].after.own_seconds > 2 * by_itself
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_library_of_a_round_that_crashes_is_named_and_none_is_left(
+    place: int, matmul: Path, host: Target, tmp_path: Path
+) -> None:
+    crashing = tiny_library.export_calling(
+        llvm.tvm_target(host.code), tmp_path / "crashing.so", "raise", int(signal.SIGSEGV)
+    )
+    networks = [{1: matmul}, {1: matmul}]
+    networks[place] = {1: crashing}
+    protocol = config.Timing(name="test", runs=10)
+    with pytest.raises(UserError, match="SIGSEGV") as refusal:
+        measuring.measure_in_turn(networks, tiny_library.images(1), host, protocol, is_enough=lambda _: True)
+    assert str(crashing) in str(refusal.value)
+    assert psutil.Process().children() == []
+
+
+def test_a_library_of_a_round_that_hangs_is_stopped(matmul: Path, hanging: Path, host: Target) -> None:
+    protocol = config.Timing(name="test", runs=10)
+    with pytest.raises(UserError, match="within 3 s") as refusal:
+        measuring.measure_in_turn(
+            [{1: matmul}, {1: hanging}],
+            tiny_library.images(1),
+            host,
+            protocol,
+            is_enough=lambda _: True,
+            time_limit=3,
+        )
+    assert str(hanging) in str(refusal.value)
+    assert psutil.Process().children() == []
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from test_config import parsed
 from dlas.algorithms.onednn import dense, shim
 from dlas.config.layers.compiler import VENDORS
 from dlas.errors import UserError
-from dlas.hardware.sessions import onednn
+from dlas.hardware.sessions.process import onednn
 from dlas.hardware.timing import deployment
 from dlas.interfaces.targets.target import Target
 from dlas.interfaces.workload import ConvWorkload

@@ -9,7 +9,7 @@ import pytest
 
 from dlas import config, quota
 from dlas.errors import UserError
-from dlas.hardware.sessions import process
+from dlas.hardware.sessions.process import starting
 from dlas.hardware.targets import machine, resolving
 
 
@@ -67,5 +67,5 @@ def test_threads_follow_the_quota(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_session_s_threads_follow_the_quota(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "usable_cores", lambda: 2)
-    assert process._environment(8, [0, 1, 2, 3])["TVM_NUM_THREADS"] == "2"
+    monkeypatch.setattr(starting, "usable_cores", lambda: 2)
+    assert starting.environment(8, [0, 1, 2, 3])["TVM_NUM_THREADS"] == "2"

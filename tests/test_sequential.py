@@ -50,7 +50,7 @@ def test_looks_become_rarer() -> None:
 
 def test_differences_are_those_of_scipy() -> None:
     new, old = RANDOM.lognormal(1.0, 0.2, 9), RANDOM.lognormal(0.9, 0.1, 7)
-    paired = difference.of_pairs(new[:7], old)
+    paired = difference.of_ratios(np.divide(new[:7], old))
     expected = scipy.stats.ttest_rel(np.log(new[:7]), np.log(old)).confidence_interval(0.95)
     ends = (paired.interval(0.05).low, paired.interval(0.05).high)
     assert ends == pytest.approx((math.exp(expected.low), math.exp(expected.high)))
@@ -64,11 +64,11 @@ def test_differences_are_those_of_scipy() -> None:
 
 
 def test_what_could_be_seen_is_seen_four_times_in_five() -> None:
-    found = difference.of_pairs(np.exp(RANDOM.normal(0, 0.03, 12)), np.ones(12))
+    found = difference.of_ratios(np.exp(RANDOM.normal(0, 0.03, 12)))
     seen = found.smallest_seen(0.05)
     spread = found.error * math.sqrt(12)
     trials = np.exp(RANDOM.normal(math.log(seen), spread, (2000, 12)))
-    told = np.mean([difference.of_pairs(one, np.ones(12)).interval(0.05).low > 1 for one in trials])
+    told = np.mean([difference.of_ratios(one).interval(0.05).low > 1 for one in trials])
     assert told == pytest.approx(0.8, abs=0.05)
 
 

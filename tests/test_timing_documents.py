@@ -28,7 +28,7 @@ def test_one_yardstick_of_an_earlier_version_is_that_of_computing(tmp_path: Path
     path = tmp_path / "timing.json"
     now = Measurement(3, 1, 2, SESSIONS, yardsticks={"compute": BESIDE}, least_sessions=5)
     values = written(path, now)
-    for added in ("yardsticks", "least_sessions", "budget_seconds", "same_within_percent"):
+    for added in ("turns", "yardsticks", "least_sessions", "budget_seconds", "same_within_percent"):
         only = values.pop(added)
         if added == "yardsticks":
             values["yardstick"] = only["compute"]
@@ -42,6 +42,8 @@ def test_one_yardstick_of_an_earlier_version_is_that_of_computing(tmp_path: Path
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"turns": 0}, "0 turns of 3 runs"),
+        ({"turns": 4}, "4 turns of 3 runs"),
         ({"yardsticks": {"../../x": []}}, "a yardstick called"),
         ({"yardsticks": {"memory": []}}, "0 of the yardstick memory"),
         ({"least_sessions": 6}, "5 sessions and asked for 6"),

@@ -2,7 +2,7 @@
 
 TVM's threads share the output channels out among them. Each calls oneDNN, which has no threads of its own
 here, for its part; the function that does so is C in the library (`c_code`). It finds oneDNN when the library
-runs, where `dlas.hardware.sessions.onednn` says.
+runs, where `dlas.hardware.sessions.process.onednn` says.
 """
 
 from __future__ import annotations

@@ -41,15 +41,15 @@ class Outcome(Enum):
 class Comparison:
     """The measurement `new` against `old`.
 
-    Where both have enough sessions, by their medians: each beside the other side's where they were `paired`,
-    else, on one machine, by their ratio to the yardstick that followed the network best, else as they are.
+    Where both have enough sessions, by these: each beside the other side's where they were `paired`, else, on
+    one machine, by their ratio to the yardstick that followed the network best, else by their medians.
     Where sessions are too few, by the samples.
     """
 
     old: Measurement
     new: Measurement
     paired: bool = False
-    """Whether each session of one side was taken right after one of the other, so that both met one pace."""
+    """Whether each session of one side was taken in turn with one of the other, so that both met one pace."""
 
     @property
     def enough_sessions(self) -> bool:
@@ -98,7 +98,7 @@ class Comparison:
         if not self.enough_sessions:
             return None
         if self.paired:
-            return difference.of_pairs(self.new.session_medians_ms, self.old.session_medians_ms)
+            return difference.of_ratios(self.new.over(self.old.sessions))
         if self.yardstick is None:
             return difference.of_groups(self.new.session_medians_ms, self.old.session_medians_ms)
         return difference.of_groups(self.new.paces(self.yardstick), self.old.paces(self.yardstick))

@@ -1,6 +1,6 @@
 """How much longer one library takes than another, by the logarithms of their sessions' medians.
 
-of_pairs(new, old), of_groups(new, old) -> Difference; difference.interval(level) -> Interval of the ratio
+of_ratios(ratios), of_groups(new, old) -> Difference; difference.interval(level) -> Interval of the ratio
 
 A session is a fresh process; its median is one number. Ratios of times are differences of logarithms.
 """
@@ -50,10 +50,10 @@ class Difference:
         return float(stdtrit(self.freedom, probability))
 
 
-def of_pairs(new: Sequence[float], old: Sequence[float]) -> Difference:
-    """The difference of values that were taken in pairs, right after each other: what both of a pair met
-    cancels. At least two pairs."""
-    logs = np.log(new) - np.log(old)
+def of_ratios(ratios: Sequence[float]) -> Difference:
+    """The difference that ratios tell, new over old, each measured by itself: what both sides met cancels.
+    At least two."""
+    logs = np.log(ratios)
     return Difference(float(logs.mean()), float(logs.std(ddof=1)) / math.sqrt(logs.size), logs.size - 1)
 
 

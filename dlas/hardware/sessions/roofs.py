@@ -5,7 +5,6 @@ Peaks are those of the fastest run, as in STREAM: all that else goes on makes a 
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -47,7 +46,7 @@ def measured(library: Path, peaks: Iterable[Mapping[str, Any]], block: int) -> d
 
     `block` is the number of values that the arrays are streamed by.
     """
-    kernels, threads = tvm_runtime.loaded(library), int(os.environ["TVM_NUM_THREADS"])
+    kernels, threads = tvm_runtime.loaded(library), tvm_runtime.threads()
     rates = {peak["name"]: _arithmetic(kernels[peak["name"]], threads, peak) for peak in peaks}
     size = _array_bytes()
     blocks = max(1, size // (VALUE_BYTES * block * threads))

@@ -23,18 +23,17 @@ Files that are not named in full lie in the folder of the request, which is the 
 "race" the first of them, "data_types" all at once, "yardsticks", "kernels" and "roofs" make their own,
 "compare" and "candidates" read theirs. `affinity` lists the cores to run on, or none; `parent` is the process
 that waits, if one does. `runner` is the name of what runs the library (dlas.hardware.sessions.runners); the
-commands without one are about libraries of TVM. `device` is cpu or cuda; "compare", "kernels", "candidates"
-and "roofs" know the CPU alone.
+commands without one are about libraries of TVM. `turns` has "time" and "yardsticks" take their samples in
+turn with others (dlas.hardware.sessions.process.turns). `device` is cpu or cuda; "compare", "kernels",
+"candidates" and "roofs" know the CPU alone.
 """
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import secrets
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -46,17 +45,16 @@ import numpy as np
 
 from dlas.hardware.sessions import candidates, cores, race, roofs, runners, single_kernels, tvm_runtime
 from dlas.hardware.sessions.device import Device
-from dlas.hardware.sessions.observers import counts, disturbance, energy, footprint
+from dlas.hardware.sessions.observers import energy, footprint
 from dlas.hardware.sessions.observers.footprint import Start
-from dlas.hardware.targets import caches, machine
+from dlas.hardware.sessions.process import turns
+from dlas.hardware.sessions.process.turns import Turns
+from dlas.hardware.sessions.samples import Samples
+from dlas.hardware.targets import machine
 from dlas.processes.parent import die_with_parent
 
 if TYPE_CHECKING:
     from dlas.interfaces.runner import Int8Runner, LoadedNetwork
-
-
-THREADS = "TVM_NUM_THREADS"
-"""Environment variable in which the process is told its threads: TVM's runtime reads them there."""
 
 
 MAX_GAP_BYTES = 1 << 16
@@ -106,66 +104,33 @@ def timed(
     runs: int,
     warmup: int,
     cold: int,
+    taken: Turns,
     sysfs: Path = energy.SYSFS,
 ) -> dict[str, Any]:
     """One session of runs of all `inputs` at once: a first run, `warmup` runs that are not kept, `runs`
-    samples of one run each, and `cold` samples each after the caches were filled with something else.
+    samples of one run each, taken in turns, and `cold` samples each after the caches were filled with
+    something else.
 
     On a GPU the images lie in its memory beforehand, and the output stays there.
     """
-    image = network.put(inputs)
-    gc.collect()
-    gc.disable()
-    begun = machine.state()
-    with cores.kept_apart():
-        first = _nanoseconds(network, image)
-    ran = footprint.resident_bytes()
-    for _ in range(warmup):
-        network.run(image)
-    meters, watch, counted = energy.Meters(sysfs), disturbance.Watch(), counts.OverSamples()
-    samples = []
-    meters.start()
-    watch.start()
-    counted.start()
-    for _ in range(runs):
-        samples.append(_nanoseconds(network, image))
-        meters.sample()
-    over_samples = counted.told()
-    joules, disturbed = meters.joules(), watch.told()
-    after = machine.state()
-    peak = footprint.peak_bytes()  # what cold runs fill the caches with is none of the network's
-    cold_ns = _cold_nanoseconds(network, image, cold) if cold else []
-    missing = network.uncounted
-    of_runs = counts.none(missing) if missing else counts.on_one_thread(lambda: network.run(image))
-    # An emulated board sees its host's meters, and its emulator's memory and counts.
-    own = {"joules": joules, "disturbance": disturbed, "counts": {**over_samples, **of_runs}}
-    return {
-        "first_ns": first,
-        "samples_ns": samples,
-        "cold_ns": cold_ns,
-        **(own if machine.emulator() is None else {}),
-        "before": asdict(begun),
-        "after": asdict(after),
-        "footprint": asdict(start.footprint(ran, peak)),
-        "threads": threads(),
-        "emulated": machine.emulator() is not None,
-        "environment": {**machine.environment(), **network.describe()},
-    }
+    sampled = Samples(network, start, inputs, warmup, taken, sysfs)
+    for size in taken.of(runs):
+        sampled.take(size)
+    return sampled.told(cold)
 
 
-def yardsticks(libraries: Sequence[Path], request: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """A session of each of TVM's libraries on zeros, one after another in this process: starting one takes
-    longer than all of their runs."""
+def yardsticks(libraries: Sequence[Path], request: Mapping[str, Any], taken: Turns) -> list[dict[str, Any]]:
+    """A session of each of TVM's libraries on zeros, all in this process, one after another in each turn:
+    starting one takes longer than all of their runs."""
     runs, warmup = request["runs"], request["warmup"]
-    return [
-        timed(*_loaded(library, runners.TVM, request), np.zeros(shape, "float32"), runs, warmup, 0)
+    sampled = [
+        Samples(*_loaded(library, runners.TVM, request), np.zeros(shape, "float32"), warmup, taken)
         for library, shape in zip(libraries, request["shapes"], strict=True)
     ]
-
-
-def threads() -> int:
-    """Number of threads that the library may compute with."""
-    return int(os.environ[THREADS])
+    for size in taken.of(runs):
+        for one in sampled:
+            one.take(size)
+    return [one.told(0) for one in sampled]
 
 
 def watched(work: Callable[[], Any]) -> dict[str, Any]:
@@ -195,11 +160,11 @@ def serve(request: Mapping[str, Any]) -> None:
         return
     if request["command"] == "data_types":
         runner = cast("Int8Runner", runners.named(request["runner"]))
-        result.write_text(json.dumps(dict(runner.data_types(library, threads(), inputs))))
+        result.write_text(json.dumps(dict(runner.data_types(library, tvm_runtime.threads(), inputs))))
         return
     if request["command"] == "yardsticks":
         libraries = [Path(path) for path in request["libraries"]]
-        result.write_text(json.dumps({"found": yardsticks(libraries, request)}))
+        result.write_text(json.dumps({"found": yardsticks(libraries, request, turns.of(request))}))
         return
     device = Device(request["device"])
     with cores.kept_apart():
@@ -235,7 +200,8 @@ def _run(request: Mapping[str, Any], library: Path, inputs: np.ndarray, result: 
         np.save(result, compute(network, inputs, request["batch"]), allow_pickle=False)
     else:
         protocol = {name: request[name] for name in ("runs", "warmup", "cold")}
-        result.write_text(json.dumps(timed(network, start, inputs, **protocol)))
+        found = timed(network, start, inputs, taken=turns.of(request), **protocol)
+        result.write_text(json.dumps(found))
 
 
 def _loaded(library: Path, runner: str, request: Mapping[str, Any]) -> tuple[LoadedNetwork, Start]:
@@ -244,25 +210,8 @@ def _loaded(library: Path, runner: str, request: Mapping[str, Any]) -> tuple[Loa
     runtime.prepare(request["device"])
     there = footprint.mark()
     with cores.kept_apart():
-        network = runtime.load(library, threads(), request["device"])
+        network = runtime.load(library, tvm_runtime.threads(), request["device"])
     return network, Start(before, there, footprint.mark())
-
-
-def _nanoseconds(network: LoadedNetwork, image: Any) -> int:
-    start = time.perf_counter_ns()
-    network.run(image)
-    return time.perf_counter_ns() - start
-
-
-def _cold_nanoseconds(network: LoadedNetwork, image: Any, runs: int) -> list[int]:
-    """Nanoseconds of runs that each find the caches full of another array."""
-    other = np.zeros(caches.largest_bytes(), np.uint8)
-    samples = []
-    for _ in range(runs):
-        other += 1
-        network.fill_caches(other)
-        samples.append(_nanoseconds(network, image))
-    return samples
 
 
 if __name__ == "__main__":

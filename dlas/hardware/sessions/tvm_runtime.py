@@ -28,6 +28,9 @@ memory allocator."""
 ALIGNMENT = 64
 """Bytes: tvm/include/tvm/runtime/device_api.h, kAllocAlignment."""
 
+THREADS = "TVM_NUM_THREADS"
+"""Environment variable in which a session is told its threads: TVM's runtime reads them there."""
+
 EXISTS, NAME = 0, 5
 """Attributes of a device: tvm/include/tvm/runtime/device_api.h, DeviceAttrKind."""
 
@@ -75,6 +78,11 @@ def tensor(array: np.ndarray, on: Device | None = None) -> Tensor:
     made: Tensor = _call("TVMTensorAllocWithScope", shape, kind, place, None)
     _call("TVMTensorCopyFromBytes", made, _address(array), array.nbytes)
     return made
+
+
+def threads() -> int:
+    """Number of threads that the library may compute with."""
+    return int(os.environ[THREADS])
 
 
 def start_threads() -> None:

@@ -2,6 +2,7 @@
 
     run(library, inputs (N, C, H, W), target, batch) -> outputs (N, …)
     session_result(folder, result, target, library, inputs, order) -> the file that the session wrote
+    results_in_turn(folder, target, [Session, …], turns) -> the files that several sessions wrote
 
 `library` is what a compiler wrote: TVM a file, an exported Relax VM executable with one entry
 `main(tensor (batch, C, H, W)) -> tensor`, any other a folder of its files. `runner` is the name of the
@@ -13,8 +14,9 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ import numpy as np
 
 from dlas.hardware.boards import board_client, lock
 from dlas.hardware.sessions import runners
-from dlas.hardware.sessions.process import run_session
+from dlas.hardware.sessions.process import run_in_turn, run_session
 from dlas.hardware.targets.fitting import require_fit
 from dlas.interfaces.targets.target import Target
 from dlas.plugins import compilers
@@ -30,6 +32,10 @@ from dlas.plugins import compilers
 TIME_LIMIT_SECONDS = 3600.0
 """Time limit of a process, after which it is taken to hang: the slowest network here, unscheduled, needs
 minutes for 150 runs."""
+
+
+INPUTS, RESULT = "inputs.npy", "session.json"
+"""Names of a session's files."""
 
 
 def run(
@@ -84,6 +90,15 @@ def require_board(target: Target, runner: str = runners.TVM) -> Mapping[str, str
     return {}
 
 
+@dataclass(frozen=True)
+class Session:
+    """A session to be: what `session_result` takes."""
+
+    library: Path
+    inputs: np.ndarray
+    order: Mapping[str, Any]
+
+
 def session_result(
     folder: Path,
     result: str,
@@ -97,18 +112,62 @@ def session_result(
 
     Raises UserError as `run` does.
     """
-    np.save(folder / "inputs.npy", inputs, allow_pickle=False)
-    placement = target.placement
-    order = {**order, "cores": placement.threads, "affinity": list(placement.affinity), "smt": placement.smt}
-    order["device"] = target.code.kind
+    session = Session(library, inputs, order)
     if not target.reach.is_local:
-        return board_client.session_result(folder, result, target, library, order, time_limit)
+        np.save(folder / INPUTS, inputs, allow_pickle=False)
+        return board_client.session_result(
+            folder, result, target, library, _placed(order, target), time_limit
+        )
     require_fit(target.code)
-    request = {
+    run_session(_request(session, folder, result, target), folder, time_limit)
+    return folder / result
+
+
+def results_in_turn(
+    folder: Path,
+    target: Target,
+    sessions: Sequence[Session],
+    turns: int,
+    time_limit: float = TIME_LIMIT_SECONDS,
+) -> list[Path]:
+    """The files of several sessions, each in a folder of its own in `folder`. Their processes are alive at
+    once and take their samples in so many turns; of one turn each, a session begins when the one before has
+    ended. Boards elsewhere know of one turn alone.
+
+    Raises UserError as `run` does.
+    """
+    folders = [folder / str(place) for place in range(len(sessions))]
+    for one in folders:
+        one.mkdir()
+    pairs = list(zip(sessions, folders, strict=True))
+    if turns == 1:
+        return [
+            session_result(own, RESULT, target, one.library, one.inputs, one.order, time_limit)
+            for one, own in pairs
+        ]
+    require_fit(target.code)
+    run_in_turn([_request(one, own, RESULT, target) for one, own in pairs], folders, turns, time_limit)
+    return [own / RESULT for own in folders]
+
+
+def _placed(order: Mapping[str, Any], target: Target) -> dict[str, Any]:
+    """The order, with where its session may compute."""
+    placement = target.placement
+    return {
         **order,
-        "library": os.fspath(library.absolute()),
-        "inputs": os.fspath(folder / "inputs.npy"),
+        "cores": placement.threads,
+        "affinity": list(placement.affinity),
+        "smt": placement.smt,
+        "device": target.code.kind,
+    }
+
+
+def _request(session: Session, folder: Path, result: str, target: Target) -> dict[str, Any]:
+    """The request for a session on this machine, whose inputs are written to the folder."""
+    np.save(folder / INPUTS, session.inputs, allow_pickle=False)
+    return {
+        **_placed(session.order, target),
+        "library": os.fspath(session.library.absolute()),
+        "inputs": os.fspath(folder / INPUTS),
         "result": os.fspath(folder / result),
     }
-    run_session(request, folder, time_limit)
-    return folder / result

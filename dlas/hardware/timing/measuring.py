@@ -3,8 +3,9 @@
     measure(library, inputs, target, config.Timing, yardsticks) -> measurement.Measurement
     measure_in_turn([libraries, …], inputs, target, config.Timing) -> [Measurement, …]
 
-A library is timed in fresh processes. Those of all libraries that are to be compared take turns, so that the
-pace of the board meets them all; and so does each library for another batch size, and the yardsticks.
+A library is timed in fresh processes. Those of all libraries that are to be compared take turns of a few
+runs, so that the pace of the board meets them all; and so does each library for another batch size, and the
+yardsticks. On a board elsewhere these follow one another.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from dlas.hardware.results import measurement, sequential
 from dlas.hardware.results.comparison import MOST_SESSIONS, Comparison, Outcome
 from dlas.hardware.results.measurement import ENOUGH_SESSIONS, Measurement
 from dlas.hardware.sessions import runners
-from dlas.hardware.timing.deployment import TIME_LIMIT_SECONDS, exclusive_board, session_result
+from dlas.hardware.timing import deployment
+from dlas.hardware.timing.deployment import TIME_LIMIT_SECONDS, Session, exclusive_board
 from dlas.interfaces.targets.target import Target
 
 ONLY_ONE: Mapping[int, Path] = MappingProxyType({})
@@ -43,6 +45,10 @@ class Yardstick:
     shape: tuple[int, ...]
     """Shape of its input: (1, C, H, W)."""
 
+
+RUNS_OF_A_TURN = 5
+"""Most samples of a turn: few, so that the next one's turn finds the machine's pace the same, and enough for
+their median to leave out one that was disturbed."""
 
 NO_YARDSTICKS: Mapping[str, Yardstick] = MappingProxyType({})
 
@@ -133,40 +139,50 @@ class _Rounds:
         self._protocol, self._yardsticks, self._time_limit = protocol, yardsticks, time_limit
         self._found: list[dict[int, list[dict[str, Any]]]] = [{size: [] for size in one} for one in networks]
         self._beside: dict[str, list[dict[str, Any]]] = {name: [] for name in yardsticks}
+        self._runs = {"runs": protocol.runs, "warmup": protocol.warmup}
+        alone = sum(map(len, networks)) == 1 and not yardsticks
+        self._turns = 1 if alone or not target.reach.is_local else -(-protocol.runs // RUNS_OF_A_TURN)
         self.taken = 0
 
     def take(self) -> None:
         """Take one more round."""
-        runs = {"runs": self._protocol.runs, "warmup": self._protocol.warmup}
-        if self._yardsticks:
-            shapes = [list(one.shape) for one in self._yardsticks.values()]
-            libraries = [one.library for one in self._yardsticks.values()]
-            told = [str(library.absolute()) for library in libraries]
-            order = {"command": "yardsticks", **runs, "libraries": told, "shapes": shapes}
-            sessions = self._session(libraries[0], np.zeros(0), order)["found"]
-            for name, session in zip(self._yardsticks, sessions, strict=True):
-                self._beside[name].append(session)
-        order = {"command": "time", "runner": self._runner, **runs, "cold": self._protocol.cold}
-        turns = list(zip(self._networks, self._found, strict=True))
-        place = self.taken % len(turns)
-        for libraries_of, found in (*turns[place:], *turns[:place]):
-            for size, library in libraries_of.items():
+        networks = list(zip(self._networks, self._found, strict=True))
+        place = self.taken % len(networks)
+        order = {"command": "time", "runner": self._runner, **self._runs, "cold": self._protocol.cold}
+        kept: list[list[dict[str, Any]]] = []
+        sessions = []
+        for libraries, found in (*networks[place:], *networks[:place]):
+            for size, library in libraries.items():
                 images = np.resize(self._inputs, (size, *self._inputs.shape[1:]))
-                found[size].append(self._session(library, images, order))
+                sessions.append(Session(library, images, order))
+                kept.append(found[size])
+        beside = [self._session_of_yardsticks()] if self._yardsticks else []
+        with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
+            results = deployment.results_in_turn(
+                Path(folder), self._target, [*beside, *sessions], self._turns, self._time_limit
+            )
+            told = [json.loads(result.read_text()) for result in results]
+        if beside:
+            for name, session in zip(self._yardsticks, told.pop(0)["found"], strict=True):
+                self._beside[name].append(session)
+        for one, session in zip(kept, told, strict=True):
+            one.append(session)
         self.taken += 1
+
+    def _session_of_yardsticks(self) -> Session:
+        libraries = [one.library for one in self._yardsticks.values()]
+        order = {
+            "command": "yardsticks",
+            **self._runs,
+            "libraries": [str(library.absolute()) for library in libraries],
+            "shapes": [list(one.shape) for one in self._yardsticks.values()],
+        }
+        return Session(libraries[0], np.zeros(0), order)
 
     def measured(self) -> list[Measurement]:
         """The measurements of the rounds that were taken."""
         emulated = self._target.placement.emulated
         return [
-            measurement.of_sessions(found, self._beside, self._protocol, emulated=emulated)
+            measurement.of_sessions(found, self._beside, self._protocol, self._turns, emulated=emulated)
             for found in self._found
         ]
-
-    def _session(self, library: Path, inputs: np.ndarray, order: Mapping[str, Any]) -> dict[str, Any]:
-        with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
-            result = session_result(
-                Path(folder), "session.json", self._target, library, inputs, order, self._time_limit
-            )
-            found: dict[str, Any] = json.loads(result.read_text())
-            return found

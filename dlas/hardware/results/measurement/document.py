@@ -28,8 +28,16 @@ def _with_yardsticks(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-DOCUMENT = Document("timing", version=3, converters=(dict, _with_yardsticks), largest_bytes=1 << 26)
-"""The document of a measurement. Version 1 told of no footprints, version 2 of one yardstick alone."""
+def _with_turns(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of version 3, whose sessions followed each other."""
+    return {**values, "turns": 1}
+
+
+DOCUMENT = Document(
+    "timing", version=4, converters=(dict, _with_yardsticks, _with_turns), largest_bytes=1 << 26
+)
+"""The document of a measurement. Version 1 told of no footprints, version 2 of one yardstick alone, version 3
+of no turns."""
 
 MAX_YARDSTICKS, MAX_BUDGET_SECONDS = 20, 1e9
 MAX_RUNS, MAX_SESSIONS, MAX_SIZES, MAX_BATCH = 1_000_000, 1000, 100, 65536
@@ -74,6 +82,8 @@ def _wrong(found: Measurement) -> str:
         return (
             f"it has {found.budget_seconds:g} s and takes {found.same_within_percent:g} % for no difference"
         )
+    if not 1 <= found.turns <= found.runs:
+        return f"it has {found.turns} turns of {found.runs} runs"
     if not 1 <= found.threads <= MAX_THREADS:
         return f"it has {found.threads} threads"
     if found.batch != 1 or len(found.larger) > MAX_SIZES:

@@ -10,6 +10,7 @@ from typing import Any
 from dlas import config
 from dlas.hardware.results import footprints, processor_counts, statistics
 from dlas.hardware.results.footprints import StartTimes
+from dlas.hardware.results.measurement import in_turn
 from dlas.hardware.results.measurement.session import NS_PER_MS, Session, session
 from dlas.hardware.results.processor_counts import Counts
 from dlas.hardware.results.statistics import Interval
@@ -52,6 +53,9 @@ class Measurement:
     """Seconds within which further sessions could follow."""
     same_within_percent: float = 5.0
     """Largest difference that the protocol takes for none."""
+    turns: int = 1
+    """Number of turns in which the sessions of a round took their samples; 1 where they followed each
+    other."""
 
     @property
     def batches(self) -> tuple[Measurement, ...]:
@@ -119,12 +123,13 @@ class Measurement:
         return min(self.yardsticks, key=lambda name: statistics.log_deviation(self.paces(name)), default=None)
 
     def paces(self, yardstick: str) -> tuple[float, ...]:
-        """Ratio of each session's median to that of this yardstick beside it, which a slower board leaves as
-        it is."""
-        beside = self.yardsticks[yardstick]
-        return tuple(
-            own.median_ms / other.median_ms for own, other in zip(self.sessions, beside, strict=True)
-        )
+        """Ratio of each session to that of this yardstick beside it, which a slower board leaves as it is."""
+        return self.over(self.yardsticks[yardstick])
+
+    def over(self, others: Sequence[Session]) -> tuple[float, ...]:
+        """Ratio of each session to the other one of its round, as `in_turn.ratio` gives it."""
+        pairs = zip(self.sessions, others, strict=True)
+        return tuple(in_turn.ratio(own.samples_ns, other.samples_ns, self.turns) for own, other in pairs)
 
     @cached_property
     def energy_mj(self) -> dict[str, float]:
@@ -212,6 +217,7 @@ def of_sessions(
     found: Mapping[int, Sequence[Mapping[str, Any]]],
     yardsticks: Mapping[str, Sequence[Mapping[str, Any]]],
     protocol: config.Timing,
+    turns: int,
     *,
     emulated: bool,
 ) -> Measurement:
@@ -232,6 +238,7 @@ def of_sessions(
         least_sessions=protocol.sessions,
         budget_seconds=protocol.budget,
         same_within_percent=protocol.same_within_percent,
+        turns=turns,
     )
 
 

@@ -1,6 +1,6 @@
 """What the processor counts while a session runs a network: see dlas.hardware.results.processor_counts.
 
-    counts = OverSamples(); counts.start(); [samples]; counts.told() -> {"cycles": …, …}
+    counts = OverSamples(); with counts: [samples]; counts.told() -> {"cycles": …, …}
     on_one_thread(run) -> {"instructions": […], "missing": ""}
 
 Over the samples the calling thread is counted: it computes its part of every kernel, and then spins until the
@@ -34,23 +34,26 @@ EVENTS = {
 
 @dataclass
 class OverSamples:
-    """The counters of this thread over the samples."""
+    """The counters of this thread over the samples: they count in each block `with` this."""
 
     _open: ExitStack = field(default_factory=ExitStack)
     _counters: dict[str, Counter] = field(default_factory=dict)
 
-    def start(self) -> None:
-        """Start to count what there is a counter for."""
+    def __post_init__(self) -> None:
         for name, event in EVENTS.items():
             with suppress(OSError):
                 self._counters[name] = self._open.enter_context(perf_events.counting(event))
-        for counter in self._counters.values():
-            counter.start()
 
-    def told(self) -> dict[str, int | None]:
-        """The counts since `start`, None for what there is no counter for. Nothing more is counted."""
+    def __enter__(self) -> None:
+        for counter in self._counters.values():
+            counter.go_on()
+
+    def __exit__(self, *error: object) -> None:
         for counter in self._counters.values():
             counter.stop()
+
+    def told(self) -> dict[str, int | None]:
+        """The counts of all blocks, None for what there is no counter for. Nothing more is counted."""
         with self._open:
             found = {name: counter.count() for name, counter in self._counters.items()}
         return {name: found.get(name) for name in EVENTS}

@@ -79,6 +79,10 @@ class Counter:
     def start(self) -> None:
         """Count from 0 on."""
         fcntl.ioctl(self.descriptor, RESET, 0)
+        self.go_on()
+
+    def go_on(self) -> None:
+        """Count on."""
         fcntl.ioctl(self.descriptor, ENABLE, 0)
 
     def stop(self) -> None:
