@@ -196,6 +196,18 @@ def test_float16_is_refused_where_the_cpu_does_not_compute_in_it(
     assert not any(tmp_path.iterdir())
 
 
+def test_int8_is_refused_where_its_sums_overflow(host: Target, tmp_path: Path) -> None:
+    layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
+    network = quantized.calibrated(layers, torch.rand(2, 3, 8, 8), "minmax", 8)
+    code = replace(host.code, triple="x86_64-linux-gnu", cpu="znver3", instruction_sets=("avx2",))
+    with pytest.raises(NetworkNotTaken, match="overflow with weights of 8 bits on the CPU znver3") as told:
+        convert(network, (1, 3, 8, 8), "onnxruntime", code, tmp_path)
+    assert told.value.key == "compression.int8.weight_bits"
+    with_vnni = replace(code, instruction_sets=("avx2", "avxvnni"))
+    convert(network, (1, 3, 8, 8), "onnxruntime", with_vnni, tmp_path)
+    assert any(tmp_path.iterdir())
+
+
 class Bessel(nn.Module):
     """A network with an operator that ONNX does not have."""
 

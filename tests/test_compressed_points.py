@@ -113,6 +113,7 @@ def test_weights_are_stored_in_few_bits(
     assert small >= sum(layer.weight.numel() for layer in layers)
     metrics = runs[steps].data.metrics
     assert metrics["speedup.expected"] == 32 / bits, "dense kernels multiply zeros"
+    assert metrics.get("macs.int8") == (metrics["macs.dense"] if bits == 8 else None)
     assert not {"dlas.float_layers", "dlas.lost_signal"} & runs[steps].data.tags.keys()
     pruned = "weight_pruning" in steps
     assert (metrics["params.remaining"] < 0.5 * metrics["params.dense"]) == pruned

@@ -9,9 +9,13 @@ from dlas.hardware.targets import gpu
 from dlas.hardware.targets.instruction_sets import architecture
 from dlas.hardware.targets.machine import Machine, this_machine
 from dlas.hardware.targets.triples import system
+from dlas.interfaces.compiler import NetworkNotTaken
 from dlas.interfaces.targets.code_target import CodeTarget
 from dlas.interfaces.targets.target import Target
 from dlas.plugins.registry import NETWORK_COMPILERS
+
+VNNI, NARROW_BITS = frozenset({"avx512vnni", "avxvnni"}), 7
+"""Extensions of x86 with dot products of bytes, and the bits of weights that CPUs without them sum right."""
 
 
 class DoesNotFit(UserError):
@@ -72,6 +76,19 @@ def require_float16(compiler: str, target: CodeTarget, key: str) -> None:
             f"{compiler} computes in float16 by {wanted}, which the CPU {target.cpu} does not have",
             key=key,
             remedy="compiler=tvm, or a network in float32",
+        )
+
+
+def require_exact_int8(compiler: str, target: CodeTarget, weight_bits: int) -> None:
+    """NetworkNotTaken where an int8 network with weights of so many bits would come out wrong: x86 CPUs
+    without VNNI add two products of bytes in 16 bits, which those of 8 bits overflow."""
+    is_x86 = architecture(target.triple) == "x86_64"
+    if is_x86 and weight_bits > NARROW_BITS and VNNI.isdisjoint(target.instruction_sets):
+        raise NetworkNotTaken(
+            f"sums of {compiler} overflow with weights of {weight_bits} bits on the CPU {target.cpu}, which "
+            "has no VNNI",
+            key="compression.int8.weight_bits",
+            remedy=f"compression.int8.weight_bits={NARROW_BITS}, or compiler=tvm",
         )
 
 

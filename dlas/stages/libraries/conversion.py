@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dlas.hardware.targets.fitting import require_float16
+from dlas.hardware.targets.fitting import require_exact_int8, require_float16
 from dlas.interfaces.compiler import NetworkNotTaken
 from dlas.models import precision
 from dlas.models.graph import places
 from dlas.models.graph.exporting import exported
+from dlas.models.quantized import Quantized
 from dlas.plugins.registry import NETWORK_COMPILERS
 from dlas.stages.libraries.library import Library
 from dlas.stages.stage import Stage
@@ -69,6 +70,8 @@ def convert(
     UserError for float16 where the target's CPU does not compute in it."""
     if precision.bits(network) == precision.HALF_BITS:
         require_float16(compiler, target, "compression")
+    if isinstance(network, Quantized):
+        require_exact_int8(compiler, target, int(network.weight_bits))
     program = exported(precision.exportable(network, shape[0]), torch.zeros(shape))
     with naming_layers(program):
         NETWORK_COMPILERS.load(compiler).convert(program, target, library)
