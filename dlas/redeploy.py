@@ -52,6 +52,7 @@ from dlas import bundle, command_line, config, redeployment
 from dlas.bundle import archive
 from dlas.command_line import Work
 from dlas.errors import UserError
+from dlas.files import folders, temporary
 from dlas.hardware.sessions.session import keep_torch_out
 from dlas.interfaces.targets.reach import Address
 from dlas.printable import printable
@@ -129,10 +130,11 @@ class Kept:
         return tracking.fetch(self.store, run_id)
 
     def bundle(self, run_id: str, destination: Path) -> Path:
-        """The run's bundle, fetched to the destination; UserError where it has none."""
+        """The run's bundle, fetched to the destination; UserError where it has none, or the disk is full."""
         from dlas.tracking import delivery
 
-        return delivery.fetch_bundle(self.place, self.store, run_id, destination)
+        with folders.disk_troubles(self.place.artifacts):
+            return delivery.fetch_bundle(self.place, self.store, run_id, destination)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -161,7 +163,9 @@ def _parse(given: list[str]) -> Work:
 
 def redeploy(options: Options, request: Request) -> Results:
     """Redeploy every point that is asked for, one after the other; one that fails does not
-    stop the others. What was found is written and told where the command is stopped, too."""
+    stop the others. What was found is written and told where the command is stopped, too. UserError where
+    no temporary files can be written."""
+    temporary.require_room()
     kept = None if options.bundle is not None else _kept(options)
     asked = _asked(options, kept)
     found: list[Result] = list(asked.failed)
@@ -252,6 +256,7 @@ def _kept(options: Options) -> Kept:
 
     artifacts = Path(options.artifacts) if options.artifacts else config.home() / "artifacts"
     place = Place(artifacts.absolute(), options.tracking.uri, options.tracking.experiment)
+    tracking.require_there(place.artifacts, place.uri, place.experiment)
     store = place.open()
     tracking.require_place_for_files(store)
     return Kept(place, store)

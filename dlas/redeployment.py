@@ -18,7 +18,7 @@ from dlas import config
 from dlas.bundle import Bundle
 from dlas.bundle.rebuild_process import Rebuilt, rebuilt_apart
 from dlas.errors import UserError
-from dlas.files import documents, folders
+from dlas.files import documents, folders, temporary
 from dlas.hardware.results import limit as limits
 from dlas.hardware.results import measurement, reference
 from dlas.hardware.results.comparison import Comparison, Outcome
@@ -144,6 +144,9 @@ def redeployed(verified: Bundle, request: Request, scratch: Path) -> Redeployed:
     with _rebuilding_offered(found.runner):
         board = _board(found.made_for, request)
         deployment.require_board(board, found.runner)
+    is_temporary = request.rebuild or verified.root.is_relative_to(scratch)
+    if is_temporary and board.reach.is_local and found.runner == runners.TVM:
+        temporary.require_temporary_libraries()
     old = found.timing
     made = None
     if request.rebuild:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from command import REPOSITORY, command, environment
+from command import REPOSITORY, command, dlas, environment
 from omegaconf import OmegaConf
 from open_points import start_point
 
@@ -88,6 +88,31 @@ def test_a_folder_for_temporary_files_that_is_not_there_is_not_replaced_in_silen
     with pytest.raises(UserError, match="nowhere cannot be written: No such file") as caught:
         temporary.require_room()
     assert caught.value.key == "TMPDIR"
+
+
+def test_redeploying_asks_for_room_before_it_fetches(tmp_path: Path) -> None:
+    ended = dlas("redeploy", f"bundle={tmp_path}", late_env={"TMPDIR": str(tmp_path / "nowhere")})
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"TMPDIR: {tmp_path}/nowhere cannot be written: No such file")
+
+
+def test_a_bundle_that_is_too_large_for_the_disk_of_temporary_files_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    kept, large, disk = (tmp_path / name for name in ("kept", "large", "disk"))
+    large.mkdir()
+    disk.mkdir()
+    (large / "library").write_bytes(bytes(1 << 22))
+    run = start_point(tracking.open_store(kept), "a", {})
+    run.log_files(large, "bundle")
+    work = (
+        "from dlas.redeploy import Kept; from dlas.tracking.delivery import Place; "
+        f"place = Place(Path('{kept}'), None, 'dlas'); "
+        f"Kept(place, place.open()).bundle('{run.run_id}', Path('{disk}/fetched'))"
+    )
+    message = told(work, *on_a_disk("size=2m", disk), env={"TMPDIR": str(disk)})
+    assert message.startswith(f"TMPDIR: the disk of temporary files, {disk}, is full")
 
 
 def test_a_home_that_nobody_has_is_told() -> None:

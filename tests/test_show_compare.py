@@ -172,8 +172,9 @@ def test_what_is_not_known_of_a_point_is_called_so(generated: Generated) -> None
     assert "bare has no ratio: they were timed on different targets, one that is not known and host" in text
 
 
-def test_no_store_is_made_where_there_is_none(tmp_path: Path) -> None:
-    ended = dlas("show", "run=nothing", f"artifacts={tmp_path / 'none'}")
+@pytest.mark.parametrize("module", ["show", "redeploy"])
+def test_no_store_is_made_where_there_is_none(module: str, tmp_path: Path) -> None:
+    ended = dlas(module, "run=nothing", f"artifacts={tmp_path / 'none'}")
     assert ended.returncode == 1
     assert ended.stderr.startswith("artifacts: there are no runs")
     assert not (tmp_path / "none").exists()

@@ -41,7 +41,8 @@ def in_order(arguments: Sequence[str]) -> list[str]:
     UserError for a flag that there is not, a key that is given twice, a list for a layer that takes one
     option, and for folders of options as `own_options.taken`.
     """
-    require_characters("arguments", " ".join(arguments))
+    for argument in arguments:
+        require_characters("arguments", argument)
     flags, overrides = _apart(arguments)
     own_options.taken(arguments)
     return [*flags, *checked(overrides)]

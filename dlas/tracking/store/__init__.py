@@ -39,6 +39,7 @@ from dlas.tracking.store.opening import (
     made_ahead,
     open_store,
     require_place_for_files,
+    require_there,
     store_uri,
 )
 from dlas.tracking.store.reading import (
@@ -128,6 +129,7 @@ __all__ = [
     "open_store",
     "points",
     "require_place_for_files",
+    "require_there",
     "running",
     "runs",
     "start_sweep",

@@ -146,10 +146,20 @@ def existing_store(artifacts: Path, uri: str | None = None, experiment: str = "d
     """The store, to be read; UserError where there is none of these runs."""
     found = find_store(artifacts, uri, experiment)
     if found is None:
-        where = remote.shown(store_uri(artifacts, uri))
-        problem = f"there are no runs of the experiment '{experiment}' in {where}"
-        raise UserError(problem, key="artifacts", remedy="artifacts=<folder>, tracking.uri=<address>")
+        raise _without_runs(store_uri(artifacts, uri), experiment)
     return found
+
+
+def require_there(artifacts: Path, uri: str | None, experiment: str) -> None:
+    """UserError where the store is a database that was never made, and would be by opening it."""
+    address = store_uri(artifacts, uri)
+    if not is_there(address):
+        raise _without_runs(address, experiment)
+
+
+def _without_runs(address: str, experiment: str) -> UserError:
+    problem = f"there are no runs of the experiment '{experiment}' in {remote.shown(address)}"
+    return UserError(problem, key="artifacts", remedy="artifacts=<folder>, tracking.uri=<address>")
 
 
 def experiments(store: Store) -> dict[str, Store]:
