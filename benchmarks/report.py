@@ -23,8 +23,9 @@ from pathlib import Path
 from mlflow.entities import Metric, Param, RunTag
 
 from dlas import tracking
+from dlas.analysis.layer_row import LayerRow
 from dlas.bundle import Bundle
-from dlas.bundle.layer_table import LayerRow, write_layers
+from dlas.bundle.layer_table import write_layers
 from dlas.hardware.results import measurement
 from dlas.hardware.results.measurement import Measurement, Session
 from dlas.hardware.targets.machine import State

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from dlas.analysis.layer_row import LayerRow
 from dlas.analysis.roofline import placed
 from dlas.analysis.tables.layers import Network
-from dlas.bundle.layer_table import LayerRow
 from dlas.figures.one_point import layers
 from dlas.figures.roofline import rooflines
 from dlas.hardware.results.roofs import Bounds

@@ -14,7 +14,7 @@ from dlas.hardware.results.roofs import Bounds
 from dlas.interfaces.workload import ConvWorkload
 
 if TYPE_CHECKING:
-    from dlas.bundle.layer_table import LayerRow
+    from dlas.analysis.layer_row import LayerRow
 
 DENSE = "dense"
 BYTES = {"float32": 4, "float16": 2, "uint8": 1, "int8": 1, "int32": 4}

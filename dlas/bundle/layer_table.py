@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from dlas.analysis.layer_row import LayerRow
 from dlas.errors import UserError
 from dlas.hardware.timing.single_kernels import KernelTime
 from dlas.interfaces.program import ConvLayer, LoweredProgram
@@ -20,37 +21,6 @@ from dlas.systems.program.packing import packed
 
 LARGEST_BYTES = 1 << 24
 """Largest file that is read: a network of ten thousand layers has a tenth of it."""
-
-
-@dataclass(frozen=True)
-class LayerRow:
-    """One kernel call of the network; the fields from `workload` on are empty for what is no convolution."""
-
-    layer: str
-    """Name of the layer in the PyTorch network, or of the kernel for what is no convolution."""
-    time_ms: float
-    workload: str = ""
-    data_type: str = ""
-    """Data type that the kernel computes in: "float32", "float16" or "int8"."""
-    algorithm: str = ""
-    requested_algorithm: str = ""
-    fallback_reason: str = ""
-    schedule: str = "untuned"
-    """"tuned" or "untuned"."""
-    schedule_reason: str = ""
-    untuned_ms: float | None = None
-    """Milliseconds of a call in the untuned network, as timed beside the tuned one."""
-    tuned_ms: float | None = None
-    macs: int | None = None
-    parameters: int | None = None
-    sparsity: float | None = None
-    """Fraction of the weights that are zero."""
-    signal_db: float | None = None
-    """Decibels by which the layer's signal exceeds the noise of int8: see `dlas.models.fidelity`."""
-    format: str = ""
-    """Format of the weights."""
-    weight_bytes: int | None = None
-    """Bytes that the kernel reads for weights: values, and the indices of a sparse format."""
 
 
 def layer_rows(

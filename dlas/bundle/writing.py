@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from dlas import config
+from dlas.analysis.layer_row import LayerRow
 from dlas.bundle import Bundle, libraries, mlflow_model, seal, speedup
-from dlas.bundle.layer_table import LayerRow, layer_rows, write_layers
+from dlas.bundle.layer_table import layer_rows, write_layers
 from dlas.bundle.libraries import Batch, ChosenKernels
 from dlas.files import documents, folders
 from dlas.hardware.results import measurement, reference, roofs, spread

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from dlas.analysis.layer_row import LayerRow
 from dlas.analysis.tables.layers import Network
-from dlas.bundle.layer_table import LayerRow
 from dlas.figures.drawing import COLOURS, INK, Drawing, axes
 
 SHOWN = 12

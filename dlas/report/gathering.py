@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from dlas.analysis import naming, pace
+from dlas.analysis.layer_row import LayerRow
 from dlas.analysis.measured_point import FINISHED, MeasuredPoint
 from dlas.analysis.tables.fronts import unbeaten
 from dlas.analysis.tables.layers import Network
-from dlas.bundle.layer_table import LayerRow
 from dlas.errors import UserError
 from dlas.figures.samples import Samples, samples_of
 from dlas.figures.tuning import Course

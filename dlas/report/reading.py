@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from dlas.analysis.layer_row import LayerRow
 from dlas.analysis.measured_point import FINISHED, MeasuredPoint
 from dlas.bundle import Bundle
-from dlas.bundle.layer_table import LayerRow, read_layers
+from dlas.bundle.layer_table import read_layers
 from dlas.errors import UserError
 from dlas.hardware.results import measurement
 from dlas.hardware.results.measurement import Measurement

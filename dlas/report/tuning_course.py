@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dlas.bundle.layer_table import LayerRow
+from dlas.analysis.layer_row import LayerRow
 from dlas.errors import UserError
 from dlas.figures.tuning import Course
 from dlas.files import documents

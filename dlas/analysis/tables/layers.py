@@ -11,7 +11,7 @@ from dlas.analysis.table import NOTHING, Cell, Table, number, text
 from dlas.hardware.results.roofs import Bounds
 
 if TYPE_CHECKING:
-    from dlas.bundle.layer_table import LayerRow
+    from dlas.analysis.layer_row import LayerRow
 
 SHOWN = 10
 """Layers in the short list."""

@@ -15,7 +15,7 @@ from dlas.hardware.results.measurement import Measurement
 from dlas.printable import aligned, printable
 
 if TYPE_CHECKING:
-    from dlas.bundle.layer_table import LayerRow
+    from dlas.analysis.layer_row import LayerRow
 
 UNTUNED = "dlas.untuned_layers"
 
