@@ -17,6 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.special import stdtrit
 
 from dlas.analysis.intervals import has_sessions, place
 from dlas.analysis.measured_point import MeasuredPoint, Pace
@@ -41,8 +42,8 @@ class Clock:
     """The yardsticks whose mean tells it; with none, latencies stay as they were measured."""
     drift: Drift
     """What they leave open."""
-    variance: float
-    """Variance of a point's mean log latency, by its sessions and by the drift."""
+    reach: float
+    """Half of the interval of a point's mean log latency, by its sessions and by the drift."""
 
 
 def at_one_pace(points: Sequence[MeasuredPoint]) -> list[MeasuredPoint]:
@@ -72,7 +73,7 @@ def clock(sessions: Sequence[Vector], beside: Beside) -> Clock:
         each = [*((name,) for name in beside), tuple(beside)]
         followed = min(each, key=lambda names: one_way.analysis(_less(sessions, told(beside, names))).within)
         clocks.append(_clock(sessions, beside, followed))
-    return min(clocks, key=lambda one: one.variance)
+    return min(clocks, key=lambda one: one.reach)
 
 
 def drift(sessions: Sequence[Vector], beside: Beside, by: Sequence[str]) -> Drift:
@@ -149,7 +150,13 @@ def _open(drift: Drift) -> str:
 def _clock(sessions: Sequence[Vector], beside: Beside, yardsticks: tuple[str, ...]) -> Clock:
     own = one_way.analysis(_less(sessions, told(beside, yardsticks)))
     left = drift(sessions, beside, yardsticks)
-    return Clock(yardsticks, left, own.within / own.size + left.variance)
+    noise = own.within / own.size
+    variance = noise + left.variance
+    if not variance:
+        return Clock(yardsticks, left, 0.0)
+    freedom = variance**2 / (noise**2 / own.freedom_within + left.variance**2 / left.freedom)
+    reach = float(stdtrit(freedom, (1 + CONFIDENCE) / 2)) * math.sqrt(variance)
+    return Clock(yardsticks, left, reach)
 
 
 def _less(logs: Sequence[Vector], paces: Sequence[Vector]) -> list[Vector]:
