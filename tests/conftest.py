@@ -58,7 +58,10 @@ FIRST = ("test_upstream_contracts",)
 
 LONGEST = (
     "test_virtual_board",
+    "test_choosing",
     "test_run",
+    "test_tuned_sparse_point",
+    "test_parameters",
     "test_metaschedule",
     "test_ansor",
     "test_kills",
@@ -66,7 +69,9 @@ LONGEST = (
     "test_operators",
     "test_emulated_gpu",
     "test_board",
+    "test_compilers",
     "test_compressed_points",
+    "test_compiler_points",
     "test_batches",
     "test_redeploy",
 )
