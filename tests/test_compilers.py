@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from functools import cache
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 import torch
 from _pytest.mark.structures import ParameterSet
 from torch import nn
+from torch.export import ExportedProgram
 from user_models import unusual
 
 from dlas import compiling, config
@@ -32,7 +34,7 @@ from dlas.models import counting, quantized
 from dlas.models.graph import places
 from dlas.models.graph.exporting import exported
 from dlas.models.mobilenetv2 import mobilenetv2
-from dlas.models.precision import Float16
+from dlas.models.precision import Float16, exportable
 from dlas.models.resnet import resnet20
 from dlas.plugins import compilers, contracts
 from dlas.plugins.finding import module_exists, package_version
@@ -77,6 +79,18 @@ def small(network: nn.Module) -> nn.Module:
 NETWORKS = {"resnet20": lambda: small(resnet20(10)), "mobilenetv2": lambda: small(mobilenetv2(10))}
 
 
+@cache
+def made(network: str) -> nn.Module:
+    """The network of that name, the same one for all compilers."""
+    return NETWORKS[network]()
+
+
+@cache
+def program(network: str, batch: int) -> ExportedProgram:
+    """The network as it is given to every compiler, which leaves it as it is."""
+    return exported(exportable(made(network), batch), torch.zeros(batch, *SHAPE))
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_compiler_and_its_runner_offer_what_is_asked_of_them(name: str) -> None:
     module = NETWORK_COMPILERS.load(name)
@@ -109,19 +123,19 @@ def test_tvm_has_a_runner_too() -> None:
     ],
 )
 def test_outputs_are_those_of_pytorch(name: str, network: str, host: Target, tmp_path: Path) -> None:
-    module = NETWORKS[network]()
+    compiler, module = NETWORK_COMPILERS.load(name), made(network)
     images = np.random.default_rng(0).standard_normal((4, *SHAPE), np.float32)
     with torch.inference_mode():
         expected = module(torch.from_numpy(images)).numpy()
     for batch in (1,) if name in ONE_IMAGE else (1, 3):
         library = tmp_path / str(batch)
         library.mkdir()
-        convert(module, (batch, *SHAPE), name, host.code, library)
+        compiler.convert(program(network, batch), host.code, library)
         found = deployment.run(library, images, host, batch, runner=name)
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
     again = tmp_path / "again"
     again.mkdir()
-    NETWORK_COMPILERS.load(name).convert_again(tmp_path / "1", host.code, again)
+    compiler.convert_again(tmp_path / "1", host.code, again)
     found = deployment.run(again, images, host, runner=name)
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
