@@ -78,7 +78,7 @@ def _spread(comparison: Comparison) -> list[str]:
 def _judged_by(comparison: Comparison) -> list[str]:
     """A line on what the ratio is one of, where that is not milliseconds now and then."""
     if comparison.paired:
-        return ["judged     in pairs of sessions, each right after the stored library's"]
+        return ["judged     in pairs of sessions, each in turn with the stored library's"]
     if comparison.yardstick is None or not comparison.enough_sessions:
         return []
     name, raw = comparison.yardstick, comparison.raw_ratio
