@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -196,10 +196,11 @@ def test_a_session_without_a_turn_is_stopped(sleeping: Path, host: Target) -> No
     """At most moments one goes on; two may be seen where a turn ends between looking at one and the other."""
     seen: list[int] = []
     over = threading.Event()
+    others = {*psutil.Process().children()}
 
     def watch() -> None:
         while not over.is_set():
-            seen.append(going_on())
+            seen.append(going_on({*psutil.Process().children()} - others))
             time.sleep(0.001)
 
     watching = threading.Thread(target=watch)
@@ -217,13 +218,12 @@ def test_a_session_without_a_turn_is_stopped(sleeping: Path, host: Target) -> No
     assert np.median(seen) <= 1
 
 
-def going_on() -> int:
-    """Number of processes that the main thread started and that are not stopped (proc(5))."""
+def going_on(processes: Iterable[psutil.Process]) -> int:
+    """Number of these processes that are not stopped."""
     going = 0
-    for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
-        with contextlib.suppress(OSError):
-            state = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]
-            going += state not in "TZ"
+    for one in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            going += one.status() not in (psutil.STATUS_STOPPED, psutil.STATUS_ZOMBIE)
     return going
 
 
@@ -248,16 +248,18 @@ def test_a_library_of_a_round_that_crashes_is_named_and_none_is_left(
     crashing = tiny_library.export_calling(
         llvm.tvm_target(host.code), tmp_path / "crashing.so", "raise", int(signal.SIGSEGV)
     )
+    before = psutil.Process().children()
     networks = [{1: matmul}, {1: matmul}]
     networks[place] = {1: crashing}
     protocol = config.Timing(name="test", runs=10)
     with pytest.raises(UserError, match="SIGSEGV") as refusal:
         measuring.measure_in_turn(networks, tiny_library.images(1), host, protocol, is_enough=lambda _: True)
     assert str(crashing) in str(refusal.value)
-    assert psutil.Process().children() == []
+    assert psutil.Process().children() == before
 
 
 def test_a_library_of_a_round_that_hangs_is_stopped(matmul: Path, hanging: Path, host: Target) -> None:
+    before = psutil.Process().children()
     protocol = config.Timing(name="test", runs=10)
     with pytest.raises(UserError, match="within 3 s") as refusal:
         measuring.measure_in_turn(
@@ -269,7 +271,7 @@ def test_a_library_of_a_round_that_hangs_is_stopped(matmul: Path, hanging: Path,
             time_limit=3,
         )
     assert str(hanging) in str(refusal.value)
-    assert psutil.Process().children() == []
+    assert psutil.Process().children() == before
 
 
 @pytest.mark.parametrize(

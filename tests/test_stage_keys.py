@@ -509,6 +509,17 @@ def test_what_an_earlier_process_parsed_is_taken_for_the_same_source_alone(
     assert told() == first
 
 
+def test_a_module_that_is_no_python_leaves_the_others_to_be_kept(
+    users: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(first_read, "_first", {})
+    (users / "broken.py").write_text("def (\n")
+    with pytest.raises(UserError, match="broken"):
+        code_of(["broken"])
+    assert "alone" in code_of(["alone"]).modules
+
+
 def shapes(digests: Sequence[Architecture]) -> int:
     return len({each.digest for each in digests})
 

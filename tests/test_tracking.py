@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
+import time
 from collections.abc import Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
@@ -167,6 +169,9 @@ def test_a_database_that_was_made_ahead_is_a_store_and_one_that_nobody_takes_is_
 
     with tracking.made_ahead(tmp_path / "taken") as make:
         assert make is None, "it is there"
+    threads = threading.active_count()
     with tracking.made_ahead(tmp_path / "left"):
         assert not (tmp_path / "left" / "mlflow.db").exists()
+    while threading.active_count() > threads:
+        time.sleep(0.01)
     assert [path.name for path in (tmp_path / "left").rglob("*")] == ["unfinished"]

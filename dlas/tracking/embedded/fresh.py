@@ -4,6 +4,7 @@ through them while its process waits for something else."""
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -44,13 +45,15 @@ def made_ahead(artifacts: Path, make: Make) -> Iterator[Make]:
     raised, once it is asked for.
     """
     with folders.scratch_folder(artifacts, f"store-{identity.this().pid}") as folder:
-        ready = folder / "mlflow.db"
+        ready, over = folder / "mlflow.db", threading.Event()
 
         def work() -> None:
             try:
                 make(ready)
             except Exception as error:
                 log.debug("no database was made ahead: %s", error)
+            if over.is_set():  # the folder was cleared while this wrote to it
+                shutil.rmtree(folder, ignore_errors=True)
 
         def put(database: Path) -> None:
             thread.join()
@@ -61,4 +64,7 @@ def made_ahead(artifacts: Path, make: Make) -> Iterator[Make]:
 
         thread = threading.Thread(target=work, daemon=True)
         thread.start()
-        yield put
+        try:
+            yield put
+        finally:
+            over.set()

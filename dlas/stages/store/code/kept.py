@@ -36,9 +36,9 @@ def source(content: bytes, package: str) -> Source:
     name = hashlib.sha256(package.encode() + b"\0" + content).hexdigest()
     if name not in _known:
         there = _found().get(name)
+        _known[name] = parsed(content, package) if there is None else _of_plain(there)
         if there is None:
             _unsaved.add(name)
-        _known[name] = parsed(content, package) if there is None else _of_plain(there)
     return _known[name]
 
 
