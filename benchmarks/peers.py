@@ -5,9 +5,10 @@
     python benchmarks/peers.py tuner=metaschedule timing=thorough --networks resnet18
     PYTHONPATH=. python benchmarks/peers.py --config-dir my_conf --networks mine
 
-A round is one sweep, `python -m dlas.run -m model=… compiler=tvm,…`, whose points stand in the store under
-the experiment `peers`. The first one builds; those that follow take all but the times from the store of
-stages. So the compilers of a network are timed one right after the other, and again in each round.
+A round is one sweep, `python -m dlas.run -m model=… compiler=tvm,…`, or two where there are networks for
+small and for large images; their points stand in the store under the experiment `peers`. The first one builds;
+those that follow take all but the times from the store of stages. So the compilers of a network are timed one
+right after the other, and again in each round.
 
 A ratio is TVM's time over the other compiler's, and below 1 TVM is faster. That of a round is the ratio of
 what both took of the yardstick beside them (`dlas.hardware.results.comparison`); over the rounds it is the
@@ -26,7 +27,7 @@ import shlex
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from statistics import geometric_mean, median
 
@@ -42,6 +43,9 @@ from dlas.report import reading
 from dlas.tracking import Record, Store
 
 NETWORKS = ("vgg16", "resnet18", "mobilenetv2", "resnet50", "mobilenetv2_imagenet", "efficientnet_lite0")
+LARGE, LARGE_IMAGES = ("resnet50", "mobilenetv2_imagenet", "efficientnet_lite0"), "imagenet_samples"
+"""Those of them that are made for images of 224x224, and the data set that has such images:
+pip install 'dlas[samples]'."""
 OURS = "tvm"
 EXPERIMENT = "peers"
 USUAL = ("compression=none", "algo=auto", "tuner=none", "train.epochs=0")
@@ -56,24 +60,40 @@ def main() -> int:
     where = [] if options.artifacts is None else [f"artifacts={options.artifacts}"]
     typed = {override.partition("=")[0] for override in options.overrides}
     usual = [setting for setting in USUAL if setting.partition("=")[0] not in typed]
-    swept = [f"model={','.join(options.networks)}", f"compiler={','.join([OURS, *options.compilers])}"]
-    command = [sys.executable, "-m", "dlas.run"]
-    command += [] if options.config_dir is None else ["--config-dir", options.config_dir]
-    command += ["-m", *swept, *usual, *options.overrides, *where]
-    command += ["rerun=all", f"tracking.experiment={EXPERIMENT}"]
-    print(shlex.join(["python", *command[1:]]), flush=True)
+    commands = []
+    for networks, dataset in _with_datasets(options.networks, typed):
+        swept = [f"model={','.join(networks)}", f"compiler={','.join([OURS, *options.compilers])}"]
+        command = [sys.executable, "-m", "dlas.run"]
+        command += [] if options.config_dir is None else ["--config-dir", options.config_dir]
+        command += ["-m", *swept, *dataset, *usual, *options.overrides, *where]
+        command += ["rerun=all", f"tracking.experiment={EXPERIMENT}"]
+        commands.append(command)
+        print(shlex.join(["python", *command[1:]]), flush=True)
     rounds = []
     for number_of_round in range(1, options.rounds + 1):
         print(f"round {number_of_round} of {options.rounds}, {_load()}", flush=True)
-        before = _newest(options.artifacts)
-        status = subprocess.run(command, check=False).returncode
-        sweep = _newest(options.artifacts)
-        if status not in (command_line.DONE, command_line.FAILED) or sweep is None or sweep == before:
-            return status or command_line.FAILED
-        rounds.append(_measured(_store(options.artifacts), sweep))
+        found: dict[tuple[str, str], Measurement] = {}
+        for command in commands:
+            before = _newest(options.artifacts)
+            status = subprocess.run(command, check=False).returncode
+            sweep = _newest(options.artifacts)
+            if status not in (command_line.DONE, command_line.FAILED) or sweep is None or sweep == before:
+                return status or command_line.FAILED
+            found |= _measured(_store(options.artifacts), sweep)
+        rounds.append(found)
     print(as_text(compared(rounds, options.compilers)))
     print(f"{_load()} at the end")
     return command_line.DONE
+
+
+def _with_datasets(networks: Sequence[str], typed: Collection[str]) -> list[tuple[list[str], list[str]]]:
+    """The networks that share a sweep, each with the setting of its data set, which a typed one replaces."""
+    if "dataset" in typed:
+        return [([*networks], [])]
+    of_large = [name for name in networks if name in LARGE]
+    others = [name for name in networks if name not in LARGE]
+    groups: list[tuple[list[str], list[str]]] = [(others, []), (of_large, [f"dataset={LARGE_IMAGES}"])]
+    return [group for group in groups if group[0]]
 
 
 def _options() -> argparse.Namespace:
