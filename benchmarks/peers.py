@@ -6,9 +6,9 @@
     PYTHONPATH=. python benchmarks/peers.py --config-dir my_conf --networks mine
 
 A round is one sweep, `python -m dlas.run -m model=… compiler=tvm,…`, or two where there are networks for
-small and for large images; their points stand in the store under the experiment `peers`. The first one builds;
-those that follow take all but the times from the store of stages. So the compilers of a network are timed one
-right after the other, and again in each round.
+small and for large images; their points stand in the store under the experiment `peers`. The first round
+builds; those that follow take all but the times from the store of stages. So the compilers of a network are
+timed one right after the other, and again in each round.
 
 A ratio is TVM's time over the other compiler's, and below 1 TVM is faster. That of a round is the ratio of
 what both took of the yardstick beside them (`dlas.hardware.results.comparison`); over the rounds it is the
