@@ -116,12 +116,8 @@ class _Living:
         """Have it write what it found and end; `others_seconds` is the CPU time of the other sessions."""
         self._tell(f"{turns.END} {others_seconds}")
         before = _seconds_of_ended()
-        try:
-            self._process.wait(self.time_limit)
-        except subprocess.TimeoutExpired:
-            raise starting.too_slow(self.request, self.time_limit) from None
-        self._ended_seconds = _seconds_of_ended() - before
         self._require_done()
+        self._ended_seconds = _seconds_of_ended() - before
 
     def _tell(self, order: str) -> None:
         self._process.send_signal(signal.SIGCONT)
@@ -134,11 +130,15 @@ class _Living:
         if not answered:
             raise starting.too_slow(self.request, self.time_limit)
         if not os.read(self._answers, 1):
-            self._process.wait()
             self._require_done()
         self._process.send_signal(signal.SIGSTOP)
 
     def _require_done(self) -> None:
+        """Wait until it ends; LibraryFailed unless it does so in time and with a result."""
+        try:
+            self._process.wait(self.time_limit)
+        except subprocess.TimeoutExpired:
+            raise starting.too_slow(self.request, self.time_limit) from None
         errors = (self.folder / ERRORS).read_text(errors="replace")
         starting.require_done(self.request, self._process.returncode, errors)
 
