@@ -14,7 +14,7 @@ from shutil import which
 
 import cloudpickle
 import pytest
-from command import command, dlas, environment
+from command import REPOSITORY, command, dlas, environment
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.singleton import Singleton
@@ -146,18 +146,21 @@ def test_jobs_go_on_where_their_command_was_only_lost(store: tracking.Store) -> 
 def test_points_are_made_by_a_launcher(
     launcher: str, plugin: str, settings: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Two points of one network and one that crashes while it is trained, each in a job."""
+    """Two points of one network and one that crashes while it is trained, each in a job.
+
+    The command is no fork of another process here: launchers send what its own `__main__` holds.
+    """
     if not installed(plugin):
         pytest.skip(f"{plugin} is not installed")
     artifacts = tmp_path / "artifacts"
     options = (*own_model(tmp_path, "two_layers")[:2], "model=two_layers,crashing")
     crashing = "name: crashing\nfactory: deadly_models.crashing\n"
     (tmp_path / "conf/model/crashing.yaml").write_text(crashing)
-    ended = dlas(
+    started = command(
         *("run", "-m", *options, *TINY, "algo=gemm,direct", f"artifacts={artifacts}"),
         *(f"hydra/launcher={launcher}", *settings),
-        env={},
     )
+    ended = subprocess.run(started, capture_output=True, text=True, env=environment(), cwd=REPOSITORY)
     assert ended.returncode == 1, ended.stderr
     (sweep,) = runs(artifacts, "sweep")
     points = runs(artifacts, "point")
@@ -192,7 +195,7 @@ def test_a_stop_of_the_command_ends_its_jobs(tmp_path: Path) -> None:
         stderr=subprocess.PIPE,
         text=True,
         env=environment(),
-        cwd=Path(__file__).parents[1],
+        cwd=REPOSITORY,
     ) as led:
         wait_for(lambda: bool(list((artifacts / "stages").glob("train/*.unfinished"))), 600)
         led.send_signal(signal.SIGINT)
