@@ -30,6 +30,12 @@ def last_line(error: Exception) -> str:
     return last_line_of(str(error), type(error).__name__)
 
 
+def first_line(error: Exception) -> str:
+    """The first line of an exception's message, where ExecuTorch names the cause and advice follows; its type
+    where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].strip()
+
+
 def require(fits: bool, key: str, problem: str, remedy: str) -> None:
     """Raise `UserError` unless the value fits."""
     if not fits:

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlas.errors import last_line
+from dlas.errors import first_line
 from dlas.hardware.sessions.runners.executorch import FILE
 from dlas.interfaces.compiler import RunsOn
 from dlas.systems.compilers import converting
@@ -37,7 +37,7 @@ def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None
         edge = to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
         content = edge.to_executorch().buffer
     except Exception as error:  # whatever its passes raise
-        raise converting.refused("ExecuTorch", last_line(error)) from error
+        raise converting.refused("ExecuTorch", first_line(error)) from error
     (library / FILE).write_bytes(content)
 
 
