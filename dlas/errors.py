@@ -30,10 +30,9 @@ def last_line(error: Exception) -> str:
     return last_line_of(str(error), type(error).__name__)
 
 
-def first_line(error: Exception) -> str:
-    """The first line of an exception's message, where ExecuTorch names the cause and advice follows; its type
-    where it says nothing."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].strip()
+def first_line(error: BaseException) -> str:
+    """The first line of an exception's message; its type where it says nothing."""
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def require(fits: bool, key: str, problem: str, remedy: str) -> None:

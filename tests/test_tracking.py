@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
@@ -157,6 +160,31 @@ def test_eight_processes_may_meet_a_fresh_store(tmp_path: Path) -> None:
     assert experiment.artifact_location == (tmp_path / "mlruns").as_uri()
     runs = client.search_runs([experiment.experiment_id])
     assert [(run.info.status, run.data.metrics) for run in runs] == [("FINISHED", {"one": 1.0})] * 8
+
+
+KILLED_IN_A_WRITE = """
+import os, signal, sqlite3, sys
+connection = sqlite3.connect(sys.argv[1], isolation_level=None)
+connection.execute("PRAGMA cache_size = 1")
+connection.execute("BEGIN")
+connection.execute("UPDATE runs SET status = 'FAILED', name = hex(randomblob(100000))")
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+"""Writes more than SQLite keeps in memory: pages of it lie in the database as the process is killed."""
+
+
+@pytest.mark.parametrize("opened", [tracking.open_store, tracking.find_store])
+def test_a_database_whose_writer_was_killed_is_opened_as_it_was_before(
+    opened: Callable[[Path], tracking.Store], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    kept = start_point(tracking.open_store(tmp_path), "a=1", {})
+    database = tmp_path / "mlflow.db"
+    killed = subprocess.run([sys.executable, "-c", KILLED_IN_A_WRITE, database])
+    assert killed.returncode == -signal.SIGKILL
+    assert (tmp_path / "mlflow.db-journal").stat().st_size > 0
+    found = tracking.fetch(opened(tmp_path), kept.run_id)
+    assert (found.name, found.status) == ("a=1", "RUNNING")
 
 
 def test_a_database_that_was_made_ahead_is_a_store_and_one_that_nobody_takes_is_gone(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from shutil import rmtree
 
-from dlas.errors import UserError
+from dlas.errors import UserError, first_line
 from dlas.files import folders
 from dlas.tracking import output, remote
 from dlas.tracking import store as tracking
@@ -208,7 +208,7 @@ def _send_end(draft: Draft, error: BaseException) -> None:
             run.log(tags=_reason(error))
             tracking.close(run, _status(error))
         except Exception as untold:  # whatever the store's client raises
-            log.error("the run %s could not be ended: %s", draft.run_id, tracking.first_line(untold))
+            log.error("the run %s could not be ended: %s", draft.run_id, first_line(untold))
 
 
 def _status(error: BaseException | None) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 
-from dlas.errors import UserError
+from dlas.errors import UserError, first_line
 from dlas.tracking import remote
 from dlas.tracking import store as tracking
 from dlas.tracking.delivery import parcel as parcels
@@ -189,7 +189,7 @@ def reason(error: Exception) -> str:
     """Why a store takes nothing, in a person's words."""
     if isinstance(error, OSError) and error.filename is not None:
         return str(error)
-    return remote.network_reason(error) or tracking.first_line(error)
+    return remote.network_reason(error) or first_line(error)
 
 
 def tell(place: Place, folder: Path, reason: str) -> None:

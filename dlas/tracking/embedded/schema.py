@@ -62,8 +62,12 @@ def upgrade(database: Path) -> None:
 
 
 def _revision(database: Path) -> str | None:
-    """The version of the tables; None for a database that has none, or no such tables."""
-    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+    """The version of the tables; None for a database that has none, or no such tables.
+
+    Opened to be written where that can be, since what a killed process left half-written has to be rolled
+    back before anything is read.
+    """
+    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=rw", uri=True)) as connection:
         tables = connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'alembic_version'").fetchall()
         rows = connection.execute("SELECT version_num FROM alembic_version").fetchall() if tables else []
     return str(rows[0][0]) if rows else None

@@ -11,6 +11,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from dlas.analysis.measured_point import FINISHED, MeasuredPoint
+from dlas.errors import first_line
 from dlas.tracking import remote
 from dlas.tracking import store as tracking
 from dlas.tracking.measured_points import measured_points
@@ -37,7 +38,7 @@ def register(store: Store, points: Sequence[Record]) -> None:
         with remote.hasty():
             _register(store, models)
     except Exception as error:  # whatever the store's client raises
-        log.warning("not in MLflow's registry of models: %s", tracking.first_line(error))
+        log.warning("not in MLflow's registry of models: %s", first_line(error))
 
 
 def _register(store: Store, points: Sequence[Record]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from dlas.errors import UserError
+from dlas.errors import UserError, first_line
 from dlas.tracking.remote import proxy
 from dlas.tracking.remote.address import PROXIED, is_server, shown
 from dlas.tracking.remote.patience import TIMEOUT
@@ -135,4 +135,4 @@ def _past_proxy(address: str) -> str | None:
 
 def _first_line(error: BaseException) -> str:
     shortest = getattr(error, "orig", None) or error  # SQLAlchemy's errors have the driver's
-    return str(shortest).strip().partition("\n")[0]
+    return first_line(shortest)

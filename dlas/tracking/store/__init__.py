@@ -1,6 +1,6 @@
 """The store of runs, in MLflow: opening it, writing and reading its runs."""
 
-from dlas.tracking.store.client import CLIENT_ENVIRONMENT, SERVER_ENVIRONMENT, first_line
+from dlas.tracking.store.client import CLIENT_ENVIRONMENT, SERVER_ENVIRONMENT
 from dlas.tracking.store.entities import Number, Record, Store
 from dlas.tracking.store.names import (
     BATCH,
@@ -115,7 +115,6 @@ __all__ = [
     "fetch_made",
     "find_store",
     "finished",
-    "first_line",
     "has",
     "is_there",
     "is_unsteady",

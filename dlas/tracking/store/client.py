@@ -34,8 +34,3 @@ def client_errors() -> tuple[type[Exception], ...]:
     from mlflow.exceptions import MlflowException
 
     return MlflowException, sqlite3.Error
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of what an exception says; its type where it says nothing."""
-    return str(error).strip().partition("\n")[0] or type(error).__name__

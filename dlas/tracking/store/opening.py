@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dlas.errors import UserError, require
+from dlas.errors import UserError, first_line, require
 from dlas.tracking import experiment_kind, remote
 from dlas.tracking.embedded import fresh, location, schema
 from dlas.tracking.embedded.address import SQLITE, address_of, database_at
-from dlas.tracking.store.client import client_errors, first_line, quiet
+from dlas.tracking.store.client import client_errors, quiet
 from dlas.tracking.store.entities import Store
 
 

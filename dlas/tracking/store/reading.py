@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from dlas.errors import UserError
+from dlas.errors import UserError, first_line
 from dlas.tracking.store import files
-from dlas.tracking.store.client import client_errors, first_line
+from dlas.tracking.store.client import client_errors
 from dlas.tracking.store.entities import Record, Store
 from dlas.tracking.store.names import BUNDLE, EARLIER, KIND, ORIGIN, PARENT, REDEPLOYMENT, STAGES, SWEEP
 

@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dlas.errors import first_line
 from dlas.processes import identity
 from dlas.tracking import experiment_kind, output
 from dlas.tracking.store import files
-from dlas.tracking.store.client import first_line
 from dlas.tracking.store.entities import Number, Store
 from dlas.tracking.store.names import (
     BATCH,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from dlas.config import composing
+from dlas.errors import first_line
 from dlas.tracking import delivery, jobs, remote
 from dlas.tracking import store as tracking
 from dlas.tracking.delivery import Place
@@ -97,4 +98,4 @@ def note_outcome(led: Led, points: Sequence[tracking.Record]) -> None:
         with remote.hasty():
             marks.note(led.run, points)
     except Exception as error:  # whatever the store's client raises
-        log.warning("the sweep's run lacks what the table says: %s", tracking.first_line(error))
+        log.warning("the sweep's run lacks what the table says: %s", first_line(error))
