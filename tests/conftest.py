@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing.util
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -36,6 +37,8 @@ for threads in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[threads] = "1"  # two processes with as many threads as cores would wait for each other
 
 os.environ["TVM_THREAD_POOL_SPIN_COUNT"] = "0"  # nor do threads without work keep a core from the other one
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs, and all they start, ignore it
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of hundreds of processes would compile this package
 
