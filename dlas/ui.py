@@ -56,7 +56,7 @@ def serve(options: Options) -> None:
     artifacts = command_line.artifacts_folder(options.artifacts)
     uri = tracking.store_uri(artifacts, options.tracking.uri)
     if tracking.is_server(uri):
-        print(f"the runs are kept by an MLflow server, which has the UI: {uri}")
+        print(f"the runs are kept by an MLflow server, which has the UI: {tracking.shown(uri)}")
         return
     _require_free(options.port)
     if options.tracking.uri is None:
@@ -65,7 +65,7 @@ def serve(options: Options) -> None:
     sweep = tracking.newest_sweep(store)
     shown = page.of_experiment(store) if sweep is None else page.of_sweep(store, sweep)
     address = f"http://{HOST}:{options.port}{shown}"
-    print(f"MLflow's UI on {uri}\n\n    {address}\n")
+    print(f"MLflow's UI on {tracking.shown(uri)}\n\n    {address}\n")
     if sweep is not None:
         print(printable(f"the points of the newest sweep, {sweep.run_id}: {sweep.name}"))
         if taken := page.count_elsewhere(sweep):
@@ -75,8 +75,10 @@ def serve(options: Options) -> None:
     if options.browser:
         open_when_served(address)
     command = [sys.executable, "-P", "-m", "mlflow", "ui", "--workers", "1"]
-    command += ["--backend-store-uri", uri, "--host", HOST, "--port", str(options.port)]
-    os.execve(sys.executable, command, {**os.environ, **tracking.SERVER_ENVIRONMENT})
+    command += ["--host", HOST, "--port", str(options.port)]
+    # An address may hold a password, and everybody on this machine sees the arguments of a process.
+    store_of_ui = {"MLFLOW_BACKEND_STORE_URI": uri}
+    os.execve(sys.executable, command, {**os.environ, **tracking.SERVER_ENVIRONMENT, **store_of_ui})
 
 
 def _require_free(port: int) -> None:

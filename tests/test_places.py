@@ -203,4 +203,6 @@ def test_work_goes_on_without_a_reader_and_what_an_encoding_lacks_is_spelled() -
 
 def test_an_address_is_shown_without_its_password() -> None:
     assert remote.shown("https://me:secret@host:5000/a@b") == "https://host:5000/a@b"
+    assert remote.shown("postgresql://me:s@cret@host/runs") == "postgresql://host/runs"
+    assert remote.shown("sqlite:////a@b/mlflow.db") == "sqlite:////a@b/mlflow.db"
     assert remote.shown("sqlite:////home/a@b/mlflow.db") == "sqlite:////home/a@b/mlflow.db"

@@ -117,11 +117,13 @@ def test_a_port_where_nobody_listens_is_told(scheme: str, tmp_path: Path) -> Non
         ("http://{web}/401", "asks for a user and a password"),
         ("https://{web}/200", "TLS"),
         ("mysql+nothing://lab@{web}/runs", "nothing"),
+        ("nothing://lab:secret@{web}/runs", "nothing"),
     ],
 )
 def test_what_cannot_be_a_store_is_told(address: str, words: str, web: str, tmp_path: Path) -> None:
     told = refused(f"artifacts={tmp_path}", f"tracking.uri={address.format(web=web)}")
     assert words in told
+    assert "secret" not in told
 
 
 def test_a_password_that_is_not_taken_is_told_with_its_user(web: str, tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def required(artifacts: Path, where: config.Tracking) -> Uses:
     store of runs to tell."""
     found = uses(artifacts, where)
     if found is None:
-        address = tracking.store_uri(artifacts, where.uri)
+        address = tracking.shown(tracking.store_uri(artifacts, where.uri))
         raise UserError(
             f"there is no store of runs at {address}: nothing tells which results an unfinished sweep needs",
             key="tracking.uri",

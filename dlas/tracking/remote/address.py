@@ -12,8 +12,9 @@ LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def shown(address: str) -> str:
-    """The address as it may be printed: without a user's name and password."""
-    return re.sub(r"//[^/@]*@", "//", address)
+    """The address, or a text with addresses in it, as it may be printed: without users' names and
+    passwords."""
+    return re.sub(r"(?<!/)//[^/\s]*@", "//", address)
 
 
 def is_server(address: str) -> bool:

@@ -95,16 +95,12 @@ def join_store(
     except UserError:
         raise
     except OSError as error:
-        raise UserError(
-            f"{address} cannot be opened: {error}", key="tracking.uri", remedy="a writable place"
-        ) from None
+        raise _unopened(address, str(error), "a writable place") from None
     except client_errors() as error:
         if remote.is_server(address):
             raise remote.explained(address, error) from None
         remedy = "sqlite:////<absolute path>/mlflow.db or the address of an MLflow server"
-        raise UserError(
-            f"{address} cannot be opened: {first_line(error)}", key="tracking.uri", remedy=remedy
-        ) from None
+        raise _unopened(address, first_line(error), remedy) from None
 
 
 def require_place_for_files(store: Store) -> None:
@@ -136,9 +132,7 @@ def find_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas"
         client = MlflowClient(tracking_uri=address)
         known = client.get_experiment_by_name(experiment)
     except client_errors() as error:
-        raise UserError(
-            f"{address} cannot be opened: {first_line(error)}", key="tracking.uri", remedy="one that answers"
-        ) from None
+        raise _unopened(address, first_line(error), "one that answers") from None
     return None if known is None else Store(client, address, known.experiment_id)
 
 
@@ -160,6 +154,12 @@ def require_there(artifacts: Path, uri: str | None, experiment: str) -> None:
 def _without_runs(address: str, experiment: str) -> UserError:
     problem = f"there are no runs of the experiment '{experiment}' in {remote.shown(address)}"
     return UserError(problem, key="artifacts", remedy="artifacts=<folder>, tracking.uri=<address>")
+
+
+def _unopened(address: str, reason: str, remedy: str) -> UserError:
+    """The error for a store that can't be opened; the reason may quote the address."""
+    problem = remote.shown(f"{address} cannot be opened: {reason}")
+    return UserError(problem, key="tracking.uri", remedy=remedy)
 
 
 def experiments(store: Store) -> dict[str, Store]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dlas.errors import UserError, first_line
+from dlas.tracking import remote
 from dlas.tracking.store import files
 from dlas.tracking.store.client import client_errors
 from dlas.tracking.store.entities import Record, Store
@@ -19,7 +20,7 @@ def fetch(store: Store, run_id: str) -> Record:
     try:
         return _record(store.client.get_run(run_id))
     except client_errors() as error:
-        remedy = f"the id on the run's page in MLflow ({store.uri})"
+        remedy = f"the id on the run's page in MLflow ({remote.shown(store.uri)})"
         raise UserError(
             f"there is no run '{run_id}': {first_line(error)}", key="run", remedy=remedy
         ) from None
