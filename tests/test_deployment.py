@@ -173,6 +173,13 @@ def test_without_smt_a_library_has_one_thread_a_core(matmul: Path, host: Target)
     assert found.threads == len(machine.first_threads(os.sched_getaffinity(0)))
 
 
+def test_a_session_that_lacks_one_of_its_cores_is_refused(matmul: Path, host: Target) -> None:
+    core = min(os.sched_getaffinity(0))
+    placed = replace(host, placement=Placement(threads=2, affinity=(core, 4095)))
+    with pytest.raises(UserError, match=r"target\.affinity: this board has no cores 4095 to run on$"):
+        deployment.run(matmul, tiny_library.images(1), placed)
+
+
 def test_a_yardstick_takes_turns_and_cold_runs_are_apart(
     matmul: Path, sleeping: Path, host: Target, tmp_path: Path
 ) -> None:

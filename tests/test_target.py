@@ -163,6 +163,17 @@ def test_one_hardware_thread_of_each_core(tmp_path: Path, monkeypatch: pytest.Mo
     assert resolve(affinity=[0, 2], smt=False).placement.threads == 1
 
 
+def test_cores_that_this_machine_lacks_are_refused() -> None:
+    with pytest.raises(UserError) as refusal:
+        resolve(affinity=[0, 4094, 4095])
+    assert (refusal.value.key, refusal.value.problem) == (
+        "target.affinity",
+        "this machine has no cores 4094, 4095",
+    )
+    board = {"triple": "aarch64-linux-gnu", "cpu": "cortex-a72", "cores": 2, "reach": "rpc"}
+    assert resolve(**board, affinity=[4094, 4095]).placement.affinity == (4094, 4095)
+
+
 def test_a_target_survives_its_file(tmp_path: Path) -> None:
     made = resolve(triple="aarch64-linux-gnu", cpu="cortex-a72", cores=4)
     target_file.write(made, tmp_path / "target.json")

@@ -141,14 +141,19 @@ def watched(work: Callable[[], Any]) -> dict[str, Any]:
 
 
 def confine(allowed: Sequence[int]) -> None:
-    """Keep this process, and threads that it starts from now on, on these cores; none leaves them all."""
+    """Keep this process, and threads that it starts from now on, on these cores; none leaves them all. Where
+    it can't have one of them the process ends and says so: Linux itself takes those that there are."""
     if not allowed:
         return
+    lacking, reason = list(allowed), ""
     try:
         os.sched_setaffinity(0, allowed)
+        lacking = sorted({*allowed} - os.sched_getaffinity(0))
     except (OSError, AttributeError) as error:
-        numbers = ", ".join(map(str, allowed))
-        sys.exit(f"target.affinity: this board has no cores {numbers} to run on ({error})")
+        reason = f" ({error})"
+    if lacking:
+        numbers = ", ".join(map(str, lacking))
+        sys.exit(f"target.affinity: this board has no cores {numbers} to run on{reason}")
 
 
 def serve(request: Mapping[str, Any]) -> None:

@@ -136,6 +136,12 @@ def usable_cores() -> int:
     return min(len(usable()), quota.cores() or len(usable()))
 
 
+def lacking(cores: Iterable[int]) -> list[int]:
+    """Those of the numbers that no logical CPU of this machine has; none where the system lists no CPUs."""
+    known = {folder.name for folder in CPU_FOLDERS.glob("cpu[0-9]*")}
+    return [number for number in cores if known and f"cpu{number}" not in known]
+
+
 def first_threads(cores: Iterable[int]) -> tuple[int, ...]:
     """First of each core's logical CPUs, among the given ones."""
     found: dict[str, int] = {}

@@ -20,8 +20,10 @@ def resolve(declared: config.Target) -> Target:
     """The target that `declared` stands for.
 
     Raises UserError (target.triple, target.cpu, target.cores) for what LLVM does not know, and for a null
-    that only a machine at hand could answer when another machine is meant, or (target.arch) this one cannot.
+    that only a machine at hand could answer when another machine is meant, or (target.arch) this one cannot;
+    and (target.affinity) for cores that this machine, where it is the board, does not have.
     """
+    _require_affinity(declared)
     triple, cores = _triple(declared), _cores(declared)
     return Target(
         name=declared.name,
@@ -30,6 +32,16 @@ def resolve(declared: config.Target) -> Target:
         reach=_reach(declared),
         linker=declared.linker,
     )
+
+
+def _require_affinity(declared: config.Target) -> None:
+    lacking = machine.lacking(declared.affinity or ()) if declared.reach == "local" else []
+    if lacking:
+        raise UserError(
+            f"this machine has no cores {', '.join(map(str, lacking))}",
+            key="target.affinity",
+            remedy=f"of these: {', '.join(map(str, machine.usable()))}; or null",
+        )
 
 
 def _code_target(declared: config.Target, triple: str, cores: int) -> CodeTarget:
