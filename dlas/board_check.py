@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dlas import bundle, config
+from dlas import bundle, command_line, config
 from dlas.bundle import Bundle, archive
 from dlas.hardware.results import measurement, reference, self_test
 from dlas.hardware.results.comparison import Outcome
@@ -149,8 +149,7 @@ def _board(declared: config.Target | None, address: Address, verified: Bundle | 
 
 
 def _kept(options: Options, board: Target) -> Path:
-    artifacts = Path(options.artifacts) if options.artifacts else config.default_artifacts()
-    folder = artifacts.expanduser().absolute() / "checks" / board.name
+    folder = command_line.artifacts_folder(options.artifacts) / "checks" / board.name
     folder.mkdir(parents=True, exist_ok=True)
     for earlier in folder.glob("*.json"):
         earlier.unlink()

@@ -254,10 +254,9 @@ def _kept(options: Options) -> Kept:
     from dlas import tracking
     from dlas.tracking.delivery import Place
 
-    artifacts = Path(options.artifacts) if options.artifacts else config.home() / "artifacts"
-    place = Place(artifacts.absolute(), options.tracking.uri, options.tracking.experiment)
-    tracking.require_there(place.artifacts, place.uri, place.experiment)
-    store = place.open()
+    artifacts = command_line.artifacts_folder(options.artifacts)
+    place = Place(artifacts, options.tracking.uri, options.tracking.experiment)
+    store = place.open_existing()
     tracking.require_place_for_files(store)
     return Kept(place, store)
 

@@ -55,7 +55,7 @@ class Options:
     @property
     def runs(self) -> list[str]:
         """The ids of runs, each once."""
-        return list(dict.fromkeys(filter(None, (name.strip() for name in (self.run or "").split(",")))))
+        return command_line.listed(self.run)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -109,6 +109,14 @@ def test_pack_takes_a_run_or_a_folder(capsys: pytest.CaptureFixture[str]) -> Non
     assert "file=<x.dlas.zip>" in capsys.readouterr().err
 
 
+def test_a_run_is_not_looked_for_in_a_store_that_was_never_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["pack", "run=a", f"artifacts={tmp_path}"]) == 1
+    assert capsys.readouterr().err.startswith("artifacts: there are no runs")
+    assert not list(tmp_path.iterdir())
+
+
 def entry(name: str, mode: int = archive.MODE) -> zipfile.ZipInfo:
     made = zipfile.ZipInfo(name, archive.WHEN)
     made.create_system, made.external_attr = 3, mode << 16

@@ -303,6 +303,14 @@ def artifacts(tmp_path: Path) -> Path:
     return folder
 
 
+def test_a_run_is_not_looked_for_in_a_store_that_was_never_made(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["why", "ffff", f"artifacts={tmp_path}"]) == 1
+    assert capsys.readouterr().err.startswith("artifacts: there are no runs")
+    assert not list(tmp_path.iterdir())
+
+
 def test_list_why_and_gc_tell_of_a_store_and_its_runs(
     artifacts: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -159,7 +159,7 @@ def _fetched(options: Packing, destination: Path) -> Path:
 
     artifacts = command_line.artifacts_folder(options.artifacts)
     place = delivery.Place(artifacts, options.tracking.uri, options.tracking.experiment)
-    return delivery.fetch_bundle(place, place.open(), options.run or "", destination)
+    return delivery.fetch_bundle(place, place.open_existing(), options.run or "", destination)
 
 
 def _path(typed: str) -> Path:

@@ -43,7 +43,7 @@ def required(artifacts: Path, where: config.Tracking) -> Uses:
 
 def of_run(artifacts: Path, where: config.Tracking, run_id: str) -> list[str]:
     """The names of the results that a run used, in order; UserError where the run doesn't tell."""
-    store = tracking.open_store(artifacts, where.uri, where.experiment)
+    store = tracking.existing_store(artifacts, where.uri, where.experiment)
     record = tracking.fetch(store, run_id)
     names = record.tags.get(tracking.STAGES, "").split()
     config.require(bool(names), "run", f"'{run_id}' does not tell its stages", "the id of a later point")

@@ -41,6 +41,12 @@ class Place:
         """The store, for a command that starts; errors as those of `open_store`."""
         return tracking.open_store(self.artifacts, self.uri, self.experiment)
 
+    def open_existing(self) -> Store:
+        """The store, for a command that needs runs of it; errors as those of `open_store`, and where it was
+        never made."""
+        tracking.require_there(self.artifacts, self.uri, self.experiment)
+        return self.open()
+
     def join(self) -> Store:
         """The store, in the middle of a command; errors as those of `join_store`."""
         return tracking.join_store(self.artifacts, self.uri, self.experiment)
