@@ -36,7 +36,7 @@ def run(doc: str | None, arguments: Sequence[str] | None, parse: Callable[[list[
     """Do what the arguments say; returns the exit status.
 
     `doc` is the help. `arguments` are those of the process where they are None. A UserError of `parse` is a
-    mistake in the arguments; of the work that it returns, or an OSError there, a failure.
+    mistake in the arguments; of the work that it returns, or another `failure` there, one of the command.
     """
     quota.follow()
     user.stand_in()
@@ -55,12 +55,24 @@ def _run(doc: str | None, given: list[str], parse: Callable[[list[str]], Work]) 
         return MISTAKE
     try:
         return work() or DONE
-    except (UserError, OSError) as error:
-        print(error, file=sys.stderr)
-        return FAILED
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return STOPPED
+    except Exception as error:
+        told = failure(error)
+        if told is None:
+            raise
+        print(told, file=sys.stderr)
+        return FAILED
+
+
+def failure(error: Exception) -> Exception | None:
+    """What a person is told of the exception that ended a command's work, or a part of it: a UserError, an
+    OSError, or what the store of runs had; None for any other, which is no person's mistake."""
+    if isinstance(error, UserError | OSError):
+        return error
+    tracking = sys.modules.get("dlas.tracking")
+    return None if tracking is None else tracking.failure(error)
 
 
 def subcommand(commands: Subcommands) -> Callable[[list[str]], Work]:

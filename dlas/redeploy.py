@@ -235,8 +235,11 @@ def _result(name: str, options: Options, request: Request, kept: Kept | None) ->
             if kept is not None and original is not None:
                 logged = as_run.keep(kept.place, kept.store, original, found)
             result = replace(result, found=found, logged=logged)
-    except (UserError, OSError) as error:
-        result = _failed(result, error)
+    except Exception as error:
+        told = command_line.failure(error)
+        if told is None:
+            raise
+        result = _failed(result, told)
     return replace(result, seconds=time.monotonic() - started)
 
 

@@ -12,7 +12,7 @@ from command import REPOSITORY, command, dlas, environment
 from omegaconf import OmegaConf
 from open_points import start_point
 
-from dlas import config, tracking
+from dlas import command_line, config, tracking
 from dlas.config.merging import merged
 from dlas.errors import UserError
 from dlas.files import temporary
@@ -199,6 +199,19 @@ def test_work_goes_on_without_a_reader_and_what_an_encoding_lacks_is_spelled() -
     os.close(reading)
     assert process.communicate("\n")[1] == "done\n"
     assert process.returncode == 0
+
+
+def test_a_store_that_fails_on_the_way_is_one_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tracking.open_store(tmp_path)
+
+    def work() -> None:
+        (tmp_path / "mlflow.db").write_bytes(b"no database" * 1000)
+        tracking.points(store, "ffff")
+
+    assert command_line.run("", [], lambda given: work) == 1
+    assert capsys.readouterr().err.startswith("tracking.uri: the store of runs failed: ")
 
 
 def test_an_address_is_shown_without_its_password() -> None:

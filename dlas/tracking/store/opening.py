@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,8 @@ from dlas.tracking.embedded import fresh, location, schema
 from dlas.tracking.embedded.address import SQLITE, address_of, database_at
 from dlas.tracking.store.client import client_errors, quiet
 from dlas.tracking.store.entities import Store
+
+log = logging.getLogger("dlas.tracking")
 
 
 def store_uri(artifacts: Path, uri: str | None) -> str:
@@ -154,6 +157,15 @@ def require_there(artifacts: Path, uri: str | None, experiment: str) -> None:
 def _without_runs(address: str, experiment: str) -> UserError:
     problem = f"there are no runs of the experiment '{experiment}' in {remote.shown(address)}"
     return UserError(problem, key="artifacts", remedy="artifacts=<folder>, tracking.uri=<address>")
+
+
+def failure(error: Exception) -> UserError | None:
+    """The error that tells of an exception of a store which was open; None for one that is of no store."""
+    if not isinstance(error, client_errors()):
+        return None
+    log.debug("the way there:", exc_info=error)
+    problem = remote.shown(f"the store of runs failed: {remote.network_reason(error) or first_line(error)}")
+    return UserError(problem, key="tracking.uri", remedy="the same command, once the store answers")
 
 
 def _unopened(address: str, reason: str, remedy: str) -> UserError:
