@@ -11,7 +11,7 @@ is JSON:
      "shapes": […], "runs": …, "warmup": …}
     {"command": "profile", "library": …, "inputs": …, "result": profile.json, "runs": …}
     {"command": "race", "library": …, "inputs": …, "result": race.json, "libraries": […], "runs": …}
-    {"command": "compare", "library": …, "inputs": …, "result": compared.json, "pairs": […]}
+    {"command": "relative_errors", "library": …, "inputs": …, "result": errors.json, "pairs": […]}
     {"command": "kernels", "library": …, "inputs": …, "result": kernels.json, "kernels": […]}
     {"command": "candidates", "library": …, "inputs": …, "result": candidates.json, "libraries": […],
      "arguments": ….npz, "tolerance": …, "turns": …, "running": …}
@@ -21,11 +21,11 @@ Files that are not named in full lie in the folder of the request, which is the 
 
 `inputs` is an .npy of shape (N, C, H, W), run `batch` at a time; "time" runs them all at once, "profile" and
 "race" the first of them, "data_types" all at once, "yardsticks", "kernels" and "roofs" make their own,
-"compare" and "candidates" read theirs. `affinity` lists the cores to run on, or none; `parent` is the process
-that waits, if one does. `runner` is the name of what runs the library (dlas.hardware.sessions.runners); the
-commands without one are about libraries of TVM. `turns` has "time" and "yardsticks" take their samples in
-turn with others (dlas.hardware.sessions.process.turns). `device` is cpu or cuda; "compare", "kernels",
-"candidates" and "roofs" know the CPU alone.
+"relative_errors" and "candidates" read theirs. `affinity` lists the cores to run on, or none; `parent` is the
+process that waits, if one does. `runner` is the name of what runs the library
+(dlas.hardware.sessions.runners); the commands without one are about libraries of TVM. `turns` has "time" and
+"yardsticks" take their samples in turn with others (dlas.hardware.sessions.process.turns). `device` is cpu or
+cuda; "relative_errors", "kernels", "candidates" and "roofs" know the CPU alone.
 """
 
 from __future__ import annotations
@@ -176,8 +176,8 @@ def serve(request: Mapping[str, Any]) -> None:
         tvm_runtime.start_threads()
     if request["command"] == "profile":
         result.write_text(json.dumps(single_kernels.profiled(library, inputs, request["runs"], device)))
-    elif request["command"] == "compare":
-        result.write_text(json.dumps(single_kernels.compared(library, request["pairs"])))
+    elif request["command"] == "relative_errors":
+        result.write_text(json.dumps(single_kernels.relative_errors(library, request["pairs"])))
     elif request["command"] == "kernels":
         result.write_text(json.dumps(watched(lambda: single_kernels.timed(library, request["kernels"]))))
     elif request["command"] == "candidates":

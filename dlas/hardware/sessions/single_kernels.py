@@ -1,4 +1,4 @@
-"""Time single kernels, in the fresh process: see dlas.hardware.timing.single_kernels."""
+"""Compare and time single kernels, in the fresh process: see dlas.hardware.timing.single_kernels."""
 
 from __future__ import annotations
 
@@ -26,12 +26,11 @@ SMALL_INTEGERS = 100
 """Limit of random integers: those below it fit every integer type."""
 
 
-def compared(library: Path, pairs: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The times of both kernels of each pair on the same arguments, run in turn, and how far
-    their outputs differ."""
+def relative_errors(library: Path, pairs: Iterable[Mapping[str, Any]]) -> list[float]:
+    """How far the outputs of both kernels of each pair differ on the same arguments."""
     kernels = tvm_runtime.loaded(library)
     return [
-        _compared(kernels[pair["first"]], kernels[pair["second"]], tensors(Path(pair["arguments"])))
+        _difference(kernels[pair["first"]], kernels[pair["second"]], tensors(Path(pair["arguments"])))
         for pair in pairs
     ]
 
@@ -111,21 +110,12 @@ class Network:
         return PROCEED
 
 
-def _compared(
-    first: Callable[..., None], second: Callable[..., None], arguments: list[Any]
-) -> dict[str, Any]:
+def _difference(first: Callable[..., None], second: Callable[..., None], arguments: list[Any]) -> float:
     outputs = []
     for kernel in (first, second):
         kernel(*arguments)
         outputs.append(tvm_runtime.array(arguments[-1]).astype("float64"))
-    samples: tuple[list[int], list[int]] = ([], [])
-    while len(samples[0]) < MIN_RUNS or min(sum(samples[0]), sum(samples[1])) < MIN_TOTAL_NS:
-        for kernel, taken in zip((first, second), samples, strict=True):
-            start = time.perf_counter_ns()
-            kernel(*arguments)
-            taken.append(time.perf_counter_ns() - start)
-    error = relative_error(outputs[1], outputs[0])
-    return {"first_ns": samples[0], "second_ns": samples[1], "relative_error": error}
+    return relative_error(outputs[1], outputs[0])
 
 
 def _samples(kernel: Callable[..., None], arguments: list[Any]) -> list[int]:

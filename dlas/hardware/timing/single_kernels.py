@@ -1,9 +1,9 @@
-"""Time single kernels in a fresh process: two of them against each other, or each as the whole
-network calls it.
+"""Single kernels in a fresh process: how far two of them are apart, or the time of each, alone or as the
+whole network calls it.
 
-compare_kernels(library, pairs, target) -> [KernelComparison]    a plain library of PrimFuncs
-time_kernels(library, kernels, target) -> KernelTimes            a plain library of PrimFuncs
-profile(library, inputs, target, runs) -> [KernelTime]           a network's library, kernel by kernel
+relative_errors(library, pairs, target) -> [error]         a plain library of PrimFuncs
+time_kernels(library, kernels, target) -> KernelTimes      a plain library of PrimFuncs
+profile(library, inputs, target, runs) -> [KernelTime]     a network's library, kernel by kernel
 """
 
 from __future__ import annotations
@@ -51,16 +51,6 @@ class KernelRun:
 
 
 @dataclass(frozen=True)
-class KernelComparison:
-    """Medians over runs taken in turn, and how far the outputs are apart."""
-
-    first_ms: float
-    second_ms: float
-    relative_error: float
-    """Largest difference of the outputs, over the first kernel's largest output."""
-
-
-@dataclass(frozen=True)
 class KernelTime:
     """The time of one kernel call of a network."""
 
@@ -76,19 +66,14 @@ class KernelTimes:
     unsteadiness: tuple[Unsteadiness, ...]
 
 
-def compare_kernels(library: Path, pairs: Sequence[KernelPair], target: Target) -> list[KernelComparison]:
-    """Run and time both kernels of each pair in turn, on this machine; UserError where one crashes."""
-    with tempfile.TemporaryDirectory(prefix="dlas-") as folder, exclusive_board(target):
-        order = {"command": "compare", "pairs": [_order(pair, Path(folder)) for pair in pairs]}
-        result = session_result(Path(folder), "compared.json", target, library, np.zeros(0), order)
-        return [
-            KernelComparison(
-                first_ms=statistics.median(found["first_ns"]) / NS_PER_MS,
-                second_ms=statistics.median(found["second_ns"]) / NS_PER_MS,
-                relative_error=found["relative_error"],
-            )
-            for found in json.loads(result.read_text())
-        ]
+def relative_errors(library: Path, pairs: Sequence[KernelPair], target: Target) -> list[float]:
+    """Largest difference of the outputs of each pair, over the first kernel's largest output; UserError where
+    one crashes."""
+    with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
+        order = {"command": "relative_errors", "pairs": [_order(pair, Path(folder)) for pair in pairs]}
+        result = session_result(Path(folder), "errors.json", target, library, np.zeros(0), order)
+        found: list[float] = json.loads(result.read_text())
+    return found
 
 
 def _order(pair: KernelPair, folder: Path) -> dict[str, str]:

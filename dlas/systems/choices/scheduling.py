@@ -23,7 +23,7 @@ from dlas.hardware.targets import machine
 from dlas.hardware.targets.llvm import tvm_target
 from dlas.hardware.targets.machine import Unsteadiness
 from dlas.hardware.timing.race import RESOLVED, Call, Turns, race, together
-from dlas.hardware.timing.single_kernels import KernelPair, compare_kernels
+from dlas.hardware.timing.single_kernels import KernelPair, relative_errors
 from dlas.interfaces.program import ConvLayer, LoweredProgram
 from dlas.interfaces.targets.target import Target
 from dlas.interfaces.tuning import DENSE, Schedules, TuningTask, rounded_density
@@ -131,8 +131,7 @@ def _errors(
     linking.export(
         tvm.compile(tvm.IRModule(named), tvm_target(target.code)), target.code, target.linker, library
     )
-    compared = compare_kernels(library, pairs, target)
-    return {name: comparison.relative_error for name, comparison in zip(tuned, compared, strict=True)}
+    return dict(zip(tuned, relative_errors(library, pairs, target), strict=True))
 
 
 @dataclass(frozen=True)
