@@ -41,7 +41,6 @@ class Shares:
     """Sum of squares between the points."""
     beyond: float
     """Part of the total that layers and pairs leave: three layers and more, and noise."""
-    beyond_freedom: int
     noise: float | None
     """Part of the total that the spread between sessions, and what is not known of the pace, make on average;
     None where it isn't known."""
@@ -74,7 +73,6 @@ def shares(grid: Grid, noise: Noise | None) -> Shares:
         tuple(found),
         total,
         full.residual_squares / total if total else 0.0,
-        full.freedom,
         None if noise is None or not total else min(noise.between.variance * freedom / total, 1.0),
         len(grid.cells) == grid.size,
     )

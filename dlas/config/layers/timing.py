@@ -21,8 +21,8 @@ class Timing:
     cold: int = 0
     """Further runs of each session, each after the caches were filled with something else."""
     yardstick: bool = False
-    """Whether each session is preceded by one of small networks that are always the same, which tell the
-    board's pace."""
+    """Whether small networks that are always the same, which tell the board's pace, are timed beside each
+    session."""
     roofs: bool = False
     """Whether the machine's peak of arithmetic and its bandwidth of memory are measured, once for all points;
     not on emulated boards and GPUs."""

@@ -41,12 +41,12 @@ class Measurement:
     cold: int = 0
     """Samples with cold caches in each session."""
     yardsticks: Mapping[str, tuple[Session, ...]] = field(default_factory=dict)
-    """Sessions of the yardsticks, the networks that are always the same, by name: one of each before each
+    """Sessions of the yardsticks, the networks that are always the same, by name: one of each beside each
     session, or none."""
     batch: int = 1
     larger: Mapping[int, tuple[Session, ...]] = field(default_factory=dict)
-    """Sessions of the same network built for larger batches, by batch size, each right after the
-    one for one image."""
+    """Sessions of the same network built for larger batches, by batch size, each of the
+    round of one for one image."""
     least_sessions: int = 1
     """Sessions that the protocol asks for before it looks for an answer."""
     budget_seconds: float = 0.0

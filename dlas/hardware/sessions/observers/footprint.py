@@ -61,11 +61,6 @@ class Footprint:
     memory: Memory | None
     """None on a board that does not tell of memory."""
 
-    @property
-    def start_ns(self) -> int:
-        """Nanoseconds until a run can begin."""
-        return self.runtime_ns + self.load_ns
-
 
 @dataclass(frozen=True)
 class Start:
