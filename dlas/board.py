@@ -41,6 +41,7 @@ from dlas.command_line import Work
 from dlas.errors import UserError
 from dlas.hardware.boards import board_server, virtual_board
 from dlas.hardware.sessions.session import keep_torch_out
+from dlas.interfaces.targets.reach import require_port
 from dlas.plugins.registry import NETWORK_COMPILERS
 
 DANGER = """\
@@ -107,7 +108,7 @@ def _check(given: list[str]) -> Work:
 
 def _serve(given: list[str]) -> Work:
     settings = config.options(board_server.Settings, given)
-    config.require(0 < settings.port < 2**16, "port", f"{settings.port} is no port", "1 to 65535")
+    require_port("port", settings.port)
     return lambda: serve(settings)
 
 

@@ -97,6 +97,13 @@ def test_nothing_is_written_over(sealed: Bundle, tmp_path: Path, capsys: pytest.
     assert file.read_bytes() == before
 
 
+def test_a_file_in_no_folder_is_refused_before_the_run_is_fetched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["pack", "run=a", f"artifacts={tmp_path}", f"file={tmp_path / 'absent' / 'x'}"]) == 1
+    assert capsys.readouterr().err.startswith("file: ")
+
+
 def test_a_bundle_that_changed_is_not_packed(sealed: Bundle, tmp_path: Path) -> None:
     sealed.timing.write_text("[]")
     assert main(["pack", f"bundle={sealed.root}", f"file={tmp_path / 'x.dlas.zip'}"]) == 1

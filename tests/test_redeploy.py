@@ -181,6 +181,7 @@ def test_a_bundle_that_cannot_be_trusted_is_refused(
         (["run=' '"], "run: has no value"),
         (["bundel=x"], "bundle"),
         (["bundle=x", "rpc.port=many"], "rpc.port"),
+        (["bundle=x", "rpc.port=70000"], "rpc.port: 70000 is no port"),
         (["bundle"], "key=value"),
         (["bundle=x", "rebuild=perhaps"], "rebuild"),
     ],

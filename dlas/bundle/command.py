@@ -34,6 +34,7 @@ from dlas.bundle import archive, signing
 from dlas.bundle.layout import Bundle
 from dlas.bundle.sealing import verify
 from dlas.command_line import Work
+from dlas.files.folders import require_writable_file
 from dlas.printable import printable
 
 
@@ -101,6 +102,7 @@ def _pack(given: list[str]) -> Work:
 
     def work() -> None:
         archive.require_new(options.made)
+        require_writable_file("file", options.made)
         with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
             source = _path(options.bundle) if options.bundle else _fetched(options, Path(folder))
             archive.pack(verify(source), options.made)

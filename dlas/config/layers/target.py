@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field
 
 from dlas.errors import require
+from dlas.interfaces.targets.reach import require_port
 
 REACHES = ("local", "rpc", "tracker")
 KINDS = ("cpu", "cuda")
@@ -26,8 +27,7 @@ class Rpc:
 
     def __post_init__(self) -> None:
         require(bool(self.host.strip()), "target.rpc.host", "is empty", "a name or an address")
-        right = 0 < self.port < 2**16
-        require(right, "target.rpc.port", f"{self.port} is no port", "1 to 65535")
+        require_port("target.rpc.port", self.port)
         plain = not any(character.isspace() for character in self.key)
         require(plain, "target.rpc.key", f"'{self.key}' has spaces", "one word")
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
 
-from dlas.errors import UserError
+from dlas.errors import UserError, require
+
+
+def require_port(key: str, port: int) -> None:
+    """UserError where the number that this option gives is no port: a socket would take what it is modulo
+    65536."""
+    require(0 < port < 1 << 16, key, f"{port} is no port", "1 to 65535")
 
 
 @dataclass(frozen=True)
@@ -14,6 +20,10 @@ class Address:
     host: str | None = None
     port: int | None = None
     key: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.port is not None:
+            require_port("rpc.port", self.port)
 
 
 @dataclass(frozen=True)
