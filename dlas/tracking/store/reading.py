@@ -13,13 +13,16 @@ from dlas.tracking.store import files
 from dlas.tracking.store.client import client_errors
 from dlas.tracking.store.entities import Record, Store
 from dlas.tracking.store.names import BUNDLE, EARLIER, KIND, ORIGIN, PARENT, REDEPLOYMENT, STAGES, SWEEP
+from dlas.tracking.store.opening import failure
 
 
 def fetch(store: Store, run_id: str) -> Record:
-    """The run, or `UserError` where the store has none of that id."""
+    """The run; UserError (run) where the store has none of that id, (tracking.uri) where it fails."""
     try:
         return _record(store.client.get_run(run_id))
     except client_errors() as error:
+        if not _of_no_run(error):
+            raise failure(error) or error from None
         remedy = f"the id on the run's page in MLflow ({remote.shown(store.uri)})"
         raise UserError(
             f"there is no run '{run_id}': {first_line(error)}", key="run", remedy=remedy
@@ -38,16 +41,18 @@ def fetch_made(store: Store, run_id: str) -> Record:
 
 def has(store: Store, run_id: str) -> bool:
     """Whether the store has a run of that id."""
-    from mlflow.exceptions import ErrorCode, MlflowException
-    from mlflow.protos.databricks_pb2 import RESOURCE_DOES_NOT_EXIST
-
     try:
         store.client.get_run(run_id)
-    except MlflowException as error:
-        if error.error_code == ErrorCode.Name(RESOURCE_DOES_NOT_EXIST):
+    except client_errors() as error:
+        if _of_no_run(error):
             return False
         raise
     return True
+
+
+def _of_no_run(error: Exception) -> bool:
+    """Whether MLflow says that it has no run of an id, or that no run could have it."""
+    return getattr(error, "error_code", None) in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
 
 
 def kept(store: Store, run_id: str) -> Record | None:
