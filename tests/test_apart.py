@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -193,6 +194,51 @@ def test_it_dies_with_its_asker(tmp_path: Path) -> None:
     asker.wait()
     while is_there(process):
         time.sleep(0.01)
+
+
+STEPS = (
+    "import socket, sys; import test_apart; from dlas.processes.apart import serve_work; "
+    "serve_work(socket.socket(fileno=int(sys.argv[1])), test_apart.steps())"
+)
+taken: list[str] = []
+
+
+def steps() -> Iterator[str]:
+    for name in ("one", "two", "three"):
+        taken.append(name)
+        yield name
+
+
+def tell_taken(tell: apart.Tell) -> None:
+    tell(list(taken))
+
+
+def test_a_server_forks_at_once_and_takes_its_own_steps_while_nothing_is_asked_for() -> None:
+    ours, theirs = socket.socketpair()
+    command = [sys.executable, "-c", STEPS, str(theirs.fileno())]
+    path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
+    process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment({"PYTHONPATH": path}))
+    theirs.close()
+    server = ForkServer(ours)
+    seen: list[object] = []
+    while ["one", "two", "three"] not in seen:
+        seen += call(server, tell_taken)[1].told
+        time.sleep(0.01 * len(seen))  # more than the server waits for another question, sooner or later
+    assert seen[0] == []
+    ours.close()
+    assert process.wait() == 0
+
+
+def test_what_only_the_making_of_points_takes_is_imported_after_the_server_can_fork() -> None:
+    program = (
+        "import json, sys; from dlas.points import server\n"
+        "late = ('matplotlib', 'sklearn', 'scipy.optimize', 'scipy.stats')\n"
+        "def there(): return [name for name in late if name in sys.modules]\n"
+        "server.prepare(); before = there(); steps = list(server.further())\n"
+        "print(json.dumps([before, there() == list(late), steps == list(server.MAKING)]))"
+    )
+    told = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert json.loads(told.stdout) == [[], True, True]
 
 
 def test_the_server_of_points_goes_on_with_no_import_once_its_asker_left() -> None:

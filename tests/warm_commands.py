@@ -129,6 +129,9 @@ def import_everything() -> None:
     import torch_pruning  # noqa: F401
 
     import dlas.pipeline
+
+    for module in server.MAKING:
+        importlib.import_module(module)
     from dlas.plugins.registry import ALGORITHMS, COMPRESSIONS, DATASETS, TUNERS
     from dlas.points.fingerprint import RUNNERS
     from dlas.stages.store.code.closure import code_of

@@ -2,6 +2,7 @@
 
     python -m dlas.points.server <file descriptor of the asker's socket>
 
+The check of points does not wait for what only their making takes: that is imported while the check goes on.
 Threads don't outlive a fork, so that nothing here may start those of torch or TVM.
 """
 
@@ -12,12 +13,13 @@ import os
 import select
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 PIPELINE = "dlas.pipeline"
 
-TAKEN = (
+CHECKING = (
     "torch",
     "tvm",
     "torch._dynamo",
@@ -26,15 +28,19 @@ TAKEN = (
     "dlas.points.plan",
     "dlas.stages.checks.rehearsal",
     "pydantic",
-    "scipy.optimize",
-    "scipy.stats",
+)
+"""The modules that the check of points imports, with all that these import."""
+
+MAKING = (
     "sklearn.datasets",
     "sklearn.model_selection",
+    "scipy.optimize",
+    "scipy.stats",
     "dlas.points.view.page",
     "matplotlib.figure",
     "matplotlib.backends.backend_agg",
 )
-"""The modules that most points import, with all that these import."""
+"""The further ones that most points import: a quarter of the time that all take."""
 
 
 def go_on() -> None:
@@ -42,21 +48,38 @@ def go_on() -> None:
 
 
 def prepare(between: Callable[[], None] = go_on) -> None:
-    """Import what points take, and read this package's code: a later change of it is noticed, since the
-    processes have the code as it was.
-
-    What imports make stays: no garbage is looked for among it, here or in the processes. `between` is called
-    before each import.
-    """
-    gc.disable()
-    for module in TAKEN:
+    """Import what the check of points takes, and read this package's code: a later change of it is noticed,
+    since the processes have the code as it was. `between` is called before each import."""
+    for module in CHECKING:
         between()
-        import_module(module)
+        _take(module)
     from dlas.stages.store.code.remembering import remember
 
-    remember([PIPELINE])
-    gc.freeze()
-    gc.enable()
+    with _kept():
+        remember([PIPELINE])
+
+
+def further() -> Iterator[str]:
+    """Import what points take beside that, one module at each step."""
+    for module in MAKING:
+        _take(module)
+        yield module
+
+
+def _take(module: str) -> None:
+    with _kept():
+        import_module(module)
+
+
+@contextmanager
+def _kept() -> Iterator[None]:
+    """Have what is made inside stay: no garbage is looked for among it, here or in the processes."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def end_if_left(asker: socket.socket) -> None:
@@ -72,4 +95,4 @@ if __name__ == "__main__":
     prepare(lambda: end_if_left(asker))
     from dlas.processes.apart import serve_work
 
-    serve_work(asker)
+    serve_work(asker, further())

@@ -16,7 +16,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -180,9 +180,10 @@ def _start(server: ForkServer) -> _Followed:
     return _Followed(process, Connection(ours.detach()), streams)
 
 
-def serve_work(channel: socket.socket) -> NoReturn:
-    """Fork a process for each call, for as long as the asker's end is open."""
-    serve(channel, _work)
+def serve_work(channel: socket.socket, meanwhile: Iterable[str] = ()) -> NoReturn:
+    """Fork a process for each call, for as long as the asker's end is open. The steps of `meanwhile` are
+    taken between calls, as `serve` does it."""
+    serve(channel, _work, meanwhile)
 
 
 def _work(asker: int, output: int, errors: int) -> NoReturn:

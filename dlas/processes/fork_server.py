@@ -10,10 +10,11 @@ A server ends with the process that asked for it.
 from __future__ import annotations
 
 import os
+import select
 import signal
 import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NoReturn
 
 FORK = b"fork"
@@ -21,6 +22,9 @@ NUMBER = 8
 """Bytes of a process's id in a message, and of the status that it ended with."""
 
 MAX_DESCRIPTORS = 3
+
+PAUSE_MS = 100
+"""Time without a question after which a server does something else: several askers' come close together."""
 
 
 class ForkServer:
@@ -77,11 +81,16 @@ class Forked:
         return self.returncode
 
 
-def serve(channel: socket.socket, work: Callable[..., None]) -> NoReturn:
+def serve(channel: socket.socket, work: Callable[..., None], meanwhile: Iterable[str] = ()) -> NoReturn:
     """Fork and wait for as long as the asker's end is open. `work` is called in every process with the file
-    descriptors that it is given."""
+    descriptors that it is given. The steps of `meanwhile`, which names each that it took, are taken when
+    nothing is asked for; it may start no thread."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the asker, which then goes
+    steps, asking = iter(meanwhile), select.poll()
+    asking.register(channel, select.POLLIN)
     while True:
+        while not asking.poll(PAUSE_MS) and next(steps, None) is not None:
+            pass
         asked, descriptors, *_ = socket.recv_fds(channel, NUMBER, MAX_DESCRIPTORS)
         if not asked:
             os._exit(0)

@@ -12,7 +12,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import Bounds, LinearConstraint, milp
 
 
 @dataclass(frozen=True)
@@ -145,6 +144,9 @@ class _Program:
         self.rows.append((weights, -np.inf, value))
 
     def solved(self) -> np.ndarray:
+        # What only imports this module does not wait for SciPy.
+        from scipy.optimize import Bounds, LinearConstraint, milp
+
         matrix = np.zeros((len(self.rows), len(self.costs)))
         for row, (weights, _, _) in enumerate(self.rows):
             for variable, weight in weights.items():
