@@ -15,6 +15,8 @@ def printable(value: object, longest: int = LONGEST) -> str:
     """`value` as text on one line: characters that do not print are spelled by their codes, `\\x1b`."""
     text = str(value)
     cut = text if len(text) <= longest else f"{text[:longest]}…"
+    if cut.isprintable():
+        return cut
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in cut)
 
 

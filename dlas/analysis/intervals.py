@@ -43,7 +43,7 @@ def latency_interval(point: MeasuredPoint) -> Interval | None:
     if point.latency_ms is None:
         return None
     if has_sessions(point):
-        found = _over_sessions(product([point]))
+        found = _over_sessions(point.estimate)
         return Interval(min(found.low, point.latency_ms), max(found.high, point.latency_ms))
     ends = [point.latency_ms, *point.session_medians_ms]
     ends += [end for end in (point.low_ms, point.high_ms) if end is not None]
@@ -56,14 +56,14 @@ def latency_ratio(one: MeasuredPoint, other: MeasuredPoint) -> Ratio | None:
     Its interval is that of Welch (1947) for the difference of the means of the sessions' logarithms. Where
     one side has too few sessions, the ends of the two intervals of `latency_interval` give it.
     """
-    mine, theirs = latency_interval(one), latency_interval(other)
-    if mine is None or theirs is None or not comparable(one, other):
+    if one.latency_ms is None or other.latency_ms is None or not comparable(one, other):
         return None
     if has_sessions(one) and has_sessions(other):
         found = product([one], [other])
         return Ratio(found.ratio, _over_sessions(found))
-    assert one.latency_ms is not None
-    assert other.latency_ms is not None
+    mine, theirs = latency_interval(one), latency_interval(other)
+    assert mine is not None
+    assert theirs is not None
     interval = Interval(mine.low / theirs.high, mine.high / theirs.low)
     return Ratio(one.latency_ms / other.latency_ms, interval)
 

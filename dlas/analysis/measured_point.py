@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from dlas.analysis.statistics import contrast
+from dlas.analysis.statistics.contrast import Estimate
 from dlas.analysis.statistics.noise import NO_DRIFT, Drift
 from dlas.hardware.results.roofs import Bounds
 from dlas.hardware.results.statistics import geometric_mean
@@ -146,6 +148,11 @@ class MeasuredPoint:
     def drift(self) -> Drift:
         """What is not known of the pace."""
         return NO_DRIFT if self.pace is None else self.pace.drift
+
+    @cached_property
+    def estimate(self) -> Estimate:
+        """The latency by its sessions, with what these and the machine's pace leave open."""
+        return contrast.of_sessions([self.logs], drifts=[self.drift])
 
     @property
     def steps(self) -> tuple[str, ...]:

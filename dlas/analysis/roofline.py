@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from dlas.hardware.results.roofs import Bounds
@@ -49,7 +50,7 @@ def placed(layer: LayerRow, bounds: Bounds | None) -> Placed | None:
     if not layer.macs or layer.time_ms <= 0:
         return None
     try:
-        workload = ConvWorkload.from_key(layer.workload)
+        workload = _workload(layer.workload)
         left_out = 0.0 if workload.format == DENSE else layer.sparsity or 0.0
         operations = 2.0 * layer.macs * (1.0 - left_out)
         intensity = operations / _bytes(workload, layer.weight_bytes)
@@ -60,6 +61,12 @@ def placed(layer: LayerRow, bounds: Bounds | None) -> Placed | None:
         return None
     roof = None if bounds is None else bounds.roof(workload.dtype, intensity)
     return Placed(workload.dtype, intensity, speed, roof)
+
+
+@lru_cache(maxsize=1024)
+def _workload(key: str) -> ConvWorkload:
+    """The workload of this key, which many points of a sweep have in common."""
+    return ConvWorkload.from_key(key)
 
 
 def _bytes(workload: ConvWorkload, weights: int | None) -> float:

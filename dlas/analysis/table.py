@@ -1,11 +1,16 @@
-"""A table, its cells, and its forms: aligned text, CSV, Markdown, LaTeX."""
+"""A table, its cells, and its forms: aligned text, CSV, Markdown, LaTeX.
+
+CSV, Markdown and LaTeX are made row by row, as tables may be long: `CSV.parts` gives the texts one after the
+other, and `as_csv` puts them together.
+"""
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
 from dlas.analysis import digits
 from dlas.hardware.results.statistics import Interval
@@ -14,27 +19,29 @@ from dlas.printable import aligned, printable
 NOTHING = "-"
 """Text of a cell that has nothing to say."""
 
-LATEX = {
-    "\\": r"\textbackslash{}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "{": r"\{",
-    "}": r"\}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-}
-MARKDOWN = {character: f"\\{character}" for character in "\\`*_[]<>|#~$"}
+IN_LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "&": r"\&",
+        "%": r"\%",
+        "$": r"\$",
+        "#": r"\#",
+        "_": r"\_",
+        "{": r"\{",
+        "}": r"\}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+    }
+)
+IN_MARKDOWN = str.maketrans({character: f"\\{character}" for character in "\\`*_[]<>|#~$"})
 FORMULA = ("=", "+", "-", "@")
 """First characters of what a spreadsheet would take for a formula."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Cell:
     """An entry of a table."""
 
@@ -46,6 +53,9 @@ class Cell:
     """Whether it is the best of its row, or can't be told from the best."""
 
 
+Row: TypeAlias = tuple[Cell, ...]
+
+
 @dataclass(frozen=True)
 class Table:
     """Rows under headings."""
@@ -54,7 +64,9 @@ class Table:
     """Short name, of which files are named."""
     title: str
     headings: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
+    rows: Collection[Row]
+    """A tuple, or where there are very many something that makes them anew each time that they are gone
+    through."""
     notes: tuple[str, ...] = ()
     """Sentences below the table."""
 
@@ -89,39 +101,46 @@ def as_text(table: Table, *, title: bool = True) -> str:
     return "\n".join([*([table.title, ""] if title else []), *lines, *table.notes])
 
 
+@dataclass(frozen=True)
+class Form:
+    """A form of a table that is written row by row."""
+
+    head: Callable[[Table, Sequence[bool]], str]
+    """What stands before the rows, by whether each column has numbers."""
+    row: Callable[[Row], str]
+    foot: Callable[[Table], str]
+
+    def parts(self, table: Table) -> Iterator[str]:
+        """The texts that are the table in this form, one after the other."""
+        yield self.head(table, number_columns(table))
+        yield from map(self.row, table.rows)
+        yield self.foot(table)
+
+
 def as_csv(table: Table) -> str:
     """The table as CSV (RFC 4180), with every number in full. A text that a spreadsheet would compute has an
     apostrophe before it."""
-    file = io.StringIO()
-    writer = csv.writer(file)
-    writer.writerow(table.headings)
-    writer.writerows([_plain(cell) for cell in row] for row in table.rows)
-    return file.getvalue()
+    return "".join(CSV.parts(table))
 
 
 def as_markdown(table: Table) -> str:
     """The table in the Markdown of GitHub; the best of a row is bold."""
-    heads = [_escaped(heading, MARKDOWN) for heading in table.headings]
-    lines = [heads, ["---:" if _is_number(table, at) else "---" for at in range(len(heads))]]
-    for row in table.rows:
-        cells = [_escaped(cell.text, MARKDOWN) for cell in row]
-        lines.append([f"**{each}**" if cell.best else each for cell, each in zip(row, cells, strict=True)])
-    notes = [_escaped(note, MARKDOWN) for note in table.notes]
-    body = "\n".join(f"| {' | '.join(line)} |" for line in lines)
-    return "\n\n".join([f"### {_escaped(table.title, MARKDOWN)}", body, *notes]) + "\n"
+    return "".join(MARKDOWN.parts(table))
 
 
 def as_latex(table: Table) -> str:
     """The table as LaTeX's `tabular`, with the rules of the package booktabs; the best of a row is bold."""
-    columns = "".join("r" if _is_number(table, at) else "l" for at in range(len(table.headings)))
-    heads = " & ".join(_escaped(heading, LATEX) for heading in table.headings)
-    lines = [rf"% {printable(table.title)}", rf"\begin{{tabular}}{{{columns}}}", r"\toprule", rf"{heads} \\"]
-    lines.append(r"\midrule")
+    return "".join(LATEX.parts(table))
+
+
+def number_columns(table: Table) -> list[bool]:
+    """Whether each column has a number."""
+    found = [False] * len(table.headings)
     for row in table.rows:
-        cells = [_escaped(cell.text, LATEX) for cell in row]
-        bold = [rf"\textbf{{{each}}}" if cell.best else each for cell, each in zip(row, cells, strict=True)]
-        lines.append(rf"{' & '.join(bold)} \\")
-    return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+        for at, cell in enumerate(row):
+            if cell.value is not None:
+                found[at] = True
+    return found
 
 
 def without_empty_columns(table: Table) -> Table:
@@ -147,10 +166,55 @@ def _plain(cell: Cell) -> str:
     return f"'{cell.text}" if cell.text.startswith(FORMULA) else cell.text
 
 
-def _is_number(table: Table, column: int) -> bool:
-    cells = [row[column] for row in table.rows]
-    return any(cell.value is not None for cell in cells)
+def _csv_row(words: Iterable[str]) -> str:
+    file = io.StringIO()
+    csv.writer(file).writerow(words)
+    return file.getvalue()
 
 
-def _escaped(words: str, by: Mapping[str, str]) -> str:
-    return "".join(by.get(character, character) for character in words)
+def _markdown_head(table: Table, numbers: Sequence[bool]) -> str:
+    heads = _markdown_row([heading.translate(IN_MARKDOWN) for heading in table.headings])
+    rule = _markdown_row(["---:" if is_number else "---" for is_number in numbers])
+    return f"### {table.title.translate(IN_MARKDOWN)}\n\n{heads}{rule}"
+
+
+def _markdown_row(words: Iterable[str]) -> str:
+    return f"| {' | '.join(words)} |\n"
+
+
+def _markdown_cell(cell: Cell) -> str:
+    words = cell.text.translate(IN_MARKDOWN)
+    return f"**{words}**" if cell.best else words
+
+
+def _latex_head(table: Table, numbers: Sequence[bool]) -> str:
+    columns = "".join("r" if is_number else "l" for is_number in numbers)
+    heads = _latex_row(heading.translate(IN_LATEX) for heading in table.headings)
+    begin = rf"\begin{{tabular}}{{{columns}}}"
+    return f"% {printable(table.title)}\n{begin}\n\\toprule\n{heads}\\midrule\n"
+
+
+def _latex_row(words: Iterable[str]) -> str:
+    return rf"{' & '.join(words)} \\" + "\n"
+
+
+def _latex_cell(cell: Cell) -> str:
+    words = cell.text.translate(IN_LATEX)
+    return rf"\textbf{{{words}}}" if cell.best else words
+
+
+CSV = Form(
+    lambda table, _: _csv_row(table.headings),
+    lambda row: _csv_row(map(_plain, row)),
+    lambda _: "",
+)
+MARKDOWN = Form(
+    _markdown_head,
+    lambda row: _markdown_row(map(_markdown_cell, row)),
+    lambda table: "".join(f"\n{note.translate(IN_MARKDOWN)}\n" for note in table.notes),
+)
+LATEX = Form(
+    _latex_head,
+    lambda row: _latex_row(map(_latex_cell, row)),
+    lambda _: "\\bottomrule\n\\end{tabular}\n",
+)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from pathlib import Path
@@ -79,7 +80,7 @@ def read_layers(path: Path) -> list[LayerRow]:
 def _read(kind: str, word: str | None) -> Any:
     """The value of a field of the type `kind`, by its text."""
     if kind == "str":
-        return word or ""
+        return sys.intern(word or "")  # few words in very many rows
     if not word and kind.endswith("None"):
         return None
     value = float(word or "")

@@ -57,13 +57,17 @@ class Drawing:
 
 @contextmanager
 def axes(width: float, height: float) -> Iterator[tuple[Figure, Axes]]:
-    """A figure of so many inches with one pair of axes."""
+    """A figure of so many inches with one pair of axes; its parts are laid out once it is drawn."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
     with mpl.rc_context(SETTINGS):
         figure = Figure(figsize=(width, height), layout="constrained")
         yield figure, figure.add_subplot()
+        layout = figure.get_layout_engine()
+        assert layout is not None
+        layout.execute(figure)
+        figure.set_layout_engine("none")  # or each form of the figure would lay it out, and be drawn twice
 
 
 def plain_ticks(axis: Axis) -> None:

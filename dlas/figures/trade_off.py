@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from dlas.analysis import front, intervals
 from dlas.analysis.front import Standing
 from dlas.analysis.measured_point import MeasuredPoint
@@ -31,25 +33,20 @@ def _trade_off(
     dataset, target, emulated = contest
     standings = front.standings(points, [front.ACCURACY, front.LATENCY])
     models = list(dict.fromkeys(point.choices.get("model", "") for point in points))
-    named = 0
+    spans = [span for point in points if (span := intervals.latency_interval(point)) is not None]
+    latencies = np.array([point.latency_ms for point in points], dtype=float)
+    accuracies = np.array([front.accuracy(point) for point in points], dtype=float)
+    colours = [COLOURS[models.index(point.choices.get("model", "")) % len(COLOURS)] for point in points]
+    unbeaten = [standing is Standing.UNBEATEN for standing in standings]
     with axes(7, 4) as (figure, plot):
-        for point, standing in zip(points, standings, strict=True):
-            interval, accuracy = intervals.latency_interval(point), front.accuracy(point)
-            assert interval is not None
-            assert accuracy is not None
-            assert point.latency_ms is not None
-            colour = COLOURS[models.index(point.choices.get("model", "")) % len(COLOURS)]
-            unbeaten = standing is Standing.UNBEATEN
-            span = [min(interval.low, point.latency_ms), max(interval.high, point.latency_ms)]
-            plot.plot(span, [accuracy] * 2, color=colour, linewidth=1, alpha=0.6)
-            face = colour if unbeaten else "none"
-            plot.plot(point.latency_ms, accuracy, "o", markersize=6, color=colour, markerfacecolor=face)
-            if unbeaten and named < NAMED:
-                named += 1
-                where = point.latency_ms, accuracy
-                name = names[point.run_id]
-                plot.annotate(name, where, xytext=(5, 4), textcoords="offset points", fontsize=7)
         plot.set_xscale("log")
+        lows, highs = [span.low for span in spans], [span.high for span in spans]
+        plot.hlines(accuracies, lows, highs, colors=colours, linewidth=1, alpha=0.6)
+        faces = [colour if filled else "none" for colour, filled in zip(colours, unbeaten, strict=True)]
+        plot.scatter(latencies, accuracies, 6**2, faces, edgecolors=colours, linewidths=1)
+        for place in np.flatnonzero(unbeaten)[:NAMED]:
+            where, name = (latencies[place], accuracies[place]), names[points[place].run_id]
+            plot.annotate(name, where, xytext=(5, 4), textcoords="offset points", fontsize=7)
         plain_ticks(plot.xaxis)
         plot.set_xlabel("latency in ms, lower is better")
         plot.set_ylabel("accuracy")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -33,6 +34,9 @@ Python's own limit."""
 
 INTEGER_BITS = 63
 """Largest number of bits of a whole number, without its sign: more than 64-bit counters and sizes need."""
+
+MANY_DIGITS = re.compile(rb"[0-9]{19}")
+"""What a number of more bits has, at least."""
 
 Values = dict[str, Any]
 Checked = TypeVar("Checked")
@@ -136,9 +140,11 @@ def _checker(cls: Any) -> TypeAdapter[Any]:
 
 def _object(document: Document, content: bytes, source: str) -> Values:
     read_number = _finite if document.finite else float
+    # Samples come by the thousand: each whole number is looked at only where one may be too large.
+    read_whole = _integer if MANY_DIGITS.search(content) else int
     try:
         value = json.loads(
-            content.decode("utf-8"), parse_constant=read_number, parse_float=read_number, parse_int=_integer
+            content.decode("utf-8"), parse_constant=read_number, parse_float=read_number, parse_int=read_whole
         )
     except UnicodeDecodeError:
         raise _none(document, source, "it is no text in UTF-8") from None
@@ -153,17 +159,15 @@ def _object(document: Document, content: bytes, source: str) -> Values:
     return value
 
 
-def _is_shallow(value: object) -> bool:
-    level = [value]
-    for _ in range(DEEPEST):
-        level = [inner for one in level for inner in _inner(one)]
-    return not level
+def _is_shallow(value: dict[str, Any]) -> bool:
+    level: list[Any] = [value]
+    for _ in range(DEEPEST - 1):
+        level = [inner for one in level for inner in _inside(one) if isinstance(inner, dict | list)]
+    return not any(level)
 
 
-def _inner(value: object) -> Iterable[object]:
-    if isinstance(value, dict):
-        return value.values()
-    return value if isinstance(value, list) else ()
+def _inside(value: Any) -> Iterable[Any]:
+    return value.values() if isinstance(value, dict) else value
 
 
 def _finite(number: str) -> float:

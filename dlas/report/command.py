@@ -68,6 +68,7 @@ def report(options: Options) -> None:
     points = tracking.sweep_points(store, options.sweep)
     require_writable_folder("out", folder)
     gathered = gathering.gather(store, points)
+    del points  # every setting of every run
     redeploy = partial(command_line.redeploy_command, artifacts=options.artifacts, tracking=options.tracking)
     found = sections(gathered, redeploy)
     head = [

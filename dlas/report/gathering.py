@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -44,10 +45,15 @@ class Gathered:
 
 def gather(store: Store, runs: Sequence[Record]) -> Gathered:
     """Read what there is of each finished point's bundle, one after the other."""
+    with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
+        return _gather(store, runs, Path(folder) / "fetched")
+
+
+def _gather(store: Store, runs: Sequence[Record], fetched: Path) -> Gathered:
     told = measured_points(runs)
     named = naming.of(told)
     names = {point.run_id: named.label(point) for point in told}
-    parts = _Parts(store, {run.run_id: run for run in runs}, names)
+    parts = _Parts(store, {run.run_id: run for run in runs}, names, fetched)
     points: list[MeasuredPoint] = []
     samples: list[Samples] = []
     layers: dict[str, tuple[LayerRow, ...]] = {}
@@ -87,18 +93,22 @@ class _Parts:
     store: Store
     runs: Mapping[str, Record]
     names: Mapping[str, str]
+    fetched: Path
+    """Folder for what has to be copied to be read, there meanwhile."""
     problems: list[str] = field(default_factory=list)
 
     def of(self, point: MeasuredPoint, read: Callable[[Store, Record, Path], Part]) -> Part | None:
         """What `read` gives of a finished point; None where it raises a UserError."""
         if point.status != FINISHED:
             return None
-        with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
-            try:
-                return read(self.store, self.runs[point.run_id], Path(folder))
-            except UserError as error:
-                self.problems.append(f"{self.names[point.run_id]}: {error.problem}")
-                return None
+        try:
+            return read(self.store, self.runs[point.run_id], self.fetched)
+        except UserError as error:
+            self.problems.append(f"{self.names[point.run_id]}: {error.problem}")
+            return None
+        finally:
+            if self.fetched.exists():
+                shutil.rmtree(self.fetched)
 
 
 def _course_of(

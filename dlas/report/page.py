@@ -5,7 +5,7 @@ Whatever stands in a name is escaped, and the page forbids itself to load anythi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import resources
 
 from dlas.figures.drawing import Drawing, inline_svg
@@ -14,8 +14,8 @@ from dlas.report.sections import LISTED, Section
 TEMPLATE = "page.html"
 
 
-def page(title: str, head: Sequence[str], sections: Sequence[Section]) -> str:
-    """The HTML of the report; `head` are lines below its title."""
+def parts(title: str, head: Sequence[str], sections: Sequence[Section]) -> Iterator[str]:
+    """The HTML of the report, as texts one after the other; `head` are lines below its title."""
     from jinja2 import Environment, StrictUndefined
     from markupsafe import Markup
 
@@ -24,4 +24,4 @@ def page(title: str, head: Sequence[str], sections: Sequence[Section]) -> str:
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     template = environment.from_string(resources.files("dlas.report").joinpath(TEMPLATE).read_text("utf-8"))
-    return template.render(title=title, head=head, sections=sections, svg=svg, most_notes=LISTED)
+    return template.generate(title=title, head=head, sections=sections, svg=svg, most_notes=LISTED)

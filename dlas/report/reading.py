@@ -24,12 +24,14 @@ YARDSTICK = "timing.yardstick"
 
 
 def timing(store: Store, run: Record, folder: Path) -> Measurement:
-    """The measurement of a finished point, fetched into the folder; UserError where it can't be had."""
+    """The measurement of a finished point, fetched into the folder if need be; UserError where it can't be
+    had."""
     return measurement.read(fetch_file(store, run, PLACES.timing, folder))
 
 
 def layers(store: Store, run: Record, folder: Path) -> list[LayerRow]:
-    """The table of layers of a finished point, fetched into the folder; UserError where it can't be had."""
+    """The table of layers of a finished point, fetched into the folder if need be; UserError where it can't
+    be had."""
     return read_layers(fetch_file(store, run, PLACES.layers, folder))
 
 

@@ -52,6 +52,7 @@ def sections(gathered: Gathered, redeploy: Callable[[str], str]) -> list[Section
     """The sections that have something to say; `redeploy` gives the command for a run's id."""
     points = gathered.points
     finished = [point for point in points if point.status == FINISHED]
+    gains = speedups.speedups(points)
     found = [
         Section("In short", tuple(summary(points))),
         Section(
@@ -62,7 +63,7 @@ def sections(gathered: Gathered, redeploy: Callable[[str], str]) -> list[Section
         Section("All points", tables=(closing.table(points, further=_measured(points)),)),
         Section("Networks", tables=(study.baselines(finished), study.drops(finished))),
         Section("Latency", tables=(study.latencies(points),)),
-        Section("Speedup", figures=tuple(speedup.reached(points)), tables=(speedups.table(points),)),
+        Section("Speedup", figures=tuple(speedup.reached(gains)), tables=(speedups.table(points, gains),)),
         *(_interactions(one) for one in studies(points)),
         _observations(points),
         _where_the_time_goes(gathered),

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
+from typing import TextIO
 
-from dlas.analysis.table import Table, as_csv, as_latex, as_markdown
+from dlas.analysis.table import CSV, LATEX, MARKDOWN, Table, as_markdown, number_columns
 from dlas.figures.drawing import Drawing, png_file, svg_file
-from dlas.report.page import page
+from dlas.report.page import parts
 from dlas.report.sections import Section
 
 PAGE, SHORT = "report.html", "report.md"
 TABLES, FIGURES = "tables", "figures"
 
-FORMS = {"csv": as_csv, "md": as_markdown, "tex": as_latex}
+FORMS = {"csv": CSV, "md": MARKDOWN, "tex": LATEX}
 
 
 def write(folder: Path, title: str, head: Sequence[str], sections: Sequence[Section]) -> None:
     """Write the page, the short report and the tables into the folder, which may be there already."""
     (folder / TABLES).mkdir(parents=True, exist_ok=True)
-    _write(folder / PAGE, page(title, head, sections))
-    _write(folder / SHORT, short(title, head, sections))
+    _write(folder / PAGE, parts(title, head, sections))
+    _write(folder / SHORT, [short(title, head, sections)])
     for table in tables(sections):
-        for ending, form in FORMS.items():
-            _write(folder / TABLES / f"{table.name}.{ending}", form(table))
+        _write_table(folder / TABLES, table)
 
 
 def write_figures(folder: Path, sections: Sequence[Section]) -> None:
@@ -54,5 +55,28 @@ def drawings(sections: Sequence[Section]) -> list[Drawing]:
     return [drawing for section in sections for drawing in section.figures]
 
 
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="")
+def _write_table(folder: Path, table: Table) -> None:
+    """Write all forms of the table side by side, as its rows may be made anew each time they are gone
+    through."""
+    numbers = number_columns(table)
+    with ExitStack() as opened:
+        files = [
+            (form, opened.enter_context(_opened(folder / f"{table.name}.{ending}")))
+            for ending, form in FORMS.items()
+        ]
+        for form, file in files:
+            file.write(form.head(table, numbers))
+        for row in table.rows:
+            for form, file in files:
+                file.write(form.row(row))
+        for form, file in files:
+            file.write(form.foot(table))
+
+
+def _write(path: Path, texts: Iterable[str]) -> None:
+    with _opened(path) as file:
+        file.writelines(texts)
+
+
+def _opened(path: Path) -> TextIO:
+    return path.open("w", encoding="utf-8", newline="")

@@ -35,11 +35,12 @@ class OneWay:
 
 def analysis(groups: Sequence[Vector]) -> OneWay:
     """The analysis of these groups."""
-    sizes = np.array([len(group) for group in groups], dtype=float)
-    means = np.array([group.mean() for group in groups])
+    sizes = np.array([len(group) for group in groups])
+    values = np.concatenate(groups)
+    means = np.add.reduceat(values, np.cumsum(sizes) - sizes) / sizes
     total = float(sizes.sum())
     freedom_between, freedom_within = len(groups) - 1, round(total) - len(groups)
     between = float(sizes @ (means - sizes @ means / total) ** 2) / freedom_between
-    within = sum(float(((group - mean) ** 2).sum()) for group, mean in zip(groups, means, strict=True))
+    within = float(((values - np.repeat(means, sizes)) ** 2).sum())
     size = (total - float((sizes**2).sum()) / total) / freedom_between
     return OneWay(between, within / freedom_within, freedom_between, freedom_within, size)

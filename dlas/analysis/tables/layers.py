@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dlas.analysis import digits, roofline
-from dlas.analysis.table import NOTHING, Cell, Table, number, text
+from dlas.analysis.table import NOTHING, Cell, Row, Table, number, text
 from dlas.hardware.results.roofs import Bounds
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def slowest(layers: Sequence[LayerRow], roofs: Bounds | None, shown: int = SHOWN
     return Table("layers", title, HEADINGS, tuple(rows), () if roofs is None else (OF_ROOF,))
 
 
-def cells(layer: LayerRow, total_ms: float, roofs: Bounds | None) -> tuple[Cell, ...]:
+def cells(layer: LayerRow, total_ms: float, roofs: Bounds | None) -> Row:
     """The cells of one layer in a network that takes so long."""
     speed = None if layer.macs is None or layer.time_ms <= 0 else layer.macs / layer.time_ms / 1e6
     place = roofline.placed(layer, roofs)
@@ -104,15 +104,36 @@ def _shape(workload: str) -> str:
 
 def of_network(network: Network) -> Table:
     """Every layer of a network, in its order."""
-    total = sum(layer.time_ms for layer in network.layers)
-    rows = tuple(cells(layer, total, network.roofs) for layer in network.layers)
-    return Table("layers", "Layers, each timed by itself", HEADINGS, rows)
+    return Table("layers", "Layers, each timed by itself", HEADINGS, tuple(_rows(network)))
 
 
 def of_points(networks: Sequence[Network]) -> Table:
     """Every layer of several networks, by the name of the network."""
-    rows = tuple((text(network.name), *row) for network in networks for row in of_network(network).rows)
-    return Table("layers", "Layers, each timed by itself", ("point", *HEADINGS), rows)
+    return Table("layers", "Layers, each timed by itself", ("point", *HEADINGS), _AllLayers(networks))
+
+
+@dataclass(frozen=True)
+class _AllLayers(Collection[Row]):
+    """A row for each layer of the networks, made when it is asked for: large sweeps have very many."""
+
+    networks: Sequence[Network]
+
+    def __iter__(self) -> Iterator[Row]:
+        for network in self.networks:
+            name = text(network.name)
+            for row in _rows(network):
+                yield (name, *row)
+
+    def __len__(self) -> int:
+        return sum(len(network.layers) for network in self.networks)
+
+    def __contains__(self, row: object) -> bool:
+        return any(row == own for own in self)
+
+
+def _rows(network: Network) -> Iterator[Row]:
+    total = sum(layer.time_ms for layer in network.layers)
+    return (cells(layer, total, network.roofs) for layer in network.layers)
 
 
 def summary(networks: Sequence[Network]) -> Table:

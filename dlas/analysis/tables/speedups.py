@@ -49,11 +49,11 @@ def speedups(points: Sequence[MeasuredPoint]) -> list[Speedup]:
     return found
 
 
-def table(points: Sequence[MeasuredPoint]) -> Table:
-    """The speedups, measured and expected."""
+def table(points: Sequence[MeasuredPoint], those: Sequence[Speedup]) -> Table:
+    """The speedups of these points, measured and expected."""
     named = naming.of(points)
     rows = []
-    for found in speedups(points):
+    for found in those:
         expected = found.point.expected_speedup
         share = None if found.same is None or not expected else found.same.value / expected
         rows.append(

@@ -49,9 +49,12 @@ def download_from(store: Store, run_id: str, recorded: str, inside: str, destina
 
 def folder_of(store: Store, run_id: str) -> Path | None:
     """The folder that holds the run's files; None where they are not on a disk of this machine."""
-    if not store.uri.startswith(SQLITE):
-        return None
-    return location.path_of(_place(store, run_id, _recorded(store, run_id)))
+    return folder_from(store, run_id, _recorded(store, run_id)) if store.uri.startswith(SQLITE) else None
+
+
+def folder_from(store: Store, run_id: str, recorded: str) -> Path | None:
+    """The folder as `folder_of`, by where the run's record says that its files are."""
+    return location.path_of(_place(store, run_id, recorded)) if store.uri.startswith(SQLITE) else None
 
 
 def _repository(store: Store, run_id: str) -> Any:

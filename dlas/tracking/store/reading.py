@@ -15,6 +15,9 @@ from dlas.tracking.store.entities import Record, Store
 from dlas.tracking.store.names import BUNDLE, EARLIER, KIND, ORIGIN, PARENT, REDEPLOYMENT, STAGES, SWEEP
 from dlas.tracking.store.opening import failure
 
+PAGE = 200
+"""Runs that are asked for at a time: MLflow takes up to a megabyte of memory for ten."""
+
 
 def fetch(store: Store, run_id: str) -> Record:
     """The run; UserError (run) where the store has none of that id, (tracking.uri) where it fails."""
@@ -82,11 +85,15 @@ def fetch_bundle(store: Store, run_id: str, destination: Path) -> Path:
 
 
 def fetch_file(store: Store, run: Record, place: Path, destination: Path) -> Path:
-    """Copy a file or a folder of a run that the store has under `destination`; UserError where it can't be
-    had. The store is not asked for the run again, which would take longer than the file."""
+    """A file or a folder of a run that the store has, to be read: where it lies if that is on a disk of this
+    machine, else copied under `destination`; UserError where it can't be had. The store is not asked for the
+    run again, which would take longer than the file."""
     assert run.files is not None
     unreadable: tuple[type[Exception], ...] = (OSError, *client_errors())
     try:
+        folder = files.folder_from(store, run.run_id, run.files)
+        if folder is not None and (folder / place).exists():
+            return folder / place
         return files.download_from(store, run.run_id, run.files, place.as_posix(), destination)
     except unreadable:
         problem = f"the run '{run.run_id}' has no {place.as_posix()}, or it can't be fetched"
@@ -182,7 +189,7 @@ def found_by(store: Store, experiments: list[str], chosen: str) -> list[Record]:
     token: str | None = None
     while token is None or token:
         page = store.client.search_runs(
-            experiments, chosen, order_by=["attributes.start_time ASC"], page_token=token
+            experiments, chosen, max_results=PAGE, order_by=["attributes.start_time ASC"], page_token=token
         )
         found += [_record(run) for run in page]
         token = page.token or ""

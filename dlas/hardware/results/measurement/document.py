@@ -102,8 +102,9 @@ def _wrong_session(session: Session, runs: int, cold: int) -> str:
         counts = f"{len(session.samples_ns)} samples and {len(session.cold_ns)} cold ones"
         return f"a session has {counts}, not {runs} and {cold}"
     times = (session.first_ns, *session.samples_ns, *session.cold_ns)
-    if not all(0 < one <= MAX_NS for one in times):
-        return f"a run took {min(times)} to {max(times)} ns"
+    shortest, longest = min(times), max(times)
+    if not 0 < shortest <= longest <= MAX_NS:
+        return f"a run took {shortest} to {longest} ns"
     if len(session.joules) > MAX_METERS or not all(
         0 <= joules < MAX_JOULES for joules in session.joules.values()
     ):

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from dlas import config
 from dlas.hardware.results import footprints, processor_counts, statistics
 from dlas.hardware.results.footprints import StartTimes
@@ -127,9 +130,12 @@ class Measurement:
         return self.over(self.yardsticks[yardstick])
 
     def over(self, others: Sequence[Session]) -> tuple[float, ...]:
-        """Ratio of each session to the other one of its round, as `in_turn.ratio` gives it."""
-        pairs = zip(self.sessions, others, strict=True)
-        return tuple(in_turn.ratio(own.samples_ns, other.samples_ns, self.turns) for own, other in pairs)
+        """Ratio of each session to the other one of its round, as `in_turn.ratios` gives them."""
+        return in_turn.ratios(self._turn_medians, _turn_medians(others, self.turns))
+
+    @cached_property
+    def _turn_medians(self) -> NDArray[np.float64]:
+        return _turn_medians(self.sessions, self.turns)
 
     @cached_property
     def energy_mj(self) -> dict[str, float]:
@@ -240,6 +246,10 @@ def of_sessions(
         same_within_percent=protocol.same_within_percent,
         turns=turns,
     )
+
+
+def _turn_medians(sessions: Sequence[Session], turns: int) -> NDArray[np.float64]:
+    return in_turn.medians([one.samples_ns for one in sessions], turns)
 
 
 def _worst(sessions: Iterable[Session]) -> tuple[str, ...]:
