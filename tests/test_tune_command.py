@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import subprocess
 import sys
 import zipfile
@@ -71,3 +72,15 @@ def test_mistakes_are_told(packed: Path, tmp_path: Path) -> None:
     assert "can't be written: File exists" in ended.stderr
     ended = tune("export", f"file={tmp_path / 'new.zip'}", f"artifacts={tmp_path / 'none'}")
     assert "no tuning records" in ended.stderr
+
+
+def test_nothing_is_left_of_an_export_that_the_disk_has_no_room_for(packed: Path, tmp_path: Path) -> None:
+    shelf(tmp_path / "ours").add(TASKS[0], [secrets.token_hex(8000)])
+    limited = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))\n"
+        "from dlas.tune import main; sys.exit(main())"
+    )
+    arguments = ["export", f"file={tmp_path / 'large.zip'}", f"artifacts={tmp_path / 'ours'}"]
+    ended = subprocess.run([sys.executable, "-c", limited, *arguments], capture_output=True, text=True)
+    assert (ended.returncode, "can't be written" in ended.stderr) == (1, True), ended.stderr
+    assert not (tmp_path / "large.zip").exists()

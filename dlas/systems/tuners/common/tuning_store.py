@@ -22,7 +22,7 @@ import re
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -139,6 +139,9 @@ def export(root: Path, archive: Path) -> int:
             for name, records in kept.items():
                 packed.writestr(name, "".join(f"{line}\n" for line in records))
     except OSError as error:
+        if not isinstance(error, FileExistsError):
+            with suppress(OSError):
+                archive.unlink()  # what a full disk left of it
         raise UserError(f"{archive} can't be written: {error.strerror}", key="file") from None
     return sum(len(records) for records in kept.values())
 
