@@ -41,7 +41,11 @@ def run(doc: str | None, arguments: Sequence[str] | None, parse: Callable[[list[
     quota.follow()
     user.stand_in()
     with forgiving_output():
-        return _run(doc, list(sys.argv[1:] if arguments is None else arguments), parse)
+        try:
+            return _run(doc, list(sys.argv[1:] if arguments is None else arguments), parse)
+        except KeyboardInterrupt:
+            print("stopped", file=sys.stderr)
+            return STOPPED
 
 
 def _run(doc: str | None, given: list[str], parse: Callable[[list[str]], Work]) -> int:
@@ -55,9 +59,6 @@ def _run(doc: str | None, given: list[str], parse: Callable[[list[str]], Work]) 
         return MISTAKE
     try:
         return work() or DONE
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return STOPPED
     except Exception as error:
         told = failure(error)
         if told is None:

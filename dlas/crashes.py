@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Mapping
 from types import MappingProxyType
 
-MEANINGS = MappingProxyType(
+MEANINGS: Mapping[int, str] = MappingProxyType(
     {
         signal.SIGILL: "it met an instruction that this CPU does not have",
         signal.SIGSEGV: "it read or wrote memory that is not its own",
@@ -20,5 +21,17 @@ MEANINGS = MappingProxyType(
 
 def crash(returncode: int) -> str:
     """The end of a process in words; its `returncode` is the number of the signal that ended it, negative."""
-    ended_by = signal.Signals(-returncode)
-    return f"crashed ({ended_by.name}): {MEANINGS.get(ended_by, 'it was stopped')}"
+    return f"crashed ({signal_of(returncode)}): {meaning(returncode) or 'it was stopped'}"
+
+
+def signal_of(returncode: int) -> str:
+    """The name of the signal that ended a process; of those for real time, which have none, the number."""
+    try:
+        return signal.Signals(-returncode).name
+    except ValueError:
+        return f"signal {-returncode}"
+
+
+def meaning(returncode: int) -> str:
+    """What the signal that ended a process tells; "" where it was none, or tells nothing."""
+    return MEANINGS.get(-returncode, "")

@@ -12,7 +12,7 @@ from command import REPOSITORY, command, dlas, environment
 from omegaconf import OmegaConf
 from open_points import start_point
 
-from dlas import command_line, config, tracking
+from dlas import command_line, config, crashes, tracking
 from dlas.config.merging import merged
 from dlas.errors import UserError
 from dlas.files import temporary
@@ -212,6 +212,23 @@ def test_a_store_that_fails_on_the_way_is_one_message(
 
     assert command_line.run("", [], lambda given: work) == 1
     assert capsys.readouterr().err.startswith("tracking.uri: the store of runs failed: ")
+
+
+def test_a_command_that_is_stopped_while_it_reads_its_arguments_says_so(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def parse(given: list[str]) -> command_line.Work:
+        raise KeyboardInterrupt
+
+    assert command_line.run("", [], parse) == 130
+    assert capsys.readouterr().err == "stopped\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "said"), [(11, "SIGSEGV): it read or wrote memory"), (40, "signal 40): it was stopped")]
+)
+def test_the_end_by_any_signal_is_told(number: int, said: str) -> None:
+    assert said in crashes.crash(-number)
 
 
 def test_an_address_is_shown_without_its_password() -> None:

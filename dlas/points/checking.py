@@ -132,7 +132,8 @@ def _checked(stacks: Sequence[config.Stack], logged: Logging) -> Checked:
             for alike in _alike(stacks)
         ),
     ]
-    cores = quota.cores() or len(os.sched_getaffinity(0))
+    usable = len(os.sched_getaffinity(0))
+    cores = min(quota.cores() or usable, usable)
     at_once = min(MOST, cores, len(parts))
     with view.fitting(_told(len(stacks))) as shown, ThreadPoolExecutor(at_once) as followers:
         shared = _Shared(stacks, logged, shown, cores // at_once)

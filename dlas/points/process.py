@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -155,11 +154,11 @@ def _environment() -> dict[str, str]:
 def end(code: int) -> str:
     """How its process ended, by its exit code, for a person."""
     if code < 0:
-        return f"its process was killed by {signal.Signals(-code).name}"
+        return f"its process was killed by {crashes.signal_of(code)}"
     return f"its process ended with exit code {code}"
 
 
 def meaning(code: int) -> str:
     """What the signal that ended a process tells; "" where it was none, or tells nothing."""
-    meaning = crashes.MEANINGS.get(signal.Signals(-code)) if code < 0 else None
-    return f" ({meaning})" if meaning else ""
+    told = crashes.meaning(code)
+    return f" ({told})" if told else ""
