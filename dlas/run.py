@@ -117,7 +117,7 @@ def run_job(composed: DictConfig) -> str | float | tuple[float, ...] | None:
     short = sweep.short_name(heard) or typed
     position = sweep.position(job.job.num) if parent else ""
     log.info("%s%s", position, typed)
-    tags = {"dlas.point": config.identity(stack), "dlas.overrides": " ".join(overrides)}
+    tags = {"dlas.point": config.identity(stack), "dlas.overrides": shlex.join(overrides)}
     tags |= {
         f"dlas.{group}": str(choice) for group, choice in job.runtime.choices.items() if "/" not in group
     }

@@ -48,7 +48,7 @@ def _parse(given: list[str]) -> Work:
 
 
 def serve(options: Options) -> None:
-    """Make this process the UI's server; raises `UserError` where the port is taken or there is no store."""
+    """Make this process the UI's server; UserError where the port is taken, or the store can't be opened."""
     from dlas import tracking
     from dlas.files import folders
     from dlas.tracking.ui import page

@@ -188,7 +188,7 @@ def test_a_run_tells_everything_about_its_point(sweep: Sweep) -> None:
     run = sweep.run("point", "FINISHED")
     assert run.data.params["model.factory"] == "user_models.two_layers"
     assert (run.data.params["target.cores"], run.data.params["train.learning_rate"]) == ("1", "0.05")
-    assert "train.learning_rate=0.05" in run.data.tags["dlas.overrides"].split()
+    assert "train.learning_rate=0.05" in shlex.split(run.data.tags["dlas.overrides"])
     assert run.info.run_name == "train.learning_rate=0.05", (
         "what the other point has, too, tells it from none"
     )

@@ -14,6 +14,7 @@ import importlib.metadata
 import json
 import logging
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -32,6 +33,7 @@ from filelock import FileLock
 import dlas
 from dlas.errors import UserError
 from dlas.hardware.sessions import runners
+from dlas.hardware.targets import machine
 from dlas.interfaces.targets.target import Target
 from dlas.plugins import compilers
 from dlas.plugins.finding import public
@@ -355,11 +357,13 @@ def _write_python(folder: Path, cpu: str) -> None:
     without binfmt_misc."""
     python = folder / "python"
     version = _run([str(folder / QEMU), "--version"], folder).split()[2]
-    python.write_text(
-        "#!/bin/sh\n"
-        f"export PYTHONHOME='{folder}/sysroot/usr' PYTHONPATH='{folder}/code:{folder}/site'\n"
-        f"export DLAS_EMULATOR='QEMU {version}, {cpu}'\n"
-        f"exec '{folder}/{QEMU}' -L '{folder}/sysroot' -cpu '{cpu}' -0 '{python}' "
-        f"'{folder}/sysroot/usr/bin/python{PYTHON}' \"$@\"\n"
-    )
+    emulator = [f"{folder}/{QEMU}", "-L", f"{folder}/sysroot", "-cpu", cpu, "-0", f"{python}"]
+    environment = {
+        "PYTHONHOME": f"{folder}/sysroot/usr",
+        "PYTHONPATH": f"{folder}/code:{folder}/site",
+        machine.EMULATOR: f"QEMU {version}, {cpu}",
+    }
+    exported = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())
+    command = shlex.join([*emulator, f"{folder}/sysroot/usr/bin/python{PYTHON}"])
+    python.write_text(f'#!/bin/sh\n{exported}exec {command} "$@"\n')
     python.chmod(0o755)

@@ -11,6 +11,7 @@ import functools
 import json
 import logging
 import os
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -146,7 +147,7 @@ class SweepCallback(Callback):
             store = store_of(stacks[0], make)
         tell_places(store, stacks[0])
         overrides = composing.overridden(config)
-        tags = {"dlas.overrides": " ".join(overrides)}
+        tags = {"dlas.overrides": shlex.join(overrides)}
         run = tracking.start_sweep(store, f"sweep {run_name(overrides)}".strip(), tags, taken)
         certain = composing.tells_points(config)
         shared = frozenset(typed[0]).intersection(*typed[1:]) if certain else frozenset[str]()
