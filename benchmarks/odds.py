@@ -31,7 +31,7 @@ from dlas.hardware.results.comparison import Comparison, Outcome
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.targets.resolving import resolve
 from dlas.hardware.timing import measuring
-from dlas.hardware.timing.measuring import Yardstick
+from dlas.hardware.timing.measuring import Network, Yardstick
 from dlas.interfaces.targets.target import Target
 from dlas.systems.compilers.tvm import yardstick
 
@@ -167,8 +167,7 @@ def _beside(subject: Subject, protocol: config.Timing, old: Path, new: Path) -> 
     """The comparison, and the seconds of both."""
     start = time.monotonic()
     then, now = measuring.measure_in_turn(
-        [{1: old}, {1: new}],
-        subject.image,
+        [Network({1: library}, subject.image) for library in (old, new)],
         subject.target,
         protocol,
         is_enough=lambda pair: not Comparison(*pair, paired=True).is_open,

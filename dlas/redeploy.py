@@ -52,7 +52,7 @@ from dlas import bundle, command_line, config, redeployment
 from dlas.bundle import archive
 from dlas.command_line import Work
 from dlas.errors import UserError
-from dlas.files import folders, temporary
+from dlas.files import temporary
 from dlas.hardware.sessions.session import keep_torch_out
 from dlas.interfaces.targets.reach import Address
 from dlas.printable import printable
@@ -62,8 +62,7 @@ from dlas.verdicts.files import Files
 from dlas.verdicts.result import LeftOut, Result, Results
 
 if TYPE_CHECKING:
-    from dlas.tracking.delivery import Place
-    from dlas.tracking.store import Record, Store
+    from dlas.tracking.delivery import Kept
 
 
 @dataclass(frozen=True)
@@ -114,27 +113,6 @@ class Options:
         protocol, or by the bundle's own."""
         trusted = tuple(command_line.listed(self.trust))
         return Request(target, self.rpc, self.rebuild, protocol, trusted, self.fail_above)
-
-
-@dataclass(frozen=True)
-class Kept:
-    """The runs that are kept: in the store, and on their way to it."""
-
-    place: Place
-    store: Store
-
-    def run(self, run_id: str) -> Record:
-        """The run; UserError where there is none."""
-        from dlas import tracking
-
-        return tracking.fetch(self.store, run_id)
-
-    def bundle(self, run_id: str, destination: Path) -> Path:
-        """The run's bundle, fetched to the destination; UserError where it has none, or the disk is full."""
-        from dlas.tracking import delivery
-
-        with folders.disk_troubles(self.place.artifacts):
-            return delivery.fetch_bundle(self.place, self.store, run_id, destination)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -254,14 +232,9 @@ def _failed(result: Result, error: Exception) -> Result:
 
 
 def _kept(options: Options) -> Kept:
-    from dlas import tracking
-    from dlas.tracking.delivery import Place
+    from dlas.tracking import delivery
 
-    artifacts = command_line.artifacts_folder(options.artifacts)
-    place = Place(artifacts, options.tracking.uri, options.tracking.experiment)
-    store = place.open_existing()
-    tracking.require_place_for_files(store)
-    return Kept(place, store)
+    return delivery.kept(command_line.artifacts_folder(options.artifacts), options.tracking)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """One bundle on a board again: rebuilt if asked, deployed, checked, timed by its own protocol, compared.
 
     opened(Bundle) -> Opened    what the bundle says
+    check(Opened, libraries, board)    its outputs against the reference
     redeployed(Bundle, Request, scratch folder) -> Redeployed    what a new measurement says beside it
 
 It needs neither PyTorch nor MLflow.
@@ -28,7 +29,7 @@ from dlas.hardware.sessions import runners
 from dlas.hardware.targets import bundle_board, machine, target_file
 from dlas.hardware.targets.fitting import DoesNotFit
 from dlas.hardware.timing import deployment, measuring
-from dlas.hardware.timing.measuring import Libraries, Yardstick
+from dlas.hardware.timing.measuring import Libraries, Network, Yardstick
 from dlas.interfaces.compiler import RunsOn
 from dlas.interfaces.targets.reach import Address
 from dlas.interfaces.targets.target import Target
@@ -120,6 +121,10 @@ class Opened:
     runner: str
     """Name of what runs its libraries: that of their compiler."""
 
+    def network(self, libraries: Libraries) -> Network:
+        """The network as it is timed, by these libraries."""
+        return Network(libraries, self.expected.inputs, self.runner)
+
 
 def opened(verified: Bundle) -> Opened:
     """Read a bundle but for its libraries and its program; UserError, naming the file, for what is
@@ -127,7 +132,7 @@ def opened(verified: Bundle) -> Opened:
     timing = measurement.read(verified.timing)
     made_for, runner = target_file.read(verified.target), target_file.compiler(verified.target)
     libraries = verified.libraries(runner, (1, *timing.larger)).values()
-    for library in (*libraries, *_yardsticks_of(verified, timing).values()):
+    for library in (*libraries, *yardsticks_of(verified, timing).values()):
         if not library.exists():
             raise UserError("is missing", key=printable(library))
     environment = timing.environment or _environment(verified)
@@ -157,17 +162,17 @@ def redeployed(verified: Bundle, request: Request, scratch: Path) -> Redeployed:
             board,
             scratch / "rebuilt",
             old.larger,
-            _yardsticks_of(verified, old),
+            yardsticks_of(verified, old),
             request.trusted,
         )
     protocol = request.protocol or _stored_protocol(old)
     stored = verified.libraries(found.runner, (1, *old.larger))
     libraries = stored if made is None else {1: made.library, **made.larger}
-    _check(found, libraries, board)
+    check(found, libraries, board)
     if made is not None and found.made_for.code == board.code and _is_sound(found, stored, board):
         comparison, *larger = _retimed_in_turn(found, stored, libraries, board, protocol, request.is_open)
     else:
-        yardsticks = _yardsticks_of(verified, old) if made is None else made.yardsticks
+        yardsticks = yardsticks_of(verified, old) if made is None else made.yardsticks
         comparison, *larger = _retimed(found, libraries, board, protocol, yardsticks, request.is_open)
     differences = machine.differences(found.environment, comparison.new.environment)
     original = old if comparison.paired else None
@@ -226,7 +231,7 @@ def _rebuild(runner: str, runs_on: RunsOn) -> str:
     )
 
 
-def _check(found: Opened, libraries: Libraries, board: Target, whose: str = "") -> None:
+def check(found: Opened, libraries: Libraries, board: Target, whose: str = "") -> None:
     """Check the libraries on every reference input and say so; UserError where one gives other outputs."""
     expected, runner = found.expected, found.runner
     for size, library in libraries.items():
@@ -243,7 +248,7 @@ def _check(found: Opened, libraries: Libraries, board: Target, whose: str = "") 
 def _is_sound(found: Opened, stored: Libraries, board: Target) -> bool:
     """Whether the stored libraries can be timed beside those that were made again; why not is told."""
     try:
-        _check(found, stored, board, " of the stored library")
+        check(found, stored, board, " of the stored library")
     except UserError as error:
         print(printable(f"alone      the stored library is not timed beside it: {error.problem}"))
         return False
@@ -281,7 +286,7 @@ def _retimed(
         found.expected.inputs,
         board,
         protocol,
-        _with_shapes(yardsticks),
+        with_shapes(yardsticks),
         {size: library for size, library in libraries.items() if size > 1},
         runner=found.runner,
         is_enough=lambda new: not any(map(is_open, compared(new))),
@@ -306,24 +311,23 @@ def _retimed_in_turn(
 
     return compared(
         measuring.measure_in_turn(
-            [stored, rebuilt],
-            found.expected.inputs,
+            [found.network(stored), found.network(rebuilt)],
             board,
             protocol,
-            runner=found.runner,
             is_enough=lambda measured: not any(map(is_open, compared(measured))),
         )
     )
 
 
-def _yardsticks_of(verified: Bundle, timing: Measurement) -> dict[str, Path]:
+def yardsticks_of(verified: Bundle, timing: Measurement) -> dict[str, Path]:
     """The libraries of the bundle's yardsticks, but for those that this version does not know."""
     from dlas.systems.compilers.tvm import yardstick
 
     return {name: verified.yardstick(name) for name in timing.yardsticks if name in yardstick.SHAPES}
 
 
-def _with_shapes(libraries: Mapping[str, Path]) -> dict[str, Yardstick]:
+def with_shapes(libraries: Mapping[str, Path]) -> dict[str, Yardstick]:
+    """The yardsticks of these libraries, by name, as they are timed."""
     from dlas.systems.compilers.tvm import yardstick
 
     return {name: Yardstick(library, yardstick.SHAPES[name]) for name, library in libraries.items()}

@@ -25,7 +25,7 @@ from dlas.hardware.results import measurement
 from dlas.hardware.results.measurement import Session
 from dlas.hardware.targets import llvm, machine, target_file
 from dlas.hardware.timing import deployment, measuring
-from dlas.hardware.timing.measuring import Yardstick
+from dlas.hardware.timing.measuring import Network, Yardstick
 from dlas.interfaces.targets.placement import Placement
 from dlas.interfaces.targets.target import Target
 
@@ -214,10 +214,8 @@ def test_a_session_without_a_turn_is_stopped(sleeping: Path, host: Target) -> No
     watching.start()
     try:
         protocol = config.Timing(name="test", runs=30, sessions=1)
-        networks = [{1: sleeping}, {1: sleeping}, {1: sleeping}]
-        found = measuring.measure_in_turn(
-            networks, tiny_library.images(1), host, protocol, is_enough=lambda _: True
-        )
+        networks = [Network({1: sleeping}, tiny_library.images(1))] * 3
+        found = measuring.measure_in_turn(networks, host, protocol, is_enough=lambda _: True)
     finally:
         over.set()
         watching.join()
@@ -239,7 +237,7 @@ def test_what_the_others_of_a_round_compute_is_no_other_work(matmul: Path, host:
     protocol = config.Timing(name="test", runs=10)
     alone, of_three = (
         measuring.measure_in_turn(
-            [{1: matmul}] * count, tiny_library.images(1), host, protocol, is_enough=lambda _: True
+            [Network({1: matmul}, tiny_library.images(1))] * count, host, protocol, is_enough=lambda _: True
         )
         for count in (1, 3)
     )
@@ -256,11 +254,12 @@ def test_a_library_of_a_round_that_crashes_is_named_and_none_is_left(
         llvm.tvm_target(host.code), tmp_path / "crashing.so", "raise", int(signal.SIGSEGV)
     )
     before = psutil.Process().children()
-    networks = [{1: matmul}, {1: matmul}]
-    networks[place] = {1: crashing}
+    images = tiny_library.images(1)
+    networks = [Network({1: matmul}, images)] * 2
+    networks[place] = Network({1: crashing}, images)
     protocol = config.Timing(name="test", runs=10)
     with pytest.raises(UserError, match="SIGSEGV") as refusal:
-        measuring.measure_in_turn(networks, tiny_library.images(1), host, protocol, is_enough=lambda _: True)
+        measuring.measure_in_turn(networks, host, protocol, is_enough=lambda _: True)
     assert str(crashing) in str(refusal.value)
     assert psutil.Process().children() == before
 
@@ -270,8 +269,7 @@ def test_a_library_of_a_round_that_hangs_is_stopped(matmul: Path, hanging: Path,
     protocol = config.Timing(name="test", runs=10)
     with pytest.raises(UserError, match="within 3 s") as refusal:
         measuring.measure_in_turn(
-            [{1: matmul}, {1: hanging}],
-            tiny_library.images(1),
+            [Network({1: library}, tiny_library.images(1)) for library in (matmul, hanging)],
             host,
             protocol,
             is_enough=lambda _: True,

@@ -38,8 +38,28 @@ def test_all_looks_together_spend_the_error() -> None:
     assert sequential.spent(1.0) == pytest.approx(0.05)
 
 
+def test_several_comparisons_with_one_point_are_wrong_together_as_rarely_as_one() -> None:
+    """Against one reference, whose own scatter is in all of them, over all looks."""
+    random, looks, others = np.random.default_rng(3), (8, 11, 15, 21, 24), 4
+    wrong = 0
+    for _ in range(TRIALS):
+        first, *rest = random.normal(0, 0.03, (1 + others, 24))
+        sides = [measurement(logs, {}) for logs in (first, *rest)]
+        stopped = [[upto(side, count) for side in sides] for count in looks]
+        told = [
+            Comparison(old, new, paired=True, among=others) for old, *several in stopped for new in several
+        ]
+        wrong += any(not one.interval.low <= 1 <= one.interval.high for one in told)
+    assert wrong <= scipy.stats.binom.isf(1e-4, TRIALS, 0.05)
+
+
+def upto(measured: Measurement, count: int) -> Measurement:
+    return replace(measured, sessions=measured.sessions[:count])
+
+
 def test_one_look_is_the_plain_test() -> None:
     assert sequential.levels([7.0], 7.0) == pytest.approx((0.05,))
+    assert sequential.levels([7.0], 7.0, 5) == pytest.approx((0.01,))
 
 
 def test_looks_become_rarer() -> None:

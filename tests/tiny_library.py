@@ -86,6 +86,29 @@ def thread_numbers(image: tirx.handle, output: tirx.handle) -> None:
         numbers[0, at] = tirx.Cast("float32", tirx.call_extern("int32", "gettid"))
 
 
+def export_delayed_matmul(target: tvm.target.Target, library: Path, microseconds: int) -> Path:
+    """The matrix multiplication, and a sleep of so long in each run."""
+
+    def late(inputs: list[te.Tensor], results: list[te.Tensor]) -> tvm.tirx.Stmt:
+        sleep = tvm.tirx.call_extern("int32", "usleep", microseconds)
+        copy = tvm.tirx.call_extern(
+            "handle", "memcpy", results[0].access_ptr("w"), inputs[0].access_ptr("r"), 4 * CLASSES
+        )
+        return tvm.tirx.SeqStmt([tvm.tirx.Evaluate(sleep), tvm.tirx.Evaluate(copy)])
+
+    def kernel(scores: te.Tensor) -> te.Tensor:
+        return te.extern([(1, CLASSES)], [scores], late, dtype=["float32"], name="late")
+
+    builder = relax.BlockBuilder()
+    image = relax.Var("image", relax.TensorType(INPUT_SHAPE, "float32"))
+    with builder.function("main", [image]):
+        flat = builder.emit(relax.op.reshape(image, (1, 3072)))
+        scores = builder.emit(relax.op.matmul(flat, relax.const(weight())))
+        builder.emit_func_output(builder.emit_te(kernel, scores))
+    tvm.compile(builder.get(), target).export_library(str(library))
+    return library
+
+
 def calling(target: tvm.target.Target, function: str, *arguments: int) -> tvm.runtime.Executable:
     """A network whose `main` calls a function of the C library, such as `raise` with a signal."""
 

@@ -58,7 +58,7 @@ def _found(found: Redeployed, limit: float | None) -> dict[str, Any]:
     kernels = () if made is None else made.kernels or ()
     return {
         "original": None if found.original is None else _measured(found.original),
-        "batches": [_compared(one, found.sizes.get(one.new.batch), limit) for one in found.batches],
+        "batches": [compared(one, found.sizes.get(one.new.batch), limit) for one in found.batches],
         "differences": {name: {"then": old, "now": new} for name, (old, new) in found.differences.items()},
         "rebuilt": None
         if made is None
@@ -71,7 +71,9 @@ def _found(found: Redeployed, limit: float | None) -> dict[str, Any]:
     }
 
 
-def _compared(comparison: Comparison, size: Size | None, limit: float | None) -> dict[str, Any]:
+def compared(comparison: Comparison, size: Size | None = None, limit: float | None = None) -> dict[str, Any]:
+    """The values of a comparison, with the bytes of what was deployed and the judgement by a limit where
+    there are any."""
     comparable, changed = comparison.comparable, comparison.instructions
     return {
         "batch": comparison.new.batch,

@@ -10,6 +10,9 @@ from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.naming import Naming
 from dlas.analysis.table import NOTHING, Cell, Table, measured, number, text
 from dlas.analysis.tables.closing import few_sessions, latency, notes
+from dlas.hardware.results.comparison import Comparison, Outcome
+from dlas.hardware.results.measurement import Measurement
+from dlas.hardware.results.statistics import CONFIDENCE
 
 FASTER, SLOWER, UNCLEAR, REFERENCE = "faster", "slower", "can't tell", "compared with"
 
@@ -17,6 +20,8 @@ RATIO = (
     "ratio: latency over that of the point it is compared with; below 1 is faster, and can't tell where the "
     "interval holds 1"
 )
+
+IN_TURN = "ratio: time over that of the first point, a few runs of each in turn; below 1 is faster"
 
 
 def points(found: Sequence[MeasuredPoint]) -> Table:
@@ -33,6 +38,35 @@ def points(found: Sequence[MeasuredPoint]) -> Table:
     headings = (*named.columns, *_HEADINGS)
     closing = (RATIO, *pace.notes(found), *few_sessions(found), *reasons)
     return Table("comparison", "Points side by side", headings, tuple(rows), closing)
+
+
+def again(found: Sequence[MeasuredPoint], comparisons: Sequence[Comparison]) -> Table:
+    """Points that were timed anew, all in turn: each but the first with its comparison with that one."""
+    named = naming.of(found)
+    first, *others = found
+    rows = [_row(first, named, Cell(NOTHING), Cell(NOTHING), Cell(REFERENCE))]
+    rows += [
+        _row(other, named, *measured(one.ratio, one.interval), Cell(one.outcome.value))
+        for other, one in zip(others, comparisons, strict=True)
+    ]
+    reasons = [
+        f"{named.label(other)}: {one.verdict}"
+        for other, one in zip(others, comparisons, strict=True)
+        if one.outcome is Outcome.UNCLEAR
+    ]
+    closing = (IN_TURN, *_sessions(comparisons[0].new, len(others)), *few_sessions(found), *reasons)
+    return Table("comparison", "Points in turn", (*named.columns, *_HEADINGS), tuple(rows), closing)
+
+
+def _sessions(found: Measurement, ratios: int) -> list[str]:
+    """How the points were timed, and what is said of so many ratios."""
+    within = f"{found.same_within_percent:g}"
+    lines = [
+        f"timed: {len(found.sessions)} sessions of each, of {found.runs} runs in {found.turns} turns",
+        f"same: the whole interval within {within} % of 1",
+    ]
+    of_all = f"interval of a ratio: all {ratios} hold at once, with a probability of {CONFIDENCE:.0%}"
+    return [*lines, of_all.replace("%", " %")] if ratios > 1 and found.has_enough_sessions else lines
 
 
 def sweeps(found: Sequence[Sequence[MeasuredPoint]]) -> Table:

@@ -50,6 +50,8 @@ class Comparison:
     new: Measurement
     paired: bool = False
     """Whether each session of one side was taken in turn with one of the other, so that both met one pace."""
+    among: int = 1
+    """Number of comparisons, this one among them, that share one probability of error."""
 
     @property
     def enough_sessions(self) -> bool:
@@ -108,10 +110,11 @@ class Comparison:
         """The level of the last look: with a budget the newer side was looked at before."""
         count = len(self.new.sessions)
         if self.new.budget_seconds == 0:
-            return sequential.ERROR
+            return sequential.ERROR / self.among
         looked_at = sequential.looks(max(self.new.least_sessions, ENOUGH_SESSIONS), count, MOST_SESSIONS)
         most = self._information(max(MOST_SESSIONS, count))
-        return sequential.levels([self._information(sessions) for sessions in looked_at], most)[-1]
+        information = [self._information(sessions) for sessions in looked_at]
+        return sequential.levels(information, most, self.among)[-1]
 
     def _information(self, sessions: int) -> float:
         """Inverse of the variance with so many newer sessions, in a unit of its own."""

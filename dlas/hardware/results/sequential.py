@@ -1,6 +1,6 @@
 """Looking at a growing number of sessions repeatedly, with one probability of error over all looks.
 
-levels(information, most) -> the significance level at each look
+levels(information, most, comparisons) -> the significance level at each look
 looks(first, count, most) -> the numbers of sessions at which a look is due
 
 The probability is spent as the information grows, whenever the looks are: K. K. G. Lan and D. L. DeMets,
@@ -21,7 +21,7 @@ from itertools import pairwise
 import numpy as np
 
 ERROR = 0.05
-"""Probability, over all looks, that an interval misses the truth."""
+"""Probability, over all looks, that an interval misses the truth; of several comparisons, that any does."""
 
 GROWTH = 1.4
 """Ratio of the sessions at a look to those at the look before: closer looks cost more than they find."""
@@ -33,7 +33,7 @@ GRID = 401
 def spent(fraction: float) -> float:
     """The share of ERROR that may be spent by this fraction of the most information: Lan and DeMets's
     counterpart of Pocock's boundary, which does not wait for the last look."""
-    return ERROR * math.log(1 + (math.e - 1) * min(fraction, 1.0))
+    return ERROR * _share(fraction)
 
 
 def looks(first: int, count: int, most: int) -> tuple[int, ...]:
@@ -46,13 +46,18 @@ def is_due(count: int, first: int, most: int) -> bool:
     return count in _planned(first, most)
 
 
-def levels(information: Sequence[float], most: float) -> tuple[float, ...]:
-    """The two-sided significance level of the test at each look.
+def levels(information: Sequence[float], most: float, comparisons: int = 1) -> tuple[float, ...]:
+    """The two-sided significance level of the test at each look, of one of so many `comparisons`, each of
+    which may spend as much of ERROR (Bonferroni).
 
     `information` is that at each look, the inverse of an estimate's variance in any unit, and grows; `most`
     is that at the last look that there may be.
     """
-    return _levels(tuple(information), most)
+    return _levels(tuple(information), most, ERROR / comparisons)
+
+
+def _share(fraction: float) -> float:
+    return math.log(1 + (math.e - 1) * min(fraction, 1.0))
 
 
 def _planned(first: int, most: int) -> Iterator[int]:
@@ -64,7 +69,7 @@ def _planned(first: int, most: int) -> Iterator[int]:
 
 
 @lru_cache(maxsize=1024)
-def _levels(information: tuple[float, ...], most: float) -> tuple[float, ...]:
+def _levels(information: tuple[float, ...], most: float, error: float) -> tuple[float, ...]:
     """By recursive integration over the sums that have not crossed a boundary yet: P. Armitage, C. K.
     McPherson and B. C. Rowe, "Repeated significance tests on accumulating data", Journal of the Royal
     Statistical Society A 132 (1969)."""
@@ -72,12 +77,12 @@ def _levels(information: tuple[float, ...], most: float) -> tuple[float, ...]:
     from scipy.special import ndtr, ndtri
 
     first = information[0]
-    found = [spent(first / most)]
+    found = [error * _share(first / most)]
     bound = -ndtri(found[0] / 2) * math.sqrt(first)
     sums = np.linspace(-bound, bound, GRID)
     density = _normal(sums, math.sqrt(first)) * _simpson(sums)
     for before, now in pairwise(information):
-        step, may_spend = math.sqrt(now - before), spent(now / most) - spent(before / most)
+        step, may_spend = math.sqrt(now - before), error * (_share(now / most) - _share(before / most))
 
         def crossing(end: float) -> float:
             outside = ndtr((-end - sums) / step) + ndtr((sums - end) / step)  # noqa: B023

@@ -1,7 +1,7 @@
 """Time a network by a protocol: rounds of sessions, one library after another.
 
     measure(library, inputs, target, config.Timing, yardsticks) -> measurement.Measurement
-    measure_in_turn([libraries, …], inputs, target, config.Timing) -> [Measurement, …]
+    measure_in_turn([Network, …], target, config.Timing) -> [Measurement, …]
 
 A library is timed in fresh processes. Those of all libraries that are to be compared take turns of a few
 runs, so that the pace of the board meets them all; and so does each library for another batch size, and the
@@ -35,6 +35,17 @@ ONLY_ONE: Mapping[int, Path] = MappingProxyType({})
 
 Libraries = Mapping[int, Path]
 """The libraries of a network by the images of a run, of which 1 is the first."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network as it is timed."""
+
+    libraries: Libraries
+    inputs: np.ndarray
+    """What it is given, (N, C, H, W), of which a run takes the first ones."""
+    runner: str = runners.TVM
+    """Name of what runs its libraries."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +91,10 @@ def measure(
     `time_limit` seconds in a session; and where the board can't be reached, or is lost on the way.
     """
     (found,) = measure_in_turn(
-        [{1: library, **larger}],
-        inputs,
+        [Network({1: library, **larger}, inputs, runner)],
         target,
         protocol,
         yardsticks,
-        runner=runner,
         is_enough=lambda measured: is_enough(measured[0]),
         time_limit=time_limit,
     )
@@ -93,19 +102,17 @@ def measure(
 
 
 def measure_in_turn(
-    networks: Sequence[Libraries],
-    inputs: np.ndarray,
+    networks: Sequence[Network],
     target: Target,
     protocol: config.Timing,
     yardsticks: Mapping[str, Yardstick] = NO_YARDSTICKS,
     *,
-    runner: str = runners.TVM,
     is_enough: Callable[[Sequence[Measurement]], bool],
     time_limit: float = TIME_LIMIT_SECONDS,
 ) -> list[Measurement]:
     """A measurement of each network, as `measure` makes that of one: a round holds a session of every
     library, and the networks begin it in turn."""
-    rounds = _Rounds(networks, runner, inputs, target, protocol, yardsticks, time_limit)
+    rounds = _Rounds(networks, target, protocol, yardsticks, time_limit)
     first = max(protocol.sessions, ENOUGH_SESSIONS)
     with exclusive_board(target):
         start = time.monotonic()
@@ -126,21 +133,20 @@ class _Rounds:
 
     def __init__(
         self,
-        networks: Sequence[Libraries],
-        runner: str,
-        inputs: np.ndarray,
+        networks: Sequence[Network],
         target: Target,
         protocol: config.Timing,
         yardsticks: Mapping[str, Yardstick],
         time_limit: float,
     ) -> None:
-        self._networks, self._runner = networks, runner
-        self._inputs, self._target = inputs, target
+        self._networks, self._target = networks, target
         self._protocol, self._yardsticks, self._time_limit = protocol, yardsticks, time_limit
-        self._found: list[dict[int, list[dict[str, Any]]]] = [{size: [] for size in one} for one in networks]
+        self._found: list[dict[int, list[dict[str, Any]]]] = [
+            {size: [] for size in one.libraries} for one in networks
+        ]
         self._beside: dict[str, list[dict[str, Any]]] = {name: [] for name in yardsticks}
         self._runs = {"runs": protocol.runs, "warmup": protocol.warmup}
-        alone = sum(map(len, networks)) == 1 and not yardsticks
+        alone = sum(len(one.libraries) for one in networks) == 1 and not yardsticks
         self._turns = 1 if alone or not target.reach.is_local else -(-protocol.runs // RUNS_OF_A_TURN)
         self.taken = 0
 
@@ -148,13 +154,13 @@ class _Rounds:
         """Take one more round."""
         networks = list(zip(self._networks, self._found, strict=True))
         place = self.taken % len(networks)
-        order = {"command": "time", "runner": self._runner, **self._runs, "cold": self._protocol.cold}
+        order = {"command": "time", **self._runs, "cold": self._protocol.cold}
         kept: list[list[dict[str, Any]]] = []
         sessions = []
-        for libraries, found in (*networks[place:], *networks[:place]):
-            for size, library in libraries.items():
-                images = np.resize(self._inputs, (size, *self._inputs.shape[1:]))
-                sessions.append(Session(library, images, order))
+        for network, found in (*networks[place:], *networks[:place]):
+            for size, library in network.libraries.items():
+                images = np.resize(network.inputs, (size, *network.inputs.shape[1:]))
+                sessions.append(Session(library, images, {**order, "runner": network.runner}))
                 kept.append(found[size])
         beside = [self._session_of_yardsticks()] if self._yardsticks else []
         with tempfile.TemporaryDirectory(prefix="dlas-") as folder:

@@ -15,6 +15,7 @@ from dlas.tracking.delivery.parcel import FILES, Parcel
 from dlas.tracking.outcome import models
 from dlas.tracking.store import (
     BUNDLE,
+    COMPARED,
     EARLIER,
     KIND,
     ORIGIN,
@@ -52,9 +53,10 @@ def copy(
 ) -> Iterator[Copied]:
     """Copy the runs that DLAS made, or those of the `wanted` ids with what belongs to them.
 
-    To a sweep belong its points, to a point its redeploys, to a redeploy its original. `target` gives the
-    other store by the name of an experiment. A run that is there already is not copied again, wherever it
-    was copied from. Ids in tags are those of the other store. Bundles are checked before and after.
+    To a sweep belong its points, to a point its redeploys, to a redeploy its original, to a comparison what
+    it compared. `target` gives the other store by the name of an experiment. A run that is there already is
+    not copied again, wherever it was copied from. Ids in tags are those of the other store. Bundles are
+    checked before and after.
     """
     left = set(wanted)
     for name, experiment in tracking.experiments(source).items():
@@ -142,18 +144,18 @@ def _belonging(runs: Sequence[Record], wanted: Collection[str]) -> list[Record]:
     while True:
         sweeps = {run_id for run_id in found if by_id[run_id].tags[KIND] == SWEEP}
         points = {run.run_id for run in runs if run.tags.get(PARENT) in sweeps}
-        earlier = {one for sweep in sweeps for one in _pointed_at(by_id[sweep].tags)}
+        listed = {one for run_id in found for one in _listed(by_id[run_id].tags)}
         redeploys = {run.run_id for run in runs if run.tags.get(ORIGINAL) in found}
         originals = {by_id[run_id].tags.get(ORIGINAL, "") for run_id in found}
-        more = (points | earlier | redeploys | originals) & set(by_id) - found
+        more = (points | listed | redeploys | originals) & set(by_id) - found
         if not more:
             return [run for run in runs if run.run_id in found]
         found |= more
 
 
-def _pointed_at(tags: Mapping[str, str]) -> list[str]:
-    """The ids of runs that a sweep took from earlier ones."""
-    return [one for name, ids in tags.items() if name.startswith(f"{EARLIER}.") for one in ids.split()]
+def _listed(tags: Mapping[str, str]) -> list[str]:
+    """The ids of runs that a sweep took from earlier ones, or that a comparison compared."""
+    return [one for name, ids in tags.items() if _is_list(name) for one in ids.split()]
 
 
 def _point_at(source: Store, target: Store, run: Record, run_id: str, known: dict[str, str | None]) -> None:
@@ -178,7 +180,12 @@ def _point_at(source: Store, target: Store, run: Record, run_id: str, known: dic
 
 def _is_pointer(tag: str) -> bool:
     """Whether a tag tells ids of runs."""
-    return tag in (PARENT, ORIGINAL) or tag.startswith(f"{EARLIER}.")
+    return tag in (PARENT, ORIGINAL) or _is_list(tag)
+
+
+def _is_list(tag: str) -> bool:
+    """Whether a tag tells the ids of several runs."""
+    return tag == COMPARED or tag.startswith(f"{EARLIER}.")
 
 
 def _there(target: Store, run: Record) -> Record | None:

@@ -6,7 +6,7 @@ import json
 import logging
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -23,6 +23,8 @@ from dlas.tracking.delivery.parcel import FILES, Parcel
 from dlas.tracking.delivery.waiting import Place
 from dlas.tracking.store import (
     BUNDLE,
+    COMPARED,
+    COMPARISON,
     ERROR,
     KIND,
     MODELS,
@@ -102,6 +104,16 @@ def redeploy(place: Place, store: Store, original: Record, name: str, tags: Mapp
     """A redeploy of a run, under it; make it inside `delivering`."""
     above = {PARENT: original.run_id, ORIGINAL: original.run_id}
     return _begun(place, store, name, {**tags, **above, KIND: REDEPLOYMENT})
+
+
+def comparison(
+    place: Place, store: Store, above: Record, compared: Sequence[str], tags: Mapping[str, str]
+) -> Draft:
+    """A comparison of the runs of these ids, under one of them or under their sweep; make it inside
+    `delivering`."""
+    pointers = {PARENT: above.run_id, ORIGINAL: above.run_id, COMPARED: " ".join(compared)}
+    name = f"comparison of {len(compared)} points"
+    return _begun(place, store, name, {**tags, **pointers, KIND: COMPARISON})
 
 
 @contextmanager

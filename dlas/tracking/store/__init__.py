@@ -5,6 +5,8 @@ from dlas.tracking.store.entities import Number, Record, Store
 from dlas.tracking.store.names import (
     BATCH,
     BUNDLE,
+    COMPARED,
+    COMPARISON,
     EARLIER,
     ERROR,
     FINGERPRINT,
@@ -75,6 +77,8 @@ __all__ = [
     "BATCH",
     "BUNDLE",
     "CLIENT_ENVIRONMENT",
+    "COMPARED",
+    "COMPARISON",
     "COUNTED",
     "EARLIER",
     "ERROR",

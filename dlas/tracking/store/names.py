@@ -29,7 +29,9 @@ FRONT = "dlas.front"
 FIRST = "latency.median_ms"
 # Tag by which MLflow's UI shows that a folder of a run is a model.
 MODELS = "mlflow.log-model.history"
-SWEEP, REDEPLOYMENT = "sweep", "redeploy"
+SWEEP, REDEPLOYMENT, COMPARISON = "sweep", "redeploy", "comparison"
+# The runs that a comparison timed beside each other, in order.
+COMPARED = "dlas.compared"
 # MLflow's own tag by which a run points at the one above it, and its limits.
 PARENT = "mlflow.parentRunId"
 BATCH, PARAM_CHARACTERS, TAG_CHARACTERS = 100, 6000, 8000

@@ -12,11 +12,27 @@ from dlas.tracking import remote
 from dlas.tracking.store import files
 from dlas.tracking.store.client import client_errors
 from dlas.tracking.store.entities import Record, Store
-from dlas.tracking.store.names import BUNDLE, EARLIER, KIND, ORIGIN, PARENT, REDEPLOYMENT, STAGES, SWEEP
+from dlas.tracking.store.names import (
+    BUNDLE,
+    COMPARISON,
+    EARLIER,
+    KIND,
+    ORIGIN,
+    PARENT,
+    REDEPLOYMENT,
+    STAGES,
+    SWEEP,
+)
 from dlas.tracking.store.opening import failure
 
 PAGE = 200
 """Runs that are asked for at a time: MLflow takes up to a megabyte of memory for ten."""
+
+UNDER = {
+    REDEPLOYMENT: "a redeployment, whose results lie under its point",
+    COMPARISON: "a comparison, whose results lie under its first point or its sweep",
+}
+"""What runs are that are neither points nor sweeps, by their kind."""
 
 
 def fetch(store: Store, run_id: str) -> Record:
@@ -33,11 +49,13 @@ def fetch(store: Store, run_id: str) -> Record:
 
 
 def fetch_made(store: Store, run_id: str) -> Record:
-    """The run of a point or a sweep; UserError where the store has none of that id, or a redeployment."""
+    """The run of a point or a sweep; UserError where the store has none of that id, or one that lies under
+    these."""
     run = fetch(store, run_id)
-    if run.tags.get(KIND) == REDEPLOYMENT:
+    what = UNDER.get(run.tags.get(KIND, ""))
+    if what is not None:
         remedy = f"run={run.tags[PARENT]}" if PARENT in run.tags else "the id of a point's own run"
-        problem = f"'{run_id}' is a redeployment, whose results lie under its point"
+        problem = f"'{run_id}' is {what}"
         raise UserError(problem, key="run", remedy=remedy)
     return run
 
