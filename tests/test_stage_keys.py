@@ -627,3 +627,14 @@ def test_a_network_that_does_not_take_the_images_is_refused() -> None:
     with pytest.raises(UserError, match="images of 1x8x8") as caught:
         _ = Untrained(network(), (1, 8, 8), "mine").digest
     assert caught.value.key == "model.factory"
+
+
+def test_the_programs_that_a_compiler_calls_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    stage = Convert(network=NETWORK, image_shape=SHAPE, batch=1, compiler="torch_inductor", target=CODE)
+    keys = {key_of(inputs_of(stage, content))}
+    for version in ("12", "13"):
+        (tmp_path / "g++").write_text(version)
+        (tmp_path / "g++").chmod(0o755)
+        keys.add(key_of(inputs_of(stage, Path.read_bytes)))
+    assert len(keys) == 3

@@ -51,6 +51,11 @@ class Convert(Stage[Library]):
     def named_modules(self) -> Sequence[str]:
         return [NETWORK_COMPILERS.path(self.compiler)]
 
+    def other_files(self) -> Sequence[Path]:
+        """The system's programs that the compiler calls: another version of one is another file."""
+        found = map(shutil.which, NETWORK_COMPILERS.load(self.compiler).PROGRAMS)
+        return [Path(program).resolve() for program in found if program is not None]
+
     def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         library = folder / FILES
         shutil.rmtree(library, ignore_errors=True)
