@@ -780,6 +780,23 @@ def test_torch_has_what_an_export_imports_in_these_modules() -> None:
     assert int(told.stdout) < 100
 
 
+@upstream("apache-tvm-ffi", "dlas/systems/compilers/tvm/symbols.py")
+def test_tvm_reads_symbols_once_and_those_of_the_libraries_that_are_there() -> None:
+    program = (
+        "import json, sys; from dlas.systems.compilers.tvm import symbols\n"
+        "def mapped(): return sum('libtorch_cpu' in line for line in open('/proc/self/maps'))\n"
+        "first = 'torch' in sys.modules\n"
+        "if sys.argv[1] == 'before': symbols.read_before_torch()\n"
+        "import torch; loaded = mapped(); import tvm; print(json.dumps([first, mapped() - loaded]))"
+    )
+    command = [sys.executable, "-c", program]
+    found = {
+        when: json.loads(subprocess.check_output([*command, when], text=True)) for when in ("before", "never")
+    }
+    assert found["before"] == [False, 0]
+    assert found["never"][1] > 0, "dlas/systems/compilers/tvm/symbols.py is not needed any more"
+
+
 @upstream("apache-tvm", "dlas/systems/compilers/tvm/linking.py")
 def test_tvm_links_by_a_function_of_ours(library: tuple[Path, Mapping[str, Any]]) -> None:
     path, asked = library

@@ -50,6 +50,9 @@ def go_on() -> None:
 def prepare(between: Callable[[], None] = go_on) -> None:
     """Import what the check of points takes, and read this package's code: a later change of it is noticed,
     since the processes have the code as it was. `between` is called before each import."""
+    from dlas.systems.compilers.tvm.symbols import read_before_torch
+
+    read_before_torch()
     for module in CHECKING:
         between()
         _take(module)
