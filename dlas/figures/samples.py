@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dlas.figures.drawing import COLOURS, INK, Drawing, axes, plain_ticks
 from dlas.hardware.results.measurement import NS_PER_MS, Measurement
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 NAMED = 60
 """Points whose names there is room for; more are drawn without."""
@@ -43,6 +39,8 @@ def every_sample(samples: Sequence[Samples]) -> list[Drawing]:
     """One figure: a row for each point, the fastest on top; none where there are no samples."""
     if not samples:
         return []
+    from dlas.figures.dots import Dots
+
     ordered = sorted(samples, key=lambda one: float(np.median(np.concatenate(one.warm))))
     height = min(MOST_INCHES, MARGIN + ROW * len(ordered))
     sessions = max(len(one.warm) for one in ordered)
@@ -52,14 +50,17 @@ def every_sample(samples: Sequence[Samples]) -> list[Drawing]:
             rows = [
                 (row + shift, one.warm[session]) for row, one in enumerate(ordered) if session < len(one.warm)
             ]
-            _dots(plot, rows, WARM[session % 2])
+            plot.add_line(Dots(rows, WARM[session % 2]))
         cold = [(row + 0.35, one.cold) for row, one in enumerate(ordered) if one.cold.size]
         if cold:
-            _dots(plot, cold, COLD)
+            plot.add_line(Dots(cold, COLD))
             plot.plot([], [], ".", color=COLD, label="cold caches")
         for colour, label in zip(WARM, ("warm", "warm, every second session"), strict=True):
             plot.plot([], [], ".", color=colour, label=label)
+        times = [each for one in samples for each in (*one.warm, one.cold) if each.size]
+        plot.update_datalim([(min(each.min() for each in times), 0), (max(each.max() for each in times), 0)])
         plot.set_xscale("log")
+        plot.autoscale_view()
         plain_ticks(plot.xaxis)
         plot.set_xlabel("latency in ms")
         plot.set_ylim(len(ordered) - 0.5, -0.5)
@@ -69,13 +70,6 @@ def every_sample(samples: Sequence[Samples]) -> list[Drawing]:
             plot.set_ylabel(f"{len(ordered)} points, the fastest on top")
         plot.grid(visible=True, axis="x")
         plot.legend(labelcolor=INK, fontsize=8, loc="lower right")
-    count = sum(times.size for one in samples for times in (*one.warm, one.cold))
+    count = sum(each.size for each in times)
     caption = f"Every one of {count} samples; the sessions of a point lie one below the other."
     return [Drawing("samples", caption, figure)]
-
-
-def _dots(plot: Axes, rows: Sequence[tuple[float, np.ndarray]], colour: str) -> None:
-    """Draw the times of each row at its place, as one image."""
-    places = np.concatenate([np.full(times.size, place) for place, times in rows])
-    times = np.concatenate([times for _, times in rows])
-    plot.plot(times, places, ".", markersize=2.5, color=colour, alpha=0.5, rasterized=True)
