@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -35,8 +34,10 @@ Python's own limit."""
 INTEGER_BITS = 63
 """Largest number of bits of a whole number, without its sign: more than 64-bit counters and sizes need."""
 
-MANY_DIGITS = re.compile(rb"[0-9]{19}")
-"""What a number of more bits has, at least."""
+MANY_DIGITS, ALL_ZERO = b"0" * 19, bytes.maketrans(b"123456789", b"0" * 9)
+"""As many digits as a number of more bits has, at least, once each digit is a zero."""
+
+CONTAINERS = (dict, list)
 
 Values = dict[str, Any]
 Checked = TypeVar("Checked")
@@ -141,7 +142,7 @@ def _checker(cls: Any) -> TypeAdapter[Any]:
 def _object(document: Document, content: bytes, source: str) -> Values:
     read_number = _finite if document.finite else float
     # Samples come by the thousand: each whole number is looked at only where one may be too large.
-    read_whole = _integer if MANY_DIGITS.search(content) else int
+    read_whole = _integer if MANY_DIGITS in content.translate(ALL_ZERO) else int
     try:
         value = json.loads(
             content.decode("utf-8"), parse_constant=read_number, parse_float=read_number, parse_int=read_whole
@@ -162,7 +163,7 @@ def _object(document: Document, content: bytes, source: str) -> Values:
 def _is_shallow(value: dict[str, Any]) -> bool:
     level: list[Any] = [value]
     for _ in range(DEEPEST - 1):
-        level = [inner for one in level for inner in _inside(one) if isinstance(inner, dict | list)]
+        level = [inner for one in level for inner in _inside(one) if isinstance(inner, CONTAINERS)]
     return not any(level)
 
 
