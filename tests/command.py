@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import socket
@@ -37,17 +36,17 @@ def dlas(
     module: str,
     *arguments: str,
     env: Mapping[str, str] | None = None,
-    late_env: Mapping[str, str] | None = None,
+    loaded: Sequence[Path] = (),
     killed_at: tuple[str, float] | None = None,
     killed_in: tuple[str, int] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """`python -m dlas.<module> <arguments>`, run to its end by a fork of a process that has its imports
-    behind it. `late_env` has variables that are looked at when they count; those of `env` have to be there
-    from the start, so that the process that forks is another one, which `end_starter` ends. It is killed
-    (SIGKILL) so many seconds after it wrote this text to its standard error, where one is given, or in the
-    call of that number in one of its processes of the function of this dotted name; then its long stages save
-    after each step."""
-    (ended,) = _warm([(module, *arguments)], env, late_env, killed_at, killed_in)
+    behind it: variables of `env` that count from the start of a process come too late. So its processes find
+    the libraries `loaded` by their names, which those that it starts itself look for in LD_LIBRARY_PATH. It
+    is killed (SIGKILL) so many seconds after it wrote this text to its standard error, where one is given, or
+    in the call of that number in one of its processes of the function of this dotted name; then its long
+    stages save after each step."""
+    (ended,) = _warm([(module, *arguments)], env, loaded, killed_at, killed_in)
     return ended
 
 
@@ -65,24 +64,14 @@ def in_terminal(terminal: str, module: str, *arguments: str) -> tuple[int, Calla
     variables = environment({"TERM": "xterm"})
     of_no_size = {name: value for name, value in variables.items() if name not in ("COLUMNS", "LINES")}
     asked = {"module": module, "arguments": arguments, "environment": of_no_size, "terminal": terminal}
-    (number,), statuses = _ask(_starter(), [{**asked, "killed_at": None, "killed_in": None}])
+    (number,), statuses = _ask([{**asked, "loaded": [], "killed_at": None, "killed_in": None}])
     return number, lambda: statuses()[0]
-
-
-def end_starter(env: Mapping[str, str]) -> None:
-    """End the process that forked the commands of this environment, if this test process started it."""
-    starter = _starter(*env.items())
-    starter.channel.close()
-    if starter.process is not None:
-        assert starter.process.stdin is not None
-        starter.process.stdin.close()
-        starter.process.wait(TIME_LIMIT_SECONDS)
 
 
 def _warm(
     commands: Sequence[tuple[str, ...]],
     env: Mapping[str, str] | None = None,
-    late_env: Mapping[str, str] | None = None,
+    loaded: Sequence[Path] = (),
     killed_at: tuple[str, float] | None = None,
     killed_in: tuple[str, int] | None = None,
 ) -> list[subprocess.CompletedProcess[str]]:
@@ -91,9 +80,9 @@ def _warm(
             {name: f"{folder}/{name}{number}" for name in ("stdout", "stderr")}
             for number in range(len(commands))
         ]
-        variables = environment({**(env or {}), **(late_env or {})})
         fixed = {
-            "environment": variables,
+            "environment": environment(env),
+            "loaded": [str(library) for library in loaded],
             "terminal": None,
             "killed_at": killed_at,
             "killed_in": killed_in,
@@ -102,7 +91,7 @@ def _warm(
             {"module": module, "arguments": arguments, **fixed, **streams}
             for (module, *arguments), streams in zip(commands, places, strict=True)
         ]
-        _, statuses = _ask(_starter(*(env or {}).items()), asked)
+        _, statuses = _ask(asked)
         return [
             subprocess.CompletedProcess(
                 given, code, *(Path(streams[name]).read_text() for name in ("stdout", "stderr"))
@@ -113,35 +102,32 @@ def _warm(
 
 @dataclass(frozen=True)
 class _Starter:
-    """The process that forks the commands of an environment."""
+    """The process that forks the commands. It ends with the test process that started it; others that are
+    connected by then keep their own forks of it."""
 
     channel: TextIO
     process: subprocess.Popen[str] | None
     """None where another test process started it."""
 
 
-def _ask(
-    starter: _Starter, asked: Sequence[Mapping[str, object]]
-) -> tuple[list[int], Callable[[], list[int]]]:
+def _ask(asked: Sequence[Mapping[str, object]]) -> tuple[list[int], Callable[[], list[int]]]:
     """The numbers of the processes of the commands, and what waits for their exit statuses."""
+    starter = _starter()
     starter.channel.write(json.dumps(asked) + "\n")
     starter.channel.flush()
     return cast(list[int], _answer(starter)), lambda: cast(list[int], _answer(starter))
 
 
 @cache
-def _starter(*variables: tuple[str, str]) -> _Starter:
-    """The process that forks: one for each environment. It ends with the test process that started it; others
-    that are connected by then keep their own forks of it."""
-    name = hashlib.sha256(repr(variables).encode()).hexdigest()[:8]
-    address = shared.folder() / f"commands-{name}"
+def _starter() -> _Starter:
+    address = shared.folder() / "commands"
     process = None
     with FileLock(f"{address}.lock"):
         try:
             channel = _connected(address)
         except OSError:  # there is none, or its test process has ended
             address.unlink(missing_ok=True)
-            process = _started(address, variables)
+            process = _started(address)
             channel = _connected(address)
     return _Starter(channel, process)
 
@@ -156,9 +142,9 @@ def _connected(address: Path) -> TextIO:
     return channel
 
 
-def _started(address: Path, variables: Sequence[tuple[str, str]]) -> subprocess.Popen[str]:
+def _started(address: Path) -> subprocess.Popen[str]:
     searched = os.pathsep.join((str(TESTS), str(REPOSITORY)))
-    own = {"PYTHONPATH": searched, "TMPDIR": str(shared.folder()), **dict(variables)}
+    own = {"PYTHONPATH": searched, "TMPDIR": str(shared.folder())}
     process = subprocess.Popen(
         [sys.executable, str(TESTS / "warm_commands.py"), str(address)],
         stdin=subprocess.PIPE,

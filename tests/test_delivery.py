@@ -190,7 +190,7 @@ def test_a_server_that_dies_in_an_upload_loses_nothing(tables: Path, tmp_path: P
     assert summary.table(told).count("FINISHED, not sent yet") == 2
 
     impatient = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-    refused = dlas("sync", f"artifacts={place.artifacts}", late_env=impatient)
+    refused = dlas("sync", f"artifacts={place.artifacts}", env=impatient)
     assert refused.returncode == 1
     assert refused.stdout.count("waits ") == 3
     assert "Traceback" not in refused.stderr

@@ -91,7 +91,7 @@ def test_a_folder_for_temporary_files_that_is_not_there_is_not_replaced_in_silen
 
 
 def test_redeploying_asks_for_room_before_it_fetches(tmp_path: Path) -> None:
-    ended = dlas("redeploy", f"bundle={tmp_path}", late_env={"TMPDIR": str(tmp_path / "nowhere")})
+    ended = dlas("redeploy", f"bundle={tmp_path}", env={"TMPDIR": str(tmp_path / "nowhere")})
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"TMPDIR: {tmp_path}/nowhere cannot be written: No such file")
 

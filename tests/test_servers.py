@@ -91,7 +91,7 @@ def silent() -> Iterator[tuple[str, list[socket.socket]]]:
 
 def refused(*arguments: str, **env: str) -> str:
     """What is said of a store that the command is refused, as two lines: what is wrong, what would help."""
-    result = dlas("run", "model=resnet20", *SMALL, *arguments, late_env={**PATIENT, **env})
+    result = dlas("run", "model=resnet20", *SMALL, *arguments, env={**PATIENT, **env})
     assert result.returncode == 2, result.stderr
     assert result.stdout == ""
     assert result.stderr.startswith("tracking.uri: ")
@@ -167,7 +167,7 @@ def test_each_command_that_takes_a_store_asks_for_it_first(
 ) -> None:
     (port,) = servers.free_ports(1)
     given = (f"artifacts={tmp_path}", f"tracking.uri=http://lab:secret@{HOST}:{port}")
-    result = dlas(module, *arguments, *given, late_env=PATIENT)
+    result = dlas(module, *arguments, *given, env=PATIENT)
     assert result.returncode in (1, 2)
     assert result.stderr.startswith(f"tracking.uri: http://{HOST}:{port}: nobody listens there")
     assert "secret" not in result.stdout + result.stderr
@@ -189,7 +189,7 @@ class Lab:
         address = f"tracking.uri={self.mlflow.address}"
         (nobody,) = servers.free_ports(1)
         apart = {"http_proxy": f"http://{HOST}:{nobody}"}
-        return dlas(module, *arguments, address, late_env={**PATIENT, **ADMIN, **apart, **env})
+        return dlas(module, *arguments, address, env={**PATIENT, **ADMIN, **apart, **env})
 
 
 @pytest.fixture(scope="module")
@@ -289,7 +289,7 @@ def test_a_user_who_may_only_read_is_told(lab: Lab, client: MlflowClient, tmp_pa
     given = (f"artifacts={tmp_path}", f"tracking.uri={lab.mlflow.address}", "tracking.experiment=others")
     assert "'guest' may not" in refused(*given, **guest)
     auth.grant_user_permission("guest", "experiment", experiment, "EDIT")
-    result = dlas("redeploy", "run=0123", *given, late_env={**PATIENT, **guest})
+    result = dlas("redeploy", "run=0123", *given, env={**PATIENT, **guest})
     assert "there is no run '0123'" in result.stderr
 
 

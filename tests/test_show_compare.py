@@ -174,7 +174,7 @@ def test_what_is_not_known_of_a_point_is_called_so(generated: Generated) -> None
 
 @pytest.mark.parametrize("module", ["show", "redeploy"])
 def test_no_store_is_made_where_there_is_none(module: str, tmp_path: Path) -> None:
-    ended = dlas(module, "run=nothing", "artifacts=~/none", late_env={"HOME": str(tmp_path)})
+    ended = dlas(module, "run=nothing", "artifacts=~/none", env={"HOME": str(tmp_path)})
     assert ended.returncode == 1
     assert ended.stderr.startswith("artifacts: there are no runs")
     assert str(tmp_path / "none") in ended.stderr

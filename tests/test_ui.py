@@ -60,7 +60,7 @@ def test_a_mistake_is_refused_by_its_key(argument: str, key: str) -> None:
 
 
 def test_runs_on_a_server_are_looked_at_there() -> None:
-    result = dlas("ui", late_env={"MLFLOW_TRACKING_URI": "http://ada:secret@mlflow.example:5000"})
+    result = dlas("ui", env={"MLFLOW_TRACKING_URI": "http://ada:secret@mlflow.example:5000"})
     assert result.returncode == 0
     assert "http://mlflow.example:5000" in result.stdout
     assert "secret" not in result.stdout

@@ -12,6 +12,7 @@ new store of runs is a copy of one that MLflow made here: its 68 migrations take
 from __future__ import annotations
 
 import atexit
+import ctypes
 import importlib
 import itertools
 import json
@@ -173,6 +174,8 @@ def run(asked: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(asked["environment"])
     tempfile.tempdir = None
+    for library in asked["loaded"]:
+        ctypes.CDLL(library, ctypes.RTLD_GLOBAL)
     sys.argv = ["", *asked["arguments"]]
     if asked["killed_in"] is not None:
         kill_in_call(*asked["killed_in"])
