@@ -6,6 +6,7 @@ them; the longest groups start first, and tests that share nothing fill what is 
 
 from __future__ import annotations
 
+import gc
 import multiprocessing.util
 import os
 import shutil
@@ -41,6 +42,9 @@ os.environ["TVM_THREAD_POOL_SPIN_COUNT"] = "0"  # nor do threads without work ke
 signal.signal(signal.SIGINT, signal.default_int_handler)  # background jobs, and all they start, ignore it
 
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of hundreds of processes would compile this package
+
+
+gc.disable()  # until all tests are collected
 
 
 APART = frozenset(
@@ -88,6 +92,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if item.get_closest_marker("exhaustive") is not None:
             item.add_marker("slow")
     items.sort(key=_place)
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage from here on, and not among what was imported, which stays: each look takes 0.5 s."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import atexit
 import ctypes
+import gc
 import importlib
 import itertools
 import json
@@ -40,6 +41,22 @@ from dlas.stages.store.store import StageStore
 from dlas.tracking.store import opening
 
 READY = "ready"
+
+TAKEN = (
+    "git",
+    "hydra.experimental.callback",
+    "mlflow.store.model_registry.sqlalchemy_workspace_store",
+    "mlflow.store.tracking.sqlalchemy_workspace_store",
+    "mlflow.tracking",
+    "tabulate",
+    "torch_pruning",
+    "dlas.points.checking",
+    "dlas.points.expected",
+    "dlas.tracking.delivery",
+    "dlas.tracking.outcome",
+    "dlas.tracking.sweep",
+)
+"""What commands import beside what their points take."""
 
 
 def main(address: str) -> None:
@@ -122,12 +139,13 @@ def kill_in_call(function: str, number: int) -> None:
 
 
 def import_everything() -> None:
+    """Import what commands and their points take, read its code, and look for no garbage among it."""
+    gc.disable()
     os.environ.update(tracking.CLIENT_ENVIRONMENT)
-    import hydra.experimental.callback  # noqa: F401
-    import mlflow.tracking  # noqa: F401
-    import sklearn.datasets  # noqa: F401
+    for module in TAKEN:
+        importlib.import_module(module)
     import torch
-    import torch_pruning  # noqa: F401
+    from hydra.core.plugins import Plugins
 
     import dlas.pipeline
 
@@ -137,10 +155,12 @@ def import_everything() -> None:
     from dlas.points.fingerprint import RUNNERS
     from dlas.stages.store.code.closure import code_of
 
+    Plugins.instance()  # it imports every plugin
     torch.export.export(torch.nn.ReLU(), (torch.zeros(1),))  # it imports 1600 modules when it is first called
     plugins = (ALGORITHMS, COMPRESSIONS, DATASETS, TUNERS)
     chosen = [registry.path(name) for registry in plugins for name in registry.names()]
     code_of([dlas.pipeline.__name__, f"{RUNNERS}.tvm", *chosen], Path.read_bytes)
+    server.prepare()
 
 
 def keep_a_store() -> None:
@@ -150,13 +170,13 @@ def keep_a_store() -> None:
 
 
 def keep_a_server() -> None:
-    """Fork the process that forks those of points, instead of starting one that imports everything again."""
+    """Fork the process that forks those of points, instead of starting one that imports everything again:
+    this one has."""
     ours, theirs = socket.socketpair()
     if not os.fork():
         channel = os.dup2(theirs.detach(), 3)
         os.closerange(channel + 1, os.sysconf("SC_OPEN_MAX"))
         os.setsid()
-        server.prepare()
         apart.serve_work(socket.socket(fileno=channel))
     theirs.close()
     process.server = cache(lambda: ForkServer(ours))
