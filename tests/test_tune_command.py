@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from command import dlas
 from small_searches import TASKS
 
 from dlas import config
@@ -17,8 +18,7 @@ from dlas.systems.tuners.common.tuning_store import Shelf, TuningStore
 
 
 def tune(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "dlas.tune", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+    return dlas("tune", *arguments)
 
 
 def shelf(artifacts: Path) -> Shelf:
