@@ -10,9 +10,10 @@ from pathlib import Path
 
 LOOP = """
 import pathlib, sys, time
-while not pathlib.Path(sys.argv[1]).exists():
+results = pathlib.Path(sys.argv[1])
+while not results.exists():
     time.sleep(0.05)
-while True:
+while not any(results.glob("*/entry.json")):
     end = time.perf_counter() + 0.05
     while time.perf_counter() < end:
         pass
@@ -21,9 +22,10 @@ while True:
 
 
 @contextmanager
-def half_a_core_busy(begun: Path) -> Iterator[None]:
-    """Keep half a core busy from when there is something at that path until the block ends."""
-    busy = subprocess.Popen([sys.executable, "-c", LOOP, begun])
+def half_a_core_busy(results: Path) -> Iterator[None]:
+    """Keep half a core busy from when the folder is there until a stage's result lies in it, or the block
+    ends."""
+    busy = subprocess.Popen([sys.executable, "-c", LOOP, results])
     try:
         yield
     finally:
