@@ -1,10 +1,12 @@
 """Networks written down by torch.export: batch norm folded, constants computed, each call a layer."""
 
 from collections.abc import Callable
+from functools import cache
 
 import pytest
 import torch
 from torch import nn
+from torch.export import ExportedProgram
 from torch.nn import functional
 
 from dlas.errors import UserError
@@ -124,28 +126,33 @@ NETWORKS = {
 }
 
 
+@cache
+def made(kind: str) -> tuple[nn.Module, ExportedProgram, ExportedProgram]:
+    """The network, its export, and what is decomposed of that."""
+    torch.manual_seed(0)
+    network = NETWORKS[kind][0]().eval()
+    with torch.no_grad():
+        program = exported(network, IMAGES)
+        return network, program, decomposed(program)
+
+
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_the_exported_network_answers_as_the_network_does(kind: str) -> None:
-    torch.manual_seed(0)
-    make, _ = NETWORKS[kind]
-    network = make().eval()
+    network, *programs = made(kind)
     with torch.no_grad():
         expected = network(IMAGES)
-        program = exported(network, IMAGES)
-        torch.testing.assert_close(program.module()(IMAGES), expected, rtol=1e-5, atol=1e-5)
-        smaller = decomposed(program)
-        torch.testing.assert_close(smaller.module()(IMAGES), expected, rtol=1e-5, atol=1e-5)
+        for program in programs:
+            torch.testing.assert_close(program.module()(IMAGES), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_every_call_of_a_layer_has_its_own_weight_under_the_layers_name(kind: str) -> None:
-    make, layers = NETWORKS[kind]
-    program = decomposed(exported(make().eval(), IMAGES))
+    _, _, program = made(kind)
     assert not program.graph.find_nodes(
         op="call_function", target=torch.ops.aten._native_batch_norm_legit_no_training.default
     )
     weights = {node: name for node, name in state.names(program).items() if node.meta["val"].dim() > 1}
-    assert {name.removesuffix(".weight") for name in weights.values()} >= {*layers}
+    assert {name.removesuffix(".weight") for name in weights.values()} >= {*NETWORKS[kind][1]}
     assert all(len(node.users) == 1 for node in weights)
 
 
