@@ -60,10 +60,16 @@ measurement.write(found, result)
 
 
 @pytest.fixture(scope="module")
-def board() -> Iterator[Target]:
+def served() -> Iterator[tuple[subprocess.Popen[str], Target]]:
+    """A board's side, and the board."""
     port = boards.free_port()
-    with boards.served(port):
-        yield boards.here(port)
+    with boards.served(port) as server:
+        yield server, boards.here(port)
+
+
+@pytest.fixture(scope="module")
+def board(served: tuple[subprocess.Popen[str], Target]) -> Target:
+    return served[1]
 
 
 @pytest.fixture(scope="module")
@@ -269,9 +275,27 @@ def test_a_client_that_says_nothing_is_not_waited_for(board: Target, matmul: Pat
         assert_serves(board, matmul)
 
 
-def test_a_killed_client_leaves_the_board_free(board: Target, matmul: Path, tmp_path: Path) -> None:
-    client = start_client(calling(board, tmp_path, "pause"), board, tmp_path / "timing.json")
-    time.sleep(8)
+def processes(server: subprocess.Popen[str]) -> set[int]:
+    """The numbers of the processes that the board's side has started."""
+    return {child.pid for child in psutil.Process(server.pid).children(recursive=True)}
+
+
+def wait_for_session(server: subprocess.Popen[str], before: set[int]) -> None:
+    """Wait until the board has a session beside the processes that it had before: one serves the client, and
+    one is the session's."""
+    deadline = time.monotonic() + 60
+    while len(processes(server) - before) < 2:
+        assert time.monotonic() < deadline, "the board has no session"
+        time.sleep(0.2)
+
+
+def test_a_killed_client_leaves_the_board_free(
+    served: tuple[subprocess.Popen[str], Target], matmul: Path, tmp_path: Path
+) -> None:
+    server, board = served
+    pausing, before = calling(board, tmp_path, "pause"), processes(server)
+    client = start_client(pausing, board, tmp_path / "timing.json")
+    wait_for_session(server, before)
     client.kill()
     client.communicate()
     started = time.monotonic()
@@ -294,10 +318,9 @@ def test_a_board_that_dies_meanwhile_is_a_lost_connection(tmp_path: Path) -> Non
     port = boards.free_port()
     dying = boards.here(port)
     with boards.served(port) as server:
-        client = start_client(calling(dying, tmp_path, "pause"), dying, tmp_path / "timing.json")
-        deadline = time.monotonic() + 30
-        while len(psutil.Process(server.pid).children(recursive=True)) < 2 and time.monotonic() < deadline:
-            time.sleep(0.2)
+        pausing, before = calling(dying, tmp_path, "pause"), processes(server)
+        client = start_client(pausing, dying, tmp_path / "timing.json")
+        wait_for_session(server, before)
         boards.end(server)
         _, said = client.communicate(timeout=60)
     assert client.returncode != 0
