@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
 
 from dlas.analysis.statistics import noise as noises
 from dlas.analysis.statistics.noise import Drift, Noise, Vector
@@ -32,6 +31,8 @@ class Estimate:
     @property
     def interval(self) -> Interval | None:
         """Interval of the ratio by Student's t, at `CONFIDENCE`; None without an error."""
+        from scipy.special import stdtrit
+
         if self.error is None:
             return None
         reach = float(stdtrit(self.freedom, (1 + CONFIDENCE) / 2)) * self.error
@@ -45,17 +46,23 @@ class Estimate:
     @property
     def p_value(self) -> float | None:
         """Two-sided p-value of there being no difference; None without an error."""
-        return None if self.t is None else 2 * float(stdtr(self.freedom, -abs(self.t)))
+        return None if self.t is None else 2 * self._below(-abs(self.t))
 
     @property
     def below_one(self) -> float | None:
         """One-sided p-value of the ratio not being below 1."""
-        return None if self.t is None else float(stdtr(self.freedom, self.t))
+        return None if self.t is None else self._below(self.t)
 
     @property
     def above_one(self) -> float | None:
         """One-sided p-value of the ratio not being above 1."""
-        return None if self.t is None else float(stdtr(self.freedom, -self.t))
+        return None if self.t is None else self._below(-self.t)
+
+    def _below(self, t: float) -> float:
+        """The probability of Student's t below this."""
+        from scipy.special import stdtr
+
+        return float(stdtr(self.freedom, t))
 
 
 def estimate(weights: Vector, means: Vector, noise: Noise | None, cells: NDArray[np.intp]) -> Estimate:
