@@ -11,7 +11,9 @@ from mlflow import MlflowClient
 from user_options import own_model
 
 from dlas.tracking import objectives
+from dlas.tracking.delivery import Place
 from dlas.tracking.store import Record
+from dlas.tracking.sweep import membership
 
 TINY = ("dataset=digits", "timing=quick", "train.epochs=1", "compression=none")
 
@@ -42,6 +44,13 @@ def test_a_budget_is_for_a_tuner_and_gains(override: str, told: str) -> None:
     ended = dlas("run", "-m", "experiment=budgeted", "algo=gemm,direct", override)
     assert ended.returncode == 2
     assert ended.stderr.startswith(told)
+
+
+def test_only_a_search_is_told_values(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A budgeted sweep finds its points again by the ids."""
+    monkeypatch.setenv(membership.PARENT, "ffff")
+    monkeypatch.setenv(membership.UNCHECKED, "")
+    assert membership.told(Place(tmp_path, None, "dlas"), "abcd", ["latency_ms"]) == "abcd"
 
 
 @pytest.mark.slow
@@ -78,6 +87,7 @@ def test_a_budgeted_sweep_tunes_what_may_be_on_the_front(tmp_path: Path) -> None
     sweep = (
         *("run", "-m", *own_model(tmp_path, "two_layers"), *TINY, f"artifacts={artifacts}"),
         *("experiment=budgeted", "algo=gemm,direct", "tuner.trials=2", "hydra.sweeper.margin=100"),
+        "objectives=[latency_ms]",
     )
     ended = dlas(*sweep)
     assert ended.returncode == 0, ended.stderr
