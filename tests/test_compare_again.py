@@ -123,6 +123,7 @@ def test_far_more_work_is_told_to_be_slower_and_goes_with_its_point_to_other_sto
     first, slow = (point(store, seal(one, host)) for one in made)
     ended = dlas("compare", f"run={first},{slow}", *PROTOCOL, f"artifacts={artifacts}")
     assert ended.returncode == 0, ended.stderr
+    assert all(f"\n\n{one}  " in ended.stdout for one in (first, slow))
     (kept,) = store.search_runs(["1"], f"tags.`mlflow.parentRunId` = '{first}'")
     assert kept.data.tags["dlas.verdict"].startswith(f"{slow}: slower by a factor of ")
     assert kept.data.metrics["comparison.2.ratio_ci_low"] > 1

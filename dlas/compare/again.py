@@ -63,11 +63,11 @@ def timed(kept: Kept, run_ids: Sequence[str], protocol: config.Timing, signers: 
         board = _one_place(found.points, opened)
         networks = []
         for point, one in zip(found.points, opened, strict=True):
-            print(printable(f"\n{point.run_id}  {point.name}"))
+            print("", printable(f"{point.run_id}  {point.name}"), sep="\n")
             libraries = one.bundle.libraries(one.runner, [1])
             redeployment.check(one, libraries, one.made_for)
             networks.append(one.network(libraries))
-        print(f"\ntiming     {len(networks)} points in turn")
+        print(f"\ntiming     {len(networks)} points in turn, {protocol.sessions} or more sessions of each")
         first = opened[0]
         measured = measuring.measure_in_turn(
             networks,
