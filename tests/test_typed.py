@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -136,14 +137,14 @@ def test_small_commands_know_null_and_quotes_and_refuse_twice() -> None:
     assert caught.value.key == "bundle"
 
 
-def swept(*arguments: str) -> list[DictConfig]:
+def swept(*arguments: str, on_right: Callable[[], object] = composing.do_nothing) -> list[DictConfig]:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
 
     with initialize_config_dir(str(config.config_folder()), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         master = loader.load_configuration("config", typed.checked(arguments), RunMode.MULTIRUN)
-        return composing.sweep_points(master)
+        return composing.sweep_points(master, on_right)
 
 
 def test_a_mistake_in_one_of_many_points_names_it_and_is_found_first() -> None:
@@ -153,6 +154,16 @@ def test_a_mistake_in_one_of_many_points_names_it_and_is_found_first() -> None:
     assert "[point 2 of 400: seed=0 model=vgg16 tuner.trials=-1]" in str(caught.value)
     with pytest.raises(UserError, match=r"did you mean 'vgg16'.*\[point 2 of 2: model=vgg61\]"):
         swept("seed=3", "model=vgg16,vgg61")
+
+
+def test_what_takes_seconds_begins_with_the_first_point_that_is_right() -> None:
+    begun: list[str] = []
+    with pytest.raises(UserError, match=r"\[point 1 of 2: model=vgg61\]"):
+        swept("model=vgg61,vgg16", on_right=lambda: begun.append("too early"))
+    assert begun == []
+    with pytest.raises(UserError, match=r"\[point 2 of 2: model=vgg61\]"):
+        swept("model=vgg16,vgg61", on_right=lambda: begun.append("begun"))
+    assert begun == ["begun"]
 
 
 @pytest.mark.parametrize(

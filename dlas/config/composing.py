@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
@@ -164,29 +164,36 @@ def screened(tuned: Sequence[Sequence[str]]) -> list[list[str]]:
     return [list(one) for one in dict.fromkeys(tuple(untuned(combination)) for combination in tuned)]
 
 
-def sweep_points(master: DictConfig) -> list[DictConfig]:
+def do_nothing() -> None:
+    """Do nothing, where nobody waits for the first point."""
+
+
+def sweep_points(master: DictConfig, on_right: Callable[[], object] = do_nothing) -> list[DictConfig]:
     """Every point that the sweep may make, composed as Hydra's basic sweeper will compose it.
 
     A sweeper that searches finds its points on the way; then the one config that all of them start from is
     returned. Raises `UserError`, naming the point, for the first that does not compose. One with each value
     is composed and checked before all others: a mistake in one value of a large sweep is told within seconds.
+    `on_right` is called for each of these that is right.
     """
     if tells_points(master):
-        return _composed(master, combinations(master))
+        return _composed(master, combinations(master), on_right)
     if master.hydra.sweeper.get("_target_") == BUDGETED_SWEEPER:
         remedy = "hydra.sweeper.margin=1 or more"
         require(master.hydra.sweeper.margin >= 1, "hydra.sweeper.margin", "is less than 1", remedy)
         tuned = combinations(master)
-        points = _composed(master, tuned)
+        points = _composed(master, tuned, on_right)
         for place, point in enumerate(points):
             with at_point(place):
                 problem = "is none, so that there is nothing to tune near the front"
                 require(point.tuner.name != "none", "tuner", problem, "a tuner, such as tuner=metaschedule")
-        return [*_composed(master, screened(tuned)), *points]
+        return [*_composed(master, screened(tuned), on_right), *points]
     return [master]
 
 
-def _composed(master: DictConfig, combinations: Sequence[Sequence[str]]) -> list[DictConfig]:
+def _composed(
+    master: DictConfig, combinations: Sequence[Sequence[str]], on_right: Callable[[], object]
+) -> list[DictConfig]:
     loader = point_loader()
 
     def composed(place: int) -> DictConfig:
@@ -199,6 +206,7 @@ def _composed(master: DictConfig, combinations: Sequence[Sequence[str]]) -> list
             early[place] = composed(place)
             with at_point(place):
                 stack_of(early[place])
+            on_right()
         return [early.get(place) or composed(place) for place in range(len(combinations))]
 
 

@@ -42,7 +42,9 @@ class PlanCallback(SweepCallback):
         known = composing.tells_points(config)
         if not known:
             log.info("this sweeper finds its points on the way: the plan is of the one that all start from")
-        self._print(composing.sweep_points(config), sweep.SWEPT if known else sweep.ALL, config.hydra)
+        self._print(
+            composing.sweep_points(config, self._begin), sweep.SWEPT if known else sweep.ALL, config.hydra
+        )
 
     def _print(self, points: Sequence[DictConfig], rerun: str, hydra: DictConfig) -> None:
         with composing.naming(points):

@@ -76,7 +76,8 @@ def stopping(method: Callable[..., None]) -> Callable[..., None]:
 class SweepCallback(Callback):
     """The callback of Hydra that `hydra.callbacks.sweep` in conf/config.yaml names.
 
-    `begin` starts, once the config is right, what takes seconds until it can check. `check` is given the
+    `begin` starts, once a point is right, what takes seconds until it can check; it may be called again while
+    the other points are composed, which takes seconds where they are many. `check` is given the
     stacks of the points before the first one starts, and Hydra's own part of the config; it returns those
     that could not be checked. `fingerprint` gives the hash by which a point's earlier run is found.
     """
@@ -123,7 +124,7 @@ class SweepCallback(Callback):
         """Check every point that has no earlier run, open the sweep's run and tell the points its id; leave
         where no point is to be made."""
         composing.require_launcher(config)
-        points = composing.sweep_points(config)
+        points = composing.sweep_points(config, self._begin)
         with composing.naming(points):
             stacks = composing.stacks_of(points)
             require_one_store(stacks)
