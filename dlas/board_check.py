@@ -128,7 +128,9 @@ def _subject(
     beside = made if protocol.yardstick else NO_YARDSTICKS
     if verified is None:
         subject = made[yardstick.COMPUTE]
-        return Subject(subject.library, np.zeros(subject.shape, "float32"), board, beside)
+        # No network is followed as well as a yardstick follows itself.
+        others = {name: one for name, one in beside.items() if one is not subject}
+        return Subject(subject.library, np.zeros(subject.shape, "float32"), board, others)
     runner = target_file.compiler(verified.target)
     library = verified.libraries(runner, (1,))[1]
     return Subject(library, reference.read(verified.reference).inputs[:1], board, beside, runner)

@@ -93,7 +93,7 @@ def test_this_machine_is_checked(tmp_path: Path) -> None:
         assert said in ended.stdout
     kept = [measurement.read(tmp_path / "checks" / "host" / f"{number}.json") for number in (1, 2)]
     assert [len(found.samples_ms) for found in kept] == [40, 40]
-    assert list(kept[0].yardsticks) == ["compute", "memory", "kernels"]
+    assert list(kept[0].yardsticks) == ["memory", "kernels"], "compute is what was deployed"
 
 
 @pytest.mark.parametrize(
