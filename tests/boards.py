@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -43,7 +43,24 @@ def here(port: int, **changes: object) -> Target:
 @contextmanager
 def served(port: int, *settings: str) -> Iterator[subprocess.Popen[str]]:
     """`python -m dlas.board serve` on this machine, until the block ends; it waits for no other timing."""
-    arguments = command("board", "serve", f"port={port}", f"key={KEY}", *settings)
+    with serving(port, command("board", "serve", f"port={port}", f"key={KEY}", *settings)) as server:
+        yield server
+
+
+@contextmanager
+def served_by_another(port: int, changes: str) -> Iterator[None]:
+    """The board's side of another dlas, which differs from this one by these statements about `board_server`
+    and `protocol`."""
+    imports = "from dlas.hardware.boards import board_server, protocol"
+    settings = f"board_server.Settings(port={port}, key={KEY!r})"
+    program = f"{imports}\n{changes}\nboard_server.serve({settings})"
+    with serving(port, [sys.executable, "-c", program]):
+        yield
+
+
+@contextmanager
+def serving(port: int, arguments: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    """The process of a board's side, until the block ends."""
     with TemporaryDirectory() as scratch:
         env = environment({"TMPDIR": scratch, lock.LOCKS: scratch})
         with subprocess.Popen(arguments, env=env, stderr=subprocess.PIPE, text=True) as server:

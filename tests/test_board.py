@@ -25,7 +25,7 @@ from command import dlas, environment
 
 from dlas import config
 from dlas.errors import UserError
-from dlas.hardware.boards import connection
+from dlas.hardware.boards import connection, protocol
 from dlas.hardware.no_torch import without_torch
 from dlas.hardware.results import measurement
 from dlas.hardware.sessions import runners
@@ -56,6 +56,16 @@ found = measuring.measure(
     library, np.zeros((1, 3, 32, 32), "float32"), board, config.Timing(name="test", runs=50)
 )
 measurement.write(found, result)
+"""
+
+BEFORE_VERSIONS = """
+import json
+answered = board_server._about
+def about(kind):
+    machine = json.loads(answered(kind))
+    del machine["version"]
+    return json.dumps(machine)
+board_server._about = about
 """
 
 
@@ -394,6 +404,27 @@ def test_a_server_that_is_no_board_is_told(tmp_path: Path) -> None:
                 deployment.require_board(boards.here(port))
         finally:
             boards.end(stock)
+
+
+@pytest.mark.parametrize(
+    ("changes", "version"),
+    [
+        ("protocol.VERSION += 1", f"are of version {protocol.VERSION + 1},"),
+        (BEFORE_VERSIONS, f"are of an earlier version than {protocol.VERSION},"),
+    ],
+    ids=["later", "earlier"],
+)
+def test_the_board_of_another_dlas_is_told_before_any_work(changes: str, version: str, matmul: Path) -> None:
+    port = boards.free_port()
+    there = boards.here(port)
+    with boards.served_by_another(port, changes):
+        with pytest.raises(UserError, match=version) as refusal:
+            deployment.require_board(there)
+        with pytest.raises(UserError, match=version):
+            measuring.measure(matmul, tiny_library.images(1), there, PROTOCOL)
+    assert f"the board bench at 127.0.0.1:{port}" in refusal.value.problem
+    assert f"this side takes those of version {protocol.VERSION}" in refusal.value.problem
+    assert refusal.value.remedy == "On the board: install the dlas of this side, and serve again."
 
 
 def test_serving_a_network_warns_and_loopback_does_not() -> None:

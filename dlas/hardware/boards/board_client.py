@@ -18,16 +18,13 @@ from typing import Any
 
 from dlas.errors import UserError
 from dlas.hardware.boards.connection import BUSY_SECONDS, Connection, answer, connected, name_of, starting
+from dlas.hardware.boards.protocol import ABOUT, MAKE_FOLDER, RUN, RUNTIME, VERSION
 from dlas.hardware.sessions import runners
 from dlas.hardware.sessions.process import LibraryFailed
 from dlas.hardware.targets.fitting import misfits, require_no
 from dlas.hardware.targets.machine import Machine
 from dlas.interfaces.targets.target import Target
 from dlas.plugins.finding import distribution_version, public
-
-ABOUT, RUN = "dlas.board.about", "dlas.board.run"
-RUNTIME, MAKE_FOLDER = "dlas.board.runtime", "dlas.board.make_folder"
-"""Names of the functions on the board's side."""
 
 ANSWER_SECONDS = 120.0
 """Time limit of calls that take a board no time to speak of, over a slow network, on a slow board."""
@@ -104,10 +101,36 @@ def _require_fit(board: Connection, target: Target, runner: str) -> Mapping[str,
             remedy=starting(target),
         )
     found = json.loads(answer(target, ANSWER_SECONDS, partial(board.call, ABOUT, target.code.kind)))
+    _require_same_version(found.get("version"), target)
     extensions = tuple(found["instruction_sets"])
     machine = Machine(found["architecture"], found["system"], extensions, found["gpu"])
     require_no(misfits(target.code, machine, "the board"), target.code, f"the board {name_of(target)}")
     return {} if runner == runners.TVM else _runtime(board, target, runner)
+
+
+def _require_same_version(version: int | None, target: Target) -> None:
+    if version == VERSION:
+        return
+    told = f"of an earlier version than {VERSION}" if version is None else f"of version {version}"
+    raise UserError(
+        f"the board {name_of(target)} is served by another dlas: its answers are {told}, "
+        f"and this side takes those of version {VERSION}",
+        key="target",
+        remedy=_serving_again(target),
+    )
+
+
+def _serving_again(target: Target) -> str:
+    """What gives the board the dlas of this side."""
+    if target.placement.emulated:
+        return _starting_again(target)
+    return "On the board: install the dlas of this side, and serve again."
+
+
+def _starting_again(target: Target, *options: str) -> str:
+    """The commands that start a virtual board anew, with these options too."""
+    start = " ".join(["start", f"target={target.name}", f"port={target.reach.port}", *options])
+    return f"python -m dlas.board stop target={target.name}; python -m dlas.board {start}"
 
 
 def _runtime(board: Connection, target: Target, runner: str) -> dict[str, str]:
@@ -119,7 +142,7 @@ def _runtime(board: Connection, target: Target, runner: str) -> dict[str, str]:
         raise UserError(
             f"the dlas that serves the board {name_of(target)} knows nothing of {runner}",
             key="target",
-            remedy="On the board: install the dlas of this side, and serve again.",
+            remedy=_serving_again(target),
         )
     lacking = [name for name, version in versions.items() if version is None]
     if lacking:
@@ -136,8 +159,7 @@ def _installing(target: Target, runner: str, lacking: Sequence[str]) -> str:
     """What to do for a runtime that the board lacks: to install the version of this side, where there is one,
     which is what the board's will be compared with."""
     if target.placement.emulated:
-        again = f"python -m dlas.board start target={target.name} port={target.reach.port} runtimes={runner}"
-        return f"python -m dlas.board stop target={target.name}; {again}"
+        return _starting_again(target, f"runtimes={runner}")
     versions = {name: distribution_version(name) for name in lacking}
     wanted = " ".join(f"{name}=={public(version)}" if version else name for name, version in versions.items())
     return f"On the board: pip install {wanted}"

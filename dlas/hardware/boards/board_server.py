@@ -30,7 +30,7 @@ from typing import Any
 import psutil
 
 from dlas.errors import UserError
-from dlas.hardware.boards import lock
+from dlas.hardware.boards import lock, protocol
 from dlas.hardware.sessions import runners
 from dlas.hardware.sessions.process import run_session
 from dlas.hardware.sessions.session import keep_torch_out
@@ -118,14 +118,14 @@ def _tracker(address: str | None) -> tuple[str, int] | None:
 def _answer_to_clients() -> None:
     import tvm_ffi
 
-    tvm_ffi.register_global_func("dlas.board.about", _about, override=True)
-    tvm_ffi.register_global_func("dlas.board.runtime", _runtime, override=True)
-    tvm_ffi.register_global_func("dlas.board.make_folder", _make_folder, override=True)
-    tvm_ffi.register_global_func("dlas.board.run", _run, override=True)
+    tvm_ffi.register_global_func(protocol.ABOUT, _about, override=True)
+    tvm_ffi.register_global_func(protocol.RUNTIME, _runtime, override=True)
+    tvm_ffi.register_global_func(protocol.MAKE_FOLDER, _make_folder, override=True)
+    tvm_ffi.register_global_func(protocol.RUN, _run, override=True)
 
 
 def _about(kind: str) -> str:
-    return json.dumps(asdict(machine.this_machine(kind)))
+    return json.dumps({"version": protocol.VERSION, **asdict(machine.this_machine(kind))})
 
 
 def _runtime(runner: str) -> str:
