@@ -161,6 +161,19 @@ def test_another_number_of_classes_is_told_with_both_numbers(digits: ImageDatase
     assert "the weights are for 1000 classes, and 'digits' has 10" in message
 
 
+def test_other_shapes_of_a_network_without_matrices_are_refused(digits: ImageDataset, tmp_path: Path) -> None:
+    network = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.BatchNorm1d(3))
+    torch.save(nn.Sequential(*network[:2], nn.BatchNorm1d(4)).state_dict(), tmp_path / "four.pth")
+    assert "2.weight is (4,) in the file and (3,) in" in refused(tmp_path / "four.pth", digits, network)
+
+
+def test_a_bias_without_a_dimension_is_refused(
+    donor: nn.Module, digits: ImageDataset, tmp_path: Path
+) -> None:
+    torch.save(state_of(donor) | {"fc.bias": torch.tensor(0.0)}, tmp_path / "scalar.pth")
+    assert "fc.bias is () in the file and (10,) in" in refused(tmp_path / "scalar.pth", digits)
+
+
 def test_values_that_are_not_finite_are_refused(
     donor: nn.Module, digits: ImageDataset, tmp_path: Path
 ) -> None:

@@ -92,10 +92,12 @@ def _require_same_shapes(expected: StateDict, found: StateDict, dataset: str, cl
     different = [name for name, tensor in expected.items() if tensor.shape != found[name].shape]
     if not different:
         return
-    *_, classifier = (name.rpartition(".")[0] for name, tensor in expected.items() if tensor.dim() > 1)
+    layers = [name.rpartition(".")[0] for name, tensor in expected.items() if tensor.dim() > 1]
+    classifier = layers[-1] if layers else None
     name = different[0]
     given, wanted = found[name].shape, expected[name].shape
-    if all(name.rpartition(".")[0] == classifier for name in different) and given[1:] == wanted[1:]:
+    rows_alone = len(given) == len(wanted) and given[1:] == wanted[1:]
+    if rows_alone and all(name.rpartition(".")[0] == classifier for name in different):
         raise UserError(
             f"the weights are for {given[0]} classes, and '{dataset}' has {classes}",
             key=KEY,
