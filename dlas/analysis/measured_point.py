@@ -6,12 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from dlas.analysis.statistics import contrast
-from dlas.analysis.statistics.contrast import Estimate
 from dlas.analysis.statistics.noise import NO_DRIFT, Drift
 from dlas.hardware.results.roofs import Bounds
 from dlas.hardware.results.statistics import geometric_mean
+
+if TYPE_CHECKING:
+    from dlas.analysis.statistics.contrast import Estimate
 
 FINISHED = "FINISHED"
 LAYERS = ("dataset", "model", "compression", "algo", "format", "compiler", "tuner", "target")
@@ -152,6 +154,9 @@ class MeasuredPoint:
     @cached_property
     def estimate(self) -> Estimate:
         """The latency by its sessions, with what these and the machine's pace leave open."""
+        # SciPy comes with it.
+        from dlas.analysis.statistics import contrast
+
         return contrast.of_sessions([self.logs], drifts=[self.drift])
 
     @property
