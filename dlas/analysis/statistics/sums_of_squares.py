@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,7 +48,7 @@ def type_two(terms: Sequence[Term], data: Data) -> list[Squares]:
     found = []
     for term in terms:
         others = [other for other in terms if not set(term) <= set(other)]
-        found.append(_difference(term, reduced.fit(others), reduced.fit([*others, term])))
+        found.append(_difference(term, reduced.rest(others), reduced.rest([*others, term])))
     return found
 
 
@@ -60,11 +60,20 @@ def type_three(terms: Sequence[Term], data: Data) -> list[Squares] | None:
     other factors.
     """
     reduced = _reduced(terms, data)
-    full = reduced.fit(terms)
-    if full.rank < full.design.shape[1]:
+    full = reduced.rest(terms)
+    if full.rank < full.columns:
         return None
-    without = (reduced.fit([other for other in terms if other != term]) for term in terms)
-    return [_difference(term, fit, full) for term, fit in zip(terms, without, strict=True)]
+    without = (reduced.rest([other for other in terms if other != term]) for term in terms)
+    return [_difference(term, rest, full) for term, rest in zip(terms, without, strict=True)]
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """What a model leaves."""
+
+    columns: int
+    rank: int
+    squares: float
 
 
 @dataclass(frozen=True)
@@ -76,11 +85,16 @@ class _Reduced:
     blocks: Mapping[Term, Matrix]
     """The columns of each term."""
     values: Vector
+    _found: dict[frozenset[Term], _Rest] = field(default_factory=dict)
 
-    def fit(self, terms: Sequence[Term]) -> Fit:
-        """The model of these terms."""
-        kept = np.hstack([self.constant, *(self.blocks[term] for term in terms)])
-        return Fit(kept, self.values, np.ones(len(self.values)))
+    def rest(self, terms: Sequence[Term]) -> _Rest:
+        """What the model of these terms leaves. Many terms are set against the same models."""
+        key = frozenset(terms)
+        if key not in self._found:
+            kept = np.hstack([self.constant, *(self.blocks[term] for term in terms)])
+            fit = Fit(kept, self.values, np.ones(len(self.values)))
+            self._found[key] = _Rest(kept.shape[1], fit.rank, fit.residual_squares)
+        return self._found[key]
 
 
 def _reduced(terms: Sequence[Term], data: Data) -> _Reduced:
@@ -92,7 +106,7 @@ def _reduced(terms: Sequence[Term], data: Data) -> _Reduced:
     return _Reduced(constant, dict(zip(terms, blocks, strict=True)), across.T @ (root * data.values))
 
 
-def _difference(term: Term, without: Fit, beside: Fit) -> Squares:
+def _difference(term: Term, without: _Rest, beside: _Rest) -> Squares:
     freedom = beside.rank - without.rank
-    explained = without.residual_squares - beside.residual_squares
+    explained = without.squares - beside.squares
     return Squares(term, freedom, max(explained, 0.0) if freedom else 0.0)
