@@ -17,6 +17,7 @@ from dlas.errors import UserError
 from dlas.files import temporary
 from dlas.hardware.results.comparison import Comparison
 from dlas.hardware.results.measurement import Measurement
+from dlas.hardware.targets import machine
 from dlas.hardware.timing import deployment, measuring
 from dlas.interfaces.targets.target import Target
 from dlas.printable import printable
@@ -41,11 +42,17 @@ class Timed:
         return compared(self.measured)
 
     @property
+    def unsteady(self) -> tuple[str, ...]:
+        """The worst reasons of each kind to doubt the sessions of any point."""
+        sessions = [one for measured in self.measured for one in measured.sessions]
+        return machine.worst(reason for one in sessions for reason in one.unsteadiness)
+
+    @property
     def table(self) -> Table:
         """The points side by side, with their new times."""
         records = measured_points(self.asked.points)
         points = [_as_timed(*one) for one in zip(records, self.measured, strict=True)]
-        return comparing.again(points, self.comparisons)
+        return comparing.again(points, self.comparisons, self.unsteady)
 
 
 def timed(kept: Kept, run_ids: Sequence[str], protocol: config.Timing, signers: str | None) -> Timed:

@@ -21,9 +21,8 @@ def keep(kept: Kept, found: Timed) -> str | None:
     points, comparisons = found.asked.points, found.comparisons
     verdicts = [f"{point.run_id}: {one.verdict}" for point, one in zip(points[1:], comparisons, strict=True)]
     tags = {"dlas.verdict": "; ".join(verdicts)}
-    reasons = dict.fromkeys(reason for one in found.measured for reason in one.unsteady)
-    if reasons:
-        tags["dlas.unsteady"] = "; ".join(reasons)
+    if found.unsteady:
+        tags["dlas.unsteady"] = "; ".join(found.unsteady)
     run = delivery.comparison(kept.place, kept.store, found.asked.above, [one.run_id for one in points], tags)
     with delivery.delivering(run):
         files = run.folder / "comparison"

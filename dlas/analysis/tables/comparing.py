@@ -21,6 +21,7 @@ RATIO = (
     "interval holds 1"
 )
 
+BESIDE_WORK = "all met it, but it may slow one down more than another; time them again when it is over"
 IN_TURN = "ratio: time over that of the first point, a few runs of each in turn; below 1 is faster"
 
 
@@ -40,8 +41,11 @@ def points(found: Sequence[MeasuredPoint]) -> Table:
     return Table("comparison", "Points side by side", headings, tuple(rows), closing)
 
 
-def again(found: Sequence[MeasuredPoint], comparisons: Sequence[Comparison]) -> Table:
-    """Points that were timed anew, all in turn: each but the first with its comparison with that one."""
+def again(
+    found: Sequence[MeasuredPoint], comparisons: Sequence[Comparison], unsteady: Sequence[str]
+) -> Table:
+    """Points that were timed anew, all in turn: each but the first with its comparison with that one.
+    `unsteady` are the reasons to doubt the times."""
     named = naming.of(found)
     first, *others = found
     rows = [_row(first, named, Cell(NOTHING), Cell(NOTHING), Cell(REFERENCE))]
@@ -54,7 +58,8 @@ def again(found: Sequence[MeasuredPoint], comparisons: Sequence[Comparison]) -> 
         for other, one in zip(others, comparisons, strict=True)
         if one.outcome is Outcome.UNCLEAR
     ]
-    closing = (IN_TURN, *_sessions(comparisons[0].new, len(others)), *few_sessions(found), *reasons)
+    doubts = [f"unsteady: {'; '.join(unsteady)}: {BESIDE_WORK}"] if unsteady else []
+    closing = (IN_TURN, *_sessions(comparisons[0].new, len(others)), *few_sessions(found), *reasons, *doubts)
     return Table("comparison", "Points in turn", (*named.columns, *_HEADINGS), tuple(rows), closing)
 
 
