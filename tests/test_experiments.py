@@ -81,6 +81,15 @@ def test_what_an_experiment_chooses_may_be_typed_otherwise() -> None:
     assert (last.algo.name, last.timing.name, last.compression) == ("gemm", "paper", {})
 
 
+TOLD = ("tuner=ansor", "tuner.trials=2", "+tuner.x=2", "++tuner.trials=2", "~tuner")
+
+
+@pytest.mark.parametrize("told", TOLD)
+def test_what_a_tuner_is_told_is_nothing_to_a_screened_point(told: str) -> None:
+    (point,) = composing.screened(grid("algo=gemm", told, "+mytuner=2"))
+    assert point == ["algo=gemm", "+mytuner=2", "tuner=none"]
+
+
 def test_an_experiment_is_no_setting_of_a_point() -> None:
     named = stack(["experiment=budgeted", "model=resnet20"])
     assert config.identity(named) == config.identity(stack(["tuner=metaschedule", "model=resnet20"]))

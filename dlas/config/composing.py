@@ -156,7 +156,7 @@ def combinations(master: DictConfig) -> list[list[str]]:
 
 def untuned(combination: Sequence[str]) -> list[str]:
     """The overrides of the same point, made without a tuner."""
-    return [one for one in combination if not one.startswith(("tuner=", "tuner."))] + [UNTUNED]
+    return [one for one in combination if unheard.key(one).partition(".")[0] != "tuner"] + [UNTUNED]
 
 
 def screened(tuned: Sequence[Sequence[str]]) -> list[list[str]]:

@@ -14,7 +14,7 @@ def overrides(typed: Sequence[str], stack: Stack) -> list[str]:
     """The overrides, among those that the stack was typed with, that say nothing to its compiler."""
     if not stack.compiler.has_own_kernels:
         return []
-    return [one for one in typed if _key(one) == LEVEL or _key(one).partition(".")[0] in OF_KERNELS]
+    return [one for one in typed if key(one) == LEVEL or key(one).partition(".")[0] in OF_KERNELS]
 
 
 def without(typed: Sequence[str], stack: Stack) -> list[str]:
@@ -54,5 +54,6 @@ def told(stacks: Sequence[Stack], typed: Sequence[Sequence[str]]) -> Iterator[st
         yield f"{len(stacks)} combinations are {points}: what differs in the others says nothing"
 
 
-def _key(override: str) -> str:
+def key(override: str) -> str:
+    """The key that an override sets, adds or removes."""
     return override.partition("=")[0].lstrip("+~")
