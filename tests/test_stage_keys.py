@@ -638,3 +638,19 @@ def test_the_programs_that_a_compiler_calls_count(tmp_path: Path, monkeypatch: p
         (tmp_path / "g++").chmod(0o755)
         keys.add(key_of(inputs_of(stage, Path.read_bytes)))
     assert len(keys) == 3
+
+
+@pytest.mark.parametrize(("algorithm", "keys"), [("onednn", 2), (GEMM, 1)])
+def test_what_compiles_c_for_a_library_counts(
+    algorithm: str, keys: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    layer = replace(yardstick.LAYER, algorithm=algorithm)
+    lowered = replace(LOWERED, program=replace(LOWERED.program, layers=(layer,)))
+    stage = Build(lowered=lowered, kernels=None, target=CODE, linker="cc -fPIC", opt_level=3)
+    found = set()
+    for version in ("12", "13"):
+        (tmp_path / "cc").write_text(version)
+        (tmp_path / "cc").chmod(0o755)
+        found.add(key_of(inputs_of(stage, Path.read_bytes)))
+    assert len(found) == keys

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from dlas.hardware.sessions import runners
 from dlas.stages.libraries.library import Library
 from dlas.stages.stage import Stage, counted_by, nothing
-from dlas.systems.compilers.tvm import building
-from dlas.systems.program.kernels import scheduling_modules
+from dlas.systems.compilers.tvm import building, linking
+from dlas.systems.program.kernels import c_code, scheduling_modules
 
 if TYPE_CHECKING:
     from dlas.files.checkpoints import Checkpoints
@@ -31,13 +31,18 @@ class Build(Stage[Library]):
     """The schedule of each kernel; None for every algorithm's own."""
     target: CodeTarget
     linker: str | None = field(metadata=counted_by(nothing))
-    """The command to link with, which does not change what the library computes; None looks for one."""
+    """The command to link with, which does not change what the library computes; None looks for one. What
+    compiles C for it counts, by `other_files`."""
     opt_level: int
 
     stage = "build"
 
     def named_modules(self) -> Sequence[str]:
         return scheduling_modules(self.lowered.program.layers, self.target)
+
+    def other_files(self) -> Sequence[Path]:
+        """The C compiler, where kernels call functions in C: another version of it is another file."""
+        return linking.programs(self.target, self.linker) if c_code(self.lowered.program.layers) else ()
 
     def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         tuned = {} if self.kernels is None else self.kernels.tuned

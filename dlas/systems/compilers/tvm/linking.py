@@ -75,6 +75,12 @@ def link_command(target: CodeTarget, linker: str | None) -> list[str]:
     )
 
 
+def programs(target: CodeTarget, linker: str | None) -> list[Path]:
+    """The files of the programs in the command that links for the target."""
+    found = map(shutil.which, link_command(target, linker))
+    return [Path(program).resolve() for program in found if program is not None]
+
+
 def _declared(linker: str) -> list[str]:
     command = shlex.split(linker)
     if not command or shutil.which(command[0]) is None:
