@@ -24,8 +24,8 @@
 
 docs/boards.md tells what a board needs, and how to reach it by an ssh tunnel.
 
-Exit status: 0 done; 1 it could not be done; 2 a mistake in the arguments; 130 stopped; 3 of check: more than
-5 % false alarms.
+Exit status: 0 done; 1 it could not be done; 2 a mistake in the arguments; 130 stopped by Ctrl-C, 143
+by SIGTERM; 3 of check: more than 5 % false alarms.
 """
 
 from __future__ import annotations

@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING
 from dlas import config, quota, user
 from dlas.errors import UserError, require
 from dlas.output import forgiving_output
+from dlas.processes import stopping
 
 if TYPE_CHECKING:
     from dlas.tracking import Store
 
-DONE, FAILED, MISTAKE, STOPPED = 0, 1, 2, 130
-"""Exit statuses: the work is done; it could not be done; there is a mistake in the arguments;
-Ctrl-C stopped it."""
+DONE, FAILED, MISTAKE = 0, 1, 2
+"""Exit statuses: the work is done; it could not be done; there is a mistake in the arguments. That of a
+command that was stopped is told by `dlas.processes.stopping`."""
 
 HELP = frozenset({"-h", "--help"})
 
@@ -40,12 +41,12 @@ def run(doc: str | None, arguments: Sequence[str] | None, parse: Callable[[list[
     """
     quota.follow()
     user.stand_in()
-    with forgiving_output():
+    with stopping.on_signals(), forgiving_output():
         try:
             return _run(doc, list(sys.argv[1:] if arguments is None else arguments), parse)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as stop:
             print("stopped", file=sys.stderr)
-            return STOPPED
+            return stopping.status(stop)
 
 
 def _run(doc: str | None, given: list[str], parse: Callable[[list[str]], Work]) -> int:

@@ -32,7 +32,8 @@ Until then nothing of the bundle is run. Its library, or the one that is made of
 code and runs as you: SECURITY.md tells what that means.
 
 Exit status: 0 as fast as it was, or faster; 3 slower; 4 it can't be told; 1 it could not be redeployed; 2 a
-mistake in the arguments; 130 stopped. Of several points 1 counts before 3, and 3 before 4.
+mistake in the arguments; 130 stopped by Ctrl-C, 143 by SIGTERM. Of several points 1 counts
+before 3, and 3 before 4.
 With fail_above: 0 no slower than the limit allows; 3 slower than that; 4 it can't be told.
 """
 
@@ -56,6 +57,7 @@ from dlas.files import temporary
 from dlas.hardware.sessions.session import keep_torch_out
 from dlas.interfaces.targets.reach import Address
 from dlas.printable import printable
+from dlas.processes import stopping
 from dlas.redeployment import Request
 from dlas.verdicts import as_run, as_text, point_as_text
 from dlas.verdicts.files import Files
@@ -147,13 +149,16 @@ def redeploy(options: Options, request: Request) -> Results:
     kept = None if options.bundle is not None else _kept(options)
     asked = _asked(options, kept)
     found: list[Result] = list(asked.failed)
-    stopped = True
+    stopped: int | None = command_line.FAILED
     try:
         for name in asked.names:
             if len(asked.names) + len(asked.failed) > 1:
                 print(f"\n{name}")
             found.append(_result(name, options, request, kept))
-        stopped = False
+        stopped = None
+    except KeyboardInterrupt as stop:
+        stopped = stopping.status(stop)
+        raise
     finally:
         results = Results(found, asked.left_out, options.fail_above, stopped)
         if told := as_text.summary(results):

@@ -14,12 +14,9 @@ import logging
 import os
 import shlex
 import shutil
-import signal
 import sys
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import hydra
@@ -34,6 +31,7 @@ from dlas.output import forgiving_output
 from dlas.points import durations, fingerprint, making, process, view
 from dlas.points.progress import Progress
 from dlas.points.view.status import Course
+from dlas.processes import stopping
 
 if TYPE_CHECKING:
     from dlas.tracking.delivery import Draft
@@ -41,8 +39,6 @@ if TYPE_CHECKING:
 STOPPED, MISTAKE, FAILURE = 130, 2, 1
 PLAN = "--plan"
 PLANNING = "hydra.callbacks.sweep._target_=dlas.points.planning.PlanCallback"
-# A second Ctrl-C within this many seconds would only spoil the closing of the runs.
-CLOSING_SECONDS = 5.0
 
 log = logging.getLogger("dlas.run")
 
@@ -51,11 +47,11 @@ def main() -> None:
     """Run the `dlas-run` command."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises its errors instead of printing them its own way
     typed = list(sys.argv)
-    _stop_on_signals()
-    quota.follow()
-    user.stand_in()
-    with forgiving_output():
-        _run(typed)
+    with stopping.on_signals():
+        quota.follow()
+        user.stand_in()
+        with forgiving_output():
+            _run(typed)
 
 
 def _run(typed: Sequence[str]) -> None:
@@ -232,22 +228,6 @@ def _launcher() -> str | None:
     """The launcher whose jobs this process still waits for, if any."""
     sweep = sys.modules.get("dlas.tracking.sweep")
     return None if sweep is None else sweep.launcher()
-
-
-def _stop_on_signals() -> None:
-    """Have Ctrl-C, SIGTERM and a closed terminal all raise KeyboardInterrupt, once."""
-    stopped_at = -CLOSING_SECONDS
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal stopped_at
-        again = time.monotonic() - stopped_at < CLOSING_SECONDS
-        stopped_at = time.monotonic()
-        if not again:
-            raise KeyboardInterrupt
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup asked for that
-            signal.signal(number, stop)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,8 @@ MLflow server (http://machine:5000). Parameters, tags, files, times, and metrics
 and which runs belong to which. Every file is compared after the copy. A second copy adds only what is new: a
 run's tag dlas.origin tells the id that it has where it was made.
 
-Exit status: 0 all is sent or copied; 1 something is not; 2 a mistake in the arguments; 130 stopped.
+Exit status: 0 all is sent or copied; 1 something is not; 2 a mistake in the arguments; 130 stopped by
+Ctrl-C, 143 by SIGTERM.
 """
 
 from __future__ import annotations

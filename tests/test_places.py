@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from dlas import command_line, config, crashes, tracking
 from dlas.config.merging import merged
 from dlas.errors import UserError
 from dlas.files import temporary
+from dlas.processes import stopping
 from dlas.tracking import remote
 
 TOLD = """
@@ -212,6 +214,20 @@ def test_a_store_that_fails_on_the_way_is_one_message(
 
     assert command_line.run("", [], lambda given: work) == 1
     assert capsys.readouterr().err.startswith("tracking.uri: the store of runs failed: ")
+
+
+def test_a_command_hears_signals_until_it_ends_and_is_stopped_by_none_that_is_ignored() -> None:
+    def heard() -> list[object]:
+        return [signal.getsignal(number) for number in stopping.SIGNALS]
+
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        handlers, within = heard(), list[object]()
+        assert command_line.run("", [], lambda given: lambda: within.extend(heard())) == 0
+        assert heard() == handlers
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert [one is other for one, other in zip(within, handlers, strict=True)] == [False, False, True]
 
 
 def test_a_command_that_is_stopped_while_it_reads_its_arguments_says_so(

@@ -4,16 +4,20 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import tiny_library
-from command import REPOSITORY, dlas
+from command import REPOSITORY, command, dlas, environment
 from junitparser import JUnitXml
 
 from dlas import bundle, config
@@ -106,6 +110,47 @@ def test_a_bundle_of_one_file_is_redeployed_as_it_is(original: Path, tmp_path: P
     assert_exit_status_fits(ended)
     assert f"verified   {file}: every file is as it was sealed" in ended.stdout
     assert list(tmp_path.iterdir()) == [file]
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+def test_a_stopped_command_ends_its_session_and_removes_its_folders(
+    number: int, status: int, copy: Path, tmp_path: Path
+) -> None:
+    host = resolving.resolve(config.Target(name="host"))
+    tiny_library.export_calling(llvm.tvm_target(host.code), copy / "library/model.so", "pause")
+    bundle.seal(copy, point="ab12", stages={})
+    scratch, told = tmp_path / "scratch", tmp_path / "told.json"
+    scratch.mkdir()
+    with subprocess.Popen(
+        command("redeploy", f"bundle={copy}", f"json={told}"),
+        env=environment({"TMPDIR": str(scratch)}),
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        session = session_of(process)
+        assert list(scratch.iterdir())
+        for _ in range(2):
+            process.send_signal(number)
+        _, said = process.communicate(timeout=60)
+    assert (process.returncode, said) == (status, "stopped\n")
+    assert not psutil.pid_exists(session)
+    assert not list(scratch.iterdir())
+    found = json.loads(told.read_text())
+    assert (found["exit_status"], found["stopped"]) == (status, True)
+
+
+def session_of(process: subprocess.Popen[str]) -> int:
+    """The number of the process in which the command runs a library, once it is there."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        for child in psutil.Process(process.pid).children():
+            with suppress(psutil.NoSuchProcess):
+                if "dlas.hardware.sessions.session" in child.cmdline():
+                    return child.pid
+        time.sleep(0.05)
+    raise AssertionError("no session was started")
 
 
 def change_a_byte(root: Path) -> None:

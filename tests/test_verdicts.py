@@ -66,7 +66,7 @@ FAILED = Result("broken", problem="bundle: model.so is missing\nsend it again")
 )
 def test_the_exit_status_is_that_of_the_worst(points: list[Result], status: int) -> None:
     assert Results(points).exit_status == status
-    assert Results(points, stopped=True).exit_status == 130
+    assert Results(points, stopped=143).exit_status == 143
 
 
 @pytest.mark.parametrize(

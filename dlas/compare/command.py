@@ -27,7 +27,7 @@ its outputs against the reference. Until then nothing of a bundle is run. A libr
 runs as you: SECURITY.md tells what that means.
 
 Exit status: 0 done; 1 there is no such run, or it could not be timed again; 2 a mistake in the arguments;
-130 stopped.
+130 stopped by Ctrl-C, 143 by SIGTERM.
 """
 
 from __future__ import annotations

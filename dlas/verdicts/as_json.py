@@ -29,7 +29,7 @@ def values(results: Results) -> dict[str, Any]:
     return {
         "fail_above": results.fail_above,
         "exit_status": results.exit_status,
-        "stopped": results.stopped,
+        "stopped": results.stopped is not None,
         "counts": dict(results.counts),
         "mean": _mean(results.mean),
         "points": [_point(point, results) for point in results.points],

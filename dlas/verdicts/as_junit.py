@@ -52,7 +52,7 @@ def element(results: Results) -> Element:
     properties = {
         "fail_above": results.fail_above,
         "mean_ratio": None if results.mean is None else results.mean.ratio,
-        "stopped": results.stopped or None,
+        "stopped": None if results.stopped is None else True,
     }
     told = SubElement(suite, "properties")
     for name, value in properties.items():

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from dlas.command_line import DONE, FAILED, STOPPED
+from dlas.command_line import DONE, FAILED
 from dlas.hardware.results import limit as limits
 from dlas.hardware.results.comparison import Outcome
 from dlas.hardware.results.limit import Judgement
@@ -81,8 +81,8 @@ class Results:
     left_out: Sequence[LeftOut] = ()
     fail_above: float | None = None
     """The caller's limit on the ratio, from 1 on."""
-    stopped: bool = False
-    """Whether the command was stopped before it had come to all points."""
+    stopped: int | None = None
+    """The exit status of a command that ended before it had come to all points; None of one that has."""
 
     @cached_property
     def mean(self) -> Mean | None:
@@ -105,8 +105,8 @@ class Results:
     @property
     def exit_status(self) -> int:
         """The exit status of the worst point, for a script that watches over speed."""
-        if self.stopped:
-            return STOPPED
+        if self.stopped is not None:
+            return self.stopped
         words = self.counts
         worst = {
             "failed": FAILED,
