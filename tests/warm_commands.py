@@ -48,7 +48,6 @@ TAKEN = (
     "mlflow.store.model_registry.sqlalchemy_workspace_store",
     "mlflow.store.tracking.sqlalchemy_workspace_store",
     "mlflow.tracking",
-    "tabulate",
     "torch_pruning",
     "dlas.points.checking",
     "dlas.points.expected",
