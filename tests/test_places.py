@@ -109,7 +109,7 @@ def test_a_bundle_that_is_too_large_for_the_disk_of_temporary_files_is_told(
     run = start_point(tracking.open_store(kept), "a", {})
     run.log_files(large, "bundle")
     work = (
-        "from dlas.redeploy import Kept; from dlas.tracking.delivery import Place; "
+        "from dlas.tracking.delivery import Kept, Place; "
         f"place = Place(Path('{kept}'), None, 'dlas'); "
         f"Kept(place, place.open()).bundle('{run.run_id}', Path('{disk}/fetched'))"
     )
