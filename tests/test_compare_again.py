@@ -17,6 +17,7 @@ import tiny_library
 from command import dlas
 from mlflow import MlflowClient
 from mlflow.entities import Run
+from user_options import own_model
 
 from dlas import bundle, config, tracking
 from dlas.bundle import Bundle
@@ -38,11 +39,8 @@ SLEEPS_US = 50_000
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store after a sweep over algorithms and compilers."""
     folder = tmp_path_factory.mktemp("again")
-    models = folder / "conf" / "model"
-    models.mkdir(parents=True)
-    (models / "two_layers.yaml").write_text("name: two_layers\nfactory: user_models.two_layers\n")
     ended = dlas(
-        *("run", "--config-dir", str(folder / "conf"), "-m", "model=two_layers", "compiler=tvm,onnxruntime"),
+        *("run", *own_model(folder, "two_layers"), "-m", "compiler=tvm,onnxruntime"),
         *("algo=direct,gemm", "tuner=none", "train.epochs=1", "timing=quick"),
         f"artifacts={folder / 'artifacts'}",
     )

@@ -15,6 +15,7 @@ import torch
 from command import dlas
 from small_networks import IMAGE, Residual
 from test_config import parsed
+from user_options import own_model
 
 from dlas.algorithms.onednn import dense, shim
 from dlas.config.layers.compiler import VENDORS
@@ -97,11 +98,8 @@ def test_a_library_without_onednn_says_so(
 @pytest.mark.exhaustive
 @INSTALLED
 def test_a_point_chooses_between_tvm_and_onednn(tmp_path: Path) -> None:
-    folder = tmp_path / "conf" / "model"
-    folder.mkdir(parents=True)
-    (folder / "residual.yaml").write_text("name: residual\nfactory: user_models.residual\n")
     ended = dlas(
-        *("run", "--config-dir", str(tmp_path / "conf"), "model=residual", "compression=none"),
+        *("run", *own_model(tmp_path, "residual"), "compression=none"),
         *("compiler=mixed", "algo=direct", "tuner=none", "train.epochs=0", "timing=quick"),
         f"artifacts={tmp_path / 'artifacts'}",
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 from dlas import bundle, config, redeployment
@@ -36,7 +37,7 @@ class Timed:
     measured: Sequence[Measurement]
     """Of each point, all taken in turn."""
 
-    @property
+    @cached_property
     def comparisons(self) -> list[Comparison]:
         """Each point but the first, against the first."""
         return compared(self.measured)
