@@ -36,16 +36,20 @@ UNDER = {
 
 
 def fetch(store: Store, run_id: str) -> Record:
-    """The run; UserError (run) where the store has none of that id, (tracking.uri) where it fails."""
+    """The run; UserError (run) where the store has none of that id, or none that the user may read,
+    (tracking.uri) where it fails."""
     try:
         return _record(store.client.get_run(run_id))
     except client_errors() as error:
-        if not _of_no_run(error):
-            raise failure(error) or error from None
         remedy = f"the id on the run's page in MLflow ({remote.shown(store.uri)})"
-        raise UserError(
-            f"there is no run '{run_id}': {first_line(error)}", key="run", remedy=remedy
-        ) from None
+        if _of_no_run(error):
+            problem = f"there is no run '{run_id}': {first_line(error)}"
+        elif _is_denied(error):
+            problem = f"there is no run '{run_id}' that you may read: {first_line(error)}"
+            remedy += ", and the right to read its experiment"
+        else:
+            raise failure(error) or error from None
+        raise UserError(problem, key="run", remedy=remedy) from None
 
 
 def fetch_made(store: Store, run_id: str) -> Record:
@@ -74,6 +78,12 @@ def has(store: Store, run_id: str) -> bool:
 def _of_no_run(error: Exception) -> bool:
     """Whether MLflow says that it has no run of an id, or that no run could have it."""
     return getattr(error, "error_code", None) in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+
+
+def _is_denied(error: Exception) -> bool:
+    """Whether MLflow refuses to read a run. A server with authorization does so, too, where it has none of the
+    id: who may not read a run is not told that it exists."""
+    return getattr(error, "error_code", None) == "PERMISSION_DENIED"
 
 
 def kept(store: Store, run_id: str) -> Record | None:
