@@ -195,8 +195,26 @@ class MlflowServer:
         own = {**environment(), **tracking.SERVER_ENVIRONMENT, **self.environment}
         log = self.folder / "mlflow.log"
         ready = lambda: ask(f"{self.address}/health", timeout=10).close()  # noqa: E731
-        with running(command, ready, log, cwd=self.folder, env=own) as process:
-            yield process
+        try:
+            with running(command, ready, log, cwd=self.folder, env=own) as process:
+                yield process
+        finally:
+            _until_refused(self.port)
+
+
+def _until_refused(port: int) -> None:
+    """Wait until nobody listens at the port: a killed server's worker does until the kernel has cleared it
+    away, which is after the server itself has ended."""
+    begun = time.monotonic()
+    while time.monotonic() - begun < STARTS_WITHIN_SECONDS:
+        try:
+            socket.create_connection((HOST, port)).close()
+        except ConnectionRefusedError:
+            return
+        except OSError:
+            pass  # it ended in the middle of the answer
+        time.sleep(0.05)
+    raise AssertionError(f"port {port} is still listened at")
 
 
 def with_passwords(folder: Path, database: str, artifacts: str) -> MlflowServer:
