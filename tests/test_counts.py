@@ -31,6 +31,7 @@ from dlas.hardware.sessions import session as sessions
 from dlas.hardware.sessions.observers import counts, footprint, perf_events
 from dlas.hardware.sessions.observers.footprint import Start
 from dlas.hardware.sessions.process import turns
+from dlas.hardware.sessions.samples import Loaded
 from dlas.hardware.targets import llvm, resolving
 from dlas.redeployment import Redeployed
 from dlas.verdicts import as_json
@@ -159,7 +160,7 @@ def test_a_session_keeps_what_is_counted(tmp_path: Path, monkeypatch: pytest.Mon
     library = tiny_library.export_matmul(llvm.tvm_target(host.code), tmp_path / "model.so")
     network = runners.named(runners.TVM).load(library, 1, "cpu")
     start = Start(footprint.mark(), footprint.mark(), footprint.mark())
-    told = sessions.timed(network, start, tiny_library.images(1), 20, 1, 0, turns.Alone())
+    told = sessions.timed(Loaded(network, start, {}), tiny_library.images(1), 20, 1, 0, turns.Alone())
     assert os.environ["TVM_NUM_THREADS"] == "1"
     found = measurement.of_sessions({1: [told]}, {}, config.Timing(name="test", runs=20), 1, emulated=False)
     (counted,) = found.counts

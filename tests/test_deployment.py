@@ -173,6 +173,18 @@ def test_without_smt_a_library_has_one_thread_a_core(matmul: Path, host: Target)
     assert found.threads == len(machine.first_threads(os.sched_getaffinity(0)))
 
 
+def test_the_cores_that_a_session_may_have_are_told(matmul: Path, host: Target) -> None:
+    """All of them, though each of its threads keeps to one."""
+    allowed = os.sched_getaffinity(0)
+    for cores in (allowed, {max(allowed)}):
+        placed = replace(host, placement=Placement(len(cores), tuple(sorted(cores))))
+        protocol = config.Timing(name="test", runs=5)
+        told = measuring.measure(matmul, tiny_library.images(1), placed, protocol).environment
+        assert told["usable_cores"] == min(len(cores), machine.usable_cores())
+        ranges = [part.split("-") for part in told["allowed_cores"].split(",")]
+        assert {core for ends in ranges for core in range(int(ends[0]), int(ends[-1]) + 1)} == cores
+
+
 def test_a_session_that_lacks_one_of_its_cores_is_refused(matmul: Path, host: Target) -> None:
     core = min(os.sched_getaffinity(0))
     placed = replace(host, placement=Placement(threads=2, affinity=(core, 4095)))

@@ -15,6 +15,7 @@ from dlas.hardware.sessions import runners, session
 from dlas.hardware.sessions.observers import energy, footprint
 from dlas.hardware.sessions.observers.footprint import Start
 from dlas.hardware.sessions.process import turns
+from dlas.hardware.sessions.samples import Loaded
 from dlas.hardware.targets import llvm, resolving
 
 
@@ -89,7 +90,7 @@ def test_energy_is_in_the_timing_and_in_the_metrics(
     started = time.monotonic()
     network = runners.named(runners.TVM).load(library, 1, "cpu")
     start = Start(footprint.mark(), footprint.mark(), footprint.mark())
-    told = session.timed(network, start, tiny_library.images(1), 20, 1, 0, turns.Alone(), sysfs)
+    told = session.timed(Loaded(network, start, {}), tiny_library.images(1), 20, 1, 0, turns.Alone(), sysfs)
     longest_ms = (time.monotonic() - started) * 1000 / 20
     protocol = config.Timing(name="test", runs=20)
     found = measurement.of_sessions({1: [told]}, {}, protocol, 1, emulated=False)

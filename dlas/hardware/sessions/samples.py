@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import time
 from collections import Counter
-from dataclasses import asdict, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,21 +23,30 @@ if TYPE_CHECKING:
     from dlas.interfaces.runner import LoadedNetwork
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """A network that its runtime has loaded."""
+
+    network: LoadedNetwork
+    start: Start
+    environment: Mapping[str, Any]
+    """Environment of the process as it was found, before its threads were kept apart."""
+
+
 class Samples:
     """A network that is warm, and the samples of its runs on all inputs at once."""
 
     def __init__(
         self,
-        network: LoadedNetwork,
-        start: Start,
+        loaded: Loaded,
         inputs: np.ndarray,
         warmup: int,
         turns: Turns,
         sysfs: Path = energy.SYSFS,
     ) -> None:
         """Run the network for the first time, and `warmup` times more."""
-        self._network, self._start, self._turns = network, start, turns
-        self._image = network.put(inputs)
+        self._loaded, self._network, self._turns = loaded, loaded.network, turns
+        self._image = self._network.put(inputs)
         gc.collect()
         gc.disable()
         self._begun = self._state()
@@ -44,7 +54,7 @@ class Samples:
             self._first_ns = self._nanoseconds()
         self._ran = footprint.resident_bytes()
         for _ in range(warmup):
-            network.run(self._image)
+            self._run()
         self._samples_ns: list[int] = []
         self._joules: Counter[str] = Counter()
         self._meters, self._counted = energy.Meters(sysfs), counts.OverSamples()
@@ -79,10 +89,10 @@ class Samples:
             **(own if machine.emulator() is None else {}),
             "before": asdict(self._begun),
             "after": asdict(after),
-            "footprint": asdict(self._start.footprint(self._ran, peak)),
+            "footprint": asdict(self._loaded.start.footprint(self._ran, peak)),
             "threads": tvm_runtime.threads(),
             "emulated": machine.emulator() is not None,
-            "environment": {**machine.environment(), **self._network.describe()},
+            "environment": {**self._loaded.environment, **self._network.describe()},
         }
 
     def _state(self) -> State:

@@ -49,7 +49,7 @@ from dlas.hardware.sessions.observers import energy, footprint
 from dlas.hardware.sessions.observers.footprint import Start
 from dlas.hardware.sessions.process import turns
 from dlas.hardware.sessions.process.turns import Turns
-from dlas.hardware.sessions.samples import Samples
+from dlas.hardware.sessions.samples import Loaded, Samples
 from dlas.hardware.targets import machine
 from dlas.processes.parent import die_with_parent
 
@@ -98,8 +98,7 @@ def compute(network: LoadedNetwork, inputs: np.ndarray, batch: int) -> np.ndarra
 
 
 def timed(
-    network: LoadedNetwork,
-    start: Start,
+    loaded: Loaded,
     inputs: np.ndarray,
     runs: int,
     warmup: int,
@@ -113,7 +112,7 @@ def timed(
 
     On a GPU the images lie in its memory beforehand, and the output stays there.
     """
-    sampled = Samples(network, start, inputs, warmup, taken, sysfs)
+    sampled = Samples(loaded, inputs, warmup, taken, sysfs)
     for size in taken.of(runs):
         sampled.take(size)
     return sampled.told(cold)
@@ -124,7 +123,7 @@ def yardsticks(libraries: Sequence[Path], request: Mapping[str, Any], taken: Tur
     starting one takes longer than all of their runs."""
     runs, warmup = request["runs"], request["warmup"]
     sampled = [
-        Samples(*_loaded(library, runners.TVM, request), np.zeros(shape, "float32"), warmup, taken)
+        Samples(_loaded(library, runners.TVM, request), np.zeros(shape, "float32"), warmup, taken)
         for library, shape in zip(libraries, request["shapes"], strict=True)
     ]
     for size in taken.of(runs):
@@ -200,23 +199,24 @@ def serve(request: Mapping[str, Any]) -> None:
 
 def _run(request: Mapping[str, Any], library: Path, inputs: np.ndarray, result: Path) -> None:
     """Run a whole network, for its outputs or for its times."""
-    network, start = _loaded(library, request["runner"], request)
+    loaded = _loaded(library, request["runner"], request)
     if request["command"] == "compute":
-        np.save(result, compute(network, inputs, request["batch"]), allow_pickle=False)
+        np.save(result, compute(loaded.network, inputs, request["batch"]), allow_pickle=False)
     else:
         protocol = {name: request[name] for name in ("runs", "warmup", "cold")}
-        found = timed(network, start, inputs, taken=turns.of(request), **protocol)
+        found = timed(loaded, inputs, taken=turns.of(request), **protocol)
         result.write_text(json.dumps(found))
 
 
-def _loaded(library: Path, runner: str, request: Mapping[str, Any]) -> tuple[LoadedNetwork, Start]:
-    """The network, loaded by the runner of that name, and the moments until it was."""
+def _loaded(library: Path, runner: str, request: Mapping[str, Any]) -> Loaded:
+    """The network, loaded by the runner of that name."""
+    environment = machine.environment()
     before, runtime = footprint.mark(), runners.named(runner)
     runtime.prepare(request["device"])
     there = footprint.mark()
     with cores.kept_apart():
         network = runtime.load(library, tvm_runtime.threads(), request["device"])
-    return network, Start(before, there, footprint.mark())
+    return Loaded(network, Start(before, there, footprint.mark()), environment)
 
 
 if __name__ == "__main__":

@@ -46,11 +46,12 @@ ENVIRONMENT = Document("environment")
 PLAIN, MAX_PARTS = (str, int, float, bool), 100
 """Types of an environment's values, and its largest number of parts; each package counts."""
 
-ASKED_LATER = ("usable_cores", "clock_source")
+ASKED_LATER = ("usable_cores", "allowed_cores", "clock_source")
 """Parts of an environment that earlier versions did not ask for."""
 
 CLOCK_SOURCE = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
 CPU_FOLDERS = Path("/sys/devices/system/cpu")
+PROCESS, ALLOWED = Path("/proc/self/status"), "Cpus_allowed_list:"
 
 BUSY_CORES = 0.1
 """Cores that others may use while a library is timed: a tenth of one moves a median by about a percent."""
@@ -251,6 +252,7 @@ def environment() -> dict[str, Any]:
         "cpu": emulator() or _cpu_model(),
         "cores": psutil.cpu_count(),
         "usable_cores": usable_cores(),
+        "allowed_cores": _allowed_cores(),
         "memory_bytes": psutil.virtual_memory().total,
         "kernel": f"{platform.system()} {platform.release()}",
         "governor": governor(),
@@ -291,6 +293,12 @@ def governor() -> str | None:
 def clock_source() -> str | None:
     """The hardware that the kernel reads the time from, such as tsc."""
     return _text(CLOCK_SOURCE)
+
+
+def _allowed_cores() -> str | None:
+    """The numbers of the logical CPUs that this process may run on, as Linux lists them: 0-3,8."""
+    lines = (_text(PROCESS) or "").splitlines()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith(ALLOWED)), None)
 
 
 def _asleep_seconds() -> float | None:
