@@ -1,12 +1,17 @@
 """How often verdicts are right: one library against itself, and against ones that are slower by a known part.
 
-    python benchmarks/odds.py --pairs 100 --results odds.jsonl
+    python benchmarks/odds.py --pairs 100 --results odds
     python benchmarks/odds.py --pairs 3 --networks resnet20 --slower 1 1.2
+    python benchmarks/odds.py --pairs 0 --results odds           # only the table of what was found
 
 Each pair is a deployment by `timing=default` and another one, of a copy of the library or of a slower one, as
 a redeployment takes it: within the default budget, and until it can tell. With `--beside` both take turns, as
-a rebuilt library and the stored one do. What is found is added to the file at once; the same command goes on
-where it was stopped. Pairs that share a deployment would not be independent, so each has two of its own.
+a rebuilt library and the stored one do. Pairs that share a deployment would not be independent, so each has
+two of its own.
+
+The folder of the results holds the libraries as well, which are made once, on this machine for it, and all
+samples. What is found is added to `verdicts.jsonl` there at once: the same command goes on where it was
+stopped. The first pair of each case of each network is taken before any second one.
 """
 
 from __future__ import annotations
@@ -17,16 +22,18 @@ import shutil
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import mean
+from statistics import geometric_mean, mean
 
 import numpy as np
 import slowed
 import tuned
 
 from dlas import config
+from dlas.analysis.statistics.proportion import wilson
+from dlas.hardware.results import measurement
 from dlas.hardware.results.comparison import Comparison, Outcome
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.targets.resolving import resolve
@@ -38,6 +45,7 @@ from dlas.systems.compilers.tvm import yardstick
 NETWORKS = ("resnet20", "resnet18", "mobilenetv2_imagenet", "resnet50")
 SLOWER = (1.0, 1.03, 1.05, 1.1, 1.2)
 ALGORITHM = "spatial_pack"
+VERDICTS = "verdicts.jsonl"
 
 
 @dataclass(frozen=True)
@@ -73,24 +81,36 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--slower", nargs="+", type=float, default=SLOWER)
     parser.add_argument("--beside", action="store_true", help="old and new library in turn")
-    parser.add_argument("--results", type=Path, default=Path("odds.jsonl"))
+    parser.add_argument("--results", type=Path, default=Path("odds"), help="a folder")
     options = parser.parse_args()
-    known = list(read(options.results))
+    options.results.mkdir(parents=True, exist_ok=True)
+    verdicts = options.results / VERDICTS
+    known = list(read(verdicts))
     done = {(one.network, one.slower, one.beside, one.pair) for one in known}
     protocol = config.declared_timing("default")
-    for network in options.networks:
-        cases = [(number, factor) for number in range(options.pairs) for factor in options.slower]
-        left = [one for one in cases if (network, one[1], options.beside, one[0]) not in done]
-        if not left:
-            continue
-        with tempfile.TemporaryDirectory(prefix="dlas-odds-") as folder:
-            subject = made(network, sorted({factor for _, factor in left}), Path(folder))
-            for number, factor in left:
-                found = compared(network, subject, protocol, factor, number, beside=options.beside)
-                known.append(found)
-                with options.results.open("a", encoding="utf-8") as file:
-                    file.write(f"{json.dumps(asdict(found))}\n")
-                print(f"{network} {factor:g} {number}: {found.outcome}, {found.ratio:.3f}", flush=True)
+    cases = [
+        (network, factor, number)
+        for number in range(options.pairs)
+        for network in options.networks
+        for factor in options.slower
+        if (network, factor, options.beside, number) not in done
+    ]
+    subjects = {
+        network: made(network, options.slower, options.results / network)
+        for network in dict.fromkeys(network for network, _, _ in cases)
+    }
+    for network, factor, number in cases:
+        found, comparison = compared(
+            network, subjects[network], protocol, factor, number, beside=options.beside
+        )
+        keep(
+            comparison,
+            options.results / network / f"{'beside' if found.beside else 'across'}-{factor:g}-{number}",
+        )
+        known.append(found)
+        with verdicts.open("a", encoding="utf-8") as file:
+            file.write(f"{json.dumps(asdict(found))}\n")
+        print(f"{network} {factor:g} {number}: {found.outcome}, {found.ratio:.3f}", flush=True)
     print(table(known))
 
 
@@ -100,18 +120,17 @@ def read(path: Path) -> Iterator[Found]:
         yield from (Found(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines())
 
 
-def made(network: str, factors: list[float], folder: Path) -> Subject:
-    """The libraries of a network, in the folder."""
+def made(network: str, factors: Sequence[float], folder: Path) -> Subject:
+    """The libraries of a network, in the folder, where those stay that are there already."""
+    folder.mkdir(exist_ok=True)
     target = resolve(config.Target(name="host"))
-    lowered = tuned.program(network, ALGORITHM)
-    plain = tuned.untuned(lowered, target, folder)
     _, size = tuned.NETWORKS[network]
     image = np.random.default_rng(0).standard_normal((1, 3, size, size), np.float32)
-    libraries = {1.0: plain}
-    for factor in factors:
-        if factor > 1:
-            steps = slowed.steps_for(plain, lowered, image, target, factor)
-            libraries[factor] = slowed.library(lowered, steps, target, folder / f"slower-{factor:g}.so")
+    libraries = {factor: folder / f"slower-{factor:g}.so" for factor in (1.0, *factors)}
+    lacking = [factor for factor, path in libraries.items() if not path.exists()]
+    if lacking:
+        print(f"making {network} slower by {', '.join(f'{factor:g}' for factor in lacking)}", flush=True)
+        _make(network, {factor: libraries[factor] for factor in lacking}, libraries[1.0], image, target)
     beside = {}
     for name in yardstick.names(target.code):
         path = folder / f"yardstick-{name}.so"
@@ -120,10 +139,25 @@ def made(network: str, factors: list[float], folder: Path) -> Subject:
     return Subject(libraries, image, target, beside)
 
 
+def _make(
+    network: str, lacking: Mapping[float, Path], plain: Path, image: np.ndarray, target: Target
+) -> None:
+    """Make the libraries that are lacking; `plain` is that of the network itself."""
+    lowered = tuned.program(network, ALGORITHM)
+    with tempfile.TemporaryDirectory(prefix="dlas-odds-") as folder:
+        if 1.0 in lacking:
+            shutil.move(tuned.untuned(lowered, target, Path(folder)), plain)
+        slower = [factor for factor in lacking if factor > 1]
+        steps = slowed.steps_for(lowered, plain, image, target, slower) if slower else {}
+        for factor in slower:
+            written = slowed.library(lowered, steps[factor], target, Path(folder) / lacking[factor].name)
+            shutil.move(written, lacking[factor])
+
+
 def compared(
     network: str, subject: Subject, protocol: config.Timing, factor: float, number: int, *, beside: bool
-) -> Found:
-    """The verdict on a pair of fresh deployments."""
+) -> tuple[Found, Comparison]:
+    """The verdict on a pair of fresh deployments, and what it is about."""
     with tempfile.TemporaryDirectory(prefix="dlas-odds-") as folder:
         # Copies lie in other pages of memory, as those of two deployments do.
         old, new = (Path(folder) / f"{side}.so" for side in ("old", "new"))
@@ -132,7 +166,7 @@ def compared(
         deploy = _beside if beside else _one_after_the_other
         comparison, seconds = deploy(subject, protocol, old, new)
     interval = comparison.interval
-    return Found(
+    found = Found(
         network,
         factor,
         beside,
@@ -144,6 +178,14 @@ def compared(
         len(comparison.new.sessions),
         seconds,
     )
+    return found, comparison
+
+
+def keep(comparison: Comparison, folder: Path) -> None:
+    """Keep both measurements."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for side in ("old", "new"):
+        measurement.write(getattr(comparison, side), folder / f"{side}.json")
 
 
 def _one_after_the_other(
@@ -176,19 +218,32 @@ def _beside(subject: Subject, protocol: config.Timing, old: Path, new: Path) -> 
 
 
 def table(known: list[Found]) -> str:
-    """The shares of each verdict, the mean number of sessions, and seconds."""
+    """For each case the geometric mean of the ratios; the shares of each verdict, with the 95 % intervals of
+    these shares; and the means of the sessions and seconds."""
     outcomes = [outcome.value for outcome in Outcome]
-    lines = [f"| network | slower by | pairs | {' | '.join(outcomes)} | sessions | seconds |"]
-    lines.append("|---" * (len(outcomes) + 5) + "|")
-    for case in sorted({(one.network, one.beside, one.slower) for one in known}):
-        of_case = [one for one in known if (one.network, one.beside, one.slower) == case]
-        network, beside, slower = case
-        counts = Counter(one.outcome for one in of_case)
-        shares = " | ".join(f"{counts[outcome] / len(of_case):.0%}" for outcome in outcomes)
-        sessions, seconds = (mean(getattr(one, name) for one in of_case) for name in ("sessions", "seconds"))
-        how = f"{network}{', beside it' * beside} | {slower:g} | {len(of_case)}"
-        lines.append(f"| {how} | {shares} | {sessions:.0f} | {seconds:.0f} |")
+    columns = ["network", "slower by", "ratio", "pairs", *outcomes, "slower or faster", "sessions", "seconds"]
+    lines = [f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    for network, beside, slower in sorted({(one.network, one.beside, one.slower) for one in known}):
+        found = [one for one in known if (one.network, one.beside, one.slower) == (network, beside, slower)]
+        counts = Counter(one.outcome for one in found)
+        differs = counts[Outcome.SLOWER.value] + counts[Outcome.FASTER.value]
+        cells = [
+            f"{network}{', beside it' * beside}",
+            f"{slower:g}",
+            f"{geometric_mean(one.ratio for one in found):.3f}",
+            f"{len(found)}",
+            *(_share(counts[outcome], len(found)) for outcome in outcomes),
+            _share(differs, len(found)),
+            f"{mean(one.sessions for one in found):.0f}",
+            f"{mean(one.seconds for one in found):.0f}",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _share(held: int, pairs: int) -> str:
+    ends = wilson(held, pairs)
+    return f"{held / pairs:.0%} [{ends.low:.0%}, {ends.high:.0%}]"
 
 
 if __name__ == "__main__":

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,17 +16,25 @@ from dlas.interfaces.program import LoweredProgram
 from dlas.interfaces.targets.target import Target
 from dlas.systems.compilers.tvm.building import build_library
 
-OPT_LEVEL, STEPS = 3, 2_000_000
-"""TVM's level, and the steps of the kernel by which the time of one is found."""
+OPT_LEVEL = 3
+FEW, MANY = 1, 400_000
+"""Numbers of steps between which the time of one is found: the least, and half a millisecond or so."""
 
 
-def steps_for(plain: Path, lowered: LoweredProgram, image: np.ndarray, target: Target, factor: float) -> int:
-    """The steps of extra work that have the network take `factor` times as long as the library `plain`: by
-    the fastest turns of a race with one of `STEPS` steps, as what others do on the machine is in neither."""
-    tried = library(lowered, STEPS, target, plain.with_name("calibration.so"))
-    contenders = race([plain, tried], image, target).contenders
-    without, beside = (min(contender.turns.ms) for contender in contenders)
-    return round(STEPS * (factor - 1) * without / max(beside - without, 1e-6))
+def steps_for(
+    lowered: LoweredProgram, plain: Path, image: np.ndarray, target: Target, factors: Sequence[float]
+) -> Mapping[float, int]:
+    """The steps of extra work that have the network take so many times as long as by the library `plain`.
+
+    The extra kernel is timed by itself: networks whose data lies elsewhere in memory differ by as much as the
+    smaller factors."""
+    with tempfile.TemporaryDirectory(prefix="dlas-slowed-") as folder:
+        tried = [library(lowered, steps, target, Path(folder) / f"{steps}.so") for steps in (FEW, MANY)]
+        alone, *worked = race([plain, *tried], image, target).contenders
+    few, many = (contender.calls[-1].turns.median_ms for contender in worked)
+    of_step = (many - few) / (MANY - FEW)
+    extra = {factor: (factor - 1) * alone.median_ms - few for factor in factors}
+    return {factor: FEW + max(0, round(ms / of_step)) for factor, ms in extra.items()}
 
 
 def library(lowered: LoweredProgram, steps: int, target: Target, path: Path) -> Path:
@@ -35,8 +45,8 @@ def library(lowered: LoweredProgram, steps: int, target: Target, path: Path) -> 
 
 
 def _with_work(module: tvm.IRModule, steps: int) -> tvm.IRModule:
-    """A `main` that calls the network's, and then a kernel that adds a nothing to its outputs, step by step:
-    each addition waits for the one before, which no compiler may change."""
+    """A `main` that calls the network's, and then a kernel that sums a nothing step by step and adds it to
+    the outputs: each addition waits for the one before, which no compiler may change."""
     others = {var: function for var, function in module.functions_items() if var.name_hint != "main"}
     network = module["main"]
     builder = relax.BlockBuilder(tvm.IRModule(others))
@@ -50,7 +60,6 @@ def _with_work(module: tvm.IRModule, steps: int) -> tvm.IRModule:
 
 def _worked(given: te.Tensor, steps: int) -> te.Tensor:
     step = te.reduce_axis((0, steps), "step")
-    nothing = te.compute(
-        given.shape, lambda *index: te.sum(given(*index) * step.astype("float32"), axis=step), name="work"
-    )
-    return te.compute(given.shape, lambda *index: given(*index) + nothing(*index) * 1e-38, name="added")
+    first = given(*(0 for _ in given.shape))
+    nothing = te.compute((1,), lambda _: te.sum(first * step.astype("float32"), axis=step), name="work")
+    return te.compute(given.shape, lambda *index: given(*index) + nothing(0) * 1e-38, name="added")
