@@ -1,4 +1,4 @@
-"""The end of a process that a signal ended, in words for a person."""
+"""The end of a process in words for a person."""
 
 from __future__ import annotations
 
@@ -19,8 +19,15 @@ MEANINGS: Mapping[int, str] = MappingProxyType(
 )
 
 
+def end(returncode: int) -> str:
+    """What ended a process: "was killed by SIGSEGV", "ended with exit code 1"."""
+    if returncode < 0:
+        return f"was killed by {signal_of(returncode)}"
+    return f"ended with exit code {returncode}"
+
+
 def crash(returncode: int) -> str:
-    """The end of a process in words; its `returncode` is the number of the signal that ended it, negative."""
+    """The end of a process that a signal ended, with what that tells; `returncode` is minus its number."""
     return f"crashed ({signal_of(returncode)}): {meaning(returncode) or 'it was stopped'}"
 
 

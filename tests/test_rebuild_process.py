@@ -79,7 +79,7 @@ def test_a_crash_is_one_message_of_the_command(tmp_path: Path, monkeypatch: pyte
     ("does", "told"),
     [
         (f"os.kill(os.getpid(), {int(signal.SIGKILL)})", "(SIGKILL): the system killed it"),
-        ("os.write(2, b'LLVM ERROR: no such thing'); os._exit(1)", "ended with code 1: LLVM ERROR: no such"),
+        ("os.write(2, b'LLVM ERROR: no such thing'); os._exit(1)", "exit code 1: LLVM ERROR: no such"),
         ("raise MemoryError", "MemoryError"),
     ],
 )

@@ -14,8 +14,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from dlas import crashes
 from dlas.bundle.layout import Bundle
-from dlas.crashes import crash
 from dlas.errors import UserError
 from dlas.hardware.no_torch import with_modules_of_this_process
 from dlas.interfaces.targets.target import Target
@@ -107,5 +107,5 @@ def _said(file: Path) -> str:
 
 def _end(returncode: int, said: str) -> str:
     if returncode < 0:
-        return crash(returncode)
-    return f"ended with code {returncode}{f': {printable(said.splitlines()[-1])}' if said else ''}"
+        return crashes.crash(returncode)
+    return f"{crashes.end(returncode)}{f': {printable(said.splitlines()[-1])}' if said else ''}"

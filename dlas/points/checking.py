@@ -245,7 +245,7 @@ class _Shared:
             return Outcome(mistake=mistake)
         if isinstance(progress.outcome, Finished):
             return Outcome(not_taken=tuple(not_taken))
-        return Outcome(lost=f"{process.end(code)} while {part.doing}{process.meaning(code)}")
+        return Outcome(lost=process.end(code, f"while {part.doing}"))
 
     def _show(self, stream: int, lines: Sequence[bytes]) -> None:
         with self._alone:

@@ -126,7 +126,7 @@ def make(
     if isinstance(progress.outcome, Failed):
         raise progress.outcome.error
     if progress.outcome is None or code != 0:
-        raise UserError(f"{end(code)} {progress.where}{meaning(code)}")
+        raise UserError(end(code, progress.where))
     return progress.outcome
 
 
@@ -151,14 +151,7 @@ def _environment() -> dict[str, str]:
     return {**os.environ, "COLUMNS": str(size.columns), "LINES": str(size.lines)}
 
 
-def end(code: int) -> str:
-    """How its process ended, by its exit code, for a person."""
-    if code < 0:
-        return f"its process was killed by {crashes.signal_of(code)}"
-    return f"its process ended with exit code {code}"
-
-
-def meaning(code: int) -> str:
-    """What the signal that ended a process tells; "" where it was none, or tells nothing."""
-    told = crashes.meaning(code)
-    return f" ({told})" if told else ""
+def end(code: int, doing: str) -> str:
+    """How a process ended that was `doing` something, by its exit code, and what that tells."""
+    meaning = crashes.meaning(code)
+    return f"its process {crashes.end(code)} {doing}{f' ({meaning})' if meaning else ''}"

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from dlas.crashes import signal_of
+from dlas import crashes
 from dlas.errors import UserError
 from dlas.processes.fork_server import Forked, ForkServer
 
@@ -176,8 +176,7 @@ def _end(worker: _Worker) -> None:
 
 def _death(name: str, code: int, log: bytes) -> WorkerDied:
     """The error for a worker that ended with `code`; its log is kept in a file."""
-    how = f"was killed by {signal_of(code)}" if code < 0 else f"ended with code {code}"
     lines = log.decode(errors="replace").splitlines()[-TAIL_LINES:]
     with tempfile.NamedTemporaryFile(prefix="tuner-worker-", suffix=".txt", delete=False) as kept:
         kept.write(log)
-    return WorkerDied(f"the {name} worker {how}", lines, f"Its full log is {kept.name}")
+    return WorkerDied(f"the {name} worker {crashes.end(code)}", lines, f"Its full log is {kept.name}")
