@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -56,13 +57,16 @@ class LeaveAsItIs:
         """Do nothing."""
 
 
+UNCHANGED = LeaveAsItIs()
+
+
 def train(
     model: nn.Module,
     dataset: ImageDataset,
     settings: config.Train,
     seed: int,
     key: str = "train",
-    after_step: AfterStep | None = None,
+    after_step: AfterStep = UNCHANGED,
     checkpoints: Checkpoints = NOWHERE,
 ) -> nn.Module:
     """Train `model` in place on the training images and return it in eval mode, on the CPU.
@@ -82,12 +86,21 @@ def train(
             key=f"{key}.epochs",
             remedy="give 0 epochs, and to a dense network its model.weights; or choose another dataset=",
         )
-    after_step = LeaveAsItIs() if after_step is None else after_step
     layout = memory_layout(model, device)
     model.to(device).train()
     nn.utils.convert_conv2d_weight_memory_format(model, layout)
-    steps_per_epoch = batches(len(dataset.train_labels), settings.batch_size)
-    steps = settings.epochs * steps_per_epoch
+    parts = _parts(model, dataset, settings, seed, device)
+    training = _Training(parts, dataset, settings, after_step, layout, key)
+    with torch.random.fork_rng(), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
+        torch.manual_seed(seed)
+        _go_on(training, checkpoints)
+    nn.utils.convert_conv2d_weight_memory_format(model, torch.contiguous_format)
+    return model.to("cpu").eval()
+
+
+def _parts(
+    model: nn.Module, dataset: ImageDataset, settings: config.Train, seed: int, device: torch.device
+) -> Parts:
     optimizer = torch.optim.SGD(
         model.parameters(),
         lr=settings.learning_rate,
@@ -95,58 +108,77 @@ def train(
         weight_decay=settings.weight_decay,
         nesterov=settings.momentum > 0,
     )
+    steps = settings.epochs * batches(len(dataset.train_labels), settings.batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, settings.learning_rate, total_steps=steps, cycle_momentum=False
     )
-    random = np.random.default_rng(seed)
-    elsewhere = kept_elsewhere(model)
-    parts = Parts(model, optimizer, schedule, random, device)
-    with torch.random.fork_rng(), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
-        torch.manual_seed(seed)
-        place, order_from = Place(), random.bit_generator.state
-        if saved := checkpoints.take():
-            place, order_from, found = parts.restore(saved)
-            after_step.load_state_dict(found)
-            log.info("%s: goes on from epoch %d, step %d", key, place.epoch + 1, place.step + 1)
-        done = place.epoch * steps_per_epoch + place.step
-        with tqdm(total=steps, initial=done, desc=key, unit="step") as progress:
-            while place.epoch < settings.epochs:
-                if place.step == 0:
-                    order_from = random.bit_generator.state
-                    order = random.permutation(len(dataset.train_labels))
-                else:
-                    order = drawn_again(order_from, len(dataset.train_labels))
-                for batch in np.array_split(order, steps_per_epoch)[place.step :]:
-                    images = augmented(dataset.train_images[batch], dataset.mirrorable, random)
-                    inputs = torch.from_numpy(dataset.normalized(images)).to(device, memory_format=layout)
-                    labels = torch.from_numpy(dataset.train_labels[batch]).to(device)
-                    logits = model(inputs)
-                    loss = nn.functional.cross_entropy(logits, labels)
-                    optimizer.zero_grad()
-                    torch.autograd.backward(loss)
-                    optimizer.step()
-                    after_step(model)
-                    schedule.step()
-                    if not math.isfinite(loss.item()):
-                        raise UserError(
-                            f"the loss became {loss.item()} in epoch {place.epoch + 1}",
-                            key=f"{key}.learning_rate",
-                            remedy=f"give a rate below {settings.learning_rate}",
-                        )
-                    place = place.after(int((logits.argmax(1) == labels).sum()), len(batch))
-                    progress.set_postfix(
-                        epoch=place.epoch + 1,
-                        loss=f"{loss.item():.3f}",
-                        accuracy=f"{place.correct / place.seen:.3f}",
-                        refresh=False,
+    return Parts(model, optimizer, schedule, np.random.default_rng(seed), device)
+
+
+@dataclass(frozen=True)
+class _Training:
+    """A training: the parts that its steps change, and what they go by."""
+
+    parts: Parts
+    dataset: ImageDataset
+    settings: config.Train
+    after_step: AfterStep
+    layout: torch.memory_format
+    key: str
+
+    def step(self, batch: npt.NDArray[np.int64]) -> tuple[float, int]:
+        """Move the weights by the gradient of the images of these indices; returns the loss before it and how
+        many of the images were classified right."""
+        parts, dataset = self.parts, self.dataset
+        images = augmented(dataset.train_images[batch], dataset.mirrorable, parts.random)
+        inputs = torch.from_numpy(dataset.normalized(images)).to(parts.device, memory_format=self.layout)
+        labels = torch.from_numpy(dataset.train_labels[batch]).to(parts.device)
+        logits = parts.model(inputs)
+        loss = nn.functional.cross_entropy(logits, labels)
+        parts.optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        parts.optimizer.step()
+        self.after_step(parts.model)
+        parts.schedule.step()
+        return loss.item(), int((logits.argmax(1) == labels).sum())
+
+
+def _go_on(training: _Training, checkpoints: Checkpoints) -> None:
+    """Take all steps of the training from where its checkpoints stand, or from the first one."""
+    parts, settings, key = training.parts, training.settings, training.key
+    images, random = len(training.dataset.train_labels), parts.random
+    steps = batches(images, settings.batch_size)
+    elsewhere = kept_elsewhere(parts.model)
+    place, order_from = Place(), random.bit_generator.state
+    if saved := checkpoints.take():
+        place, order_from, found = parts.restore(saved)
+        training.after_step.load_state_dict(found)
+        log.info("%s: goes on from epoch %d, step %d", key, place.epoch + 1, place.step + 1)
+    done = place.epoch * steps + place.step
+    with tqdm(total=settings.epochs * steps, initial=done, desc=key, unit="step") as progress:
+        while place.epoch < settings.epochs:
+            if place.step == 0:
+                order_from = random.bit_generator.state
+                order = random.permutation(images)
+            else:
+                order = drawn_again(order_from, images)
+            for batch in np.array_split(order, steps)[place.step :]:
+                loss, correct = training.step(batch)
+                if not math.isfinite(loss):
+                    raise UserError(
+                        f"the loss became {loss} in epoch {place.epoch + 1}",
+                        key=f"{key}.learning_rate",
+                        remedy=f"give a rate below {settings.learning_rate}",
                     )
-                    progress.update()
-                    if checkpoints.are_due:
-                        checkpoints = _if_all_is_saved(checkpoints, model, elsewhere, key)
-                        checkpoints.save(parts.state(place, order_from, after_step.state_dict()))
-                place = Place(place.epoch + 1)
-    nn.utils.convert_conv2d_weight_memory_format(model, torch.contiguous_format)
-    return model.to("cpu").eval()
+                place = place.after(correct, len(batch))
+                accuracy = place.correct / place.seen
+                shown = {"epoch": place.epoch + 1, "loss": f"{loss:.3f}", "accuracy": f"{accuracy:.3f}"}
+                progress.set_postfix(shown, refresh=False)
+                progress.update()
+                if checkpoints.are_due:
+                    checkpoints = _if_all_is_saved(checkpoints, parts.model, elsewhere, key)
+                    checkpoints.save(parts.state(place, order_from, training.after_step.state_dict()))
+            place = Place(place.epoch + 1)
 
 
 def _if_all_is_saved(
