@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 
-from dlas.analysis.table import Cell, Table, as_csv, as_latex, as_markdown, as_text, text
+from dlas.analysis.table import CSV, LATEX, MARKDOWN, Cell, Table, as_text, text
 
 ODD = "a|b <b>& 50 % of $x_1$ \\ *z*"
 TABLE = Table(
@@ -22,7 +22,7 @@ TABLE = Table(
 
 
 def test_csv_has_the_numbers_in_full_and_computes_nothing_in_a_spreadsheet() -> None:
-    rows = list(csv.reader(io.StringIO(as_csv(TABLE))))
+    rows = list(csv.reader(io.StringIO(CSV.text(TABLE))))
     assert rows[0] == ["name", "ms"]
     assert rows[1] == [ODD, "1.23456"]
     assert rows[2] == ["'=cmd()", "12.9"]
@@ -39,12 +39,12 @@ def test_text_is_aligned_and_without_escape_codes() -> None:
 
 
 def test_markdown_escapes_what_would_be_markup() -> None:
-    row = as_markdown(TABLE).splitlines()[4]
+    row = MARKDOWN.text(TABLE).splitlines()[4]
     assert row == r"| a\|b \<b\>& 50 % of \$x\_1\$ \\ \*z\* | **1.2** |"
 
 
 def test_latex_escapes_what_would_be_a_command() -> None:
-    lines = as_latex(TABLE).splitlines()
+    lines = LATEX.text(TABLE).splitlines()
     assert lines[1] == r"\begin{tabular}{lr}"
     expected = (
         r"a\textbar{}b \textless{}b\textgreater{}\& 50 \% of \$x\_1\$ \textbackslash{} *z* & \textbf{1.2} \\"

@@ -1,16 +1,15 @@
 """A table, its cells, and its forms: aligned text, CSV, Markdown, LaTeX.
 
-CSV, Markdown and LaTeX are made row by row, as tables may be long: `CSV.parts` gives the texts one after the
-other, and `as_csv` puts them together.
+CSV, Markdown and LaTeX are written row by row, as tables may be long.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import TextIO, TypeAlias
 
 from dlas.analysis import digits
 from dlas.hardware.results.statistics import Interval
@@ -110,27 +109,23 @@ class Form:
     row: Callable[[Row], str]
     foot: Callable[[Table], str]
 
-    def parts(self, table: Table) -> Iterator[str]:
-        """The texts that are the table in this form, one after the other."""
-        yield self.head(table, number_columns(table))
-        yield from map(self.row, table.rows)
-        yield self.foot(table)
+    def text(self, table: Table) -> str:
+        """The table in this form."""
+        file = io.StringIO()
+        write_forms(table, {self: file})
+        return file.getvalue()
 
 
-def as_csv(table: Table) -> str:
-    """The table as CSV (RFC 4180), with every number in full. A text that a spreadsheet would compute has an
-    apostrophe before it."""
-    return "".join(CSV.parts(table))
-
-
-def as_markdown(table: Table) -> str:
-    """The table in the Markdown of GitHub; the best of a row is bold."""
-    return "".join(MARKDOWN.parts(table))
-
-
-def as_latex(table: Table) -> str:
-    """The table as LaTeX's `tabular`, with the rules of the package booktabs; the best of a row is bold."""
-    return "".join(LATEX.parts(table))
+def write_forms(table: Table, files: Mapping[Form, TextIO]) -> None:
+    """Write the table in several forms, each to its file; its rows are made once for all of them."""
+    numbers = number_columns(table)
+    for form, file in files.items():
+        file.write(form.head(table, numbers))
+    for row in table.rows:
+        for form, file in files.items():
+            file.write(form.row(row))
+    for form, file in files.items():
+        file.write(form.foot(table))
 
 
 def number_columns(table: Table) -> list[bool]:
@@ -208,13 +203,18 @@ CSV = Form(
     lambda row: _csv_row(map(_plain, row)),
     lambda _: "",
 )
+"""RFC 4180, every number in full; a text that a spreadsheet would compute has an apostrophe before it."""
+
 MARKDOWN = Form(
     _markdown_head,
     lambda row: _markdown_row(map(_markdown_cell, row)),
     lambda table: "".join(f"\n{note.translate(IN_MARKDOWN)}\n" for note in table.notes),
 )
+"""Markdown of GitHub; the best of a row is bold."""
+
 LATEX = Form(
     _latex_head,
     lambda row: _latex_row(map(_latex_cell, row)),
     lambda _: "\\bottomrule\n\\end{tabular}\n",
 )
+"""LaTeX's `tabular`, with the rules of the package booktabs; the best of a row is bold."""

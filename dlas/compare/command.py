@@ -127,8 +127,8 @@ def _again(options: Options, protocol: config.Timing) -> None:
 
 
 def _tell(table: Table, csv: Path | None) -> None:
-    from dlas.analysis.table import as_csv, as_text
+    from dlas.analysis.table import CSV, as_text
 
     if csv is not None:
-        csv.write_text(as_csv(table), encoding="utf-8", newline="")
+        csv.write_text(CSV.text(table), encoding="utf-8", newline="")
     print(as_text(table))

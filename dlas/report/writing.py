@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TextIO
 
-from dlas.analysis.table import CSV, LATEX, MARKDOWN, Table, as_markdown, number_columns
+from dlas.analysis.table import CSV, LATEX, MARKDOWN, Table, write_forms
 from dlas.figures.drawing import Drawing, png_file, svg_file
 from dlas.report.page import parts
 from dlas.report.sections import Section
@@ -41,7 +41,7 @@ def short(title: str, head: Sequence[str], sections: Sequence[Section]) -> str:
     for section in sections:
         if section.sentences:
             lines.append("\n".join([f"## {section.title}", "", *(f"- {one}" for one in section.sentences)]))
-        lines += [as_markdown(table).rstrip() for table in section.tables if table.name == "front"]
+        lines += [MARKDOWN.text(table).rstrip() for table in section.tables if table.name == "front"]
     return "\n\n".join(lines) + "\n"
 
 
@@ -56,21 +56,13 @@ def drawings(sections: Sequence[Section]) -> list[Drawing]:
 
 
 def _write_table(folder: Path, table: Table) -> None:
-    """Write all forms of the table side by side, as its rows may be made anew each time they are gone
-    through."""
-    numbers = number_columns(table)
+    """Write the table in every form beside each other."""
     with ExitStack() as opened:
-        files = [
-            (form, opened.enter_context(_opened(folder / f"{table.name}.{ending}")))
+        files = {
+            form: opened.enter_context(_opened(folder / f"{table.name}.{ending}"))
             for ending, form in FORMS.items()
-        ]
-        for form, file in files:
-            file.write(form.head(table, numbers))
-        for row in table.rows:
-            for form, file in files:
-                file.write(form.row(row))
-        for form, file in files:
-            file.write(form.foot(table))
+        }
+        write_forms(table, files)
 
 
 def _write(path: Path, texts: Iterable[str]) -> None:
