@@ -100,7 +100,7 @@ def run_point(
         {batch.size: batch.library.path for batch in compiled.batches},
         runner=library.runner,
     )
-    is_untold = compiled.chosen is None and precision.bits(made.compressed.module) == precision.INTEGER_BITS
+    is_untold = compiled.chosen is None and precision.is_int8(made.compressed.module)
     profile = single_kernels.profile(library.path, images, target, PROFILED_RUNS) if compiled.chosen else []
 
     on_start(WRITING, False)

@@ -6,8 +6,9 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 
+from dlas.data_types import BITS, FLOAT32_BITS, INT8_BITS
 from dlas.interfaces.program import LoweredProgram
-from dlas.systems.program.cost import BITS, spent_macs
+from dlas.systems.program.cost import spent_macs
 
 CALL = re.compile(r"\.call\d+$")
 """What a layer's second call and later ones have behind its name."""
@@ -32,19 +33,19 @@ def expected(dense_macs: int, macs: Mapping[str, int], program: LoweredProgram |
     for layer, weight in calls:
         name, workload = _module(layer.name, macs), layer.workload
         dense[name] += workload.macs
-        spent[name] += spent_macs(workload, weight) * BITS[workload.dtype] / BITS["float32"]
+        spent[name] += spent_macs(workload, weight) * BITS[workload.dtype] / FLOAT32_BITS
     others = dense.keys() - macs.keys()
     whole = dense_macs + sum(dense[name] for name in others)
     left = sum(spent[name] for name in others)
     for name, count in macs.items():
-        left += count * (spent[name] / dense[name] if name in dense else bits / BITS["float32"])
+        left += count * (spent[name] / dense[name] if name in dense else bits / FLOAT32_BITS)
     return whole / left if left else 1.0
 
 
 def expected_of_mixed(dense_macs: int, macs: int, integer_macs: int) -> float:
     """The same of a network with `macs`, `integer_macs` of which are computed in int8 and all others in
     float32."""
-    left = macs - integer_macs * (1 - BITS["int8"] / BITS["float32"])
+    left = macs - integer_macs * (1 - INT8_BITS / FLOAT32_BITS)
     return dense_macs / left if left else 1.0
 
 

@@ -15,6 +15,7 @@ from dlas.analysis.layer_row import LayerRow
 from dlas.bundle import Bundle, libraries, mlflow_model, seal, speedup
 from dlas.bundle.layer_table import layer_rows, write_layers
 from dlas.bundle.libraries import Batch, ChosenKernels
+from dlas.data_types import FLOAT32_BITS
 from dlas.files import documents, folders
 from dlas.hardware.results import measurement, reference, roofs, spread
 from dlas.hardware.results.measurement import Measurement
@@ -24,7 +25,6 @@ from dlas.interfaces.images import ImageDataset
 from dlas.interfaces.targets.target import Target
 from dlas.models import counting, precision
 from dlas.models.fidelity import layers_without_signal
-from dlas.models.precision import FLOAT32_BITS, INTEGER_BITS
 from dlas.stages.deployment import Deployed
 from dlas.stages.libraries.library import Library
 from dlas.stages.machine.roofs import MeasuredRoofs
@@ -91,7 +91,7 @@ class Results:
     @property
     def is_integer(self) -> bool:
         """Whether the compressed network is one in int8."""
-        return precision.bits(self.compressed.module) == INTEGER_BITS
+        return precision.is_int8(self.compressed.module)
 
     @property
     def float_layers(self) -> list[str]:
@@ -151,7 +151,7 @@ def metrics(found: Results) -> dict[str, float]:
         "macs.dense": macs,
         "macs.remaining": counting.remaining_macs(compressed, image),
         **_known("macs.int8", _int8_macs(found)),
-        "bytes.dense": counting.dense_bytes(parameters, counting.FLOAT32_BITS),
+        "bytes.dense": counting.dense_bytes(parameters, FLOAT32_BITS),
         "compression.ratio": counting.compression_ratio(parameters, remaining_parameters),
         **_known("speedup.expected", _expected_speedup(found, macs)),
         "library.bytes": folders.size(found.library.path),

@@ -22,8 +22,6 @@ from torch import nn
 
 from dlas.models.layer_kinds import TRANSPOSED, WEIGHT_LAYERS
 
-FLOAT32_BITS = 32
-
 
 def weight_layers(model: nn.Module) -> dict[str, nn.Module]:
     """The convolutions and linear layers, by name."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-FLOAT32_BITS, HALF_BITS, INTEGER_BITS = 32, 16, 8
+from dlas.data_types import FLOAT16_BITS, FLOAT32_BITS, INT8_BITS
 
 
 class Precision(nn.Module):
@@ -31,7 +31,7 @@ class Precision(nn.Module):
 class Float16(Precision):
     """A network in float16: weights, activations and the sums that PyTorch makes of them."""
 
-    bits = HALF_BITS
+    bits = FLOAT16_BITS
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -46,6 +46,16 @@ class Float16(Precision):
 def bits(network: nn.Module) -> int:
     """Bits of the network's weights and activations."""
     return network.bits if isinstance(network, Precision) else FLOAT32_BITS
+
+
+def is_float16(network: nn.Module) -> bool:
+    """Whether the network computes in float16."""
+    return bits(network) == FLOAT16_BITS
+
+
+def is_int8(network: nn.Module) -> bool:
+    """Whether the network computes in int8."""
+    return bits(network) == INT8_BITS
 
 
 def exportable(network: nn.Module, batch: int) -> nn.Module:

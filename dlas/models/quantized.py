@@ -14,10 +14,11 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
+from dlas.data_types import INT8_BITS
 from dlas.errors import UserError
 from dlas.models.fidelity import layer_names, signal_to_noise
 from dlas.models.graph.exporting import exported
-from dlas.models.precision import INTEGER_BITS, Precision
+from dlas.models.precision import Precision
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram
@@ -32,7 +33,7 @@ class Quantized(Precision):
     """A calibrated network. Its state dict holds the float32 weights, the ranges that were observed, and how
     well each layer keeps its signal."""
 
-    bits = INTEGER_BITS
+    bits = INT8_BITS
 
     image_shape: torch.Tensor
     simulated: GraphModule

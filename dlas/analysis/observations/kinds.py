@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dlas.analysis.measured_point import MeasuredPoint
+from dlas.data_types import FLOAT16_BITS, FLOAT32_BITS, INT8_BITS
 
 SPARSE_PRUNING = ("weight_pruning", "block_pruning")
 PRUNING = (*SPARSE_PRUNING, "channel_pruning")
-BITS = {"float16": 16, "int8": 8}
-FULL_BITS = 32
+BITS = {"float16": FLOAT16_BITS, "int8": INT8_BITS}
+"""Bits of a weight after each compression that changes only the data type."""
 
 MIXED = "auto"
 """Choice that is no algorithm, but one for each layer."""
@@ -48,5 +49,5 @@ def expected_speedup(point: MeasuredPoint) -> float | None:
     (arXiv:2311.08909) expect of a compression, whatever the kernels make of it. None where it isn't known."""
     if not point.macs_dense or not point.macs_remaining:
         return None
-    bits = min((BITS[step] for step in point.steps if step in BITS), default=FULL_BITS)
-    return point.macs_dense / point.macs_remaining * FULL_BITS / bits
+    bits = min((BITS[step] for step in point.steps if step in BITS), default=FLOAT32_BITS)
+    return point.macs_dense / point.macs_remaining * FLOAT32_BITS / bits

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from dlas.data_types import FLOAT16_BITS, FLOAT32_BITS, INT8_BITS
 from dlas.errors import UserError
 from dlas.files import documents
 from dlas.files.arrays import read_array
@@ -21,10 +22,7 @@ TOLERANCE = 1e-3
 """Tolerance of float32: sums taken in another order on another CPU differ by about 1e-5 after twenty layers;
 a wrong kernel is off by much more than 1e-3."""
 
-
-HALF_BITS = 16
-
-SHARE_OF_LARGEST = {HALF_BITS: 0.01, 8: 0.05}
+SHARE_OF_LARGEST = {FLOAT16_BITS: 0.01, INT8_BITS: 0.05}
 """Tolerance of other data types, by their bits, as a share of the largest output: PyTorch computes float16
 sums and simulates int8 ones in its own way, and values one step apart add up over the layers, to 0.3 % and
 0.7 % on twenty layers."""
@@ -44,7 +42,7 @@ class Reference:
 
     inputs: np.ndarray
     outputs: np.ndarray
-    bits: int = 32
+    bits: int = FLOAT32_BITS
     atol: float = TOLERANCE
     """Absolute tolerance; where only some of the inputs were kept, that of all."""
 
@@ -55,7 +53,7 @@ class Reference:
     @property
     def is_float16(self) -> bool:
         """Whether the network computes in float16."""
-        return self.bits == HALF_BITS
+        return self.bits == FLOAT16_BITS
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,7 @@ class _Tolerance:
 def _with_bits(values: dict[str, Any]) -> dict[str, Any]:
     """The values of version 1 with the bits that it lacked: a tolerance that is none of float32 is taken for
     int8's, the largest."""
-    return {**values, "bits": 32 if values["atol"] <= TOLERANCE else 8}
+    return {**values, "bits": FLOAT32_BITS if values["atol"] <= TOLERANCE else INT8_BITS}
 
 
 DOCUMENT = Document("tolerance of a reference", version=2, converters=(_with_bits,))
@@ -117,7 +115,7 @@ def read(folder: Path) -> Reference:
         )
     if not (np.isfinite(inputs).all() and np.isfinite(outputs).all()):
         raise UserError("the reference has numbers that are not finite", key=printable(folder))
-    if stored.bits not in (32, *SHARE_OF_LARGEST):
+    if stored.bits not in (FLOAT32_BITS, *SHARE_OF_LARGEST):
         raise UserError(f"no network computes in {stored.bits} bits", key=printable(path))
     most = _atol(outputs, stored.bits) * (SLACK if stored.bits in SHARE_OF_LARGEST else 1)
     if not (0 <= stored.rtol <= TOLERANCE and 0 <= stored.atol <= most):

@@ -73,7 +73,7 @@ def convert(
     """Have the compiler write the network for images of the shape (N, C, H, W) into the empty folder
     `library`; returns what it was given. NetworkNotTaken, which names operator and layer, where it can't;
     UserError for float16 where the target's CPU does not compute in it."""
-    if precision.bits(network) == precision.HALF_BITS:
+    if precision.is_float16(network):
         require_float16(compiler, target, "compression")
     if isinstance(network, Quantized):
         require_exact_int8(compiler, target, int(network.weight_bits))

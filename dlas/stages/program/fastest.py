@@ -9,7 +9,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from dlas.models import precision
-from dlas.models.precision import INTEGER_BITS
 from dlas.stages import target_parts
 from dlas.stages.program.lowering import Lowered
 from dlas.stages.stage import counted_by
@@ -48,7 +47,7 @@ class LowerFastest(Decision[Lowered]):
     stage = "lower"
 
     def named_modules(self) -> Sequence[str]:
-        integer = precision.bits(self.network.module) == INTEGER_BITS
+        integer = precision.is_int8(self.network.module)
         return [module for kind in self.kinds for module in serving_modules(kind, integer=integer)]
 
     def make(self, folder: Path, checkpoints: Checkpoints) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dlas.models import precision
-from dlas.models.precision import INTEGER_BITS
 from dlas.stages.stage import Kept, Stage
 from dlas.systems.choices.declared_algorithm import serving_modules
 from dlas.systems.choices.kind import Kind
@@ -41,7 +40,7 @@ class Lower(Stage[Lowered]):
     stage = "lower"
 
     def named_modules(self) -> Sequence[str]:
-        return serving_modules(self.kind, integer=precision.bits(self.network.module) == INTEGER_BITS)
+        return serving_modules(self.kind, integer=precision.is_int8(self.network.module))
 
     def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         model = precision.exportable(self.network.module, batch=1)

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from types import MappingProxyType
-
 import numpy as np
 
 from dlas.algorithms.shared.sparse.formats import stored_fraction
 from dlas.interfaces.workload import ConvWorkload
-
-BITS = MappingProxyType({"float32": 32, "float16": 16, "int8": 8})
-"""Bits of a kernel's operands by the data type of its workload."""
 
 
 def spent_macs(workload: ConvWorkload, weight: np.ndarray) -> int:
