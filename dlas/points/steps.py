@@ -67,6 +67,8 @@ def of(stack: config.Stack) -> list[Step]:
 
 def _steps(stack: config.Stack) -> Iterator[tuple[str, tuple[object, ...], tuple[str, ...], str]]:
     """The stage of each step, the settings that it uses, what it takes its time by, and its unit."""
+    from dlas.systems.tuners.common.search import SearchSettings
+
     target, level = stack.target, stack.compiler.opt_level
     if stack.measures_roofs:
         yield "roofs", (target,), ("target",), ""
@@ -84,7 +86,8 @@ def _steps(stack: config.Stack) -> Iterator[tuple[str, tuple[object, ...], tuple
         return
     kinds = kinds_of(stack.algorithms, stack.format.formats)
     yield "lower", (kinds, (target, level) if len(kinds) > 1 else ()), KERNELS, ""
-    yield "tune", (stack.tuner, target), TUNED, "tuner.trials" if hasattr(stack.tuner, "trials") else ""
+    unit = "tuner.trials" if isinstance(stack.tuner, SearchSettings) else ""
+    yield "tune", (stack.tuner, target), TUNED, unit
     yield "kernels", (target, level) if stack.tuner.registered != UNTUNED else (), TUNED, ""
     yield "build", (target, level), TUNED, ""
     yield "deploy", (target,), TUNED, ""
