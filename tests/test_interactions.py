@@ -464,7 +464,6 @@ def test_the_untried_point_that_should_win_is_the_first_to_measure() -> None:
     assert first.chance > 0.9 > 0.1 > last.chance
     typed = shlex.split(first.overrides)
     assert set(typed) == {f"{key}={value}" for key, value in {**PLAIN, **fast}.items()}
-    assert first.overrides in sentences.next_point(first)
 
 
 def test_points_more_accurate_than_the_fast_ones_are_worth_measuring_too() -> None:

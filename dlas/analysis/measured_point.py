@@ -105,7 +105,6 @@ class MeasuredPoint:
     """Dense multiply-accumulates over those that the kernels spend, counted in bits."""
     target_kind: str | None = None
     """Processor that computes: `cpu` or `cuda`."""
-    tuning_seconds: float | None = None
     tuning_trials: float | None = None
     layers_tuned: float | None = None
     roofs: Bounds | None = None

@@ -51,7 +51,6 @@ METRICS = {
     "load_ms": "start.load_ms",
     "start_ms": "start.whole_ms",
     "expected_speedup": "speedup.expected",
-    "tuning_seconds": "tuning.seconds",
     "tuning_trials": "tuning.trials",
     "layers_tuned": "tuning.layers_tuned",
 }

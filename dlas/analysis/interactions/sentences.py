@@ -8,7 +8,6 @@ from dlas.analysis import pace
 from dlas.analysis.grid import LARGEST, Grid
 from dlas.analysis.interactions.effects import Basis, Effect
 from dlas.analysis.interactions.flips import Flip, Flips
-from dlas.analysis.interactions.next_points import NextPoint
 from dlas.analysis.interactions.ratios import Interaction
 from dlas.analysis.interactions.shares import Share, Shares
 from dlas.analysis.interactions.study import Study
@@ -102,16 +101,6 @@ def flips(found: Flips) -> str:
         f"{counted(found.looked_at, 'change')} of order were looked for, of two choices of one layer over "
         f"two of another: {len(found.flips)} were seen, {sure} of these by more than chance "
         f"(corrected by Holm for all of them: {percent(1 - CONFIDENCE)} for a single false claim)."
-    )
-
-
-def next_point(found: NextPoint) -> str:
-    """The command of a point, and what is expected of it."""
-    accuracy = "" if found.accuracy is None else f" at an accuracy of {found.accuracy:.4f}"
-    return (
-        f"python -m dlas.run {found.overrides}: {found.predicted_ms:.3g} ms "
-        f"[{found.low_ms:.3g}, {found.high_ms:.3g}] expected, "
-        f"on the front{accuracy} with a chance of {percent(found.chance)}."
     )
 
 
