@@ -89,6 +89,13 @@ def test_a_network_of_a_users_own_has_every_setting_of_a_model(tmp_path: Path) -
     assert set_here == config.Model("mine", "user_models.two_layers", 32, str(weights), [0] * 3, [1] * 3)
 
 
+def test_a_compression_of_a_users_own_that_lacks_its_first_line_is_told_so(tmp_path: Path) -> None:
+    (tmp_path / "compression").mkdir()
+    (tmp_path / "compression" / "mine.yaml").write_text("name: mine\nmodule: user_package.mine\n")
+    error = refused(f'hydra.searchpath=["{tmp_path}"]', "compression=mine")
+    assert (error.key, error.remedy) == ("compression", "begin it with: # @package compression.mine")
+
+
 @pytest.mark.parametrize(("group", "option"), OPTIONS)
 def test_every_option_composes_and_lists_every_setting(group: str, option: str) -> None:
     """What a YAML leaves out could not be overridden without Hydra's `+`."""

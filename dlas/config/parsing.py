@@ -96,6 +96,9 @@ def _compression_classes(composed: DictConfig) -> dict[str, type]:
     """The `Settings` of each step, by its name."""
     steps, remedy = composed.get("compression"), "compression=<option>; dlas-run --help lists them"
     require(isinstance(steps, DictConfig), "compression", "no option is chosen", remedy)
+    own = steps.get("name")
+    problem = f"the YAML of '{own}' does not tell where its settings belong"
+    require(not isinstance(own, str), "compression", problem, f"begin it with: # @package compression.{own}")
     classes = {}
     for name, step in steps.items():
         key = f"compression.{name}"
