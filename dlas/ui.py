@@ -1,6 +1,6 @@
 """MLflow's own UI on the project's store, opened at the points of the newest sweep.
 
-python -m dlas.ui [port=5000] [browser=false] [artifacts=<folder>] [tracking.uri=<uri>]
+    python -m dlas.ui [port=5000] [browser=false] [artifacts=<folder>] [tracking.uri=<uri>]
 
 The page is printed, and opened where there is a browser with windows; browser=false only prints it.
 
