@@ -101,15 +101,8 @@ def choose(
     assignments = _serving_some(
         {kind: [assigned(site, kind.algorithm, kind.weight_format) for site in sites] for kind in kinds}
     )
-    libraries = [built(layers, kind.name) for kind, layers in assignments.items()]
-    log.info("auto: timing %d networks in turn", len(libraries))
-    first = race(libraries, inputs, target)
-    networks = [
-        _Network(kind, layers, library, found.turns, _layer_turns(layers, found.calls))
-        for (kind, layers), library, found in zip(
-            assignments.items(), libraries, first.contenders, strict=True
-        )
-    ]
+    libraries = {kind: built(layers, kind.name) for kind, layers in assignments.items()}
+    networks, first_doubts = _timed(assignments, libraries, inputs, target)
     graph = layout_graph(imported, sites, target, scratch)
     mixed = _cheapest_mix(sites, networks, graph)
     best = networks[simplest([network.turns for network in networks], RESOLVED)]
@@ -124,13 +117,33 @@ def choose(
     rows = [
         *_layer_rows(sites, networks, mixed),
         *_network_rows(networks, best, chosen=not faster),
-        replace(
-            _row("network", "mixed", "", mix, pure, chosen=faster, share=RESOLVED),
-            time_ms=mix.median_ms * best.turns.median_ms / pure.median_ms,
-        ),
+        _mixed_row(mix, pure, best, chosen=faster),
     ]
-    doubts = machine.worst((*first.unsteadiness, *graph.unsteadiness, *second.unsteadiness))
+    doubts = machine.worst((*first_doubts, *graph.unsteadiness, *second.unsteadiness))
     return Chosen([network.layers[index] for index, network in enumerate(mixed)], rows, doubts)
+
+
+def _timed(
+    assignments: Mapping[Kind, list[ConvLayer]],
+    libraries: Mapping[Kind, Path],
+    inputs: np.ndarray,
+    target: Target,
+) -> tuple[list[_Network], tuple[machine.Unsteadiness, ...]]:
+    """The networks of one kind, raced against each other, and why their times are to be doubted."""
+    log.info("auto: timing %d networks in turn", len(libraries))
+    found = race(list(libraries.values()), inputs, target)
+    networks = [
+        _Network(kind, layers, libraries[kind], one.turns, _layer_turns(layers, one.calls))
+        for (kind, layers), one in zip(assignments.items(), found.contenders, strict=True)
+    ]
+    return networks, found.unsteadiness
+
+
+def _mixed_row(mix: Turns, pure: Turns, best: _Network, *, chosen: bool) -> Candidate:
+    """The network of the mix. It was raced against the best one of one kind, `pure` in that race; its time is
+    brought to the pace of the race of all of these."""
+    row = _row("network", "mixed", "", mix, pure, chosen=chosen, share=RESOLVED)
+    return replace(row, time_ms=mix.median_ms * best.turns.median_ms / pure.median_ms)
 
 
 def _row(
