@@ -21,7 +21,7 @@ from dlas.interfaces.tuning import Tuning, TuningTask
 from dlas.interfaces.workload import ConvWorkload
 from dlas.systems.tuners import transfer
 from dlas.systems.tuners.ansor import tuner as ansor
-from dlas.systems.tuners.common.search import SearchSettings
+from dlas.systems.tuners.common.search.settings import SearchSettings
 from dlas.systems.tuners.common.tuning_store import TuningStore
 from dlas.systems.tuners.kernel_parameters import tuning as parameters
 from dlas.systems.tuners.metaschedule import tuner as metaschedule

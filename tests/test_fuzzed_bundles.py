@@ -37,7 +37,7 @@ from dlas.interfaces.tuning import Record
 from dlas.redeployment import Opened, Redeployed
 from dlas.systems.program import program
 from dlas.systems.tuners.ansor import tuner as ansor
-from dlas.systems.tuners.common.search import require_records
+from dlas.systems.tuners.common.search.log import require_records
 from dlas.systems.tuners.kernel_parameters import tuning as parameters
 from dlas.systems.tuners.metaschedule import tuner as metaschedule
 from dlas.verdicts import point_as_text

@@ -46,7 +46,7 @@ def test_what_was_written_before_has_a_name_now(written: str, name: str) -> None
 
 def test_a_module_of_the_package_that_is_no_implementation_is_none() -> None:
     assert not ALGORITHMS.exists("dlas.algorithms.layout")
-    assert not TUNERS.exists("dlas.systems.tuners.common.search")
+    assert not TUNERS.exists("dlas.systems.tuners.common.search.searching")
     assert not FACTORIES.exists("dlas.models.training.train")
     assert ALGORITHMS.exists("json.decoder"), "what a user's own offers is seen when it is used"
 

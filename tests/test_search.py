@@ -19,7 +19,9 @@ from small_searches import TASKS, by_ansor, by_metaschedule
 from dlas.hardware.timing import deployment
 from dlas.interfaces.targets.target import Target
 from dlas.interfaces.tuning import Record, Tuning, TuningTask
-from dlas.systems.tuners.common.search import Searcher, SearchSettings, search
+from dlas.systems.tuners.common.search.searcher import Searcher
+from dlas.systems.tuners.common.search.searching import search
+from dlas.systems.tuners.common.search.settings import SearchSettings
 from dlas.systems.tuners.common.tuning_store import TuningStore
 
 FAILED = None

@@ -186,7 +186,7 @@ def test_the_closure_holds_all_that_python_imports_for_the_work() -> None:
         ("Train", "dlas.models.augmentation", "dlas.models.vgg"),
         ("Compress", "dlas.compression.finetuning", "dlas.compression.int8"),
         ("Lower", "dlas.systems.graph.epilogues", "dlas.hardware.timing.deployment"),
-        ("LowerFastest", "dlas.hardware.sessions.race", "dlas.systems.tuners.common.search"),
+        ("LowerFastest", "dlas.hardware.sessions.race", "dlas.systems.tuners.common.search.searching"),
         ("Tune", "dlas.hardware.sessions.session", "dlas.systems.tuners.metaschedule"),
         ("ChooseKernels", "dlas.hardware.timing.race", "dlas.systems.tuners.metaschedule.measuring"),
         ("Build", "dlas.systems.compilers.tvm.fallback_schedule", "dlas.hardware.sessions.session"),

@@ -22,10 +22,10 @@ class Tuner(Protocol):
     """A frozen subclass of `dlas.config.Tuner`: what the option's YAML may say. `worker_files` names code
     that no import tells of.
 
-    Kernels in TensorIR have parameters and no schedules to search. With `SearchSettings` (common.search) as
-    the base class they are searched beside this tuner, out of the same trials; with `TransferSettings`
-    (common.transferring) those of similar layers are measured. `tasks` are the others then. With any other
-    base class `tasks` are all, and those in TensorIR belong into `missing`."""
+    Kernels in TensorIR have parameters and no schedules to search. With `SearchSettings` as the base class
+    (common.search.settings) they are searched beside this tuner, out of the same trials; with
+    `TransferSettings` (common.transferring) those of similar layers are measured. `tasks` are the others
+    then. With any other base class `tasks` are all, and those in TensorIR belong into `missing`."""
 
     def tune(
         self,

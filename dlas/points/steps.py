@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from dlas import config
 from dlas.config.rules import UNTUNED
 from dlas.systems.choices.kind import kinds_of
+from dlas.systems.tuners.common.search.settings import SearchSettings
 
 BESIDE = ("roofs", "yardstick")
 """Stages that take nothing of the steps before them, and give nothing to those behind."""
@@ -67,8 +68,6 @@ def of(stack: config.Stack) -> list[Step]:
 
 def _steps(stack: config.Stack) -> Iterator[tuple[str, tuple[object, ...], tuple[str, ...], str]]:
     """The stage of each step, the settings that it uses, what it takes its time by, and its unit."""
-    from dlas.systems.tuners.common.search import SearchSettings
-
     target, level = stack.target, stack.compiler.opt_level
     if stack.measures_roofs:
         yield "roofs", (target,), ("target",), ""

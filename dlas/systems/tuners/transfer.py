@@ -15,7 +15,8 @@ from dlas.interfaces.targets.target import Target
 from dlas.interfaces.tuning import Schedules, Tuning, TuningTask
 from dlas.interfaces.tuning_records import TuningRecords
 from dlas.systems.tuners.common.relatives import relatives_of
-from dlas.systems.tuners.common.search import Searcher, measure_new
+from dlas.systems.tuners.common.search.searcher import Searcher
+from dlas.systems.tuners.common.search.searching import measure_new
 from dlas.systems.tuners.common.transferring import TransferSettings, without_relatives
 from dlas.systems.tuners.metaschedule import tuner as metaschedule
 from dlas.systems.tuners.metaschedule.tuner import VERSION, measured, read, request
@@ -27,7 +28,7 @@ def tune(
     tasks: Sequence[TuningTask], target: Target, settings: TransferSettings, log: Path, store: TuningRecords
 ) -> Tuning:
     """Measure `settings.candidates` of each task that the store has no time of: see
-    dlas.systems.tuners.common.search.
+    dlas.systems.tuners.common.search.searching.
 
     UserError where the target is neither this machine nor a board elsewhere, or the worker dies.
     """

@@ -21,7 +21,7 @@ from dlas.interfaces.tuning_records import TuningRecords
 from dlas.plugins.registry import TUNERS
 from dlas.systems.program.kernels import has_parameters
 from dlas.systems.tuners.common.old_records import with_lasting_names
-from dlas.systems.tuners.common.search import SearchSettings
+from dlas.systems.tuners.common.search.settings import SearchSettings
 from dlas.systems.tuners.common.transferring import TransferSettings, without_relatives
 from dlas.systems.tuners.kernel_parameters import tuning as parameters
 

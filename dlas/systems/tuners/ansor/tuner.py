@@ -24,16 +24,10 @@ from dlas.systems.tuners.ansor.carry_over import CannotCarry, carry_over
 from dlas.systems.tuners.ansor.worker import answers, worker_files
 from dlas.systems.tuners.common.board_questions import board_on_request
 from dlas.systems.tuners.common.relatives import SEEDS, relatives_of
-from dlas.systems.tuners.common.search import (
-    NOT_MEASURED,
-    Searcher,
-    SearchSettings,
-    foreign_log,
-    not_searchable,
-    require_records,
-    search,
-    searchable,
-)
+from dlas.systems.tuners.common.search.log import foreign_log, require_records
+from dlas.systems.tuners.common.search.searcher import NOT_MEASURED, Searcher, not_searchable, searchable
+from dlas.systems.tuners.common.search.searching import search
+from dlas.systems.tuners.common.search.settings import SearchSettings
 from dlas.systems.tuners.common.worker_process import records_of
 
 if TYPE_CHECKING:
@@ -72,7 +66,7 @@ SEED = 1
 def tune(
     tasks: Sequence[TuningTask], target: Target, settings: SearchSettings, log: Path, store: TuningRecords
 ) -> Tuning:
-    """Search until `settings.trials` candidates are measured: see dlas.systems.tuners.common.search.
+    """Search until `settings.trials` candidates are measured: see `search`.
 
     On a board elsewhere each candidate runs there. UserError where the target is neither this machine nor
     such a board, or the worker can't be started or dies.

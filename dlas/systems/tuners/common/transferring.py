@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dlas import config
 from dlas.interfaces.tuning import Record, Schedules
-from dlas.systems.tuners.common.search import NOT_MEASURED
+from dlas.systems.tuners.common.search.searcher import NOT_MEASURED
 from dlas.systems.tuners.common.tuning_store import whole_lines
 
 NO_RELATIVE = "the store has no schedule of a similar layer that fits"

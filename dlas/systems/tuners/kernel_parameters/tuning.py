@@ -24,7 +24,9 @@ from dlas.interfaces.targets.target import Target
 from dlas.interfaces.tuning import Record, Schedules, Tuning, TuningTask
 from dlas.interfaces.tuning_records import TuningRecords
 from dlas.systems.tuners.common.relatives import relatives_of
-from dlas.systems.tuners.common.search import NOT_MEASURED, Searcher, foreign_log, measure_new, search
+from dlas.systems.tuners.common.search.log import foreign_log
+from dlas.systems.tuners.common.search.searcher import NOT_MEASURED, Searcher
+from dlas.systems.tuners.common.search.searching import measure_new, search
 from dlas.systems.tuners.kernel_parameters.space import (
     GAIN,
     NAME,
@@ -43,7 +45,8 @@ if TYPE_CHECKING:
 def tune(tasks: Sequence[TuningTask], target: Target, trials: int, log: Path, store: TuningRecords) -> Tuning:
     """Search until `trials` candidates are measured, or every layer is done.
 
-    UserError where the target is not this machine: see dlas.systems.tuners.common.search.
+    UserError where the target is not this machine: see
+    dlas.systems.tuners.common.search.searching.
     """
 
     def measure(tasks: Sequence[TuningTask], trials: int, known: Path) -> Generator[list[str], None, None]:

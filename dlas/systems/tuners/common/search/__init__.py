@@ -1,0 +1,1 @@
+"""The search of tuners that measure candidates: `searching`, from a `state` to the next."""
