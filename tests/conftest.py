@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import hypothesis
 import pytest
 import shared
 from xdist.remote import Producer
@@ -45,6 +46,13 @@ os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # each of hundreds of processes
 
 
 gc.disable()  # until all tests are collected
+
+hypothesis.settings.register_profile(
+    "any machine",
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
+)
+hypothesis.settings.load_profile("any machine")  # however slow it is, or busy with other things
 
 
 APART = frozenset(

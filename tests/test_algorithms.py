@@ -116,7 +116,7 @@ def test_kernels_tiled_for_any_cpu_equal_pytorch(algorithm: ModuleType, level: i
 @by_examples(10, 25)
 @by_name
 def test_random_workloads_equal_pytorch(algorithm: ModuleType, level: int, examples: int) -> None:
-    @settings(max_examples=examples, deadline=None, derandomize=True)
+    @settings(max_examples=examples, derandomize=True)
     @given(workload=workloads(), registers=st.sampled_from(sorted(REGISTERS)))
     def check(workload: ConvWorkload, registers: str) -> None:
         if not algorithm.unsupported(workload):
@@ -151,13 +151,12 @@ def workloads(draw: st.DrawFn) -> ConvWorkload:
 
 
 @given(workloads())
-@settings(deadline=None)
 def test_a_workload_is_found_again_by_its_key(workload: ConvWorkload) -> None:
     assert ConvWorkload.from_key(workload.key) == workload
 
 
 @given(workloads())
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_macs_are_those_that_pytorch_counts(workload: ConvWorkload) -> None:
     from torch.utils.flop_counter import FlopCounterMode
 

@@ -50,7 +50,7 @@ def test_a_bundle_can_be_moved(sealed: Path, tmp_path: Path) -> None:
     assert bundle.verify(tmp_path / "elsewhere").root == tmp_path / "elsewhere"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_any_byte_that_changes_is_noticed(sealed: Path, data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(sorted([*FILES, bundle.MANIFEST])))

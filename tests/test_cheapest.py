@@ -64,7 +64,7 @@ def cost(
 
 
 @given(networks())
-@settings(deadline=None, max_examples=200)
+@settings(max_examples=200)
 def test_no_other_choice_is_cheaper(
     network: tuple[list[LayerOptions], list[Follower], list[str], dict[str, LayoutCost]],
 ) -> None:

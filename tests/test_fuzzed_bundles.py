@@ -52,7 +52,6 @@ Change = Callable[[st.DataObject, bytes], bytes]
 EVERY_TIME = settings(
     max_examples=100,
     derandomize=True,
-    deadline=None,
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

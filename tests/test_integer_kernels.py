@@ -174,7 +174,7 @@ def integer_layers(draw: st.DrawFn) -> ConvWorkload:
 @by_examples(10, 20)
 @by_name
 def test_random_layers_equal_numpy_bit_for_bit(algorithm: ModuleType, level: int, examples: int) -> None:
-    @settings(max_examples=examples, deadline=None, derandomize=True)
+    @settings(max_examples=examples, derandomize=True)
     @given(layer=integer_layers(), cpu=st.sampled_from([None, "haswell"]))
     def check(layer: ConvWorkload, cpu: str | None) -> None:
         assert_equal_to_numpy(algorithm, [layer], target_of(cpu), level)

@@ -224,7 +224,7 @@ def test_kernels_of_the_whole_grid_tiled_for_any_cpu_equal_pytorch(
 def test_random_workloads_equal_pytorch(
     algorithm: ModuleType, formats: Sequence[str], level: int, examples: int
 ) -> None:
-    @settings(max_examples=examples, deadline=None, derandomize=True)
+    @settings(max_examples=examples, derandomize=True)
     @given(
         drawn=workloads(),
         name=st.sampled_from(formats),
@@ -286,7 +286,7 @@ def matrix_of(views: Views, values: np.ndarray, offsets: np.ndarray, pointers: n
 
 
 @by_views
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(workloads(), st.sampled_from(SPARSITIES), st.sampled_from(["csr", *BLOCKS]))
 def test_packed_blocks_are_the_weights_to_scipy(
     view: Callable[[ConvWorkload], Views], workload: ConvWorkload, sparsity: float, name: str
@@ -308,7 +308,7 @@ def test_packed_blocks_are_the_weights_to_scipy(
 
 
 @by_views
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(workloads(), st.sampled_from(SPARSITIES))
 def test_one_segment_is_the_csr_array_of_scipy(
     view: Callable[[ConvWorkload], Views], workload: ConvWorkload, sparsity: float
@@ -323,7 +323,7 @@ def test_one_segment_is_the_csr_array_of_scipy(
     np.testing.assert_array_equal(offsets, views.offsets[expected.indices])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(workloads(), st.sampled_from(SPARSITIES))
 def test_kept_channels_are_those_with_weights(workload: ConvWorkload, sparsity: float) -> None:
     workload = replace(workload, in_channels=workload.group_in_channels, groups=1, format="channel_index")

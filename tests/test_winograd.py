@@ -85,7 +85,7 @@ def test_kernels_tiled_for_any_cpu_equal_pytorch(name: str, level: int, register
 @by_examples(10, 20)
 @by_name
 def test_random_layers_equal_pytorch(name: str, level: int, examples: int) -> None:
-    @settings(max_examples=examples, deadline=None, derandomize=True)
+    @settings(max_examples=examples, derandomize=True)
     @given(
         workload=workloads(),
         channels=st.sampled_from([1, 4, 8]),
@@ -118,7 +118,6 @@ def test_weights_are_transformed_in_float64(name: str) -> None:
 
 @by_name
 @given(workload=workloads())
-@settings(deadline=None)
 def test_every_other_kernel_is_refused(name: str, workload: ConvWorkload) -> None:
     traits = (workload.kernel, workload.stride, workload.dilation, workload.groups)
     assert (algorithm(name).unsupported(workload) == "") == (traits == ((3, 3), (1, 1), (1, 1), 1))
