@@ -8,7 +8,7 @@ from dlas.errors import UserError, first_line
 from dlas.tracking.remote import proxy
 from dlas.tracking.remote.address import PROXIED, is_server, shown
 from dlas.tracking.remote.patience import TIMEOUT
-from dlas.tracking.remote.reasons import chain, network_reason, silence
+from dlas.tracking.remote.reasons import Kind, chain, network_trouble, silence
 
 KEY = "tracking.uri"
 CREDENTIALS = "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or write ~/.mlflow/credentials"
@@ -40,18 +40,20 @@ def unreached(address: str, problem: str) -> UserError:
 
 def silent(address: str) -> UserError:
     """The store takes too long."""
-    return UserError(f"{shown(address)}: {silence()}", key=KEY, remedy=_past_proxy(address) or PATIENCE)
+    return UserError(
+        f"{shown(address)}: {silence().reason}", key=KEY, remedy=_past_proxy(address) or PATIENCE
+    )
 
 
 def explained(address: str, error: Exception) -> UserError:
     """The store is reached, and MLflow's client or the database's raised the error."""
     if isinstance(error, ModuleNotFoundError):
         return UserError(f"{shown(address)}: it takes a package: {error}", key=KEY, remedy=_package(error))
-    reason = network_reason(error)
-    if reason is not None and reason.startswith("TLS"):
-        return UserError(f"{shown(address)}: {reason}", key=KEY, remedy=CERTIFICATES)
-    if reason is not None:
-        return silent(address) if reason == silence() else unreached(address, reason)
+    trouble = network_trouble(error)
+    if trouble is not None and trouble.kind is Kind.UNTRUSTED:
+        return UserError(f"{shown(address)}: {trouble.reason}", key=KEY, remedy=CERTIFICATES)
+    if trouble is not None:
+        return silent(address) if trouble.kind is Kind.SILENT else unreached(address, trouble.reason)
     problem, remedy = _answered(error) if is_server(address) else (_first_line(error), DATABASE)
     return UserError(f"{shown(address)}: {problem}", key=KEY, remedy=_past_proxy(address) or remedy)
 
@@ -61,12 +63,13 @@ def no_place_for_files(address: str, location: str, error: Exception) -> UserErr
     problem = f"{shown(address)}: files of runs can't be kept at {shown(location)}"
     if isinstance(error, ModuleNotFoundError):
         return UserError(f"{problem}, which takes a package: {error}", key=KEY, remedy=_package(error))
-    reason = network_reason(error)
+    trouble = network_trouble(error)
     if location.startswith(PROXIED):
-        told, remedy = (reason, ITS_LOG) if reason is not None else _answered(error)
+        told, remedy = (trouble.reason, ITS_LOG) if trouble is not None else _answered(error)
     else:
-        told, remedy = reason or _first_line(error), CLIENT_SETTINGS
-    remedy = PATIENCE if reason == silence() else remedy
+        told, remedy = _first_line(error) if trouble is None else trouble.reason, CLIENT_SETTINGS
+    if trouble is not None and trouble.kind is Kind.SILENT:
+        remedy = PATIENCE
     return UserError(f"{problem}: {told}", key=KEY, remedy=remedy)
 
 
