@@ -81,7 +81,7 @@ def _of_no_run(error: Exception) -> bool:
 
 
 def _is_denied(error: Exception) -> bool:
-    """Whether MLflow refuses to read a run. A server with authorization does so, too, where it has none of the
+    """Whether MLflow refuses to read a run. A server with authorization does so too where it has none of the
     id: who may not read a run is not told that it exists."""
     return getattr(error, "error_code", None) == "PERMISSION_DENIED"
 
