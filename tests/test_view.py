@@ -173,3 +173,9 @@ def test_the_progress_of_a_point_names_each_step_and_what_it_took() -> None:
     assert "points: 1 done, 1 running, 1 left; 2 min 20 s so far, about 2 min 40 s to go" in course.lines(
         "", "", progress, {}
     )
+    course.end_point()
+    course.begin_point()
+    clock[0] += 80
+    assert "points: 2 done, 1 running, 0 left; 3 min 40 s so far, longer than the points before took" in (
+        course.lines("", "", progress, {})
+    )

@@ -59,6 +59,8 @@ class Course:
         if not self.took:
             return "the rest is not known before one is done"
         mean = statistics.mean(self.took)
+        if left == 0 and self.so_far > mean:
+            return "longer than the points before took"
         rest = max(mean - self.so_far, 0) + left * mean
         return f"about {durations.told(rest)} to go"
 
