@@ -89,6 +89,7 @@ def test_a_loss_that_is_not_finite_stops_the_training(digits: ImageDataset) -> N
     [
         "gpu",
         "cuda:99",
+        "cpu:256",
         pytest.param("cuda", marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")),
     ],
 )

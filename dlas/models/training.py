@@ -228,6 +228,8 @@ def available_device(name: str) -> torch.device:
     """The torch device `name`; UserError where it is unknown or not in this machine."""
     try:
         device = torch.device(name)
+        if str(device) != name:  # PyTorch keeps 8 bits of a number: cuda:256 would be cuda:0
+            raise RuntimeError(f"PyTorch takes it for {device}")
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         reason = str(error).splitlines()[0]
