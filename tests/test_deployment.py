@@ -23,6 +23,7 @@ from dlas import config
 from dlas.errors import UserError
 from dlas.hardware.results import measurement
 from dlas.hardware.results.measurement import Session
+from dlas.hardware.sessions.process import run_in_turn
 from dlas.hardware.targets import llvm, machine, target_file
 from dlas.hardware.timing import deployment, measuring
 from dlas.hardware.timing.measuring import Network, Yardstick
@@ -274,6 +275,13 @@ def test_a_library_of_a_round_that_crashes_is_named_and_none_is_left(
         measuring.measure_in_turn(networks, host, protocol, is_enough=lambda _: True)
     assert str(crashing) in str(refusal.value)
     assert psutil.Process().children() == before
+
+
+def test_a_round_that_cannot_start_leaves_no_descriptor_open(tmp_path: Path) -> None:
+    before = psutil.Process().num_fds()
+    with pytest.raises(FileNotFoundError):
+        run_in_turn([{"affinity": [], "cores": 1, "smt": True}], [tmp_path / "nowhere"], 1, 60)
+    assert psutil.Process().num_fds() == before
 
 
 def test_a_library_of_a_round_that_hangs_is_stopped(matmul: Path, hanging: Path, host: Target) -> None:

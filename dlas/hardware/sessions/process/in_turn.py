@@ -65,16 +65,37 @@ class _Living:
     _orders: int = field(init=False)
     """Descriptor that this session is told its turns by."""
     _answers: int = field(init=False)
+    _left: ExitStack = field(init=False)
+    """The process and the descriptors, to be ended and closed."""
     _ended_seconds: float | None = None
     """CPU time of the whole process, once it has ended."""
 
     def __enter__(self) -> _Living:
-        told, self._orders = os.pipe()
-        self._answers, telling = os.pipe()
+        with ExitStack() as ours, ExitStack() as theirs:
+            told, self._orders = os.pipe()
+            theirs.callback(os.close, told)
+            ours.callback(os.close, self._orders)
+            self._answers, telling = os.pipe()
+            ours.callback(os.close, self._answers)
+            theirs.callback(os.close, telling)
+            self._process = self._started(told, telling)
+            ours.callback(self._kill)
+            theirs.close()
+            self._wait()
+            self._left = ours.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._left.close()
+
+    def _started(self, told: int, telling: int) -> subprocess.Popen[bytes]:
+        """The process, which has these two descriptors of its turns."""
         asked = turns.asked(self.count, told, telling, self.others_seconds)
         start = starting.start({**self.request, turns.KEY: asked}, self.folder)
         with (self.folder / ERRORS).open("wb") as errors:
-            self._process = subprocess.Popen(
+            return subprocess.Popen(
                 start.command,
                 cwd=self.folder,
                 env=start.environment,
@@ -83,22 +104,10 @@ class _Living:
                 stderr=errors,
                 pass_fds=(told, telling),
             )
-        os.close(told)
-        os.close(telling)
-        try:
-            self._wait()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def _kill(self) -> None:
         self._process.kill()
         self._process.wait()
-        for descriptor in (self._orders, self._answers):
-            os.close(descriptor)
 
     def seconds(self) -> float:
         """CPU time of the process, in seconds."""
@@ -115,9 +124,7 @@ class _Living:
     def end(self, others_seconds: float) -> None:
         """Have it write what it found and end; `others_seconds` is the CPU time of the other sessions."""
         self._tell(f"{turns.END} {others_seconds}")
-        before = _seconds_of_ended()
         self._require_done()
-        self._ended_seconds = _seconds_of_ended() - before
 
     def _tell(self, order: str) -> None:
         self._process.send_signal(signal.SIGCONT)
@@ -135,10 +142,12 @@ class _Living:
 
     def _require_done(self) -> None:
         """Wait until it ends; LibraryFailed unless it does so in time and with a result."""
+        before = _seconds_of_ended()
         try:
             self._process.wait(self.time_limit)
         except subprocess.TimeoutExpired:
             raise starting.too_slow(self.request, self.time_limit) from None
+        self._ended_seconds = _seconds_of_ended() - before
         errors = (self.folder / ERRORS).read_text(errors="replace")
         starting.require_done(self.request, self._process.returncode, errors)
 
