@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -15,7 +16,13 @@ from pathlib import Path
 
 import pytest
 from command import environment
+from hydra import compose, initialize_config_dir
 
+from dlas import config
+from dlas.points import process
+from dlas.points.making import Logging, Point
+from dlas.points.messages import Finished, Started
+from dlas.points.steps import TIMING
 from dlas.processes import apart
 from dlas.processes.fork_server import ForkServer
 
@@ -154,6 +161,48 @@ def test_what_takes_too_long_is_stopped(server: ForkServer, tmp_path: Path) -> N
             environment=dict(os.environ),
             timeout=0.5,
         )
+
+
+def tell_timing(tell: apart.Tell, point: Point, logged: Logging) -> None:
+    tell(Started(TIMING))
+    while not (point.files / "shown").exists():
+        time.sleep(0.01)
+    tell(Finished({}, {}))
+
+
+class Looks(list[str]):
+    """The steps of a point at which its view was to show how far it is."""
+
+    def __init__(self, progress: Callable[[], str], shown: Path) -> None:
+        self.progress, self.shown = progress, shown
+
+    def wrote(self, stream: int, written: bytes) -> None:
+        raise AssertionError(written)
+
+    def tick(self) -> None:
+        self.append(self.progress())
+        if self.count(TIMING) == 2:
+            self.shown.touch()
+
+
+def test_a_point_that_is_timed_is_shown_all_the_same(
+    server: ForkServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(process, "server", lambda: server)
+    monkeypatch.setattr(process, "TIMED_TICK_SECONDS", 0.0)
+    with initialize_config_dir(str(config.config_folder()), version_base="1.3"):
+        stack = config.parse(compose("config", ["timeout=60"]))
+    found = process.make(
+        tell_timing,
+        Point(stack, (), tmp_path, tmp_path, ""),
+        Logging({}, ()),
+        on_step=lambda progress: None,
+        beat=apart.do_nothing,
+        far=lambda progress: [progress.step],
+        opened=lambda told: contextlib.nullcontext(Looks(lambda: told()[0], tmp_path / "shown")),
+        output=tmp_path / "output.txt",
+    )
+    assert found == Finished({}, {})
 
 
 def test_a_server_that_ended_is_told(server: ForkServer) -> None:

@@ -164,7 +164,7 @@ def test_the_progress_of_a_point_names_each_step_and_what_it_took() -> None:
         everything
         == "points: 0 done, 1 running, 2 left; 1 min 40 s so far, the rest is not known before one is done"
     )
-    assert one == "[1/3] timing of about 1 min 30 s, and nothing is drawn meanwhile: algo=gemm"
+    assert one == "[1/3] timing for 10 s of about 1 min 30 s, shown seldom so as not to disturb it: algo=gemm"
     progress.note(Finished({}, {}))
     assert progress.seconds == {"timing": 10}
     course.end_point()

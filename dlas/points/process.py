@@ -11,6 +11,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import cache
@@ -30,6 +31,9 @@ from dlas.processes import apart
 from dlas.processes.fork_server import ForkServer
 
 log = logging.getLogger("dlas.run")
+
+TIMED_TICK_SECONDS = 30.0
+"""Time between two looks at a point that is being timed: what is drawn takes from the cores that time it."""
 
 
 @cache
@@ -98,6 +102,7 @@ def make(
     goes to the view, with the lines that `far` makes of its progress, and to the file `output`.
     """
     progress = Progress()
+    looked = time.monotonic()
 
     def told(message: object) -> None:
         progress.note(message)
@@ -108,7 +113,10 @@ def make(
     timeout = point.stack.timeout
 
     def tick() -> None:
-        if progress.step != TIMING:  # nothing of ours runs then
+        nonlocal looked
+        now = time.monotonic()
+        if progress.step != TIMING or now - looked >= TIMED_TICK_SECONDS:
+            looked = now
             shown.tick()
 
     with output.open("ab", buffering=0) as copy, opened(lambda: far(progress)) as shown:

@@ -71,6 +71,5 @@ def _step(progress: Progress, expected: Mapping[str, float], now: float) -> str:
         return "starting" if not progress.used else f"after {progress.used[-1].partition('/')[0]}"
     seconds = expected.get(progress.step)
     about = "" if seconds is None else f" of about {durations.told(seconds)}"
-    if progress.step == TIMING:
-        return f"timing{about}, and nothing is drawn meanwhile"
-    return f"{started.stage} for {durations.told(now - progress.since)}{about}"
+    seldom = ", shown seldom so as not to disturb it" if progress.step == TIMING else ""
+    return f"{started.stage} for {durations.told(now - progress.since)}{about}{seldom}"
