@@ -31,6 +31,8 @@ def composed(*arguments: str) -> DictConfig:
         (["model=[vgg16,resnet18]"], "model", "-m model=vgg16,resnet18"),
         (["-m", "algo=gemm,[direct,gemm]"], "algo", "[direct,gemm] is a list"),
         (["algo=gemm", "--nulti"], "arguments", "--nulti"),
+        (["-m", "algo=gemm,direct", "--cfg", "job"], "arguments", "--multirun and --cfg exclude each other"),
+        (["algo=gemm", "--resolve"], "arguments", "--resolve goes with --cfg"),
         (["artifacts=/tmp/\udce4"], "arguments", "LC_ALL=C.UTF-8"),
         (["--config-dir", "nowhere"], "--config-dir", "there is no folder 'nowhere'"),
         (["hydra.searchpath=[file:///nowhere]"], "hydra.searchpath", "there is no folder 'file:///nowhere'"),

@@ -27,6 +27,9 @@ from dlas.plugins.registry import COMPRESSIONS, DATASETS, TUNERS, Registry
 SEVERAL = "compression"
 """The one layer that takes several options, in order."""
 
+ALONE = ("run", "multirun", "cfg", "info", "shell_completion")
+"""Flags of Hydra's that each say what is done."""
+
 OWN_SETTINGS: Mapping[str, tuple[Registry[Any], type]] = {
     "dataset": (DATASETS, Dataset),
     "tuner": (TUNERS, Tuner),
@@ -38,8 +41,8 @@ OWN_SETTINGS: Mapping[str, tuple[Registry[Any], type]] = {
 def in_order(arguments: Sequence[str]) -> list[str]:
     """The arguments as Hydra takes them: flags first, then overrides, each text of a setting as text.
 
-    UserError for a flag that there is not, a key that is given twice, a list for a layer that takes one
-    option, and for folders of options as `own_options.taken`.
+    UserError for a flag that there is not, flags that exclude each other, a key that is given twice, a list
+    for a layer that takes one option, and for folders of options as `own_options.taken`.
     """
     for argument in arguments:
         require_characters("arguments", argument)
@@ -84,7 +87,13 @@ def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
     parser = get_args_parser()
     parser.error = refuse  # type: ignore[method-assign]
-    overrides: list[str] = parser.parse_intermixed_args(arguments).overrides
+    read = parser.parse_intermixed_args(arguments)
+    alone = [f"--{flag.replace('_', '-')}" for flag in ALONE if getattr(read, flag)]
+    remedy = "one of them; --plan -m tells of the points of a sweep"
+    require(len(alone) < 2, "arguments", f"{' and '.join(alone)} exclude each other", remedy)
+    if read.resolve and not read.cfg and not read.help:
+        refuse("--resolve goes with --cfg")
+    overrides: list[str] = read.overrides
     flags, left = [], list(overrides)
     for argument in arguments:
         if left and argument == left[0]:
