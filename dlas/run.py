@@ -139,6 +139,7 @@ def run_job(composed: DictConfig) -> str | float | tuple[float, ...] | None:
     course.begin_point()
     try:
         with delivery.delivering(run):
+            sweep.require_planned(stack)
             far = functools.partial(course.lines, position, short, expected=took)
             # Jobs of a launcher may write to one place, each in the middle of another's lines.
             apart = functools.partial(view.in_lines, name=f"{position}{short}")

@@ -25,7 +25,9 @@ from user_options import own_model
 
 from dlas import config, run, tracking
 from dlas.config.loading import point_loader
+from dlas.errors import UserError
 from dlas.tracking import jobs
+from dlas.tracking.sweep import membership
 
 TINY = ("dataset=digits", "tuner=none", "timing=quick", "train.epochs=1", "compression=none")
 JOB = """
@@ -132,6 +134,16 @@ def test_jobs_go_on_where_their_command_was_only_lost(store: tracking.Store) -> 
     sweep = tracking.start_sweep(store, "sweep", {"dlas.error": f"{tracking.store.LEFT} (elsewhere)"})
     tracking.close(sweep, "KILLED")
     jobs.require_going_on(store, sweep.run_id)
+
+
+def test_a_job_refuses_a_point_that_its_command_did_not_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As it is where a file of the config was edited while the job waited."""
+    with initialize_config_dir(str(config.config_folder()), version_base="1.3"):
+        checked, edited = (config.parse(compose("config", [f"seed={seed}"])) for seed in (1, 2))
+    monkeypatch.setenv(membership.PLANNED, membership.planned([checked]))
+    membership.require_planned(checked)
+    with pytest.raises(UserError, match="are not those that its command checked"):
+        membership.require_planned(edited)
 
 
 @pytest.mark.exhaustive

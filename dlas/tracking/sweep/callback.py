@@ -32,12 +32,14 @@ from dlas.tracking.sweep.leading import Led, led_here, note_outcome
 from dlas.tracking.sweep.membership import (
     EVERY,
     PARENT,
+    PLANNED,
     POINTS,
     REPEATED,
     SHARED,
     UNCHECKED,
     differing,
     identities,
+    planned,
     run_name,
 )
 from dlas.tracking.sweep.places import (
@@ -151,9 +153,10 @@ class SweepCallback(Callback):
         tags = {"dlas.overrides": shlex.join(overrides)}
         run = tracking.start_sweep(store, f"sweep {run_name(overrides)}".strip(), tags, taken)
         certain = composing.tells_points(config)
-        shared = frozenset(typed[0]).intersection(*typed[1:]) if certain else frozenset[str]()
+        shared = frozenset[str]() if searching else frozenset(typed[0]).intersection(*typed[1:])
         names = tuple(differing(typed[place], shared) for place in left) if certain else ()
         end_beating = jobs.keep_beating(store, run.run_id)
+        apart = composing.launcher(config) != composing.BASIC_LAUNCHER
         led_here.append(Led(run, place_of(stacks[0]), names, composing.launcher(config), end_beating))
         told = {
             PARENT: run.run_id,
@@ -161,6 +164,7 @@ class SweepCallback(Callback):
             REPEATED: " ".join(map(str, again)) if certain else "",
             SHARED: json.dumps(sorted(shared)).encode().hex(),
             UNCHECKED: EVERY if searching else unchecked,
+            PLANNED: planned(stacks) if apart and not searching else "",
         }
         for name, value in told.items():
             config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{name}='{value}'")

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 
 from dlas.config import Stack, identity
+from dlas.errors import UserError
 from dlas.tracking import delivery, objectives
 from dlas.tracking import store as tracking
 from dlas.tracking.delivery import Place
@@ -19,6 +20,9 @@ SHARED = "DLAS_SHARED"
 
 REPEATED = "DLAS_REPEATED"
 """The numbers of the points that are the same as one before them, for their compiler."""
+
+PLANNED, DIGITS = "DLAS_PLANNED", 8
+"""The points that the command composed and checked, by so many first digits of their identities."""
 
 EVERY = "every point"
 """What UNCHECKED says where the points are found on the way."""
@@ -54,6 +58,23 @@ def is_unchecked(stack: Stack) -> bool:
     """Whether the point is one that could not be checked with the others."""
     unchecked = os.environ.get(UNCHECKED, "")
     return unchecked == EVERY or identity(stack) in unchecked.split()
+
+
+def planned(stacks: Sequence[Stack]) -> str:
+    """The points as PLANNED tells them."""
+    return " ".join(identity(stack)[:DIGITS] for stack in stacks)
+
+
+def require_planned(stack: Stack) -> None:
+    """UserError for a point that its command did not compose: a job of a launcher, which may wait for hours,
+    reads the files of the config again."""
+    known = os.environ.get(PLANNED, "").split()
+    if known and identity(stack)[:DIGITS] not in known:
+        problem = "its settings, or the versions of its tools, are not those that its command checked"
+        remedy = (
+            "leave the files of the config alone while jobs wait, and start again: what is finished is kept"
+        )
+        raise UserError(problem, remedy=remedy)
 
 
 def position(number: int) -> str:
