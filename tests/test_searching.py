@@ -101,3 +101,6 @@ def test_a_budgeted_sweep_tunes_what_may_be_on_the_front(tmp_path: Path) -> None
     again = dlas(*sweep)
     assert again.returncode == 0, again.stderr
     assert "earlier: 4 of 4 points" in again.stdout
+    planned = dlas(*sweep, "--plan")
+    assert planned.returncode == 0, planned.stderr
+    assert "0 of 4 points to be made" in planned.stdout

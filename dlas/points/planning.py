@@ -39,11 +39,13 @@ class PlanCallback(SweepCallback):
     @sweep.stopping
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
         """Print the plan of a sweep."""
-        known = composing.tells_points(config)
-        if not known:
+        searching = composing.searches(config)
+        if searching:
             log.info("this sweeper finds its points on the way: the plan is of the one that all start from")
+        elif not composing.tells_points(config):
+            log.info("this sweeper tunes what may be on the front of the untuned points: the plan is of all")
         self._print(
-            composing.sweep_points(config, self._begin), sweep.SWEPT if known else sweep.ALL, config.hydra
+            composing.sweep_points(config, self._begin), sweep.ALL if searching else sweep.SWEPT, config.hydra
         )
 
     def _print(self, points: Sequence[DictConfig], rerun: str, hydra: DictConfig) -> None:
