@@ -104,6 +104,10 @@ def test_help_lists_layers_options_and_settings() -> None:
     assert "learning_rate: " in text
 
 
+NO_NAME = 300 * "a"
+"""What no file is called: the system answers such a question by an error, as that of who may not look."""
+
+
 @pytest.mark.parametrize(
     ("arguments", "key", "hint"),
     [
@@ -132,6 +136,8 @@ def test_help_lists_layers_options_and_settings() -> None:
         (["-m", "artifacts=a,b"], "artifacts", "out of the sweep"),
         (["artifacts=/proc/nowhere"], "artifacts", "artifacts=<folder>"),
         (["artifacts=/dev/null"], "artifacts", "artifacts=<folder>"),
+        ([f"artifacts=/tmp/{NO_NAME}"], "tracking.uri", "artifacts=<folder>"),
+        ([f"model.weights=/tmp/{NO_NAME}.pth"], "model.weights", ".safetensors file"),
     ],
 )
 def test_a_mistake_is_one_plain_message_before_any_work(

@@ -35,6 +35,7 @@ def composed(*arguments: str) -> DictConfig:
         (["algo=gemm", "--resolve"], "arguments", "--resolve goes with --cfg"),
         (["artifacts=/tmp/\udce4"], "arguments", "LC_ALL=C.UTF-8"),
         (["--config-dir", "nowhere"], "--config-dir", "there is no folder 'nowhere'"),
+        (["--config-dir", 300 * "a"], "--config-dir", "that can be opened"),
         (["hydra.searchpath=[file:///nowhere]"], "hydra.searchpath", "there is no folder 'file:///nowhere'"),
     ],
 )

@@ -9,6 +9,7 @@ from omegaconf import OmegaConf
 
 from dlas.config.places import config_folder
 from dlas.errors import UserError, require
+from dlas.files.there import is_folder
 
 CONFIG_DIR, SHORT = "--config-dir", "-cd"
 """Hydra's flags for a folder of a user's own options."""
@@ -41,8 +42,9 @@ def taken(arguments: Sequence[str]) -> tuple[tuple[str, ...], list[str]]:
 
 def _folder(key: str, given: str) -> str:
     found = Path(given.removeprefix(FILE)).expanduser().absolute()
-    there = bool(given) and found.is_dir()
-    require(there, key, f"there is no folder '{given}'", "one that has target/<name>.yaml or its like")
+    there = bool(given) and is_folder(found)
+    problem = f"there is no folder '{given}' that can be opened"
+    require(there, key, problem, "one that has target/<name>.yaml or its like")
     return str(found)
 
 

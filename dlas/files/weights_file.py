@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dlas.errors import UserError
 from dlas.files.keyed import Keyed
+from dlas.files.there import is_file
 
 KEY = "model.weights"
 PACKAGE = "package:"
@@ -34,8 +35,8 @@ def find(weights: str) -> Path:
         return _in_package(weights.removeprefix(PACKAGE))
     path = Path(weights).expanduser()
     kinds = f"a {', '.join(SUFFIXES)} file, or {PACKAGE}<name of an installed package>"
-    if not path.is_file():
-        raise UserError(f"there is no file {path}", key=KEY, remedy=kinds)
+    if not is_file(path):
+        raise UserError(f"there is no file {path} that can be read", key=KEY, remedy=kinds)
     if path.suffix not in SUFFIXES:
         raise UserError(f"{path} is not of a known kind", key=KEY, remedy=kinds)
     return path

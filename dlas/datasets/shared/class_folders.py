@@ -12,6 +12,7 @@ import numpy as np
 
 from dlas.datasets.shared.refusal import require_none
 from dlas.errors import UserError
+from dlas.files.there import is_folder
 from dlas.interfaces.images import Labels
 
 SUFFIXES = (
@@ -62,8 +63,8 @@ def class_folders(root: Path) -> ClassFolders:
     above it, an image of a format that is not read.
     """
     layout = "a folder with one folder of images for each class"
-    if not root.is_dir():
-        raise UserError(f"there is no folder {root}", key="dataset.root", remedy=layout)
+    if not is_folder(root):
+        raise UserError(f"there is no folder {root} that can be opened", key="dataset.root", remedy=layout)
     top = _Found()
     folders = []
     for path, mode in _entries(root, top):
@@ -92,7 +93,7 @@ def class_count(root: str | None) -> int | None:
     """Number of class folders, without looking into them; None where there is no folder `root`, or one that
     `class_folders` refuses."""
     folder = None if root is None else Path(root).expanduser()
-    if folder is None or not folder.is_dir():
+    if folder is None or not is_folder(folder):
         return None
     found = _Found()
     classes = sum(stat.S_ISDIR(mode) for _, mode in _entries(folder, found))

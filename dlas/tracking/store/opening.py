@@ -34,8 +34,15 @@ def is_writable(store: Store) -> bool:
 
 
 def is_there(uri: str) -> bool:
-    """Whether there may be a store at the address: not where it is a database that was never made."""
-    return not uri.startswith(SQLITE) or database_at(uri).exists()
+    """Whether there may be a store at the address: not where it is a database that was never made.
+
+    UserError where that can't be told.
+    """
+    try:
+        return not uri.startswith(SQLITE) or database_at(uri).exists()
+    except OSError as error:  # it lies where this user may not look
+        remedy = "a writable place: artifacts=<folder> or tracking.uri=<address>"
+        raise _unopened(uri, error.strerror or str(error), remedy) from None
 
 
 def open_store(artifacts: Path, uri: str | None = None, experiment: str = "dlas") -> Store:
