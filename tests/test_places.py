@@ -160,6 +160,15 @@ def test_a_path_with_odd_letters_holds_runs_and_their_files(
     assert {path.name for path in odd.iterdir()} >= {"mlflow.db", "mlruns"}
 
 
+def test_a_path_with_odd_letters_takes_utf_8() -> None:
+    message = told(
+        r"from dlas import tracking; import os; tracking.store_uri(Path(os.fsdecode(b'/\xc3\xa4')), None)",
+        env={"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    )
+    assert message.startswith("tracking.uri: sqlite:////")
+    assert "LC_ALL=C.UTF-8" in message
+
+
 @pytest.mark.parametrize("name", ["run", "tune"])
 def test_help_for_a_reader_who_leaves_is_quiet(name: str) -> None:
     reading, writing = os.pipe()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +20,16 @@ log = logging.getLogger("dlas.tracking")
 
 
 def store_uri(artifacts: Path, uri: str | None) -> str:
-    """Address of the store: `tracking.uri`, else MLFLOW_TRACKING_URI, else sqlite in the artifacts folder."""
-    return uri or os.environ.get("MLFLOW_TRACKING_URI") or embedded_uri(artifacts)
+    """Address of the store: `tracking.uri`, else MLFLOW_TRACKING_URI, else sqlite in the artifacts folder.
+
+    UserError for a path with letters that MLflow, which takes paths for UTF-8, would write to another place.
+    """
+    address = uri or os.environ.get("MLFLOW_TRACKING_URI") or embedded_uri(artifacts)
+    encoding = sys.getfilesystemencoding()
+    same = not address.startswith(SQLITE) or address.isascii() or encoding == "utf-8"
+    problem = f"{address} has letters that are not in UTF-8 in this locale ({encoding})"
+    require(same, "tracking.uri", problem, "a locale with UTF-8, such as LC_ALL=C.UTF-8, or PYTHONUTF8=1")
+    return address
 
 
 def embedded_uri(artifacts: Path) -> str:
