@@ -159,6 +159,18 @@ def test_a_mistake_in_one_of_many_points_names_it_and_is_found_first() -> None:
         swept("seed=3", "model=vgg16,vgg61")
 
 
+def test_two_values_that_cannot_be_together_are_found_before_most_points_are_composed() -> None:
+    right: list[None] = []
+    with pytest.raises(UserError, match=r"\[point 49 of 64: algo=winograd_f2 format=csr ") as caught:
+        swept(
+            *("algo=direct,winograd_f2", "format=dense,csr", "compression=weight_pruning"),
+            *("tuner.trials=1,2,3,4", "timing.runs=5,6,7,8"),
+            on_right=lambda: right.append(None),
+        )
+    assert caught.value.key == "format"
+    assert len(right) == 30
+
+
 def test_what_takes_seconds_begins_with_the_first_point_that_is_right() -> None:
     begun: list[str] = []
     with pytest.raises(UserError, match=r"\[point 1 of 2: model=vgg61\]"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 import sys
@@ -25,6 +26,9 @@ BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 BASIC_LAUNCHER = "basic"
 BUDGETED_SWEEPER = "hydra_plugins.dlas_budgeted.BudgetedSweeper"
 UNTUNED = "tuner=none"
+
+MANY = 50
+"""Points that are composed and checked within seconds, whatever their order."""
 EXTRAS = {
     "hydra/launcher": {
         "joblib": "joblib",
@@ -110,14 +114,23 @@ def _differing(combinations: Sequence[Sequence[str]]) -> list[str]:
     return [" ".join(one for one in combination if one not in common) for combination in combinations]
 
 
-def _with_new_values(combinations: Sequence[Sequence[str]]) -> list[int]:
-    """Places of the points that have an override which none before them has: few, where there are many."""
-    seen: set[str] = set()
+def _telling(points: Sequence[Sequence[str]]) -> list[int]:
+    """Places of the points that are looked at before all others: those with a value that none before them
+    has, and in a large sweep those with two values that none before them has together, as there are rules
+    across layers. They are few, where there are many points."""
+    places = _with_new(points, 1)
+    return list(dict.fromkeys([*places, *_with_new(points, 2)])) if len(points) > MANY else places
+
+
+def _with_new(points: Sequence[Sequence[str]], together: int) -> list[int]:
+    """Places of the points that have so many overrides together which none before them has."""
+    seen: set[tuple[str, ...]] = set()
     places = []
-    for place, combination in enumerate(combinations):
-        if not seen.issuperset(combination):
+    for place, overrides in enumerate(points):
+        found = set(itertools.combinations(overrides, together))
+        if not seen.issuperset(found):
             places.append(place)
-        seen.update(combination)
+        seen |= found
     return places
 
 
@@ -172,9 +185,9 @@ def sweep_points(master: DictConfig, on_right: Callable[[], object] = do_nothing
     """Every point that the sweep may make, composed as Hydra's basic sweeper will compose it.
 
     A sweeper that searches finds its points on the way; then the one config that all of them start from is
-    returned. Raises `UserError`, naming the point, for the first that does not compose. One with each value
-    is composed and checked before all others: a mistake in one value of a large sweep is told within seconds.
-    `on_right` is called for each of these that is right.
+    returned. Raises `UserError`, naming the point, for the first that does not compose. Ones with each value,
+    and with each two, are composed and checked before all others: a mistake in a large sweep is told within
+    seconds. `on_right` is called for each of these that is right.
     """
     if tells_points(master):
         return _composed(master, combinations(master), on_right)
@@ -202,7 +215,7 @@ def _composed(
 
     with _naming(combinations):
         early = {}
-        for place in _with_new_values(combinations):
+        for place in _telling(combinations):
             early[place] = composed(place)
             with at_point(place):
                 stack_of(early[place])
