@@ -29,6 +29,7 @@ UNTUNED = "tuner=none"
 
 MANY = 50
 """Points that are composed and checked within seconds, whatever their order."""
+
 EXTRAS = {
     "hydra/launcher": {
         "joblib": "joblib",
@@ -185,9 +186,9 @@ def sweep_points(master: DictConfig, on_right: Callable[[], object] = do_nothing
     """Every point that the sweep may make, composed as Hydra's basic sweeper will compose it.
 
     A sweeper that searches finds its points on the way; then the one config that all of them start from is
-    returned. Raises `UserError`, naming the point, for the first that does not compose. Ones with each value,
-    and with each two, are composed and checked before all others: a mistake in a large sweep is told within
-    seconds. `on_right` is called for each of these that is right.
+    returned. Raises `UserError`, naming the point, for the first that does not compose. Points with each
+    value, and with each two, are composed and checked before all others: a mistake in a large sweep is told
+    within seconds. `on_right` is called for each of these that is right.
     """
     if tells_points(master):
         return _composed(master, combinations(master), on_right)
