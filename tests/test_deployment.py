@@ -111,6 +111,18 @@ def test_outputs_are_those_of_numpy(matmul: Path, host: Target) -> None:
     )
 
 
+def test_a_session_ends_while_a_thread_of_it_looks_out_for_work(
+    host: Target, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it does for long on a busy machine, by TVM's own number of looks too."""
+    monkeypatch.setenv("TVM_THREAD_POOL_SPIN_COUNT", str(2**31 - 1))
+    shared = folder / "shared.so"
+    tiny_library.export_thread_numbers(llvm.tvm_target(host.code), shared)
+    two = replace(host, placement=replace(host.placement, threads=2))
+    found = deployment.run(shared, tiny_library.images(1), two, time_limit=100)
+    assert len(np.unique(found)) == min(2, len(os.sched_getaffinity(0)))
+
+
 def test_no_torch_beside_the_library(
     matmul: Path, host: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
