@@ -47,7 +47,7 @@ gpu-check:
 
 gpu-wheels:
 	$(call make_venv,$(VENV))
-	$(VENV)/bin/python -m pip download --constraint constraints.txt --dest $(WHEELS) '.[cuda]' 'hatchling>=1.27,<2' editables
+	$(VENV)/bin/python -m pip wheel --constraint constraints.txt --wheel-dir $(WHEELS) '.[cuda]' 'hatchling>=1.27,<2' editables
 
 setup: $(VENV)/.ready
 
