@@ -78,12 +78,16 @@ def test_a_start_is_timed_in_its_parts(measured: Measurement) -> None:
 
 
 @pytest.mark.skipif(not GNU_TIME.exists(), reason="GNU time is not installed (Debian: apt install time)")
-def test_the_peak_is_that_of_gnu_time(heavy: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("runner", ["tvm", "onnxruntime"])
+def test_the_peak_is_that_of_gnu_time(runner: str, heavy: Path, tmp_path: Path) -> None:
+    if runner != "tvm":
+        pytest.importorskip(runner)
     np.save(tmp_path / "inputs.npy", tiny_library.images(1))
+    library = heavy if runner == "tvm" else tiny_library.onnx_matmul(tmp_path / "onnx")
     request = {
         "command": "time",
-        "runner": "tvm",
-        "library": os.fspath(heavy),
+        "runner": runner,
+        "library": os.fspath(library),
         "inputs": os.fspath(tmp_path / "inputs.npy"),
         "result": os.fspath(tmp_path / "session.json"),
         "runs": 3,
