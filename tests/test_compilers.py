@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+from copy import deepcopy
 from dataclasses import replace
 from functools import cache
 from importlib.machinery import ModuleSpec
@@ -192,11 +193,41 @@ def test_a_float16_network_is_asked_for_in_float16(half: Path, host: Target) -> 
     assert read == {"float16" if computes else "float32"}, "OpenVINO falls back in silence: so we refuse"
 
 
+@pytest.mark.parametrize("name", [_tried(name) for name in ("torch", "torch_inductor")])
+def test_pytorch_s_operators_compute_a_float16_network(name: str, host: Target, tmp_path: Path) -> None:
+    images = torch.rand(2, *SHAPE, generator=torch.Generator().manual_seed(0))
+    network = Float16(small(resnet20(10))).eval()
+    convert(network, (1, *SHAPE), name, host.code, tmp_path)
+    found = deployment.run(tmp_path, images.numpy(), host, runner=name)
+    with torch.inference_mode():
+        expected = network(images).numpy()
+    assert np.abs(found - expected).max() <= 0.02 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("name", [_tried("mnn")])
+def test_mnn_is_asked_for_float16_by_a_file_of_float16(name: str, host: Target, tmp_path: Path) -> None:
+    half, dense = tmp_path / "half", tmp_path / "dense"
+    code = replace(host.code, triple="aarch64-linux-gnu", instruction_sets=("fullfp16",))
+    network = small(resnet20(10))
+    for which, folder in ((Float16(deepcopy(network)), half), (network, dense)):
+        folder.mkdir()
+        convert(which.eval(), (1, *SHAPE), name, code, folder)
+    sizes = [sum(file.stat().st_size for file in folder.iterdir()) for folder in (half, dense)]
+    assert sizes[0] < 0.6 * sizes[1]
+    asked = [runners.named(name).settings(folder, 1)["precision"] for folder in (half, dense)]
+    assert asked == ["low", "high"]
+    images = np.random.default_rng(0).standard_normal((2, *SHAPE), np.float32)
+    found, exact = (deployment.run(folder, images, host, runner=name) for folder in (half, dense))
+    assert 0 < np.abs(found - exact).max() < 0.02 * np.abs(exact).max()
+
+
 @pytest.mark.parametrize(
     ("name", "extensions"),
     [
         ("openvino", r"avx512fp16 \(x86_64\) or fullfp16 \(aarch64\)"),
+        ("executorch", r"avx512fp16 \(x86_64\) or fullfp16 \(aarch64\)"),
         ("onnxruntime", r"fullfp16 \(aarch64\)"),
+        ("mnn", r"fullfp16 \(aarch64\)"),
     ],
 )
 def test_float16_is_refused_where_the_cpu_does_not_compute_in_it(

@@ -18,7 +18,8 @@ from dlas.hardware.sessions.on_cpu import OnCpu
 
 PACKAGES = {"MNN": "MNN"}
 
-FILE = "network.mnn"
+FILE, HALF_FILE = "network.mnn", "network.float16.mnn"
+"""Files of a network in float32, and of one in float16: MNN's own format does not tell them apart."""
 
 INPUT, OUTPUT = "images", "outputs"
 """Names of the network's input and output in ONNX."""
@@ -55,9 +56,17 @@ class Network(OnCpu):
         return {"mnn": version("MNN")}
 
 
+def file(library: Path) -> Path:
+    """The network's file in the folder."""
+    half = library / HALF_FILE
+    return half if half.exists() else library / FILE
+
+
 def settings(library: Path, threads: int) -> Mapping[str, str]:
-    """The threads, and float32 as float32."""
-    return {"backend": "CPU", "numThread": str(threads), "precision": "high"}
+    """The threads, and the data type of the network: float32 as float32, float16 where the CPU computes in
+    it."""
+    precision = "low" if file(library).name == HALF_FILE else "high"
+    return {"backend": "CPU", "numThread": str(threads), "precision": precision}
 
 
 def prepare(device: str) -> None:
@@ -71,8 +80,8 @@ def load(library: Path, threads: int, device: str) -> Network:
 
     wanted = {**settings(library, threads), "numThread": threads}
     runtime = network.create_runtime_manager((wanted,))
-    file = os.fspath(library / FILE)
-    module = network.load_module_from_file(file, [INPUT], [OUTPUT], runtime_manager=runtime)
+    stored = file(library)
+    module = network.load_module_from_file(os.fspath(stored), [INPUT], [OUTPUT], runtime_manager=runtime)
     if module is None:
-        raise ValueError(f"{FILE} is no network of MNN's")
+        raise ValueError(f"{stored.name} is no network of MNN's")
     return Network(module, runtime)

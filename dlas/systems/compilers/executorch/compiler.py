@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,8 +21,8 @@ if TYPE_CHECKING:
 
 PACKAGES = {"executorch": "executorch"}
 PROGRAMS = ()
-DATA_TYPES = ("float32",)
-FLOAT16: Mapping[str, str] = {}
+DATA_TYPES = ("float32", "float16")
+FLOAT16 = {"x86_64": "avx512fp16", "aarch64": "fullfp16"}
 RUNS_ON = RunsOn.ANY
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -24,8 +23,8 @@ if TYPE_CHECKING:
 
 PACKAGES = {"onnx": "onnx", **runner.PACKAGES}
 PROGRAMS = ()
-DATA_TYPES = ("float32",)
-FLOAT16: Mapping[str, str] = {}
+DATA_TYPES = ("float32", "float16")
+FLOAT16 = {"aarch64": "fullfp16"}
 RUNS_ON = RunsOn.ANY
 
 CONVERTER = (sys.executable, "-P", "-c", "import sys, MNN, _tools; _tools.mnnconvert(sys.argv)")
@@ -38,14 +37,21 @@ def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None
     it loads."""
     from dlas.systems.compilers import onnx_file
 
+    name, as_float16 = (runner.HALF_FILE, ["--fp16"]) if _is_float16(program) else (runner.FILE, [])
     with TemporaryDirectory(prefix="dlas-") as scratch:
         file = Path(scratch, "network.onnx")
         onnx_file.write(program, file)
-        files = ["--modelFile", os.fspath(file), "--MNNModel", os.fspath(library / runner.FILE)]
-        command = [*CONVERTER, "-f", "ONNX", *files, "--bizCode", "dlas"]
-        converting.convert("MNN", command, library / runner.FILE, Path(scratch))
+        files = ["--modelFile", os.fspath(file), "--MNNModel", os.fspath(library / name)]
+        command = [*CONVERTER, "-f", "ONNX", *files, *as_float16, "--bizCode", "dlas"]
+        converting.convert("MNN", command, library / name, Path(scratch))
+
+
+def _is_float16(program: ExportedProgram) -> bool:
+    import torch
+
+    return any(weight.dtype is torch.float16 for weight in program.state_dict.values())
 
 
 def convert_again(kept: Path, target: CodeTarget, library: Path) -> None:
-    """Copy the file, which is for every CPU."""
-    shutil.copy(kept / runner.FILE, library)
+    """Copy the file, which is for every CPU that computes in its data type."""
+    shutil.copy(runner.file(kept), library)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 PACKAGES: Mapping[str, str] = {}
 PROGRAMS = (packaging.CXX,)
-DATA_TYPES = ("float32",)
+DATA_TYPES = ("float32", "float16")
 FLOAT16: Mapping[str, str] = {}
 RUNS_ON = RunsOn.HERE
 
