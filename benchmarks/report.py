@@ -28,7 +28,7 @@ from dlas.bundle import Bundle
 from dlas.bundle.layer_table import write_layers
 from dlas.hardware.results import measurement
 from dlas.hardware.results.measurement import Measurement, Session
-from dlas.hardware.targets.machine import State
+from dlas.hardware.targets.steadiness import State
 from dlas.tracking.store import BUNDLE, create
 
 MODELS = [f"net{number}" for number in range(10)]

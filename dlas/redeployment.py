@@ -26,7 +26,7 @@ from dlas.hardware.results.comparison import Comparison, Outcome
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.results.reference import Reference
 from dlas.hardware.sessions import runners
-from dlas.hardware.targets import bundle_board, machine, target_file
+from dlas.hardware.targets import bundle_board, run_environment, target_file
 from dlas.hardware.targets.fitting import DoesNotFit
 from dlas.hardware.timing import deployment, measuring
 from dlas.hardware.timing.measuring import Libraries, Network, Yardstick
@@ -174,7 +174,7 @@ def redeployed(verified: Bundle, request: Request, scratch: Path) -> Redeployed:
     else:
         yardsticks = yardsticks_of(verified, old) if made is None else made.yardsticks
         comparison, *larger = _retimed(found, libraries, board, protocol, yardsticks, request.is_open)
-    differences = machine.differences(found.environment, comparison.new.environment)
+    differences = run_environment.differences(found.environment, comparison.new.environment)
     original = old if comparison.paired else None
     sizes = {size: Size(folders.size(stored[size]), folders.size(path)) for size, path in libraries.items()}
     return Redeployed(comparison, tuple(larger), differences, made, original, sizes)
@@ -334,7 +334,7 @@ def with_shapes(libraries: Mapping[str, Path]) -> dict[str, Yardstick]:
 
 
 def _environment(verified: Bundle) -> dict[str, Any]:
-    found = documents.read(machine.ENVIRONMENT, verified.environment)
-    if problem := machine.strange(found):
+    found = documents.read(run_environment.DOCUMENT, verified.environment)
+    if problem := run_environment.strange(found):
         raise UserError(printable(problem), key=printable(verified.environment))
     return found

@@ -13,7 +13,7 @@ from dlas.files import documents
 from dlas.hardware.results import measurement, reference
 from dlas.hardware.results.measurement import Measurement, Session
 from dlas.hardware.results.reference import Reference
-from dlas.hardware.targets import machine, resolving, target_file
+from dlas.hardware.targets import resolving, run_environment, steadiness, target_file
 
 RUNS = 3
 
@@ -43,10 +43,10 @@ def make(root: Path) -> Bundle:
         expected = Reference(images, model(torch.from_numpy(images)).numpy())
     reference.write(expected, found.reference)
     mlflow_model.write(found.mlflow_model, expected.inputs, expected.outputs)
-    state = machine.state()
+    state = steadiness.state()
     sessions = (Session(9_000, (5_000, 6_000, 7_000), state, state),) * 2
-    environment = machine.environment()
+    environment = run_environment.of_this_machine()
     measurement.write(Measurement(RUNS, 1, 1, sessions, environment=environment), found.timing)
-    documents.write(machine.ENVIRONMENT, found.environment, environment)
+    documents.write(run_environment.DOCUMENT, found.environment, environment)
     found.config.write_text("model:\n  name: tiny\n")
     return bundle.seal(found.root, point="ab12", stages={"build": "cd34"})

@@ -31,7 +31,7 @@ from dlas.crashes import crash
 from dlas.errors import UserError
 from dlas.hardware.results import measurement
 from dlas.hardware.results.comparison import Comparison
-from dlas.hardware.targets import bundle_board, machine, target_file
+from dlas.hardware.targets import bundle_board, run_environment, target_file
 from dlas.interfaces.targets.reach import Address
 from dlas.interfaces.tuning import Record
 from dlas.redeployment import Opened, Redeployed
@@ -149,7 +149,7 @@ def assert_one_message(error: UserError) -> None:
 def assert_usable(found: Opened, good: Bundle, scratch: Path) -> None:
     """Whatever follows from what was accepted can be computed, printed and written."""
     now = measurement.read(good.timing)
-    differences = machine.differences(found.environment, now.environment)
+    differences = run_environment.differences(found.environment, now.environment)
     comparison = Comparison(found.timing, now)
     report = point_as_text.report(Redeployed(comparison, (), differences))
     assert report.replace("\n", "").isprintable()

@@ -24,7 +24,7 @@ from dlas import bundle, config
 from dlas.bundle import Bundle, archive
 from dlas.hardware.results import measurement, reference
 from dlas.hardware.results.reference import Reference
-from dlas.hardware.targets import llvm, machine, resolving, target_file
+from dlas.hardware.targets import llvm, resolving, run_environment, target_file
 from dlas.hardware.timing import deployment, measuring
 from dlas.hardware.timing.measuring import Yardstick
 from dlas.systems.compilers.tvm import yardstick
@@ -46,7 +46,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     measured = measuring.measure(made.library, images, host, protocol)
     older = replace(measured, environment={**measured.environment, "kernel": "Linux 1.0"})
     measurement.write(older, made.timing)
-    made.environment.write_text(json.dumps(machine.environment()))
+    made.environment.write_text(json.dumps(run_environment.of_this_machine()))
     (made.model / "weights.safetensors").write_bytes(b"\0" * 64)
     bundle.seal(made.root, point="ab12", stages={})
     return made.root
@@ -388,7 +388,7 @@ def test_a_library_is_rebuilt_from_program_and_weights_without_torch(tmp_path: P
     other = tiny_library.export_matmul(llvm.tvm_target(host.code), made.library)
     protocol = config.Timing(name="test", runs=20, warmup=1)
     measurement.write(measuring.measure(other, images, host, protocol), made.timing)
-    made.environment.write_text(json.dumps(machine.environment()))
+    made.environment.write_text(json.dumps(run_environment.of_this_machine()))
     bundle.seal(made.root, point="ab12", stages={})
 
     (tmp_path / "torch.py").write_text(FORBIDDEN)

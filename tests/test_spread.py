@@ -25,7 +25,7 @@ from dlas.hardware.results.disturbance import Disturbance
 from dlas.hardware.results.measurement import Measurement, Session
 from dlas.hardware.sessions.observers.disturbance import Watch
 from dlas.hardware.targets import llvm, resolving
-from dlas.hardware.targets.machine import State
+from dlas.hardware.targets.steadiness import State
 from dlas.hardware.timing import measuring
 from dlas.redeployment import Redeployed
 from dlas.report import sections

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from dlas.hardware.results import statistics
 from dlas.hardware.results.comparison import Comparison
 from dlas.hardware.results.measurement import Measurement, Session
-from dlas.hardware.targets import machine
-from dlas.hardware.targets.machine import State
+from dlas.hardware.targets import run_environment, steadiness
+from dlas.hardware.targets.steadiness import State
 
 GENERATOR = np.random.default_rng(3)
 LATENCIES = GENERATOR.gamma(9.0, 0.4, 150)
@@ -122,8 +122,8 @@ def measured(samples_ms: np.ndarray, after: State, sessions: int = 6) -> Measure
     ],
 )
 def test_a_board_that_moves_is_marked(changes: dict, reason: str) -> None:
-    assert machine.unsteadiness(STILL, later()) == ()
-    (found,) = machine.unsteadiness(STILL, later(**changes))
+    assert steadiness.unsteadiness(STILL, later()) == ()
+    (found,) = steadiness.unsteadiness(STILL, later(**changes))
     assert reason in found.reason
 
 
@@ -135,8 +135,8 @@ def test_of_several_sessions_the_worst_of_each_kind_is_told() -> None:
     ]
     sessions = tuple(Session(9, (9, 9), STILL, after) for after in ends)
     worst = (
-        machine.unsteadiness(STILL, ends[1])[0].reason,
-        machine.unsteadiness(STILL, ends[2])[0].reason,
+        steadiness.unsteadiness(STILL, ends[1])[0].reason,
+        steadiness.unsteadiness(STILL, ends[2])[0].reason,
     )
     assert Measurement(2, 1, 2, sessions).unsteady == worst
     apart = Measurement(2, 1, 2, sessions[:2], larger={4: sessions[1:]})
@@ -146,22 +146,22 @@ def test_of_several_sessions_the_worst_of_each_kind_is_told() -> None:
 
 def test_a_governor_that_changes_the_clock_is_marked() -> None:
     saving = State(**{**vars(STILL), "governor": "powersave"})
-    (found,) = machine.unsteadiness(saving, later(governor="powersave"))
+    (found,) = steadiness.unsteadiness(saving, later(governor="powersave"))
     assert "powersave" in found.reason
 
 
 def test_the_clocks_are_the_kernel_s() -> None:
-    found = machine.state()
-    assert found.clock_source == machine.environment()["clock_source"]
+    found = steadiness.state()
+    assert found.clock_source == run_environment.of_this_machine()["clock_source"]
     since_start = float(Path("/proc/uptime").read_text().split()[0])
     assert found.uptime_seconds + found.asleep_seconds == pytest.approx(since_start, abs=5.0)
 
 
 def test_work_beside_is_seen_on_this_machine() -> None:
     with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as beside:
-        before = machine.state()
+        before = steadiness.state()
         time.sleep(1.0)
-        found = machine.unsteadiness(before, machine.state())
+        found = steadiness.unsteadiness(before, steadiness.state())
         beside.kill()
     assert any("other processes used" in one.reason for one in found)
 
@@ -282,7 +282,8 @@ def test_scattered_samples_tell_nothing() -> None:
 
 def test_the_environment_is_told_without_importing_the_packages() -> None:
     script = (
-        "import sys, json; from dlas.hardware.targets import machine; found = machine.environment();"
+        "import sys, json; from dlas.hardware.targets.run_environment import of_this_machine;"
+        "found = of_this_machine();"
         "print(json.dumps([found, sorted({'torch', 'tvm', 'mlflow'} & sys.modules.keys())]))"
     )
     told = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True)
@@ -300,7 +301,7 @@ def test_the_environment_is_told_without_importing_the_packages() -> None:
 def test_what_differs_is_told_by_its_key() -> None:
     old = {"python": "3.11.2", "packages": {"numpy": "2.4.0", "torch": "2.13"}, "cpu": None}
     new = {"python": "3.11.2", "packages": {"numpy": "2.5.0"}, "cpu": "A"}
-    assert machine.differences(old, new) == {
+    assert run_environment.differences(old, new) == {
         "packages.numpy": ("2.4.0", "2.5.0"),
         "packages.torch": ("2.13", None),
         "cpu": (None, "A"),
@@ -309,5 +310,7 @@ def test_what_differs_is_told_by_its_key() -> None:
 
 def test_what_an_earlier_version_did_not_ask_for_is_no_difference() -> None:
     told = {"cpu": "A", "clock_source": "tsc"}
-    assert machine.differences({"cpu": "A"}, told) == {}
-    assert machine.differences({**told, "clock_source": "hpet"}, told) == {"clock_source": ("hpet", "tsc")}
+    assert run_environment.differences({"cpu": "A"}, told) == {}
+    assert run_environment.differences({**told, "clock_source": "hpet"}, told) == {
+        "clock_source": ("hpet", "tsc")
+    }

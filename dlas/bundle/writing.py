@@ -19,7 +19,7 @@ from dlas.data_types import FLOAT32_BITS
 from dlas.files import documents, folders
 from dlas.hardware.results import measurement, reference, roofs, spread
 from dlas.hardware.results.measurement import Measurement
-from dlas.hardware.targets import machine, target_file
+from dlas.hardware.targets import run_environment, target_file
 from dlas.hardware.timing.single_kernels import KernelTime
 from dlas.interfaces.images import ImageDataset
 from dlas.interfaces.targets.target import Target
@@ -124,7 +124,7 @@ def fill(folder: Path, found: Results) -> None:
     mlflow_model.write(bundle.mlflow_model, kept.inputs, kept.outputs)
     measurement.write(found.timing, bundle.timing)
     write_layers(found.layers, bundle.layers)
-    documents.write(machine.ENVIRONMENT, bundle.environment, machine.environment())
+    documents.write(run_environment.DOCUMENT, bundle.environment, run_environment.of_this_machine())
     seal(folder, point=config.identity(found.stack), stages=_stage_keys(found))
 
 

@@ -18,7 +18,7 @@ from dlas.errors import UserError
 from dlas.files import temporary
 from dlas.hardware.results.comparison import Comparison
 from dlas.hardware.results.measurement import Measurement
-from dlas.hardware.targets import machine
+from dlas.hardware.targets import steadiness
 from dlas.hardware.timing import deployment, measuring
 from dlas.interfaces.targets.target import Target
 from dlas.printable import printable
@@ -46,7 +46,7 @@ class Timed:
     def unsteady(self) -> tuple[str, ...]:
         """The worst reasons of each kind to doubt the sessions of any point."""
         sessions = [one for measured in self.measured for one in measured.sessions]
-        return machine.worst(reason for one in sessions for reason in one.unsteadiness)
+        return steadiness.worst(reason for one in sessions for reason in one.unsteadiness)
 
     @property
     def table(self) -> Table:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from dlas.files import documents
 from dlas.hardware.results import measurement
 from dlas.hardware.results.comparison import Comparison
-from dlas.hardware.targets import machine
+from dlas.hardware.targets import run_environment
 from dlas.redeployment import Redeployed
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def keep(place: Place, store: Store, original: Record, found: Redeployed) -> str
         measurement.write(comparison.new, files / "timing.json")
         if comparison.paired:
             measurement.write(comparison.old, files / "stored.json")
-        documents.write(machine.ENVIRONMENT, files / "environment.json", comparison.new.environment)
+        documents.write(run_environment.DOCUMENT, files / "environment.json", comparison.new.environment)
         run.note(metrics=_metrics(found))
     print(f"logged     run {run.own_id}")
     return run.own_id

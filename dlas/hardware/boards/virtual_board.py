@@ -33,7 +33,7 @@ from filelock import FileLock
 import dlas
 from dlas.errors import UserError
 from dlas.hardware.sessions import runners
-from dlas.hardware.targets import machine
+from dlas.hardware.targets import run_environment
 from dlas.interfaces.targets.target import Target
 from dlas.plugins import compilers
 from dlas.plugins.finding import public
@@ -361,7 +361,7 @@ def _write_python(folder: Path, cpu: str) -> None:
     environment = {
         "PYTHONHOME": f"{folder}/sysroot/usr",
         "PYTHONPATH": f"{folder}/code:{folder}/site",
-        machine.EMULATOR: f"QEMU {version}, {cpu}",
+        run_environment.EMULATOR: f"QEMU {version}, {cpu}",
     }
     exported = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in environment.items())
     command = shlex.join([*emulator, f"{folder}/sysroot/usr/bin/python{PYTHON}"])

@@ -14,7 +14,7 @@ from typing import Any
 
 from dlas.files import documents
 from dlas.files.documents import Document
-from dlas.hardware.targets import machine
+from dlas.hardware.targets import steadiness
 
 ROOFS = Document("measurement of a machine's roofs")
 
@@ -104,7 +104,7 @@ def of_session(found: Mapping[str, Any]) -> Roofs:
         read=rates["read"],
         triad=rates["triad"],
         array_bytes=measured["array_bytes"],
-        unsteady=machine.worst(machine.told_unsteadiness(found)),
+        unsteady=steadiness.worst(steadiness.told_unsteadiness(found)),
     )
 
 

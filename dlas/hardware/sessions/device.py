@@ -79,7 +79,7 @@ class Device:
             self.put(np.resize(other, GPU_CACHE_BYTES))
 
     def describe(self) -> dict[str, str]:
-        """Facts on the device that `machine.environment` doesn't tell."""
+        """Facts on the device that `run_environment.of_this_machine` doesn't tell."""
         return {"gpu": str(tvm_runtime.told(self._device, tvm_runtime.NAME))} if self._on_gpu else {}
 
 

@@ -16,8 +16,8 @@ from dlas.hardware.sessions import cores, tvm_runtime
 from dlas.hardware.sessions.observers import counts, disturbance, energy, footprint
 from dlas.hardware.sessions.observers.footprint import Start
 from dlas.hardware.sessions.process.turns import Turns
-from dlas.hardware.targets import caches, machine
-from dlas.hardware.targets.machine import State
+from dlas.hardware.targets import caches, run_environment, steadiness
+from dlas.hardware.targets.steadiness import State
 
 if TYPE_CHECKING:
     from dlas.interfaces.runner import LoadedNetwork
@@ -86,18 +86,18 @@ class Samples:
             "first_ns": self._first_ns,
             "samples_ns": self._samples_ns,
             "cold_ns": cold_ns,
-            **(own if machine.emulator() is None else {}),
+            **(own if run_environment.emulator() is None else {}),
             "before": asdict(self._begun),
             "after": asdict(after),
             "footprint": asdict(self._loaded.start.footprint(self._ran, peak)),
             "threads": tvm_runtime.threads(),
-            "emulated": machine.emulator() is not None,
+            "emulated": run_environment.emulator() is not None,
             "environment": {**self._loaded.environment, **self._network.describe()},
         }
 
     def _state(self) -> State:
         """The state of the machine, to which what the sessions beside this one take is no other work."""
-        found = machine.state()
+        found = steadiness.state()
         return replace(found, own_seconds=found.own_seconds + self._turns.others_seconds)
 
     def _run(self) -> None:

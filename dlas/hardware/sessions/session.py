@@ -50,7 +50,7 @@ from dlas.hardware.sessions.observers.footprint import Start
 from dlas.hardware.sessions.process import turns
 from dlas.hardware.sessions.process.turns import Turns
 from dlas.hardware.sessions.samples import Loaded, Samples
-from dlas.hardware.targets import machine
+from dlas.hardware.targets import run_environment, steadiness
 from dlas.processes.parent import die_with_parent
 
 if TYPE_CHECKING:
@@ -134,9 +134,9 @@ def yardsticks(libraries: Sequence[Path], request: Mapping[str, Any], taken: Tur
 
 def watched(work: Callable[[], Any]) -> dict[str, Any]:
     """What the work gives, as `found`, with the state of the machine before and after it."""
-    before = machine.state()
+    before = steadiness.state()
     found = work()
-    return {"found": found, "before": asdict(before), "after": asdict(machine.state())}
+    return {"found": found, "before": asdict(before), "after": asdict(steadiness.state())}
 
 
 def confine(allowed: Sequence[int]) -> None:
@@ -192,7 +192,7 @@ def serve(request: Mapping[str, Any]) -> None:
         result.write_text(json.dumps(raced))
     elif request["command"] == "roofs":
         measured = watched(lambda: roofs.measured(library, request["peaks"], request["block"]))
-        result.write_text(json.dumps({**measured, "cpu": machine.environment()["cpu"]}))
+        result.write_text(json.dumps({**measured, "cpu": run_environment.of_this_machine()["cpu"]}))
     else:
         raise ValueError(f"no such command: {request['command']}")
 
@@ -219,7 +219,7 @@ def _run(request: Mapping[str, Any], library: Path, inputs: np.ndarray, result: 
 
 def _loaded(library: Path, runner: str, request: Mapping[str, Any]) -> Loaded:
     """The network, loaded by the runner of that name."""
-    environment = machine.environment()
+    environment = run_environment.of_this_machine()
     before, runtime = footprint.mark(), runners.named(runner)
     runtime.prepare(request["device"])
     there = footprint.mark()

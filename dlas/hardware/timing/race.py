@@ -18,8 +18,8 @@ import numpy as np
 
 from dlas.hardware.results import statistics
 from dlas.hardware.results.statistics import Interval
-from dlas.hardware.targets import machine
-from dlas.hardware.targets.machine import Unsteadiness
+from dlas.hardware.targets import steadiness
+from dlas.hardware.targets.steadiness import Unsteadiness
 from dlas.hardware.timing.deployment import exclusive_board, session_result
 from dlas.hardware.timing.single_kernels import NS_PER_MS
 from dlas.interfaces.targets.target import Target
@@ -98,7 +98,7 @@ def race(libraries: Sequence[Path], inputs: np.ndarray, target: Target) -> Race:
         )
         for library in found["found"]
     ]
-    return Race(contenders, machine.told_unsteadiness(found))
+    return Race(contenders, steadiness.told_unsteadiness(found))
 
 
 def simplest(timed: Sequence[Turns], share: float = 1.0) -> int:

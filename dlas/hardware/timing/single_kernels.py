@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from dlas.hardware.results import statistics
-from dlas.hardware.targets import machine
-from dlas.hardware.targets.machine import Unsteadiness
+from dlas.hardware.targets import steadiness
+from dlas.hardware.targets.steadiness import Unsteadiness
 from dlas.hardware.timing.deployment import TIME_LIMIT_SECONDS, exclusive_board, session_result
 from dlas.interfaces.targets.target import Target
 
@@ -97,7 +97,7 @@ def time_kernels(
         result = session_result(Path(folder), "kernels.json", target, library, np.zeros(0), order, time_limit)
         found = json.loads(result.read_text())
     medians = [statistics.median(samples) / NS_PER_MS for samples in found["found"]]
-    return KernelTimes(medians, machine.told_unsteadiness(found))
+    return KernelTimes(medians, steadiness.told_unsteadiness(found))
 
 
 def profile(library: Path, inputs: np.ndarray, target: Target, runs: int) -> list[KernelTime]:

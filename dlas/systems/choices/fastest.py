@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from dlas.hardware.results.statistics import Interval
-from dlas.hardware.targets import machine
+from dlas.hardware.targets import steadiness
 from dlas.hardware.timing.race import RESOLVED, Call, Turns, race, simplest
 from dlas.interfaces.program import ConvLayer
 from dlas.interfaces.targets.target import Target
@@ -119,7 +119,7 @@ def choose(
         *_network_rows(networks, best, chosen=not faster),
         _mixed_row(mix, pure, best, chosen=faster),
     ]
-    doubts = machine.worst((*first_doubts, *graph.unsteadiness, *second.unsteadiness))
+    doubts = steadiness.worst((*first_doubts, *graph.unsteadiness, *second.unsteadiness))
     return Chosen([network.layers[index] for index, network in enumerate(mixed)], rows, doubts)
 
 
@@ -128,7 +128,7 @@ def _timed(
     libraries: Mapping[Kind, Path],
     inputs: np.ndarray,
     target: Target,
-) -> tuple[list[_Network], tuple[machine.Unsteadiness, ...]]:
+) -> tuple[list[_Network], tuple[steadiness.Unsteadiness, ...]]:
     """The networks of one kind, raced against each other, and why their times are to be doubted."""
     log.info("auto: timing %d networks in turn", len(libraries))
     found = race(list(libraries.values()), inputs, target)

@@ -12,7 +12,7 @@ from tvm import relax, te
 
 from dlas.algorithms.layout import activation_block, physical_shape
 from dlas.hardware.targets.llvm import tvm_target
-from dlas.hardware.targets.machine import Unsteadiness
+from dlas.hardware.targets.steadiness import Unsteadiness
 from dlas.hardware.timing.single_kernels import KernelArgument, KernelRun, time_kernels
 from dlas.interfaces.targets.target import Target
 from dlas.systems.choices.cheapest_mix import Follower, LayoutCost

@@ -19,9 +19,9 @@ import tvm
 
 from dlas.algorithms.shared.sparse.formats import stored_fraction
 from dlas.hardware.results.statistics import Interval
-from dlas.hardware.targets import machine
+from dlas.hardware.targets import steadiness
 from dlas.hardware.targets.llvm import tvm_target
-from dlas.hardware.targets.machine import Unsteadiness
+from dlas.hardware.targets.steadiness import Unsteadiness
 from dlas.hardware.timing.race import RESOLVED, Call, Turns, race, together
 from dlas.hardware.timing.single_kernels import KernelPair, relative_errors
 from dlas.interfaces.program import ConvLayer, LoweredProgram
@@ -110,7 +110,7 @@ def choose(
     choices |= raced.choices
     chosen = {name: function for name, function in right.items() if choices[name].tuned}
     in_order = [choices[name] for name in keys]
-    return Chosen(in_order, chosen, machine.worst(raced.unsteadiness), raced.network)
+    return Chosen(in_order, chosen, steadiness.worst(raced.unsteadiness), raced.network)
 
 
 def _errors(

@@ -13,7 +13,7 @@ from dlas.files.documents import Document
 from dlas.hardware.results import footprints
 from dlas.hardware.results.measurement.measured import Measurement
 from dlas.hardware.results.measurement.session import Session
-from dlas.hardware.targets import machine
+from dlas.hardware.targets import run_environment
 from dlas.printable import printable
 
 
@@ -94,7 +94,7 @@ def _wrong(found: Measurement) -> str:
     network = (*found.sessions, *(one for sessions in found.larger.values() for one in sessions))
     of_each = (*((one, found.cold) for one in network), *((one, 0) for one in found.yardstick_sessions))
     wrong = (_wrong_session(one, found.runs, cold) for one, cold in of_each)
-    return next(filter(None, wrong), "") or machine.strange(found.environment)
+    return next(filter(None, wrong), "") or run_environment.strange(found.environment)
 
 
 def _wrong_session(session: Session, runs: int, cold: int) -> str:

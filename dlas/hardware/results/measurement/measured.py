@@ -18,7 +18,7 @@ from dlas.hardware.results.measurement.session import NS_PER_MS, Session, sessio
 from dlas.hardware.results.processor_counts import Counts
 from dlas.hardware.results.statistics import Interval
 from dlas.hardware.sessions.observers.footprint import Footprint, Memory
-from dlas.hardware.targets import machine
+from dlas.hardware.targets import steadiness
 
 ENOUGH_SESSIONS = 4
 """Fewest sessions that say how much sessions differ: Student's interval of three is twice as wide."""
@@ -40,7 +40,7 @@ class Measurement:
     emulated: bool = False
     """Whether the board was emulated. Such times say nothing about a real one, and are compared with none."""
     environment: Mapping[str, Any] = field(default_factory=dict)
-    """Environment of the board, as the first session found it (machine.environment)."""
+    """Environment of the board, as the first session found it (run_environment.of_this_machine)."""
     cold: int = 0
     """Samples with cold caches in each session."""
     yardsticks: Mapping[str, tuple[Session, ...]] = field(default_factory=dict)
@@ -253,4 +253,4 @@ def _turn_medians(sessions: Sequence[Session], turns: int) -> NDArray[np.float64
 
 
 def _worst(sessions: Iterable[Session]) -> tuple[str, ...]:
-    return machine.worst(one for session in sessions for one in session.unsteadiness)
+    return steadiness.worst(one for session in sessions for one in session.unsteadiness)

@@ -10,7 +10,7 @@ from dlas.hardware.results import footprints, statistics
 from dlas.hardware.results.disturbance import Disturbance
 from dlas.hardware.results.processor_counts import Counts
 from dlas.hardware.sessions.observers.footprint import Footprint
-from dlas.hardware.targets import machine
+from dlas.hardware.targets import steadiness
 
 NS_PER_MS = 1_000_000
 
@@ -22,8 +22,8 @@ class Session:
     first_ns: int
     """Nanoseconds of the first run in the process."""
     samples_ns: tuple[int, ...]
-    before: machine.State
-    after: machine.State
+    before: steadiness.State
+    after: steadiness.State
     cold_ns: tuple[int, ...] = ()
     """Nanoseconds of runs that each found the caches full of something else."""
     joules: Mapping[str, float] = field(default_factory=dict)
@@ -40,9 +40,9 @@ class Session:
         return statistics.median(self.samples_ns) / NS_PER_MS
 
     @property
-    def unsteadiness(self) -> tuple[machine.Unsteadiness, ...]:
+    def unsteadiness(self) -> tuple[steadiness.Unsteadiness, ...]:
         """The reasons to doubt this session."""
-        return machine.unsteadiness(self.before, self.after)
+        return steadiness.unsteadiness(self.before, self.after)
 
 
 def session(values: Mapping[str, Any]) -> Session:
@@ -51,8 +51,8 @@ def session(values: Mapping[str, Any]) -> Session:
     return Session(
         first_ns=int(values["first_ns"]),
         samples_ns=tuple(int(sample) for sample in values["samples_ns"]),
-        before=machine.State(**values["before"]),
-        after=machine.State(**values["after"]),
+        before=steadiness.State(**values["before"]),
+        after=steadiness.State(**values["after"]),
         cold_ns=tuple(int(sample) for sample in values.get("cold_ns", ())),
         joules={meter: float(joules) for meter, joules in values.get("joules", {}).items()},
         footprint=footprints.read(values["footprint"]),
