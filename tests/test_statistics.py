@@ -114,6 +114,7 @@ def measured(samples_ms: np.ndarray, after: State, sessions: int = 6) -> Measure
     ("changes", "reason"),
     [
         ({"busy_seconds": 405.5}, "other processes used 0.7 of 4 cores"),
+        ({"busy_seconds": 420.0}, "other processes used 4.0 of 4 cores"),
         ({"stolen_seconds": 1.0}, "hypervisor"),
         ({"throttled": 8}, "heat"),
         ({"frequency_mhz": 1500.0}, "2000 to 1500 MHz"),

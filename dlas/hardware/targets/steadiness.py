@@ -99,9 +99,11 @@ def unsteadiness(before: State, after: State) -> tuple[Unsteadiness, ...]:
 
 
 def _cores_over(seconds: float, before: State, after: State) -> float:
-    """Cores that were used for so many seconds of CPU time between the readings, at the least."""
+    """Cores that were used for so many seconds of CPU time between the readings, at the least. No more than
+    there are, which counters that the kernel brings up to date late would tell of a short time."""
     error = CLOCK_TICKS * after.cores / os.sysconf("SC_CLK_TCK")
-    return (seconds - error) / max(after.uptime_seconds - before.uptime_seconds, 1e-9)
+    elapsed = max(after.uptime_seconds - before.uptime_seconds, 1e-9)
+    return min((seconds - error) / elapsed, after.cores)
 
 
 def _others(before: State, after: State) -> Unsteadiness | None:
