@@ -25,7 +25,6 @@ from omegaconf import DictConfig
 
 from dlas import config, quota, user
 from dlas.config import unheard
-from dlas.config.layers.compiler import OWN
 from dlas.errors import UserError
 from dlas.output import forgiving_output
 from dlas.points import durations, fingerprint, making, process, view
@@ -117,8 +116,7 @@ def run_job(composed: DictConfig) -> str | float | tuple[float, ...] | None:
     tags |= {
         f"dlas.{group}": str(choice) for group, choice in job.runtime.choices.items() if "/" not in group
     }
-    if stack.compiler.has_own_kernels:
-        tags |= {f"dlas.{group}": OWN for group in config.OF_KERNELS}
+    tags |= {f"dlas.{group}": getattr(stack, group).name for group in config.GROUPS if group != "compression"}
     tags["dlas.compression"] = config.flat(stack)["compression"]  # Hydra has no one choice of several steps
 
     place = delivery.Place(Path(stack.artifacts), stack.tracking.uri, stack.tracking.experiment)

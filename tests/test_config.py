@@ -213,7 +213,10 @@ def test_a_block_of_another_form_is_told_the_right_one(block: str) -> None:
         (["format=bsr", "format.block=[0,1]"], "format.block", "[8,1]"),
         (["format=auto", "format.candidates=[coo]"], "format.candidates", "csr"),
         (["format=auto", "format.candidates=[]"], "format.candidates", "csr"),
+        (["format=auto", "format.candidates=[csr,dense,csr]"], "format.candidates", "each once"),
         (["algo=auto", "algo.module=dlas.algorithms.gemm"], "algo.module", "one of the two"),
+        (["algo=auto", "algo.candidates=[gemm,dlas.algorithms.gemm]"], "algo.candidates", "each once"),
+        (["algo=direct", "algo.candidates=[gemm]"], "algo.candidates", "algo=auto"),
         (["algo=auto", "algo.candidates=[dlas.algorithms.fft]"], "algo.candidates", "PYTHONPATH"),
     ],
 )

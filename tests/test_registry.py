@@ -55,7 +55,8 @@ def test_a_module_of_the_package_that_is_no_implementation_is_none() -> None:
     ("dotted", "short"),
     [
         (["algo.module=dlas.algorithms.direct"], []),
-        (["algo.module=dlas.algorithms.gemm"], ["algo.module=gemm"]),
+        (["algo.module=dlas.algorithms.gemm"], ["algo=gemm"]),
+        (["model.factory=dlas.models.vgg.vgg16", "model.image_size=32"], ["model=vgg16"]),
         (["algo=auto", "algo.candidates=[dlas.algorithms.gemm]"], ["algo=auto", "algo.candidates=[gemm]"]),
         (["tuner.module=dlas.systems.tuners.ansor"], []),
         (["model=vgg16", "model.factory=dlas.models.vgg.vgg16"], ["model=vgg16"]),
@@ -96,6 +97,9 @@ def test_a_users_own_is_known_by_its_dotted_path(tmp_path: Path, monkeypatch: py
     monkeypatch.syspath_prepend(tmp_path)
     stack = parsed("algo.name=mine", "algo.module=explosive_package.mine")
     assert stack.algo.algorithms == ["explosive_package.mine"]
+    assert stack.algo.name == "mine"
+    unnamed = parsed("algo=direct", "algo.module=explosive_package.mine")
+    assert unnamed.algo.name == "explosive_package.mine", "what is timed is not the package's own"
     given = OmegaConf.create(config.to_yaml(stack))
     assert isinstance(given, DictConfig)
     assert given.algo.module == "explosive_package.mine"

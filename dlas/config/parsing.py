@@ -131,7 +131,9 @@ def _settings_class(choice: DictConfig, group: str, base: type) -> type:
 
 def _with_lasting_names(composed: DictConfig) -> DictConfig:
     """The same stack, however its implementations are written: by the names of the registry, and by no more
-    than the name of the option where that says it."""
+    than the name of the option where that says it. An option of the package that another implementation was
+    given to (`algo=direct algo.module=gemm`) is called as that one: its numbers are no longer those of
+    `direct`."""
     named = composed.copy()
     OmegaConf.set_readonly(named, False)
     steps = composed.get("compression")
@@ -168,9 +170,14 @@ def _rename(choice: object, key: str, registry: Registry[Any]) -> None:
         return
     field = key.rpartition(".")[2]
     given = OmegaConf.select(choice, field, throw_on_missing=False)
-    if isinstance(given, str):
-        name = _name(given, key, registry)
-        choice[field] = None if name == choice.get("name") else name
+    if not isinstance(given, str):
+        return
+    name, called = _name(given, key, registry), choice.get("name")
+    choice[field] = None if name == called else name
+    if name != called and called in registry.names() and registry is not COMPRESSIONS:
+        # Steps of compression alone keep their names, by which their settings stand.
+        choice["name"] = name
+        choice[field] = None if name in registry.names() else name
 
 
 def _name(given: str, key: str, registry: Registry[Any]) -> str:

@@ -22,6 +22,12 @@ class Algo:
     def __post_init__(self) -> None:
         one = self.module is None or not self.candidates
         require(one, "algo.module", "is one algorithm, or null beside algo.candidates", "one of the two")
+        candidates = self.candidates
+        twice = f"{candidates} has one of them twice"
+        require(len({*candidates}) == len(candidates), "algo.candidates", twice, "each once")
+        named_one = bool(candidates) and self.name in ALGORITHMS.names()
+        problem = f"is several, and algo={self.name} is one of them"
+        require(not named_one, "algo.candidates", problem, "algo=auto beside it")
 
     @property
     def algorithms(self) -> list[str]:

@@ -29,6 +29,8 @@ class Format:
         wrong = [name for name in self.candidates if name not in SINGLE_FORMATS]
         remedy = f"a list of: {', '.join(SINGLE_FORMATS)}"
         require(not wrong, "format.candidates", f"{wrong} cannot be chosen", remedy)
+        twice = f"{self.candidates} has one of them twice"
+        require(len({*self.candidates}) == len(self.candidates), "format.candidates", twice, "each once")
         require(self.name != "auto" or bool(self.candidates), "format.candidates", "is empty", remedy)
 
     @property
