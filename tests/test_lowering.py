@@ -86,3 +86,29 @@ def test_a_constant_is_no_residual_of_a_kernel(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         run(tmp_path / "model.so", images.numpy(), target), expected, rtol=1e-4, atol=1e-5
     )
+
+
+class Namesakes(nn.Module):
+    """Two layers of one name but for `network`, as a wrapper's is called; the last is added to itself."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.network = nn.Sequential(nn.Conv2d(3, 3, 3))
+        self.add_module("0", nn.Conv2d(3, 3, 3))
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        doubled: torch.Tensor = self.get_submodule("0")(self.network(image).relu())
+        return (doubled + doubled).relu()
+
+
+def test_layers_keep_their_weights_and_no_output_is_a_residual_of_itself(tmp_path: Path) -> None:
+    target, images = resolve(config.Target(name="host")), torch.randn(1, *IMAGE[1:])
+    network = Namesakes().eval()
+    lowered = lower(network, IMAGE, DIRECT)
+    assert [layer.name for layer in lowered.layers] == ["network.0", "0"]
+    build_library(lowered, {}, target.code, target.linker, 3, tmp_path / "model.so")
+    with torch.no_grad():
+        expected = network(images).numpy()
+    np.testing.assert_allclose(
+        run(tmp_path / "model.so", images.numpy(), target), expected, rtol=1e-4, atol=1e-5
+    )

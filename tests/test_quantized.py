@@ -72,6 +72,26 @@ class Linear(nn.Module):
         return self.last(chain + torch.sigmoid(pooled))
 
 
+class Scaled(nn.Conv2d):
+    """A convolution with a parameter called as one of an integer kernel."""
+
+    def __init__(self) -> None:
+        super().__init__(3, 8, 3)
+        self.multiplier = nn.Parameter(torch.randn(8))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return super().forward(images) * self.multiplier.view(1, -1, 1, 1)
+
+
+def test_a_users_parameter_may_be_called_as_one_of_an_integer_kernel(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    network, images = quantized(nn.Sequential(Scaled()), IMAGE), images_of(IMAGE)
+    _, answers = deployed(network, images, "direct", tmp_path)
+    with torch.no_grad():
+        expected = network(images).numpy()
+    np.testing.assert_allclose(answers, expected, atol=0.01 * float(np.abs(expected).max()))
+
+
 @pytest.mark.parametrize("algorithm", ["direct", "gemm", "spatial_pack"])
 def test_linear_layers_are_integer_from_one_to_the_next(algorithm: str, tmp_path: Path) -> None:
     network, images = Linear().eval(), images_of(IMAGE)

@@ -127,7 +127,7 @@ def _argument(node: Node, at: int) -> Any:
 def _residual(addition: Node) -> Node | None:
     """The addend that an epilogue reads, where the other addend is a convolution that nothing else reads."""
     first, second, *_ = addition.args
-    if not isinstance(first, Node) or not isinstance(second, Node):
+    if not isinstance(first, Node) or not isinstance(second, Node) or first is second:
         return None
     for convolution, residual in ((first, second), (second, first)):
         is_plane = str(convolution.target) in PLANES and _is_integer(convolution)

@@ -52,11 +52,17 @@ def give_own_weights(program: ExportedProgram, changed: Mapping[Node, Weights]) 
     """
     calls, parameters = layers(program), state.names(program)
     taken = {
-        _layer(name) for node, name in parameters.items() if any(user not in calls for user in node.users)
+        _owner(name) for node, name in parameters.items() if any(user not in calls for user in node.users)
     }
+    names = {
+        node: name
+        for node in calls
+        if (name := _own_name(node, parameters)) is not None and name not in taken
+    }
+    taken.update(names.values())
     new: dict[Node, str] = {}
     for node in calls:
-        name = _free(_name(node, parameters), taken)
+        name = names.get(node) or _free(path(node) or "network", taken)
         taken.add(name)
         if node in changed or not _has_own(node, parameters):
             new[node] = name
@@ -88,16 +94,21 @@ def _has_own(node: Node, parameters: Mapping[Node, str]) -> bool:
     return all(len(each.users) == 1 and each in parameters for each in _operands(node) if each is not None)
 
 
-def _name(node: Node, parameters: Mapping[Node, str]) -> str:
-    """Name of a weight that this layer alone reads; else of the module that calls it."""
+def _own_name(node: Node, parameters: Mapping[Node, str]) -> str | None:
+    """Name of the layer whose weight this call alone reads; None where others read it."""
     weight, _ = _operands(node)
     if weight is not None and weight in parameters and len(weight.users) == 1:
         return _layer(parameters[weight])
-    return path(node) or "network"
+    return None
 
 
 def _layer(parameter: str) -> str:
     return parameter.removesuffix(".weight")
+
+
+def _owner(parameter: str) -> str:
+    """Name of the layer that the parameter may be the weight or the bias of."""
+    return _layer(parameter) if parameter.endswith(".weight") else parameter.removesuffix(".bias")
 
 
 def _free(name: str, taken: set[str]) -> str:

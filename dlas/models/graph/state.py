@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from itertools import count
 
 import torch
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind, InputSpec, TensorArgument
+from torch.export.graph_signature import InputKind, InputSpec, OutputKind, TensorArgument
 from torch.fx import Node
 
 
@@ -40,8 +41,22 @@ def add_parameter(program: ExportedProgram, name: str, value: torch.Tensor) -> N
 
 
 def add_buffer(program: ExportedProgram, name: str, value: torch.Tensor) -> Node:
-    """Adds a placeholder for a buffer of that name in the state dict, which no other has."""
-    return _added(program, InputKind.BUFFER, name, value.detach())
+    """Adds a placeholder for a buffer of that name in the state dict, with a number behind it where another
+    has the name."""
+    taken = {spec.target for spec in program.graph_signature.input_specs}
+    names = (name if number == 1 else f"{name}_{number}" for number in count(1))
+    free = next(each for each in names if each not in taken)
+    return _added(program, InputKind.BUFFER, free, value.detach())
+
+
+def drop_updates(program: ExportedProgram) -> None:
+    """Leave the answers alone among what a program gives: what a network writes into its buffers is for calls
+    that there are none of."""
+    output = program.graph.output_node()
+    pairs = zip(program.graph_signature.output_specs, output.args[0], strict=True)  # type: ignore[arg-type]
+    kept = [(spec, given) for spec, given in pairs if spec.kind == OutputKind.USER_OUTPUT]
+    output.args = (tuple(given for _, given in kept),)
+    program.graph_signature.output_specs[:] = [spec for spec, _ in kept]
 
 
 def drop_unused(program: ExportedProgram) -> None:

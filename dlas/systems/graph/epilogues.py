@@ -120,9 +120,12 @@ def _unreshaped(weight: relax.Var, uses: Uses) -> relax.Var:
 
 
 def _other_addend(value: relax.Expr, addend: relax.Var) -> relax.Var | None:
+    """What is added to `addend`; None where nothing else is, as in x + x."""
     if not is_op(value, "relax.add"):
         return None
     left, right = value.args
+    if left.same_as(right):
+        return None
     return right if left.same_as(addend) else left
 
 

@@ -14,6 +14,7 @@ from tvm import relax
 
 from dlas.models.graph.exporting import decomposed, exported
 from dlas.models.graph.places import WRAPPER
+from dlas.models.precision import Precision
 from dlas.systems.graph import reshapes
 from dlas.systems.graph.translation import translated
 
@@ -35,11 +36,13 @@ def import_network(model: nn.Module, input_shape: Sequence[int]) -> Imported:
 
     UserError where it cannot be exported, or has operators that cannot be compiled rightly.
     """
-    return import_program(decomposed(exported(model, torch.zeros(*input_shape))))
+    program = decomposed(exported(model, torch.zeros(*input_shape)))
+    return import_program(program, WRAPPER if isinstance(model, Precision) else "")
 
 
-def import_program(program: ExportedProgram) -> Imported:
-    """The imported network of a decomposed program; UserError as from `import_network`."""
+def import_program(program: ExportedProgram, wrapper: str = "") -> Imported:
+    """The imported network of a decomposed program, whose parameters are called so without the prefix
+    `wrapper`; UserError as from `import_network`."""
     module = translated(program)
     module, detached = relax.frontend.detach_params(module)
     module = reshapes.moved(module)
@@ -48,6 +51,6 @@ def import_program(program: ExportedProgram) -> Imported:
     parameters = module["main"].params[1:]
     return Imported(
         module=module,
-        names={var: state[var.name].removeprefix(WRAPPER) for var in parameters},
+        names={var: state[var.name].removeprefix(wrapper) for var in parameters},
         values={var: value.numpy() for var, value in zip(parameters, detached["main"], strict=True)},
     )

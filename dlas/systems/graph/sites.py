@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,7 +40,7 @@ def conv_sites(imported: Imported) -> list[ConvSite]:
 def _site(conv: FusedConv, uses: Uses, imported: Imported) -> ConvSite:
     integer = integer_convolution(conv, uses, imported.values)
     if integer is not None:
-        return _integer_site(integer, _layer_name(integer.conv, imported))
+        return _integer_site(integer, _layer_name(integer.conv, imported), {*imported.names.values()})
     if conv.weight not in imported.names:
         raise UserError(
             f"the weight of a convolution is computed from the images ({conv.workload.key})",
@@ -56,13 +56,15 @@ def _site(conv: FusedConv, uses: Uses, imported: Imported) -> ConvSite:
     )
 
 
-def _integer_site(integer: IntegerConv, name: str) -> ConvSite:
+def _integer_site(integer: IntegerConv, name: str, taken: Collection[str]) -> ConvSite:
+    """The site, with parameters beside its bias that have other names than those which are `taken`."""
     bias = _parameter(f"{name}.bias", integer.bias)
-    multiplier = _parameter(f"{name}.multiplier", integer.multiplier)
+    multiplier = _parameter(_free(f"{name}.multiplier", taken), integer.multiplier)
     arrays = {bias: integer.bias, multiplier: integer.multiplier}
     operands: tuple[relax.Var, ...] = (bias, multiplier)
     if integer.residual_multiplier is not None:
-        residual_multiplier = _parameter(f"{name}.residual_multiplier", integer.residual_multiplier)
+        free = _free(f"{name}.residual_multiplier", taken)
+        residual_multiplier = _parameter(free, integer.residual_multiplier)
         arrays[residual_multiplier] = integer.residual_multiplier
         operands = (*operands, integer.conv.residual, residual_multiplier)
     return ConvSite(name, integer.conv, integer.weight, operands, arrays)
@@ -70,6 +72,11 @@ def _integer_site(integer: IntegerConv, name: str) -> ConvSite:
 
 def _layer_name(conv: FusedConv, imported: Imported) -> str:
     return imported.names[conv.weight].removesuffix(".weight")
+
+
+def _free(name: str, taken: Collection[str]) -> str:
+    """The name, or one that is longer, where a user's own parameter has it."""
+    return _free(f"{name}.int8", taken) if name in taken else name
 
 
 def _parameter(name: str, array: np.ndarray) -> relax.Var:
