@@ -56,6 +56,45 @@ def filtered(net: nn.Module, images: torch.Tensor) -> torch.Tensor:
     return functional.conv2d(images, net.taps.running_mean.reshape(3, 1, 2, 2), groups=3)
 
 
+def called_as_a_second_call() -> nn.Module:
+    layer = nn.Conv2d(3, 3, 3)
+    layer.call2 = nn.Conv2d(3, 3, 3)
+    return Computing(lambda net, x: net.conv.call2(net.conv(net.conv(x))), conv=layer)
+
+
+def called_as_what_is_left_of_a_norm() -> nn.Module:
+    scale = nn.Module()
+    scale.scale = nn.Parameter(torch.rand(1, 3, 1, 1))
+    return Computing(
+        lambda net, x: net.conv(net.norm(x)) * net.batch_norm.scale,
+        norm=norm(3),
+        conv=nn.Conv2d(3, 3, 3),
+        batch_norm=scale,
+    )
+
+
+def bias_by_itself(net: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    return net.norm(net.conv(images)) + net.conv.bias.reshape(-1, 1, 1)
+
+
+def written_into(net: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """Zeros that branches are added to, seen by a view that was made before; and a count of calls."""
+    net.norm.running_mean += 0.125
+    total = torch.zeros(len(images), 4, 14, 14)
+    row = total[:, :, 0]
+    total += net.conv(images)
+    first, _ = total.split(2, 1)
+    first += net.other(images)[:, :2]
+    return torch.cat([total, row.unsqueeze(2)], 2)
+
+
+def positions(net: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    place = torch.zeros(1, 4, 14, 14)
+    place[:, ::2] = torch.arange(14.0).sin()
+    place[:, 1::2] = torch.arange(14.0)[:, None].cos()
+    return net.conv(images) + place
+
+
 NETWORKS = {
     "convolution": (lambda: nn.Sequential(nn.Conv2d(3, 8, 3), norm(8)), ["0"]),
     "depthwise": (lambda: nn.Sequential(nn.Conv2d(3, 6, 3, groups=3, bias=False), norm(6)), ["0"]),
@@ -115,6 +154,14 @@ NETWORKS = {
         ),
         [],
     ),
+    "called_as_a_second_call": (called_as_a_second_call, ["conv", "conv.call2", "conv.call3"]),
+    "called_as_what_is_left_of_a_norm": (called_as_what_is_left_of_a_norm, ["conv"]),
+    "bias_by_itself": (lambda: Computing(bias_by_itself, conv=nn.Conv2d(3, 4, 3), norm=norm(4)), []),
+    "written_into": (
+        lambda: Computing(written_into, conv=nn.Conv2d(3, 4, 3), other=nn.Conv2d(3, 4, 3), norm=norm(4)),
+        ["conv", "other"],
+    ),
+    "positions": (lambda: Computing(positions, conv=nn.Conv2d(3, 4, 3)), ["conv"]),
     "way_by_the_shape": (
         lambda: Computing(
             lambda net, x: net.norm(net.conv(x)) if x.shape[2] > 8 else x,
@@ -141,8 +188,8 @@ def test_the_exported_network_answers_as_the_network_does(kind: str) -> None:
     network, *programs = made(kind)
     with torch.no_grad():
         expected = network(IMAGES)
-        for program in programs:
-            torch.testing.assert_close(program.module()(IMAGES), expected, rtol=1e-5, atol=1e-5)
+        for answers in [program.module() for program in programs] * 2:
+            torch.testing.assert_close(answers(IMAGES), expected, rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", NETWORKS)

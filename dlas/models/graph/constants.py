@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from typing import Any
 
@@ -22,8 +23,9 @@ def compute_constants(program: ExportedProgram) -> None:
     positions of tokens."""
     given = state.tensors(program)
     values: dict[Node, Any] = dict(given)
+    varying = _varying(program)
     for node in program.graph.nodes:
-        if _is_constant(node, values):
+        if node not in varying and _is_constant(node, values):
             with torch.no_grad():
                 values[node] = node.target(*_known(node.args, values), **_known(node.kwargs, values))
     for node, value in values.items():
@@ -36,13 +38,52 @@ def compute_constants(program: ExportedProgram) -> None:
 
 
 def _is_constant(node: Node, values: Mapping[Node, Any]) -> bool:
-    operator = node.target
+    computed = node.target
     return (
-        isinstance(operator, OpOverload)
-        and operator.namespace != QUANTIZATION
-        and torch.Tag.nondeterministic_seeded not in operator.tags
+        isinstance(computed, OpOverload)
+        and computed.namespace != QUANTIZATION
+        and torch.Tag.nondeterministic_seeded not in computed.tags
         and all(read in values for read in node.all_input_nodes)
     )
+
+
+def _varying(program: ExportedProgram) -> set[Node]:
+    """The nodes whose tensors are not the same for every image: those that depend on one, and those that are
+    written into with what does, such as zeros that branches are added to. Buffers of the network that it
+    writes into are among them."""
+    given = state.tensors(program)
+    placeholders = program.graph.find_nodes(op="placeholder")
+    found = {node for node in placeholders if node not in given}
+    known = -1
+    while known < len(found):  # a view may have been made before its tensor was written into
+        known = len(found)
+        for node in program.graph.nodes:
+            if not found.isdisjoint(node.all_input_nodes):
+                found.add(node)
+            if _writes(node):
+                tensors = _views(node)
+                if node in found or tensors[-1] in given:
+                    found.update(tensors)
+    return found
+
+
+def _writes(node: Node) -> bool:
+    mutable = isinstance(node.target, OpOverload) and node.target._schema.is_mutable
+    return mutable and node.target is not torch.ops.aten.detach_.default
+
+
+def _views(node: Node) -> list[Node]:
+    """The node and what it is a view of, back to where the tensor was made."""
+    found = [node]
+    while _is_view(found[-1]):
+        found.append(found[-1].all_input_nodes[0])
+    return found
+
+
+def _is_view(node: Node) -> bool:
+    if not isinstance(node.target, OpOverload):
+        return node.target is operator.getitem  # of the parts of a tensor
+    return any(each.alias_info is not None for each in node.target._schema.returns)
 
 
 def _known(arguments: Any, values: Mapping[Node, Any]) -> Any:

@@ -13,7 +13,7 @@ from torch.export import ExportedProgram
 
 from dlas.errors import UserError
 from dlas.models import passage
-from dlas.models.graph import decompositions
+from dlas.models.graph import decompositions, state
 from dlas.models.graph.batch_norm import fold_batch_norm
 from dlas.models.graph.constants import compute_constants
 from dlas.models.graph.layers import give_own_weights
@@ -47,6 +47,7 @@ def decomposed(program: ExportedProgram) -> ExportedProgram:
     """
     with torch.no_grad(), _quiet():
         smaller: ExportedProgram = program.run_decompositions(decompositions.table())
+    state.drop_updates(smaller)
     compute_constants(smaller)
     give_own_weights(smaller, {})
     return smaller

@@ -53,7 +53,7 @@ def drop_updates(program: ExportedProgram) -> None:
     """Leave the answers alone among what a program gives: what a network writes into its buffers is for calls
     that there are none of."""
     output = program.graph.output_node()
-    pairs = zip(program.graph_signature.output_specs, output.args[0], strict=True)  # type: ignore[arg-type]
+    pairs = zip(program.graph_signature.output_specs, output.args[0], strict=True)
     kept = [(spec, given) for spec, given in pairs if spec.kind == OutputKind.USER_OUTPUT]
     output.args = (tuple(given for _, given in kept),)
     program.graph_signature.output_specs[:] = [spec for spec, _ in kept]
