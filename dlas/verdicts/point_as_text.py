@@ -131,7 +131,8 @@ def _latency(measured: Measurement) -> str:
     return (
         f"{measured.median_ms:.3f} ms [{interval.low:.3f}, {interval.high:.3f}]  "
         f"first {measured.first_ms:.3f}, p90 {measured.percentile_ms(90):.3f}, "
-        f"{len(measured.samples_ms)} samples, {_sessions(measured)}{measured.threads} threads"
+        f"{len(measured.samples_ms)} samples, {_sessions(measured)}"
+        f"{measured.threads} thread{'s' * (measured.threads > 1)}"
         f"{', emulated' if measured.emulated else ''}"
     )
 

@@ -74,7 +74,8 @@ def _latency(point: MeasuredPoint, timing: Measurement | None) -> list[tuple[str
     words = f"{digits.supported(value, interval)} ms, {span}"
     if timing is not None:
         sessions, samples = len(timing.sessions), len(timing.samples_ms)
-        words += f"; {samples} samples in {sessions} session{'s' * (sessions > 1)}, {timing.threads} threads"
+        words += f"; {samples} samples in {sessions} session{'s' * (sessions > 1)}"
+        words += f", {timing.threads} thread{'s' * (timing.threads > 1)}"
     further = {"first": point.first_ms, "cold": point.cold_ms}
     if timing is not None:
         further |= {"p90": timing.percentile_ms(90), "p99": timing.percentile_ms(99)}
