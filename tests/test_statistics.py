@@ -190,10 +190,20 @@ def test_verdicts(factor: float, changes: dict, verdict: str) -> None:
     [
         (1.5, 1.0, "A", "slower by a factor of 1.50"),
         (1.5, 1.5, "A", "same"),
-        (0.5, 0.4, "A", "can't tell: the board's own pace differs, its yardstick took 0.40 times as long"),
+        (
+            0.5,
+            0.4,
+            "A",
+            "can't tell: the board's own pace differs, its yardstick compute took 0.40 times as long",
+        ),
         (1.5, 1.2, "A", "slower by a factor of 1.25"),
         (1.5, 1.5, "B", "slower by a factor of 1.50"),
-        (1.2, 1.5, "A", "can't tell: the board's own pace differs, its yardstick took 1.50 times as long"),
+        (
+            1.2,
+            1.5,
+            "A",
+            "can't tell: the board's own pace differs, its yardstick compute took 1.50 times as long",
+        ),
     ],
 )
 def test_a_board_of_another_pace_is_told_from_a_slower_library(

@@ -97,7 +97,7 @@ def compared(comparison: Comparison, size: Size | None = None, limit: float | No
 def _compared_by(comparison: Comparison) -> str:
     if comparison.paired:
         return "pairs"
-    return "milliseconds" if comparison.yardstick is None else comparison.yardstick
+    return "+".join(comparison.mix) or "milliseconds"
 
 
 def _pace(comparison: Comparison, yardstick: str) -> dict[str, Any]:

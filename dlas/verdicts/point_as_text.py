@@ -79,10 +79,10 @@ def _judged_by(comparison: Comparison) -> list[str]:
     """A line on what the ratio is one of, where that is not milliseconds now and then."""
     if comparison.paired:
         return ["judged     in pairs of sessions, each in turn with the stored library's"]
-    if comparison.yardstick is None or not comparison.enough_sessions:
+    if not comparison.mix or not comparison.enough_sessions:
         return []
-    name, raw = comparison.yardstick, comparison.raw_ratio
-    return [f"judged     beside the yardstick {name}, which followed it best; in milliseconds {raw:.3f}"]
+    names, raw = " + ".join(comparison.mix), comparison.raw_ratio
+    return [f"judged     beside the yardsticks {names}, which it follows best; in milliseconds {raw:.3f}"]
 
 
 def _pace(comparison: Comparison) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
@@ -42,8 +43,8 @@ class Comparison:
     """The measurement `new` against `old`.
 
     Where both have enough sessions, by these: each beside the other side's where they were `paired`, else, on
-    one machine, by their ratio to the yardstick that followed the network best, else by their medians.
-    Where sessions are too few, by the samples.
+    one machine, by their ratio to the mix of yardsticks that the network followed best, else by their
+    medians. Where sessions are too few, by the samples.
     """
 
     old: Measurement
@@ -59,13 +60,11 @@ class Comparison:
         sessions of one library."""
         return self.old.has_enough_sessions and self.new.has_enough_sessions
 
-    @property
-    def yardstick(self) -> str | None:
-        """The yardstick beside which the two are compared, chosen by the older one's sessions; None for
-        none."""
-        name = self.old.tracker
-        beside = not self.paired and self.same_machine and name in self.new.yardsticks
-        return name if beside else None
+    @cached_property
+    def mix(self) -> Mapping[str, float]:
+        """The yardsticks beside which the two are compared, so many runs of each, as the older one's sessions
+        tell; none where they are not compared so."""
+        return self.old.mix(self.yardsticks) if not self.paired and self.same_machine else {}
 
     @property
     def ratio(self) -> float:
@@ -101,9 +100,12 @@ class Comparison:
             return None
         if self.paired:
             return difference.of_ratios(self.new.over(self.old.sessions))
-        if self.yardstick is None:
+        if not self.mix:
             return difference.of_groups(self.new.session_medians_ms, self.old.session_medians_ms)
-        return difference.of_groups(self.new.paces(self.yardstick), self.old.paces(self.yardstick))
+        return self._beside(self.mix)
+
+    def _beside(self, mix: Mapping[str, float]) -> Difference:
+        return difference.of_groups(self.new.mix_paces(mix), self.old.mix_paces(mix))
 
     @cached_property
     def _level(self) -> float:
@@ -188,7 +190,7 @@ class Comparison:
     @property
     def only_scatters(self) -> bool:
         """Whether it can't be told for no other reason than the scatter of the sessions."""
-        known = self.paired or self.yardstick is not None or not self.unsteady
+        known = self.paired or bool(self.mix) or not self.unsteady
         return self.is_open and known and not self._differs
 
     @property
@@ -243,14 +245,24 @@ class Comparison:
             return (
                 f"{then} session{'s' * (then > 1)} then and {now} now are too few, timing=default has enough"
             )
-        if self.yardstick is not None:
-            return self._change_of_pace(self.yardstick)
+        if self.mix:
+            return self._change_of_pace()
         return "" if self.paired else "; ".join(self.unsteady)
 
-    def _change_of_pace(self, yardstick: str) -> str:
-        """Why a difference may be the board's: a library's own shows in milliseconds too. "" where it does
-        so."""
-        if (self.ratio > 1) == (self.raw_ratio > 1):
-            return ""
-        pace = self.board_ratio(yardstick)
-        return f"the board's own pace differs, its yardstick took {pace:.2f} times as long"
+    def _change_of_pace(self) -> str:
+        """Why a difference may be the board's. A library's own shows in milliseconds too, and beside every
+        yardstick that took another time than before, for the board's slows the network less than one of them
+        and more than another. "" where it does so."""
+        ratios = {name: self._beside({name: 1.0}).ratio for name in self.yardsticks if self._moved(name)}
+        if (self.ratio > 1) != (self.raw_ratio > 1):
+            ratios = dict.fromkeys(self.mix, self.raw_ratio)
+        contrary = (name for name, ratio in ratios.items() if (ratio > 1) != (self.ratio > 1))
+        told = (f"{name} took {self.board_ratio(name):.2f} times as long" for name in contrary)
+        found = ", ".join(told)
+        return f"the board's own pace differs, its yardstick {found}" if found else ""
+
+    def _moved(self, yardstick: str) -> bool:
+        """Whether a yardstick took another time than before by more than chance."""
+        then, now = self.old.yardstick_medians_ms(yardstick), self.new.yardstick_medians_ms(yardstick)
+        found = difference.of_groups(now, then).interval(sequential.ERROR)
+        return not found.low <= 1 <= found.high

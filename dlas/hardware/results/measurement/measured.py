@@ -133,6 +133,20 @@ class Measurement:
         """Ratio of each session to the other one of its round, as `in_turn.ratios` gives them."""
         return in_turn.ratios(self._turn_medians, _turn_medians(others, self.turns))
 
+    def mix(self, names: Sequence[str]) -> dict[str, float]:
+        """Those of these yardsticks that this network follows, and how many runs of each together take as
+        long as one of it. Its time is a sum as well, of computing, of waiting for memory, and of what each
+        kernel takes to start; what slows the board down slows one of these more than another."""
+        beside = [_fastest(self.yardsticks[name], self.turns) for name in names]
+        runs = in_turn.runs_as_long(_fastest(self.sessions, self.turns), beside) if beside else ()
+        return {name: count for name, count in zip(names, runs, strict=True) if count > 0}
+
+    def mix_paces(self, mix: Mapping[str, float]) -> tuple[float, ...]:
+        """Ratio of each session to so many runs of each yardstick beside it, by the fastest runs of their
+        turns."""
+        beside = [count * _fastest(self.yardsticks[name], self.turns) for name, count in mix.items()]
+        return in_turn.ratios(_fastest(self.sessions, self.turns), np.sum(beside, axis=0))
+
     @cached_property
     def _turn_medians(self) -> NDArray[np.float64]:
         return _turn_medians(self.sessions, self.turns)
@@ -250,6 +264,10 @@ def of_sessions(
 
 def _turn_medians(sessions: Sequence[Session], turns: int) -> NDArray[np.float64]:
     return in_turn.medians([one.samples_ns for one in sessions], turns)
+
+
+def _fastest(sessions: Sequence[Session], turns: int) -> NDArray[np.float64]:
+    return in_turn.fastest([one.samples_ns for one in sessions], turns)
 
 
 def _worst(sessions: Iterable[Session]) -> tuple[str, ...]:
