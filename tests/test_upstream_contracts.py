@@ -648,6 +648,24 @@ def test_torch_takes_operators_apart_by_definitions_of_its_own_and_ours() -> Non
     assert targets.count("aten._softmax.default") == 1
 
 
+@upstream("torch", "dlas/models/graph/decompositions.py", "dlas/models/graph/exporting.py")
+def test_torch_takes_a_network_apart_by_two_tables_as_by_the_whole_one() -> None:
+    from dlas.models.graph import decompositions, exporting
+
+    class Mixed(nn.Module):
+        """Composite operators: one that is kept, one of our definition, others of PyTorch's own."""
+
+        def forward(self, x: Any) -> Any:
+            x = torch.nn.functional.rrelu(torch.nn.functional.interpolate(x, scale_factor=2))
+            return torch.nn.functional.scaled_dot_product_attention(x, x, x).matmul(x).std_mean(1)
+
+    whole, parts = (exporting.exported(Mixed().eval(), torch.rand(1, 2, 4, 4)) for _ in range(2))
+    whole, parts = whole.run_decompositions(decompositions.table()), exporting.decomposed(parts)
+    assert parts.graph_module.code == whole.graph_module.code
+    assert parts.graph_signature == whole.graph_signature
+    assert "upsample_nearest2d.vec" in parts.graph_module.code
+
+
 @upstream("apache-tvm", "dlas/systems/graph/translation.py", "dlas/systems/graph/converters/converter.py")
 def test_tvm_imports_an_exported_network_with_converters_of_ours() -> None:
     from tvm import relax

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import torch
 from torch._decomp import get_decompositions
-from torch._ops import OpOverload
+from torch._ops import OperatorBase, OpOverload
+from torch.export.exported_program import _split_decomp_table_to_cia_and_python_decomp
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 aten = torch.ops.aten
@@ -48,8 +51,41 @@ WIDE = (
 no odd numbers from 2048 on), and functions that LLVM has for float32 alone."""
 
 
-def table() -> dict[Any, Callable[..., Any]]:
-    """How operators are taken apart: what to give to `ExportedProgram.run_decompositions`."""
+Definitions = Mapping[Any, Callable[..., Any]]
+"""What each operator is taken apart into."""
+
+
+@dataclass(frozen=True)
+class Tables:
+    """The definitions of `table`, in the two parts that PyTorch works with."""
+
+    composite: Definitions
+    """For operators that PyTorch takes apart by itself (CompositeImplicitAutograd): those that it should take
+    apart in another way, or not at all."""
+    plain: Definitions
+    """For all other operators."""
+
+
+@cache
+def tables() -> Tables:
+    """How operators are taken apart.
+
+    `ExportedProgram.run_decompositions` would make the parts anew for each network, and would define some 500
+    composite operators for a moment as they are defined anyway: three quarters of its time for a small one.
+    """
+    composite, plain = _split_decomp_table_to_cia_and_python_decomp(dict(table()))
+    changed = {name: made for name, made in composite.items() if not _is_its_own(made, name)}
+    return Tables(changed, plain)
+
+
+def _is_its_own(definition: Callable[..., Any], operator: OperatorBase) -> bool:
+    """Whether the operator is defined so without any table: in C++, or by what is registered for it."""
+    registered = operator.py_kernels.get(torch._C.DispatchKey.CompositeImplicitAutograd)
+    return definition is registered or getattr(definition, "keywords", {}).get("kernel") is operator
+
+
+def table() -> Definitions:
+    """How operators are taken apart, as `ExportedProgram.run_decompositions` takes it."""
     found: dict[Any, Callable[..., Any]] = torch.export.default_decompositions()
     for operator in KEPT:
         found.pop(operator, None)

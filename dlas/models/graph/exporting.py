@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 from torch.export import ExportedProgram
+from torch.export.exported_program import _decompose_exported_program
 
 from dlas.errors import UserError
 from dlas.models import passage
@@ -46,7 +47,14 @@ def decomposed(program: ExportedProgram) -> ExportedProgram:
     are, and every call of a layer that an operator was made of (a step of a GRU) has a weight of its own too.
     """
     with torch.no_grad(), _quiet():
-        smaller: ExportedProgram = program.run_decompositions(decompositions.table())
+        tables = decompositions.tables()
+        smaller: ExportedProgram = _decompose_exported_program(
+            program,
+            cia_to_decomp=dict(tables.composite),
+            python_decomp_table=dict(tables.plain),
+            joint_loss_index=None,
+            decompose_custom_triton_ops=False,
+        )
     state.drop_updates(smaller)
     compute_constants(smaller)
     give_own_weights(smaller, {})
