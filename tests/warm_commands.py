@@ -150,15 +150,20 @@ def import_everything() -> None:
 
     for module in server.MAKING:
         importlib.import_module(module)
-    from dlas.plugins.registry import ALGORITHMS, COMPRESSIONS, DATASETS, TUNERS
+    from dlas.models.graph import decompositions, exporting
+    from dlas.plugins.registry import ALGORITHMS, COMPRESSIONS, DATASETS, FACTORIES, TUNERS
     from dlas.points.fingerprint import RUNNERS
+    from dlas.stages.store.code import kept
     from dlas.stages.store.code.closure import code_of
 
     Plugins.instance()  # it imports every plugin
-    torch.export.export(torch.nn.ReLU(), (torch.zeros(1),))  # it imports 1600 modules when it is first called
+    exporting.exported(torch.nn.Conv2d(3, 8, 3), torch.zeros(1, 3, 3, 3))  # the first one imports modules
+    decompositions.tables()
+    FACTORIES.names()
     plugins = (ALGORITHMS, COMPRESSIONS, DATASETS, TUNERS)
     chosen = [registry.path(name) for registry in plugins for name in registry.names()]
-    code_of([dlas.pipeline.__name__, f"{RUNNERS}.tvm", *chosen], Path.read_bytes)
+    code_of([dlas.pipeline.__name__, f"{RUNNERS}.tvm", "user_models", *chosen], Path.read_bytes)
+    kept.save()
     server.prepare()
 
 
