@@ -63,10 +63,15 @@ def prepare(between: Callable[[], None] = go_on) -> None:
 
 
 def further() -> Iterator[str]:
-    """Import what points take beside that, one module at each step."""
+    """Import what points take beside that, one module at each step; at last look up what each of them would,
+    how operators are taken apart."""
     for module in MAKING:
         _take(module)
         yield module
+    from dlas.models.graph import decompositions
+
+    with _kept():
+        decompositions.tables()
 
 
 def _take(module: str) -> None:
