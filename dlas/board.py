@@ -8,8 +8,9 @@
     python -m dlas.board serve [port=9090] [key=<word>]                  on a real board: answer to clients
 
     artifacts=<folder>    of start, stop and list: where virtual boards are kept
-    runtimes=<names>      of start: compilers whose runtimes the board is to have beside TVM's, each of the
-                          version that is installed here; it keeps them from then on
+    runtimes=<names>      of start: compilers whose runtimes the board is to have beside TVM's, none that
+                          imports PyTorch, each of the version that is installed here; it keeps them from
+                          then on
 
     deployments=20        of check: how often one library is deployed, each time by timing=default: that of
                           a bundle, or a small one made for the purpose
@@ -40,6 +41,7 @@ from dlas import command_line, config
 from dlas.command_line import Work
 from dlas.errors import UserError
 from dlas.hardware.boards import board_server, virtual_board
+from dlas.hardware.sessions import runners
 from dlas.hardware.sessions.session import keep_torch_out
 from dlas.interfaces.targets.reach import require_port
 from dlas.plugins.registry import NETWORK_COMPILERS
@@ -61,9 +63,9 @@ class Options:
     artifacts: str | None = None
 
     def __post_init__(self) -> None:
-        known = NETWORK_COMPILERS.names()
+        known = [name for name in NETWORK_COMPILERS.names() if "torch" not in runners.named(name).PACKAGES]
         unknown = next((name for name in command_line.listed(self.runtimes) if name not in known), None)
-        problem = f"'{unknown}' is no compiler with a runtime of its own"
+        problem = f"'{unknown}' is no compiler with a runtime that needs no PyTorch"
         config.require(unknown is None, "runtimes", problem, f"of these: {', '.join(known)}")
 
 

@@ -23,6 +23,7 @@ import pytest
 import tiny_library
 from command import dlas, environment
 
+from dlas import board as board_command
 from dlas import config
 from dlas.errors import UserError
 from dlas.hardware.boards import connection, protocol
@@ -113,6 +114,15 @@ def start_client(library: Path, board: Target, result: Path) -> subprocess.Popen
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@pytest.mark.parametrize("runtime", ["executorch", "torch", "tvm"])
+def test_a_runtime_that_the_virtual_board_cannot_have_is_refused_by_name(
+    runtime: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert board_command.main(["start", f"runtimes=mnn,{runtime}", f"artifacts={tmp_path / 'none'}"]) == 2
+    assert re.match(f"runtimes: '{runtime}' is no compiler .*\n.*mnn", capsys.readouterr().err)
+    assert not any(tmp_path.iterdir())
 
 
 def test_outputs_and_samples_come_from_the_board(board: Target, matmul: Path, tmp_path: Path) -> None:
