@@ -154,6 +154,30 @@ def test_two_arrays_in_use_at_once_keep_their_own_storage(host: Target) -> None:
     np.testing.assert_allclose(y.numpy(), np.maximum(x[0] @ x[0], 0).ravel(), rtol=1e-5, atol=1e-6)
 
 
+ALLOCATION_IN_A_VECTORIZED_LOOP = """
+@T.prim_func
+def main(x: T.Buffer((1, 4, 4), "float32"), y: T.Buffer((16,), "float32")):
+    T.func_attr({"from_legacy_te_schedule": T.bool(True), "tir.noalias": T.bool(True)})
+    for i in T.parallel(4):
+        for j in T.vectorized(4):
+            padded = T.allocate([1], "float32", "global")
+            padded_1 = T.Buffer((1,), data=padded, align=4)
+            x_1 = T.Buffer((16,), data=x.data)
+            padded_1[0] = T.if_then_else(j < 3, x_1[i * 4 + j + 1], T.float32(0.0))
+            y[i * 4 + j] = padded_1[0] + x_1[i * 4 + j]
+"""
+
+
+def test_each_lane_of_a_vectorized_loop_has_its_own_allocation(host: Target) -> None:
+    """TVM 0.27 gives all lanes the value of the last one where the loop stays vectorized."""
+    (function,) = compiled([carry_over(ALLOCATION_IN_A_VECTORIZED_LOOP)], host.code)
+    x = np.random.default_rng(0).standard_normal((1, 4, 4), np.float32)
+    y = tvm.runtime.tensor(np.full(16, np.nan, np.float32))
+    function(tvm.runtime.tensor(x), y)
+    shifted = np.pad(x[0], ((0, 0), (0, 1)))[:, 1:]
+    np.testing.assert_allclose(y.numpy(), (x[0] + shifted).ravel(), rtol=1e-6)
+
+
 def test_loop_kinds_and_pragmas_are_kept() -> None:
     printed = carry_over(TWO_LIVE_ARRAYS).script()
     assert printed.count("for rows in T.parallel(4):") == 1

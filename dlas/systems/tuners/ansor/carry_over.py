@@ -248,6 +248,9 @@ class _Rewriter:
             self.bind(name, _LoopVariable(), loop)
         body = self.block(loop.body)
         self.names = outside
+        if kind == "vectorized" and _allocates(body):
+            # Each turn has an array of its own; TVM 0.27 gives one to all lanes, and the last lane's value.
+            kind = "serial"
         function = ast.Name("range") if kind == "range" else _t(kind)
         return ast.For(loop.target, ast.Call(function, extents, []), body, [])
 
@@ -355,6 +358,11 @@ def _called(node: ast.AST) -> str:
         case ast.Call(func=ast.Attribute(value=ast.Name(id="T"), attr=name)):
             return name
     return ""
+
+
+def _allocates(statements: list[ast.stmt]) -> bool:
+    """Whether the rewritten statements hold an allocation."""
+    return any(_called(node) == "alloc_buffer" for statement in statements for node in ast.walk(statement))
 
 
 def _check_name(name: str, node: ast.AST) -> None:
