@@ -229,3 +229,20 @@ def test_a_network_that_is_slowed_down_less_than_one_yardstick_and_more_than_ano
     assert copies.count(Outcome.SLOWER) + copies.count(Outcome.FASTER) <= 0.05 * len(copies)
     assert slower.count(Outcome.SLOWER) >= 0.5 * len(slower)
     assert not slower.count(Outcome.FASTER)
+
+
+def test_other_work_beside_most_runs_hides_no_difference() -> None:
+    """Three runs in five take up to four times as long."""
+    random, turns, runs = np.random.default_rng(8), 6, 5
+
+    def side(slower: float) -> Measurement:
+        times = slower * NS * np.exp(0.005 * random.standard_normal((FIRST, turns * runs)))
+        times *= 1 + random.uniform(0, 3, times.shape) * (random.random(times.shape) < 0.6)
+        taken = tuple(Session(NS, tuple(map(round, one)), STILL, AFTER) for one in times.tolist())
+        return Measurement(
+            turns * runs, 0, 2, taken, least_sessions=FIRST, budget_seconds=BUDGET, turns=turns
+        )
+
+    for slower, expected in ((1.0, Outcome.SAME), (1.1, Outcome.SLOWER)):
+        told = [Comparison(side(1.0), side(slower), paired=True).outcome for _ in range(40)]
+        assert told.count(expected) >= 0.7 * len(told), slower

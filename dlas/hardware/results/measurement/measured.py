@@ -127,11 +127,11 @@ class Measurement:
 
     def paces(self, yardstick: str) -> tuple[float, ...]:
         """Ratio of each session to that of this yardstick beside it, which a slower board leaves as it is."""
-        return self.over(self.yardsticks[yardstick])
+        return in_turn.ratios(self._turn_medians, _turn_medians(self.yardsticks[yardstick], self.turns))
 
     def over(self, others: Sequence[Session]) -> tuple[float, ...]:
-        """Ratio of each session to the other one of its round, as `in_turn.ratios` gives them."""
-        return in_turn.ratios(self._turn_medians, _turn_medians(others, self.turns))
+        """Ratio of each session to the other one of its round, by the fastest runs of their turns."""
+        return in_turn.ratios(_fastest(self.sessions, self.turns), _fastest(others, self.turns))
 
     def mix(self, names: Sequence[str]) -> dict[str, float]:
         """Those of these yardsticks that this network follows, and how many runs of each together take as
