@@ -74,7 +74,7 @@ def show(options: Options) -> None:
 
     store = command_line.existing_store(options.artifacts, options.tracking)
     if options.sweep is not None:
-        _show_sweep(store, options.sweep, options.further)
+        _show_sweep(store, options)
         return
     assert options.run is not None
     record = tracking.fetch_made(store, options.run)
@@ -85,14 +85,19 @@ def show(options: Options) -> None:
     )
 
 
-def _show_sweep(store: Store, run_id: str, further: Sequence[str]) -> None:
+def _show_sweep(store: Store, options: Options) -> None:
     from dlas import tracking
     from dlas.report import reading
+    from dlas.tracking.delivery import Place
     from dlas.tracking.outcome import summary
 
-    runs = tracking.sweep_points(store, run_id)
+    assert options.sweep is not None
+    runs = tracking.sweep_points(store, options.sweep)
+    where = options.tracking
+    place = Place(command_line.artifacts_folder(options.artifacts), where.uri, where.experiment)
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
-        print(summary.of(reading.with_sessions(store, runs, Path(folder)), further=further))
+        found = reading.with_sessions(store, runs, Path(folder))
+        print(summary.of(found, further=options.further, options=place.options))
 
 
 def _show_point(store: Store, record: Record, redeploy: str) -> None:

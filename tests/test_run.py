@@ -181,7 +181,7 @@ def test_a_sweep_ends_with_its_table(sweep: Sweep) -> None:
     assert lines[finished].startswith("*")
     assert "FAILED" in lines[failed]
     assert not lines[failed].startswith("*")
-    assert "make ui" in sweep.result.stdout
+    assert f"python -m dlas.ui artifacts={sweep.artifacts}" in sweep.result.stdout
 
 
 def test_the_first_line_tells_where_is_written(sweep: Sweep) -> None:

@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 import re
+import shlex
+from pathlib import Path
 
+from dlas import config
+from dlas.tracking.delivery import Place
 from dlas.tracking.measured_points import measured_points
 from dlas.tracking.outcome import summary
 from dlas.tracking.store import Record
@@ -130,6 +135,17 @@ def test_emulated_points_compete_with_no_real_ones() -> None:
     assert marked(text, "a", "b") == ["*", "*"]
     assert "emulated" in row(text, "id-of-a")
     assert "nothing about a real board" in text
+
+
+def test_the_commands_that_look_closer_are_told_where_the_runs_are() -> None:
+    swept = dataclasses.replace(point("a", 3.0), tags={"mlflow.parentRunId": "of-a-sweep"})
+    place = Place(Path("/my runs"), "http://me:secret@lab:5000", "dlas")
+    last = summary.table([swept], options=place.options).splitlines()[-1]
+    report, ui = (shlex.split(one) for one in last.removeprefix("Look closer: ").split(", or "))
+    where = ["artifacts=/my runs", "tracking.uri=http://lab:5000"]
+    assert report == ["python", "-m", "dlas.report", "sweep=of-a-sweep", *where]
+    assert ui == ["python", "-m", "dlas.ui", *where]
+    assert Place(config.default_artifacts(), None, "dlas").options == ()
 
 
 def test_nothing_finished_has_no_mark() -> None:

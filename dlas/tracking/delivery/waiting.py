@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
 
+from dlas import config
 from dlas.errors import UserError, first_line
 from dlas.tracking import remote
 from dlas.tracking import store as tracking
@@ -50,6 +51,17 @@ class Place:
     def join(self) -> Store:
         """The store, in the middle of a command; errors as those of `join_store`."""
         return tracking.join_store(self.artifacts, self.uri, self.experiment)
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What other commands are told to find these runs; nothing where they look by themselves."""
+        usual = config.Tracking()
+        told = {
+            "artifacts": None if self.artifacts == config.default_artifacts() else self.artifacts,
+            "tracking.uri": None if self.uri is None else remote.shown(self.uri),
+            "tracking.experiment": None if self.experiment == usual.experiment else self.experiment,
+        }
+        return tuple(f"{key}={value}" for key, value in told.items() if value is not None)
 
     @property
     def command(self) -> str:

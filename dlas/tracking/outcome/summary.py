@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Sequence
 
 from dlas.analysis import pace
@@ -12,13 +13,18 @@ from dlas.tracking.measured_points import measured_points
 from dlas.tracking.store import PARENT, Record
 
 
-def table(points: Sequence[Record], earlier: Collection[str] = ()) -> str:
+def table(points: Sequence[Record], earlier: Collection[str] = (), options: Sequence[str] = ()) -> str:
     """One line a point: its choices, accuracies, latency, MLflow run; what no other point beats is marked,
-    and so are those whose runs are `earlier` ones."""
-    return of(measured_points(points), earlier)
+    and so are those whose runs are `earlier` ones. By `options` other commands find the runs."""
+    return of(measured_points(points), earlier, options=options)
 
 
-def of(points: Sequence[MeasuredPoint], earlier: Collection[str] = (), further: Sequence[str] = ()) -> str:
+def of(
+    points: Sequence[MeasuredPoint],
+    earlier: Collection[str] = (),
+    further: Sequence[str] = (),
+    options: Sequence[str] = (),
+) -> str:
     """The table of runs that are measured points already, brought to one pace; `further` names columns of
     `dlas.analysis.tables.further`."""
     if not points:
@@ -34,5 +40,6 @@ def of(points: Sequence[MeasuredPoint], earlier: Collection[str] = (), further: 
         told = f"{closing.NOT_SENT}: {waiting} of {len(points)} points are kept on this disk"
         lines.append(f"{told}; python -m dlas.sync sends them")
     sweeps = list(filter(None, (point.tags.get(PARENT) for point in points)))
-    report = f"python -m dlas.report sweep={sweeps[-1]}, or " if sweeps else ""
-    return "\n".join(["", *lines, f"Look closer: {report}make ui (python -m dlas.ui)"])
+    looks = [["dlas.report", f"sweep={sweeps[-1]}"]] if sweeps else []
+    commands = [shlex.join(["python", "-m", *look, *options]) for look in [*looks, ["dlas.ui"]]]
+    return "\n".join(["", *lines, f"Look closer: {', or '.join(commands)}"])

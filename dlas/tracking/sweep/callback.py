@@ -103,7 +103,7 @@ class SweepCallback(Callback):
         self._begin()
         known = self._earlier([stack], ALL)
         if known:
-            conclude(list(known.values()), {run.run_id for run in known.values()})
+            conclude(list(known.values()), place_of(stack), {run.run_id for run in known.values()})
             sys.exit()
         with made_ahead(stack) as make:
             os.environ[UNCHECKED] = identities(self._check([stack], config.hydra))
@@ -119,7 +119,7 @@ class SweepCallback(Callback):
             from dlas.tracking.outcome import models
 
             models.register(store, [run])
-        conclude([run])
+        conclude([run], place)
 
     @stopping
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
@@ -142,7 +142,8 @@ class SweepCallback(Callback):
         taken = list(dict.fromkeys(run.run_id for run in known.values()))
         left = [place for place in range(len(stacks)) if place not in known and place not in again]
         if not left:
-            conclude(list({run.run_id: run for run in known.values()}.values()), taken)
+            found = list({run.run_id: run for run in known.values()}.values())
+            conclude(found, place_of(stacks[0]), taken)
             sys.exit()
         with made_ahead(stacks[0]) as make:
             with composing.naming(points), of_all(left):
@@ -179,7 +180,7 @@ class SweepCallback(Callback):
         note_outcome(led, records)
         finished = all(record.status == "FINISHED" for record in records)
         delivery.end_sweep(led.place, led.run, "FINISHED" if finished else "FAILED")
-        conclude(records, not_of(records, led.run.run_id))
+        conclude(records, led.place, not_of(records, led.run.run_id))
 
     def _earlier(self, stacks: Sequence[Stack], rerun: str) -> dict[int, tracking.Record]:
         """The earlier runs that are taken, by the places of their points. `rerun` is that of points which say

@@ -70,7 +70,7 @@ def abandon(status: str) -> None:
         begun = delivery.points(led.place, led.run.store, led.run.run_id)
         note_outcome(led, begun)
         taken = not_of(begun, led.run.run_id)
-        print_table(begun, taken)
+        print_table(begun, taken, led.place)
         left = Counter(led.points) - Counter(point.name for point in begun if point.run_id not in taken)
         if left:
             print(f"not begun, {left.total()} of {len(led.points)} points:")
