@@ -93,7 +93,7 @@ def test_a_sweep_is_timed_in_turn_and_kept(
     with (tmp_path / "told.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [row["run"] for row in rows] == ids
-    assert rows[0]["verdict"] == "compared with"
+    assert rows[0]["verdict"] == "reference"
     for place in (1, 2):
         logs = np.log(ratios(samples[0], samples[place]))
         expected = np.exp(logs.mean())

@@ -95,7 +95,7 @@ def test_points_are_compared_with_the_first(generated: Generated, tmp_path: Path
     text = told(generated, "compare", f"run={runs}", f"csv={tmp_path}/table.csv")
     with (tmp_path / "table.csv").open(newline="") as file:
         dense, pruned, emulated, failed = csv.DictReader(file)
-    assert dense["verdict"] == "compared with"
+    assert dense["verdict"] == "reference"
     assert float(pruned["ratio"]) == pytest.approx(0.004 / 0.008)
     assert pruned["verdict"] == "faster"
     assert emulated["verdict"] == failed["verdict"] == "not compared"

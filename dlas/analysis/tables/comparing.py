@@ -14,7 +14,7 @@ from dlas.hardware.results.comparison import Comparison, Outcome
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.results.statistics import CONFIDENCE
 
-FASTER, SLOWER, UNCLEAR, REFERENCE = "faster", "slower", "can't tell", "compared with"
+FASTER, SLOWER, UNCLEAR, REFERENCE = "faster", "slower", "can't tell", "reference"
 
 RATIO = (
     "ratio: latency over that of the point it is compared with; below 1 is faster, and can't tell where the "
