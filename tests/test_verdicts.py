@@ -17,9 +17,11 @@ from command import dlas
 from junitparser import Error, Failure, JUnitXml, Skipped, TestSuite
 from test_statistics import STILL, later
 
+from dlas.analysis.digits import supported
 from dlas.hardware.results.comparison import Comparison
 from dlas.hardware.results.limit import Judgement, is_open, judged
 from dlas.hardware.results.measurement import Measurement, Session
+from dlas.hardware.results.statistics import Interval
 from dlas.redeployment import Redeployed, Request
 from dlas.verdicts import as_json, as_junit, as_text
 from dlas.verdicts.files import Files
@@ -181,7 +183,8 @@ def test_the_json_file_holds_what_the_terminal_tells(tmp_path: Path) -> None:
     text = report(found)
     for when in ("then", "now"):
         summary = compared_[when]
-        assert f"{when:11}{summary['median_ms']:.3f} ms [{summary['ci_low_ms']:.3f}, " in text
+        interval = Interval(summary["ci_low_ms"], summary["ci_high_ms"])
+        assert f"{when:11}{supported(summary['median_ms'], interval)} ms [" in text
         assert f"{summary['samples']} samples, {summary['sessions']} sessions" in text
     low, high = compared_["interval"]
     assert f"ratio      {compared_['ratio']:.3f} [{low:.3f}, {high:.3f}]  {compared_['told']}" in text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dlas.analysis.digits import scaled_bytes
+from dlas.analysis.digits import decimals, fixed, scaled_bytes, supported
 from dlas.bundle.rebuild_process import Rebuilt
 from dlas.hardware.results import spread
 from dlas.hardware.results.comparison import Comparison
@@ -101,9 +101,9 @@ def _beside(comparison: Comparison) -> list[str]:
     """Lines on cold caches, memory, the start, instructions and energy, where they were measured."""
     old, new, older = comparison.old, comparison.new, comparison.older
     lines = []
-    cold = old.cold_ms, new.cold_ms
-    if None not in cold:
-        lines.append(f"cold       {cold[0]:.3f} ms {older}, {cold[1]:.3f} ms now, medians with cold caches")
+    if old.cold_ms is not None and new.cold_ms is not None:
+        then, now = supported(old.cold_ms), supported(new.cold_ms)
+        lines.append(f"cold       {then} ms {older}, {now} ms now, medians with cold caches")
     if new.memory is not None:
         then = f"{old.memory.peak_bytes / MB:.1f} MB" if old.memory else UNKNOWN
         now = f"{new.memory.peak_bytes / MB:.1f} MB"
@@ -127,10 +127,14 @@ def _files(size: Size) -> str:
 
 
 def _latency(measured: Measurement) -> str:
-    interval = measured.interval_ms
+    median, interval = measured.median_ms, measured.interval_ms
+    places = decimals(median, interval) + 1
+    low, high, first, p90 = (
+        fixed(value, places)
+        for value in (interval.low, interval.high, measured.first_ms, measured.percentile_ms(90))
+    )
     return (
-        f"{measured.median_ms:.3f} ms [{interval.low:.3f}, {interval.high:.3f}]  "
-        f"first {measured.first_ms:.3f}, p90 {measured.percentile_ms(90):.3f}, "
+        f"{supported(median, interval)} ms [{low}, {high}]  first {first}, p90 {p90}, "
         f"{len(measured.samples_ms)} samples, {_sessions(measured)}"
         f"{measured.threads} thread{'s' * (measured.threads > 1)}"
         f"{', emulated' if measured.emulated else ''}"
