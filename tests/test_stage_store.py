@@ -128,7 +128,7 @@ def test_a_result_of_a_later_version_is_refused_and_left_as_it_is(kept: StageSto
     assert (folder / "entry.json").read_text() == later
     assert [each.path for each in contents.left_behind(kept.root) if each.path.suffix == ".damaged"] == []
     other = kept.obtain(Copy(text="b"))
-    assert "no other result" in explaining.why(kept.root, other.name)[0]
+    assert "no other result" in explaining.why(kept.root, [other.name])[0]
 
 
 class Killed(BaseException):
@@ -329,6 +329,7 @@ def test_list_why_and_gc_tell_of_a_store_and_its_runs(
     assert "text: ended here, going on there" in said("why", run_id)
     name = next(line.split()[0] for line in listed.splitlines() if line.endswith("RUNNING"))
     assert said("why", name).startswith(f"{name} differs from copy/")
+    assert explaining.why(artifacts / "stages", [name, name]) == said("why", name).splitlines()
     assert "no result of that name" in said("why", "copy/ffff", status=1)
     assert "there is no run" in said("why", "ffff", status=1)
     assert "2 results" in said("gc", "keep=30d", "dry=true")

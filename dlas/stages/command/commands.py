@@ -19,7 +19,7 @@ def listed(root: Path, uses: Uses) -> str:
 
 def explained(root: Path, names: Sequence[str]) -> str:
     """The differences between each of these results and the nearest other one."""
-    return "\n".join(line for each in names for line in explaining.why(root, each))
+    return "\n".join(explaining.why(root, names))
 
 
 def cleared(root: Path, limits: Limits, uses: Uses, *, dry: bool) -> str:

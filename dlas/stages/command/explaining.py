@@ -37,17 +37,20 @@ class Difference:
         return self.what.partition(".")[2]
 
 
-def why(root: Path, name: str) -> list[str]:
-    """Lines that explain the result `name` (`<stage>/<key>`, or the start of a key), and those of its inputs
-    that are results themselves. UserError where there is no such result."""
-    here = _folder(root, name)
-    described = _read(here)
-    others = _others(root, here)
-    if not others:
-        return [f"{_name(here)}: no other result of {described.stage} is stored to compare it with"]
-    found = {path: differences(described, other) for path, other in others.items()}
-    nearest = min(found, key=lambda path: (len(found[path]), -(path / entry.ENTRY).stat().st_mtime))
-    return _told(root, here, nearest, found[nearest])
+def why(root: Path, names: Sequence[str]) -> list[str]:
+    """Lines that explain the results of these names (`<stage>/<key>`, or the start of a key), and those of
+    their inputs that are results themselves, each pair once. UserError where there is no such result."""
+    lines, pairs = list[str](), set[tuple[Path, Path]]()
+    for here in (_folder(root, name) for name in names):
+        described = _read(here)
+        others = _others(root, here)
+        if not others:
+            lines.append(f"{_name(here)}: no other result of {described.stage} is stored to compare it with")
+            continue
+        found = {path: differences(described, other) for path, other in others.items()}
+        nearest = min(found, key=lambda path: (len(found[path]), -(path / entry.ENTRY).stat().st_mtime))
+        lines += _told(root, here, nearest, pairs)
+    return lines
 
 
 def differences(here: Entry, there: Entry) -> list[Difference]:
@@ -76,12 +79,18 @@ def _some(names: Sequence[str]) -> str:
     return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _told(root: Path, here: Path, there: Path, found: list[Difference]) -> list[str]:
+def _told(root: Path, here: Path, there: Path, pairs: set[tuple[Path, Path]]) -> list[str]:
+    """Lines on two results and on their inputs, but for the `pairs` that were told before, to which they are
+    added."""
+    if (here, there) in pairs:
+        return []
+    pairs.add((here, there))
+    found = differences(_read(here), _read(there))
     lines = [f"{_name(here)} differs from {_name(there)} in", *(f"    {line}" for line in told(found))]
     for each in found:
-        pair = [root / str(value) for value in (each.here, each.there)]
-        if each.what.startswith("fields.") and all((path / entry.ENTRY).is_file() for path in pair):
-            lines += _told(root, pair[0], pair[1], differences(_read(pair[0]), _read(pair[1])))
+        inputs = root / str(each.here), root / str(each.there)
+        if each.what.startswith("fields.") and all((path / entry.ENTRY).is_file() for path in inputs):
+            lines += _told(root, *inputs, pairs)
     return lines
 
 
