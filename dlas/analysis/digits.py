@@ -42,8 +42,8 @@ def supported_range(value: float, interval: Interval) -> str:
 
 
 def scaled_bytes(count: float) -> str:
-    """A number of bytes in KB, MB or GB of 1000, with three digits."""
-    for unit, size in (("GB", 1e9), ("MB", 1e6), ("KB", 1e3)):
+    """A number of bytes in kB, MB or GB of 1000, with three digits."""
+    for unit, size in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= size:
             return f"{_three(count / size)} {unit}"
     return f"{count:.0f} B"

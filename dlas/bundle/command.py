@@ -50,7 +50,8 @@ class Packing:
 
     def __post_init__(self) -> None:
         one = (self.run is None) != (self.bundle is None)
-        config.require(one, "run", "exactly one of run and bundle is to be given", "run=<run id>")
+        remedy = "run=<run id> or bundle=<folder>"
+        config.require(one, "run", "exactly one of run and bundle is to be given", remedy)
 
     @property
     def made(self) -> Path:

@@ -40,6 +40,8 @@ def _carried(made: Rebuilt | None) -> list[str]:
         return []
     if made.kernels is None:
         return ["rebuilt    the compiler wrote its files again"]
+    if not made.kernels:
+        return ["rebuilt    no kernel was tuned"]
     carried = sum(kernel.carried for kernel in made.kernels)
     lines = [f"rebuilt    {carried} of {len(made.kernels)} tuned schedules carried over"]
     left = [kernel for kernel in made.kernels if not kernel.carried]

@@ -8,6 +8,7 @@ from dlas.analysis import digits, front, intervals, naming, pace
 from dlas.analysis.intervals import Ratio
 from dlas.analysis.measured_point import MeasuredPoint
 from dlas.analysis.naming import Naming
+from dlas.analysis.phrases import counted
 from dlas.analysis.table import NOTHING, Cell, Table, measured, number, text
 from dlas.analysis.tables.closing import few_sessions, latency, notes
 from dlas.hardware.results.comparison import Comparison, Outcome
@@ -66,8 +67,9 @@ def again(
 def _sessions(found: Measurement, ratios: int) -> list[str]:
     """How the points were timed, and what is said of so many ratios."""
     within = f"{found.same_within_percent:g}"
+    sessions = counted(len(found.sessions), "session")
     lines = [
-        f"timed: {len(found.sessions)} sessions of each, of {found.runs} runs in {found.turns} turns",
+        f"timed: {sessions} of each, of {found.runs} runs in {found.turns} turns",
         f"same: the whole interval within {within} % of 1",
     ]
     of_all = f"interval of a ratio: all {ratios} hold at once, with a probability of {CONFIDENCE:.0%}"
