@@ -138,6 +138,7 @@ def test_a_setting_reaches_its_field_with_its_type() -> None:
         ("tuner.trials=-1", "tuner.trials", "1 or more"),
         ("+tuner.trails=3", "tuner.trails", "did you mean 'trials'?"),
         ("+trian=3", "trian", "did you mean 'train'?"),
+        ("+epochs=3", "epochs", "did you mean 'train.epochs'?"),
         (
             "+compression.channel_pruning.finetune.epoch=3",
             "compression.channel_pruning.finetune.epoch",

@@ -127,6 +127,7 @@ NO_NAME = 300 * "a"
         (["-m", "train.epochs=1,two"], "train.epochs", "int"),
         (["tuner.trails=3"], "tuner.trails", "did you mean 'trials'?"),
         (["modle=vgg16"], "modle", "did you mean 'model'?"),
+        (["compression.ratio=0.5"], "compression.ratio", "did you mean 'compression.channel_pruning.ratio'?"),
         (["+colour=red"], "colour", "known keys"),
         (["algo=gemm,direct"], "algo", "-m algo=gemm,direct"),
         (["seed=range(1,3)"], "seed", "-m seed=range(1,3)"),

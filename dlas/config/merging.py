@@ -111,6 +111,16 @@ def _typed(value: Any) -> str:
     return "null" if value is None else str(value)
 
 
+def _deeper(node: Container, group: str, name: str) -> str:
+    """Question whether the key of that name one level below was meant: compression.channel_pruning.ratio for
+    compression.ratio; "" where there is none."""
+    plain = OmegaConf.to_container(node)
+    for child, inner in plain.items() if isinstance(plain, dict) else ():
+        if isinstance(inner, dict) and name in inner:
+            return f"did you mean '{group}{'.' * bool(group)}{child!s}.{name}'? "
+    return ""
+
+
 def explained(error: OmegaConfBaseException) -> UserError:
     """OmegaConf's exception as the sentence that a person reads."""
     key = error.full_key or str(error.key or "")
@@ -119,9 +129,8 @@ def explained(error: OmegaConfBaseException) -> UserError:
         known = sorted(str(name) for name in error.parent_node if name != "hydra")
         group, _, name = key.rpartition(".")
         owner = f" of {group}" if group else ""
-        return UserError(
-            "unknown key", key=key, remedy=f"{nearest(name, known)}known keys{owner}: {', '.join(known)}"
-        )
+        meant = _deeper(error.parent_node, group, name) or nearest(name, known)
+        return UserError("unknown key", key=key, remedy=f"{meant}known keys{owner}: {', '.join(known)}")
     if isinstance(error, MissingMandatoryValue):
         return UserError("no value is given", key=key, remedy=f"add it: {key}=<value>")
     if isinstance(error, ValidationError) and error.parent_node is not None:
