@@ -231,6 +231,7 @@ REFUSED: dict[str, tuple[operators.Operator | nn.Module, list[str]]] = {
         lambda x: functional.adaptive_max_pool2d(x, 3, return_indices=True)[1].float(),
         ["adaptive_max_pool2d", "positions"],
     ),
+    "empty parts": (lambda x: torch.cat([x, x[:, :0]], 1), ["slice", "(1, 0, 12, 12)", "leaves out"]),
     "float64": (lambda x: x.double().sqrt().float(), ["torch.float64", "x.float()"]),
     "bfloat16": (lambda x: (x.bfloat16() * 2).float(), ["torch.bfloat16"]),
     "complex numbers": (lambda x: torch.complex(x, x).abs(), ["aten.complex"]),

@@ -157,6 +157,11 @@ def data_types(node: Node) -> set[torch.dtype]:
     return {leaf.dtype for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)}
 
 
+def _shapes(node: Node) -> list[torch.Size]:
+    """Shapes of the tensors that a node gives."""
+    return [leaf.shape for leaf in tree_leaves(node.meta.get("val")) if isinstance(leaf, torch.Tensor)]
+
+
 def _unfit(node: Node, varying: frozenset[Node]) -> Unfit | None:
     name = operator(node)
     if name in ("getitem", *QUANTIZATION):
@@ -164,6 +169,8 @@ def _unfit(node: Node, varying: frozenset[Node]) -> Unfit | None:
     kinds = TRUSTED.get(name)
     if kinds is None:
         return Unfit("", REMEDIES.get(name, OTHER))
+    if empty := next((shape for shape in _shapes(node) if 0 in shape), None):
+        return Unfit(f"it gives a tensor without elements, {tuple(empty)}", EMPTY)
     for dtype in data_types(node):
         kind = KINDS.get(dtype)
         if kind is None:
@@ -208,6 +215,7 @@ QUANTIZATION = frozenset(
 """Operators that `compression.int8` writes around layers."""
 
 OTHER = "other operators: dlas/systems/graph/trusted_operators.py has those that can be compiled"
+EMPTY = "a forward that leaves out parts of which nothing is left, such as x[:, :0] in a torch.cat"
 NUMBERS = "float32 numbers instead: x.float()"
 
 REMEDIES: Mapping[str, str] = MappingProxyType(
