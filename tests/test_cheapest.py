@@ -16,7 +16,7 @@ def networks(draw: st.DrawFn) -> tuple[list[LayerOptions], list[Follower], list[
     """A chain of layers with shortcuts, and perhaps a pooling layer in the middle."""
     milliseconds = st.integers(1, 100).map(float)
     choices, followers, activations = [], [], ["image"]
-    for index in range(draw(st.integers(1, 4))):
+    for index in range(draw(st.integers(0, 4))):
         if index == 2 and draw(st.booleans()):
             sources = draw(st.lists(st.sampled_from(activations), min_size=1, max_size=2, unique=True))
             followers.append(Follower(tuple(sources), "pooled"))

@@ -62,6 +62,8 @@ def cheapest(
     `read_plain` are activations that something reads in NCHW whatever was chosen. An activation that is not
     in `changes` has one layout only, or changes it for nothing.
     """
+    if not layers:
+        return []
     program = _Program()
     used = [[program.binary(option.time_ms) for option in layer.options] for layer in layers]
     blocked: dict[str, int] = {}
