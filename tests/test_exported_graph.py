@@ -203,6 +203,17 @@ def test_every_call_of_a_layer_has_its_own_weight_under_the_layers_name(kind: st
     assert all(len(node.users) == 1 for node in weights)
 
 
+def test_a_norm_by_itself_in_float16_computes_in_float32() -> None:
+    """Its scale times its input is more than float16 has room for."""
+    network = nn.Sequential(nn.BatchNorm2d(3), nn.Conv2d(3, 4, 3)).eval()
+    network[0].running_mean.fill_(300)
+    network[0].running_var.zero_()
+    images = IMAGES.half() + 300
+    program = decomposed(exported(network.half(), images))
+    with torch.no_grad():
+        torch.testing.assert_close(program.module()(images), network(images), rtol=0.01, atol=0.1)
+
+
 def test_a_network_of_another_batch_is_exported_for_any_number_of_images() -> None:
     network = nn.Sequential(nn.Conv2d(3, 8, 3), norm(8), nn.Flatten(), nn.Linear(1568, 4)).eval()
     program = exported(network, IMAGES, ({0: torch.export.Dim.DYNAMIC},))

@@ -57,9 +57,10 @@ def _folded(layer: Weights, norm: list[torch.Tensor | None], epsilon: float) -> 
 
 
 def _replace(program: ExportedProgram, norm: Node, affine: Weights) -> None:
-    """Compute `x * weight + bias` per channel in the place of the batch norm."""
+    """Compute `x * weight + bias` per channel in the place of the batch norm: in float32 in a float16 network
+    too, as PyTorch does, since either may be larger than float16's largest number."""
     shape = [1, -1] + [1] * (norm.meta["val"].dim() - CHANNELS - 1)
-    (result,) = norm.all_input_nodes[:1]
+    result = _in_type(program, norm, norm.all_input_nodes[0], torch.float32)
     steps: list[tuple[str, Callable[..., torch.Tensor], torch.Tensor | None]] = [
         ("scale", torch.ops.aten.mul.Tensor, affine.weight),
         ("shift", torch.ops.aten.add.Tensor, affine.bias),
@@ -69,8 +70,18 @@ def _replace(program: ExportedProgram, norm: Node, affine: Weights) -> None:
         constant = state.add_buffer(program, f"{norm.name}.{name}", operand.reshape(shape))
         with program.graph.inserting_before(norm):
             result = program.graph.call_function(operator, (result, constant))
-        result.meta = dict(norm.meta)
-    norm.replace_all_uses_with(result)
+        result.meta = {**norm.meta, "val": norm.meta["val"].float()}
+    norm.replace_all_uses_with(_in_type(program, norm, result, norm.meta["val"].dtype))
+
+
+def _in_type(program: ExportedProgram, before: Node, value: Node, dtype: torch.dtype) -> Node:
+    """The value in that data type, converted before the node `before` where it has another."""
+    if value.meta["val"].dtype == dtype:
+        return value
+    with program.graph.inserting_before(before):
+        converted: Node = program.graph.call_function(torch.ops.aten.to.dtype, (value, dtype))
+    converted.meta = {**value.meta, "val": value.meta["val"].to(dtype)}
+    return converted
 
 
 def _identity(norm: list[torch.Tensor | None]) -> Weights:
