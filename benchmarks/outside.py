@@ -1,15 +1,18 @@
-"""Finished points beside what an outside harness measures of the files that they deployed.
+"""Finished points as DLAS times them, beside what an outside harness measures of their files.
 
     python benchmarks/outside.py run=<id>,<id>    points of the store; a sweep's id stands for all of its own
 
-    processes=5           fresh processes for each point, which take turns
+    processes=5           fresh processes for each point outside, which take turns
     runs=50               runs of each
+    timing=<name>         protocol of DLAS, as of dlas.compare; timing.budget=60: single settings of it
     artifacts=<folder>    where the store is
     tracking.uri=<uri>    another MLflow store; tracking.experiment=<name> another experiment in it
 
 The files are loaded and run by `plain_loop.py`, which knows the runtimes' own API and nothing of dlas. The
-first table has its median beside the stored one. The machine may have another pace now, so the second one has
-ratios of points of one network, the first of them over each other one: the machine's pace is in neither.
+first table has its median beside the one that was stored with the point; the machine may have another pace
+now. The second one has ratios of points of one network, the first of them over each other one, which the
+pace is not in: outside, and by `python -m dlas.compare run=<id>,<id> again=true`, run right after. They
+agree where their intervals overlap.
 """
 
 from __future__ import annotations
@@ -24,7 +27,9 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+import peers
 import plain_loop
+from peers import Beside
 
 from dlas import command_line, config, tracking
 from dlas.analysis.table import NOTHING, Cell, Table, as_text, measured, number, text
@@ -32,7 +37,6 @@ from dlas.bundle import Bundle
 from dlas.command_line import Work
 from dlas.errors import UserError
 from dlas.hardware.results import difference, measurement, sequential
-from dlas.hardware.results.comparison import Comparison
 from dlas.hardware.results.measurement import Measurement
 from dlas.hardware.results.reference import INPUTS
 from dlas.hardware.targets import target_file
@@ -83,29 +87,53 @@ def main() -> int:
 
 def _parse(given: list[str]) -> Work:
     command_line.require_given(given, run="id")
-    options = config.options(Options, given)
-    return lambda: compare(options)
+    timing = [one for one in given if one.startswith("timing")]
+    options = config.options(Options, [one for one in given if one not in timing])
+    where = [one for one in given if one.startswith(("artifacts=", "tracking."))]
+    return lambda: compare(options, [*timing, *where])
 
 
-def compare(options: Options) -> None:
-    """Time the points, and print both tables."""
+def compare(options: Options, of_dlas: Sequence[str]) -> int:
+    """Time the points, those of a network after those of another, and print both tables; returns the exit
+    status. `of_dlas` are arguments of dlas.compare."""
     store = command_line.existing_store(options.artifacts, options.tracking)
     records = [
         point for run in command_line.listed(options.run) for point in tracking.finished(store, run)[0]
     ]
+    found: list[Outside] = []
+    both: list[tuple[Outside, Outside, Beside]] = []
+    failed = False
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
-        points = [deployed(store, record, Path(folder) / record.run_id) for record in records]
-        found = [Outside(point, []) for point in points]
-        with exclusive_board():
-            print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
-            for _ in range(options.processes):
-                for one in found:
-                    one.medians_ms.append(_in_a_process(one.point, options.runs))
-            print(f"load {os.getloadavg()[0]:.1f} at the end")
+        points = {one.run_id: deployed(store, one, Path(folder) / one.run_id) for one in records}
+        print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores", flush=True)
+        for alike in _by_network(records):
+            own, *others = outside = [Outside(points[one.run_id], []) for one in alike]
+            _time(outside, options)
+            found += outside
+            if others:
+                beside = peers.in_turn(alike, of_dlas)
+                failed |= not beside
+                both += [(own, *pair) for pair in zip(others, beside, strict=bool(beside))]
+        print(f"load {os.getloadavg()[0]:.1f} at the end")
     print(as_text(beside_stored(found)))
-    ratios = between(found)
-    if ratios.rows:
-        print(f"\n{as_text(ratios)}")
+    if both:
+        print(f"\n{as_text(ratios(both))}")
+    return command_line.FAILED if failed else command_line.DONE
+
+
+def _by_network(records: Sequence[Record]) -> list[list[Record]]:
+    alike: dict[str, list[Record]] = {}
+    for one in records:
+        alike.setdefault(one.params["model.name"], []).append(one)
+    return [*alike.values()]
+
+
+def _time(found: Sequence[Outside], options: Options) -> None:
+    """Time the points in fresh processes, in turn."""
+    with exclusive_board():
+        for _ in range(options.processes):
+            for one in found:
+                one.medians_ms.append(_in_a_process(one.point, options.runs))
 
 
 def deployed(store: Store, record: Record, folder: Path) -> Deployed:
@@ -155,25 +183,23 @@ def _over_stored(one: Outside) -> tuple[Cell, Cell]:
     return measured(found.ratio, found.interval(sequential.ERROR))
 
 
-def between(found: Sequence[Outside]) -> Table:
-    """Ratios of the first point of each network to its others, outside and stored."""
-    first: dict[str, Outside] = {}
+def ratios(both: Sequence[tuple[Outside, Outside, Beside]]) -> Table:
+    """Ratios of the first point of each network to its others, by DLAS and outside."""
     rows = []
-    for one in found:
-        own, other = first.setdefault(one.point.network, one), one
-        if own is other:
-            continue
+    for own, other, beside in both:
         outside = difference.of_ratios(np.divide(own.medians_ms, other.medians_ms))
-        stored = Comparison(old=other.point.stored, new=own.point.stored)
+        interval = outside.interval(sequential.ERROR)
+        agree = interval.low <= beside.interval.high and beside.interval.low <= interval.high
         rows.append(
             (
-                text(one.point.network),
+                text(own.point.network),
                 text(f"{own.point.compiler} / {other.point.compiler}"),
-                *measured(outside.ratio, outside.interval(sequential.ERROR)),
-                *measured(stored.ratio, stored.interval),
+                *measured(beside.ratio, beside.interval),
+                *measured(outside.ratio, interval),
+                text("yes" if agree else "no"),
             )
         )
-    headings = ("network", "ratio", "outside", "interval", "stored", "interval")
+    headings = ("network", "ratio", "dlas.compare", "interval", "outside", "interval", "agree")
     return Table("ratios", "Ratios of points of one network", headings, tuple(rows))
 
 

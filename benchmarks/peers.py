@@ -41,9 +41,13 @@ from dlas.plugins.registry import NETWORK_COMPILERS
 from dlas.tracking import Record, Store
 
 NETWORKS = ("vgg16", "resnet18", "mobilenetv2", "resnet50", "mobilenetv2_imagenet", "efficientnet_lite0")
-LARGE, LARGE_IMAGES = ("resnet50", "mobilenetv2_imagenet", "efficientnet_lite0"), "imagenet_samples"
-"""Those of them that are made for images of 224x224, and the data set that has such images:
-pip install 'dlas[samples]'."""
+LARGE = (
+    *("resnet50", "mobilenetv2_imagenet", "efficientnet_lite0", "efficientnet_lite0_pretrained"),
+    *("efficientnet_b0", "densenet161"),
+)
+"""Networks of the package that are made for images of 224x224."""
+LARGE_IMAGES = "imagenet_samples"
+"""The data set that has such images: pip install 'dlas[samples]'."""
 OURS = "tvm"
 EXPERIMENT = "peers"
 USUAL = ("compression=none", "algo=auto", "tuner=none", "train.epochs=0")
@@ -52,14 +56,15 @@ USUAL = ("compression=none", "algo=auto", "tuner=none", "train.epochs=0")
 
 @dataclass(frozen=True)
 class Beside:
-    """TVM beside another compiler, on one network."""
+    """A point beside another one of its network, which is another compiler's."""
 
     network: str
     compiler: str
+    """The other one's compiler."""
     our_ms: float
     their_ms: float
     ratio: float
-    """TVM's time over the other compiler's."""
+    """The point's time over the other one's."""
     interval: Interval
     unsteady: bool
     """Whether the board did not hold still."""
@@ -84,7 +89,8 @@ def main() -> int:
             return status or command_line.FAILED
         for points in _by_network(_store(options.artifacts), sweep).values():
             if len(points) > 1:
-                found += _in_turn(points, [*folder, *timing, *where])
+                ours_first = sorted(points, key=lambda name: name != OURS)
+                found += in_turn([points[name] for name in ours_first], [*folder, *timing, *where])
     print(as_text(table(found)))
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores at the end")
     return command_line.DONE
@@ -97,25 +103,24 @@ def _run(command: str, *arguments: str) -> int:
     return subprocess.run(started, check=False).returncode
 
 
-def _in_turn(points: Mapping[str, Record], arguments: Sequence[str]) -> list[Beside]:
-    """A network's points, by their compilers, timed in turn with each other, TVM's first; none where that
-    failed."""
-    runs = ",".join(points[name].run_id for name in sorted(points, key=lambda name: name != OURS))
+def in_turn(points: Sequence[Record], arguments: Sequence[str]) -> list[Beside]:
+    """The first of a network's points beside each other one, all timed in turn; none where that failed."""
+    runs = ",".join(point.run_id for point in points)
     with tempfile.TemporaryDirectory(prefix="dlas-") as folder:
         found = Path(folder) / "found.json"
         if _run("compare", *arguments, f"run={runs}", "again=true", f"json={found}") != command_line.DONE:
             return []
         told = json.loads(found.read_text(encoding="utf-8"))
-    compiler = {point.run_id: name for name, point in points.items()}
-    return [_beside(points[OURS], compiler[one["run"]], one) for one in told["points"]]
+    others = {point.run_id: point for point in points}
+    return [_beside(others[one["run"]], one) for one in told["points"]]
 
 
-def _beside(ours: Record, compiler: str, told: Mapping[str, Any]) -> Beside:
-    """What the command tells of a point, which is the other compiler's time over TVM's."""
+def _beside(other: Record, told: Mapping[str, Any]) -> Beside:
+    """What the command tells of a point, which is its time over the first one's."""
     low, high = told["interval"]
     return Beside(
-        ours.params["model.name"],
-        compiler,
+        other.params["model.name"],
+        other.params["compiler.name"],
         told["then"]["median_ms"],
         told["now"]["median_ms"],
         1 / told["ratio"],

@@ -6,11 +6,12 @@ import json
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-from command import dlas
+from command import REPOSITORY, dlas, environment
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
@@ -133,6 +134,19 @@ def test_another_version_of_the_runtime_is_told(bundles: dict[str, Bundle], tmp_
     bundle.seal(made.root, point="ab12", stages={})
     ended = dlas("redeploy", f"bundle={made.root}")
     assert "differs    onnxruntime: 1.2.3 then" in ended.stdout
+
+
+def test_an_outside_harness_is_told_beside_their_ratio(artifacts: Path, runs: dict[str, Run]) -> None:
+    points = ",".join(runs[name].info.run_id for name in ("tvm direct", *(f"{name} own" for name in NAMES)))
+    outside = [sys.executable, str(REPOSITORY / "benchmarks" / "outside.py"), f"run={points}"]
+    few = ("processes=4", "runs=3", "timing=quick")
+    ended = subprocess.run(
+        [*outside, *few, f"artifacts={artifacts}"], env=environment(), capture_output=True, text=True
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    for name in NAMES:
+        told = rf"^residual +tvm / {name}(?: +\d\S* +\d\S* to \d\S*){{2}} +(yes|no)$"
+        assert re.search(told, ended.stdout, re.MULTILINE), ended.stdout
 
 
 def test_the_report_and_show_take_them(artifacts: Path, runs: dict[str, Run]) -> None:
