@@ -80,20 +80,26 @@ def main() -> int:
     usual = [setting for setting in USUAL if setting.partition("=")[0] not in typed]
     folder = [] if options.config_dir is None else ["--config-dir", options.config_dir]
     found: list[Beside] = []
+    failed = False
     for networks, dataset in _with_datasets(options.networks, typed):
         swept = [f"model={','.join(networks)}", f"compiler={','.join([OURS, *options.compilers])}"]
         before = _newest(options.artifacts)
         status = _run("run", *folder, "-m", *swept, *dataset, *usual, *settings, "timing=quick", *where)
         sweep = _newest(options.artifacts)
-        if status not in (command_line.DONE, command_line.FAILED) or sweep is None or sweep == before:
-            return status or command_line.FAILED
+        was_made = sweep != before and status in (command_line.DONE, command_line.FAILED)
+        failed |= status != command_line.DONE
+        if sweep is None or not was_made:
+            failed = True
+            break
         for points in _by_network(_store(options.artifacts), sweep).values():
             if len(points) > 1:
                 ours_first = sorted(points, key=lambda name: name != OURS)
-                found += in_turn([points[name] for name in ours_first], [*folder, *timing, *where])
+                beside = in_turn([points[name] for name in ours_first], [*folder, *timing, *where])
+                failed |= not beside
+                found += beside
     print(as_text(table(found)))
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores at the end")
-    return command_line.DONE
+    return command_line.FAILED if failed else command_line.DONE
 
 
 def _run(command: str, *arguments: str) -> int:
