@@ -157,20 +157,15 @@ def data_types(node: Node) -> set[torch.dtype]:
     return {leaf.dtype for leaf in tree_leaves(values) if isinstance(leaf, torch.Tensor)}
 
 
-def _shapes(node: Node) -> list[torch.Size]:
-    """Shapes of the tensors that a node gives."""
-    return [leaf.shape for leaf in tree_leaves(node.meta.get("val")) if isinstance(leaf, torch.Tensor)]
-
-
 def _unfit(node: Node, varying: frozenset[Node]) -> Unfit | None:
-    name = operator(node)
+    name, given = operator(node), node.meta.get("val")
+    if isinstance(given, torch.Tensor) and 0 in given.shape:  # of several the one that is read tells
+        return Unfit(f"it gives a tensor without elements, {tuple(given.shape)}", EMPTY)
     if name in ("getitem", *QUANTIZATION):
         return None
     kinds = TRUSTED.get(name)
     if kinds is None:
         return Unfit("", REMEDIES.get(name, OTHER))
-    if empty := next((shape for shape in _shapes(node) if 0 in shape), None):
-        return Unfit(f"it gives a tensor without elements, {tuple(empty)}", EMPTY)
     for dtype in data_types(node):
         kind = KINDS.get(dtype)
         if kind is None:
