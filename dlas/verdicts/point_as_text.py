@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dlas.analysis.digits import decimals, fixed, scaled_bytes, supported
+from dlas.analysis.phrases import counted
 from dlas.bundle.rebuild_process import Rebuilt
 from dlas.hardware.results import spread
 from dlas.hardware.results.comparison import Comparison
@@ -138,7 +139,7 @@ def _latency(measured: Measurement) -> str:
     return (
         f"{supported(median, interval)} ms [{low}, {high}]  first {first}, p90 {p90}, "
         f"{len(measured.samples_ms)} samples, {_sessions(measured)}"
-        f"{measured.threads} thread{'s' * (measured.threads > 1)}"
+        f"{counted(measured.threads, 'thread')}"
         f"{', emulated' if measured.emulated else ''}"
     )
 
@@ -146,4 +147,4 @@ def _latency(measured: Measurement) -> str:
 def _sessions(measured: Measurement) -> str:
     count = len(measured.sessions)
     of_what = "" if measured.has_enough_sessions else "the interval leaves out how far others are, "
-    return f"{count} session{'s' * (count > 1)}, {of_what}"
+    return f"{counted(count, 'session')}, {of_what}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from dlas.analysis import digits, intervals
 from dlas.analysis.measured_point import LAYERS, MeasuredPoint
+from dlas.analysis.phrases import counted
 from dlas.analysis.table import as_text, without_empty_columns
 from dlas.analysis.tables.closing import few_sessions, keeps_nothing
 from dlas.analysis.tables.layers import slowest
@@ -73,9 +74,8 @@ def _latency(point: MeasuredPoint, timing: Measurement | None) -> list[tuple[str
     span = digits.supported_range(value, interval)
     words = f"{digits.supported(value, interval)} ms, {span}"
     if timing is not None:
-        sessions, samples = len(timing.sessions), len(timing.samples_ms)
-        words += f"; {samples} samples in {sessions} session{'s' * (sessions > 1)}"
-        words += f", {timing.threads} thread{'s' * (timing.threads > 1)}"
+        sessions = counted(len(timing.sessions), "session")
+        words += f"; {len(timing.samples_ms)} samples in {sessions}, {counted(timing.threads, 'thread')}"
     further = {"first": point.first_ms, "cold": point.cold_ms}
     if timing is not None:
         further |= {"p90": timing.percentile_ms(90), "p99": timing.percentile_ms(99)}
