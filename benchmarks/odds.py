@@ -6,8 +6,8 @@
 
 Each pair is a deployment by `timing=default` and another one, of a copy of the library or of a slower one, as
 a redeployment takes it: within the default budget, and until it can tell. With `--beside` both take turns, as
-a rebuilt library and the stored one do. Pairs that share a deployment would not be independent, so each has
-two of its own.
+a rebuilt library and the stored one do. Pairs that share a deployment would not be independent, so each pair
+of a case has two of its own; the cases of a network share the first one.
 
 The folder of the results holds the libraries as well, which are made once, on this machine for it, and all
 samples. What is found is added to `verdicts.jsonl` there at once: the same command goes on where it was
@@ -23,6 +23,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import geometric_mean, mean
@@ -88,29 +89,26 @@ def main() -> None:
     known = list(read(verdicts))
     done = {(one.network, one.slower, one.beside, one.pair) for one in known}
     protocol = config.declared_timing("default")
-    cases = [
-        (network, factor, number)
+    rounds = {
+        (network, number): lacking
         for number in range(options.pairs)
         for network in options.networks
-        for factor in options.slower
-        if (network, factor, options.beside, number) not in done
-    ]
+        if (lacking := [one for one in options.slower if (network, one, options.beside, number) not in done])
+    }
     subjects = {
         network: made(network, options.slower, options.results / network)
-        for network in dict.fromkeys(network for network, _, _ in cases)
+        for network in dict.fromkeys(network for network, _ in rounds)
     }
-    for network, factor, number in cases:
-        found, comparison = compared(
-            network, subjects[network], protocol, factor, number, beside=options.beside
-        )
-        keep(
-            comparison,
-            options.results / network / f"{'beside' if found.beside else 'across'}-{factor:g}-{number}",
-        )
-        known.append(found)
-        with verdicts.open("a", encoding="utf-8") as file:
-            file.write(f"{json.dumps(asdict(found))}\n")
-        print(f"{network} {factor:g} {number}: {found.outcome}, {found.ratio:.3f}", flush=True)
+    way = "beside" if options.beside else "across"
+    deployed_pairs = _in_turn if options.beside else _one_after_the_other
+    for (network, number), factors in rounds.items():
+        for factor, comparison, seconds in deployed_pairs(subjects[network], protocol, factors):
+            keep(comparison, options.results / network / f"{way}-{factor:g}-{number}")
+            found = verdict(network, factor, number, comparison, seconds, beside=options.beside)
+            known.append(found)
+            with verdicts.open("a", encoding="utf-8") as file:
+                file.write(f"{json.dumps(asdict(found))}\n")
+            print(f"{network} {factor:g} {number}: {found.outcome}, {found.ratio:.3f}", flush=True)
     print(table(known))
 
 
@@ -154,19 +152,12 @@ def _make(
             shutil.move(written, lacking[factor])
 
 
-def compared(
-    network: str, subject: Subject, protocol: config.Timing, factor: float, number: int, *, beside: bool
-) -> tuple[Found, Comparison]:
-    """The verdict on a pair of fresh deployments, and what it is about."""
-    with tempfile.TemporaryDirectory(prefix="dlas-odds-") as folder:
-        # Copies lie in other pages of memory, as those of two deployments do.
-        old, new = (Path(folder) / f"{side}.so" for side in ("old", "new"))
-        shutil.copy(subject.libraries[1.0], old)
-        shutil.copy(subject.libraries[factor], new)
-        deploy = _beside if beside else _one_after_the_other
-        comparison, seconds = deploy(subject, protocol, old, new)
+def verdict(
+    network: str, factor: float, number: int, comparison: Comparison, seconds: float, *, beside: bool
+) -> Found:
+    """The verdict on a pair, by its comparison."""
     interval = comparison.interval
-    found = Found(
+    return Found(
         network,
         factor,
         beside,
@@ -178,7 +169,6 @@ def compared(
         len(comparison.new.sessions),
         seconds,
     )
-    return found, comparison
 
 
 def keep(comparison: Comparison, folder: Path) -> None:
@@ -188,33 +178,47 @@ def keep(comparison: Comparison, folder: Path) -> None:
         measurement.write(getattr(comparison, side), folder / f"{side}.json")
 
 
+@contextmanager
+def _copied(library: Path) -> Iterator[Path]:
+    """A copy of a library: it lies in other pages of memory, as that of another deployment does."""
+    with tempfile.TemporaryDirectory(prefix="dlas-odds-") as folder:
+        yield Path(shutil.copy(library, folder))
+
+
 def _one_after_the_other(
-    subject: Subject, protocol: config.Timing, old: Path, new: Path
-) -> tuple[Comparison, float]:
-    """The comparison, and the seconds of the second deployment."""
+    subject: Subject, protocol: config.Timing, factors: Sequence[float]
+) -> Iterator[tuple[float, Comparison, float]]:
+    """For each factor, the comparison of a fresh deployment with one and the same earlier deployment, and the
+    seconds of the fresh one."""
 
-    def deployed(library: Path, against: Measurement | None = None) -> Measurement:
-        given = (library, subject.image, subject.target, protocol, subject.yardsticks)
-        if against is None:
-            return measuring.measure(*given)
-        return measuring.measure(*given, is_enough=lambda found: not Comparison(against, found).is_open)
+    def deployed(factor: float, against: Measurement | None = None) -> Measurement:
+        with _copied(subject.libraries[factor]) as library:
+            given = (library, subject.image, subject.target, protocol, subject.yardsticks)
+            if against is None:
+                return measuring.measure(*given)
+            return measuring.measure(*given, is_enough=lambda found: not Comparison(against, found).is_open)
 
-    then = deployed(old)
-    start = time.monotonic()
-    found = Comparison(then, deployed(new, then))
-    return found, time.monotonic() - start
+    then = deployed(1.0)
+    for factor in factors:
+        start = time.monotonic()
+        found = Comparison(then, deployed(factor, then))
+        yield factor, found, time.monotonic() - start
 
 
-def _beside(subject: Subject, protocol: config.Timing, old: Path, new: Path) -> tuple[Comparison, float]:
-    """The comparison, and the seconds of both."""
-    start = time.monotonic()
-    then, now = measuring.measure_in_turn(
-        [Network({1: library}, subject.image) for library in (old, new)],
-        subject.target,
-        protocol,
-        is_enough=lambda pair: not Comparison(*pair, paired=True).is_open,
-    )
-    return Comparison(then, now, paired=True), time.monotonic() - start
+def _in_turn(
+    subject: Subject, protocol: config.Timing, factors: Sequence[float]
+) -> Iterator[tuple[float, Comparison, float]]:
+    """For each factor, the comparison of two fresh deployments that take turns, and the seconds of both."""
+    for factor in factors:
+        start = time.monotonic()
+        with _copied(subject.libraries[1.0]) as old, _copied(subject.libraries[factor]) as new:
+            then, now = measuring.measure_in_turn(
+                [Network({1: library}, subject.image) for library in (old, new)],
+                subject.target,
+                protocol,
+                is_enough=lambda pair: not Comparison(*pair, paired=True).is_open,
+            )
+        yield factor, Comparison(then, now, paired=True), time.monotonic() - start
 
 
 def table(known: list[Found]) -> str:
