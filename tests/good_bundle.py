@@ -12,7 +12,6 @@ from dlas.bundle import Bundle, mlflow_model
 from dlas.files import documents
 from dlas.hardware.results import measurement, reference
 from dlas.hardware.results.measurement import Measurement, Session
-from dlas.hardware.results.reference import Reference
 from dlas.hardware.targets import resolving, run_environment, steadiness, target_file
 
 RUNS = 3
@@ -40,7 +39,7 @@ def make(root: Path) -> Bundle:
     (found.tuning / "choices.json").write_text(json.dumps(choices))
     images = np.random.default_rng(0).standard_normal((2, 3, 8, 8), np.float32)
     with torch.inference_mode():
-        expected = Reference(images, model(torch.from_numpy(images)).numpy())
+        expected = reference.of_precision(images, model(torch.from_numpy(images)).numpy(), 32)
     reference.write(expected, found.reference)
     mlflow_model.write(found.mlflow_model, expected.inputs, expected.outputs)
     state = steadiness.state()

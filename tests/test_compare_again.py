@@ -22,7 +22,6 @@ from user_options import own_model
 from dlas import bundle, config, tracking
 from dlas.bundle import Bundle
 from dlas.hardware.results import measurement, reference
-from dlas.hardware.results.reference import Reference
 from dlas.hardware.targets import llvm, resolving, target_file
 from dlas.hardware.timing import measuring
 from dlas.interfaces.targets.reach import Reach
@@ -142,7 +141,7 @@ def seal(made: Bundle, host: Target) -> Path:
     """The folder of a bundle that has its library, once it has all else."""
     target_file.write(host, made.target)
     images = tiny_library.images(2)
-    reference.write(Reference(images, tiny_library.outputs(images)), made.reference)
+    reference.write(reference.of_precision(images, tiny_library.outputs(images), 32), made.reference)
     measurement.write(
         measuring.measure(made.root / LIBRARY, images, host, config.Timing("test", runs=2)), made.timing
     )

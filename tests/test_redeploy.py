@@ -24,7 +24,6 @@ from dlas import bundle, config
 from dlas.analysis.digits import supported
 from dlas.bundle import Bundle, archive
 from dlas.hardware.results import measurement, reference
-from dlas.hardware.results.reference import Reference
 from dlas.hardware.targets import llvm, resolving, run_environment, target_file
 from dlas.hardware.timing import deployment, measuring
 from dlas.hardware.timing.measuring import Yardstick
@@ -42,7 +41,7 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target_file.write(host, made.target)
     tiny_library.export_matmul(llvm.tvm_target(host.code), made.library)
     images = tiny_library.images(4)
-    reference.write(Reference(images, tiny_library.outputs(images)), made.reference)
+    reference.write(reference.of_precision(images, tiny_library.outputs(images), 32), made.reference)
     protocol = config.Timing(name="test", runs=40, warmup=1)
     measured = measuring.measure(made.library, images, host, protocol)
     older = replace(measured, environment={**measured.environment, "kernel": "Linux 1.0"})
@@ -388,7 +387,8 @@ def test_a_library_is_rebuilt_from_program_and_weights_without_torch(tmp_path: P
     (made.tuning / "choices.json").write_text(json.dumps(choices))
     images = tiny_library.images(2)
     with torch.no_grad():
-        reference.write(Reference(images, model(torch.from_numpy(images)).numpy()), made.reference)
+        expected = model(torch.from_numpy(images)).numpy()
+        reference.write(reference.of_precision(images, expected, 32), made.reference)
     other = tiny_library.export_matmul(llvm.tvm_target(host.code), made.library)
     protocol = config.Timing(name="test", runs=20, warmup=1)
     measurement.write(measuring.measure(other, images, host, protocol), made.timing)

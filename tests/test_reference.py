@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -46,7 +47,26 @@ def test_a_tolerance_of_version_1_is_kept(tmp_path: Path) -> None:
     reference.require_match(old, some.outputs + OFF)
 
 
-@pytest.mark.parametrize(("bits", "atol"), [(8, 0.05 * 5 * MAX_KEPT), (16, 0.2), (32, 0.002), (8, -1.0)])
+def test_a_tolerance_of_float32_that_earlier_bundles_have_is_kept(tmp_path: Path) -> None:
+    """It was 0.001, however small the outputs are."""
+    small = reference.of_precision(np.zeros((4, 3, 2, 2), np.float32), np.full((4, 10), 1e-4, np.float32), 32)
+    reference.write(replace(small, atol=1e-3), tmp_path)
+    assert reference.read(tmp_path).atol == 1e-3
+
+
+@pytest.mark.parametrize("bits", [32, 16, 8])
+@pytest.mark.parametrize("scale", [1e-9, 1e-4, 1.0, 1e6])
+def test_outputs_are_wrong_and_right_whatever_their_unit_is(bits: int, scale: float) -> None:
+    one = whole(bits)
+    unit = np.float32(scale)
+    scaled = reference.of_precision(one.inputs, one.outputs * unit, bits)
+    off = {32: 2e-3, 16: 0.02, 8: 0.1}[bits] * LARGEST
+    reference.require_match(scaled, (one.outputs + off / 3) * unit)
+    with pytest.raises(UserError, match="gives wrong outputs"):
+        reference.require_match(scaled, (one.outputs + off) * unit)
+
+
+@pytest.mark.parametrize(("bits", "atol"), [(8, 0.05 * 5 * MAX_KEPT), (16, 0.2), (32, 0.02), (8, -1.0)])
 def test_a_tolerance_that_the_outputs_do_not_explain_is_refused(
     bits: int, atol: float, tmp_path: Path
 ) -> None:
