@@ -236,8 +236,32 @@ def test_float16_is_refused_where_the_cpu_does_not_compute_in_it(
 ) -> None:
     sets = tuple(set(host.code.instruction_sets) - {"avx512fp16", "fullfp16"})
     without = replace(host.code, instruction_sets=sets)
-    with pytest.raises(UserError, match=f"{name} computes in float16 by {extensions}") as told:
+    with pytest.raises(NetworkNotTaken, match=f"{name} computes in float16 by {extensions}") as told:
         convert(Float16(resnet20(10)).eval(), (1, *SHAPE), name, without, tmp_path)
+    assert told.value.key == "compression"
+    assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "data_type"),
+    [
+        (name, data_type)
+        for name in NAMES
+        for data_type in ("float16", "int8")
+        if data_type not in NETWORK_COMPILERS.load(name).DATA_TYPES
+    ],
+)
+def test_a_data_type_that_a_compiler_does_not_take_is_named(
+    name: str, data_type: str, host: Target, tmp_path: Path
+) -> None:
+    layers = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).eval()
+    images = torch.rand(2, 3, 8, 8)
+    network = {
+        "float16": Float16(deepcopy(layers)).eval(),
+        "int8": quantized.calibrated(layers, images, "minmax", 7),
+    }[data_type]
+    with pytest.raises(NetworkNotTaken, match=f"{data_type} by {name} .*: it takes float32") as told:
+        convert(network, (1, 3, 8, 8), name, host.code, tmp_path)
     assert told.value.key == "compression"
     assert not any(tmp_path.iterdir())
 
@@ -304,7 +328,7 @@ def test_a_damaged_library_is_refused_by_its_session(name: str, host: Target, tm
 
 
 def test_a_compiler_for_one_image_at_a_time_refuses_more(host: Target, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="one image at a time") as refusal:
+    with pytest.raises(NetworkNotTaken, match="one image at a time") as refusal:
         convert(nn.Conv2d(3, 4, 3).eval(), (4, 3, 8, 8), "ncnn", host.code, tmp_path)
     assert refusal.value.key == "timing.batch_sizes"
 

@@ -11,7 +11,7 @@ from dlas.files import weights_file
 from dlas.interfaces.algorithm import Algorithm, GPUSchedule
 from dlas.interfaces.network import NetworkFactory
 from dlas.plugins import compilers, contracts
-from dlas.plugins.registry import ALGORITHMS, FACTORIES, NETWORK_COMPILERS, kernel_names, variants
+from dlas.plugins.registry import ALGORITHMS, FACTORIES, kernel_names, variants
 
 UNTUNED = "none"
 
@@ -42,8 +42,8 @@ def _require_factory(model: Model) -> None:
 
 
 def _require_compiler(stack: Stack) -> None:
-    """Check that a compiler of whole networks is installed and takes what it is given; and that none but such
-    a one has kernels of its own."""
+    """Check that a compiler of whole networks is installed and can write for the target; and that none but
+    such a one has kernels of its own."""
     compiler = stack.compiler.name
     if not stack.compiler.has_own_kernels:
         owned = next((group for group in OF_KERNELS if getattr(stack, group).name == OWN), None)
@@ -52,11 +52,6 @@ def _require_compiler(stack: Stack) -> None:
         return
     compilers.require_installed(compiler, "compiler")
     compilers.require_programs(compiler, "compiler")
-    known = NETWORK_COMPILERS.load(compiler).DATA_TYPES
-    data_types = [step.data_type for step in stack.compression.values()]
-    other = next((one for one in data_types if one not in known), None)
-    problem = f"{other} by {compiler} is not there yet: it takes {', '.join(known)}"
-    require(other is None, "compression", problem, f"compiler={TVM}, or a network in {known[0]}")
     remedy = f"a target whose kind is cpu; or compiler={TVM}"
     require(stack.target.kind == "cpu", "target", f"{compiler} runs on CPUs, so far", remedy)
     compilers.require_for(compiler, "target", here=stack.target.reach == "local")

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 class NetworkNotTaken(UserError):
-    """A network that a compiler can't take, such as for an operator that it does not know. That tells nothing
-    of points with another compiler or another network."""
+    """A network that a compiler can't take, such as for an operator that it does not know, or its data type.
+    That tells nothing of points with another compiler or another network."""
 
 
 @runtime_checkable

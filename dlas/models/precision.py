@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
-from dlas.data_types import FLOAT16_BITS, FLOAT32_BITS, INT8_BITS
+from dlas.data_types import BITS, FLOAT16_BITS, FLOAT32_BITS, INT8_BITS
 
 
 class Precision(nn.Module):
@@ -46,6 +46,11 @@ class Float16(Precision):
 def bits(network: nn.Module) -> int:
     """Bits of the network's weights and activations."""
     return network.bits if isinstance(network, Precision) else FLOAT32_BITS
+
+
+def data_type(network: nn.Module) -> str:
+    """Name of the data type of the network's weights and activations."""
+    return next(name for name, count in BITS.items() if count == bits(network))
 
 
 def is_float16(network: nn.Module) -> bool:

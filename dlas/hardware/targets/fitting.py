@@ -65,14 +65,25 @@ def require_no(reasons: tuple[str, ...], target: CodeTarget, machine: str) -> No
         )
 
 
+def require_data_type(compiler: str, data_type: str) -> None:
+    """NetworkNotTaken where the compiler does not take networks of the data type."""
+    known = NETWORK_COMPILERS.load(compiler).DATA_TYPES
+    if data_type not in known:
+        raise NetworkNotTaken(
+            f"{data_type} by {compiler} is not there yet: it takes {', '.join(known)}",
+            key="compression",
+            remedy=f"compiler=tvm, or a network in {known[0]}",
+        )
+
+
 def require_float16(compiler: str, target: CodeTarget, key: str) -> None:
-    """UserError (`key`) where the runtime of the compiler would compute a float16 network in float32, or not
-    at all, on the target's CPU."""
+    """NetworkNotTaken (`key`) where the runtime of the compiler would compute a float16 network in float32,
+    or not at all, on the target's CPU."""
     needed = NETWORK_COMPILERS.load(compiler).FLOAT16
     extension = needed.get(architecture(target.triple))
     if needed and extension not in target.instruction_sets:
         wanted = " or ".join(f"{name} ({where})" for where, name in needed.items())
-        raise UserError(
+        raise NetworkNotTaken(
             f"{compiler} computes in float16 by {wanted}, which the CPU {target.cpu} does not have",
             key=key,
             remedy="compiler=tvm, or a network in float32",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from dlas.hardware.targets.fitting import require_exact_int8, require_float16
+from dlas.hardware.targets.fitting import require_data_type, require_exact_int8, require_float16
 from dlas.interfaces.compiler import NetworkNotTaken
 from dlas.models import precision
 from dlas.models.graph import places
@@ -71,8 +71,9 @@ def convert(
     network: nn.Module, shape: tuple[int, int, int, int], compiler: str, target: CodeTarget, library: Path
 ) -> ExportedProgram:
     """Have the compiler write the network for images of the shape (N, C, H, W) into the empty folder
-    `library`; returns what it was given. NetworkNotTaken, which names operator and layer, where it can't;
-    UserError for float16 where the target's CPU does not compute in it."""
+    `library`; returns what it was given. NetworkNotTaken where it can't, which names operator and layer, or
+    the data type that this compiler, or the target's CPU, does not compute in."""
+    require_data_type(compiler, precision.data_type(network))
     if precision.is_float16(network):
         require_float16(compiler, target, "compression")
     if isinstance(network, Quantized):

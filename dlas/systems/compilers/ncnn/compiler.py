@@ -13,9 +13,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from dlas.errors import UserError
 from dlas.hardware.sessions.runners import ncnn as runner
-from dlas.interfaces.compiler import RunsOn
+from dlas.interfaces.compiler import NetworkNotTaken, RunsOn
 from dlas.systems.compilers import converting
 
 if TYPE_CHECKING:
@@ -38,14 +37,15 @@ PREFIXES = ("aten::", "prim::", "pnnx.", "torch.", "F.", "nn.", "Tensor.")
 
 def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None:
     """Write the network by pnnx, from TorchScript, in float32. The files hold no choice for a CPU: ncnn makes
-    them as it loads. UserError for more than one image at a time: ncnn's arrays have no axis for them."""
+    them as it loads. NetworkNotTaken for more than one image at a time: ncnn's arrays have no axis for them.
+    """
     import torch
 
     graph = program.module()
     (images,) = (node.meta["val"] for node in graph.graph.find_nodes(op="placeholder"))
     if images.shape[0] != 1:
         problem = f"ncnn takes one image at a time, not {images.shape[0]}"
-        raise UserError(problem, key="timing.batch_sizes", remedy="timing.batch_sizes=[1]")
+        raise NetworkNotTaken(problem, key="timing.batch_sizes", remedy="timing.batch_sizes=[1]")
     with TemporaryDirectory(prefix="dlas-") as scratch, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         network = torch.fx.GraphModule(graph, graph.graph)
