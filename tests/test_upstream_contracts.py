@@ -1209,6 +1209,7 @@ def test_xdist_shares_tests_out_by_a_scheduler_of_ours() -> None:
 
 
 @pytest.mark.skipif(find_spec("executorch") is None, reason="pip install 'dlas[executorch]'")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # its import reads a file by importlib's old way
 @upstream("executorch", "dlas/hardware/sessions/runners/executorch.py")
 def test_executorch_s_threads_are_limited_and_its_files_loaded() -> None:
     from executorch.extension.pybindings import portable_lib
