@@ -231,6 +231,23 @@ def test_a_network_that_is_slowed_down_less_than_one_yardstick_and_more_than_ano
     assert not slower.count(Outcome.FASTER)
 
 
+def test_yardsticks_that_disagree_tell_little_of_a_network_that_follows_none() -> None:
+    """The same times beside yardsticks that both became slower by a quarter, and by a half and not at all."""
+    random = np.random.default_rng(7)
+    luck = 0.01 * random.standard_normal((3, 16))
+    old = measurement(luck[0, :8], {"a": luck[1, :8], "b": luck[2, :8]})
+
+    def found(a: float, b: float) -> Comparison:
+        beside = {"a": luck[1, 8:] + math.log(a), "b": luck[2, 8:] + math.log(b)}
+        return Comparison(old, measurement(luck[0, 8:] + math.log(1.25), beside))
+
+    assert found(1.25, 1.25).outcome is Outcome.SAME
+    doubtful = found(1.5, 1.0)
+    assert set(doubtful.mix) == {"a", "b"}
+    assert doubtful.outcome is Outcome.UNCLEAR
+    assert "the board's own pace differs, its yardsticks a took 1.5" in doubtful.verdict
+
+
 def test_other_work_beside_most_runs_hides_no_difference() -> None:
     """Three runs in five take up to four times as long."""
     random, turns, runs = np.random.default_rng(8), 6, 5

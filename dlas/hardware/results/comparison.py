@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 
-from dlas.hardware.results import difference, processor_counts, sequential, statistics
+from dlas.hardware.results import difference, pace_change, processor_counts, sequential, statistics
 from dlas.hardware.results.difference import Difference
 from dlas.hardware.results.measurement import ENOUGH_SESSIONS, Measurement
 from dlas.hardware.results.processor_counts import Change
@@ -102,7 +102,12 @@ class Comparison:
             return difference.of_ratios(self.new.over(self.old.sessions))
         if not self.mix:
             return difference.of_groups(self.new.session_medians_ms, self.old.session_medians_ms)
-        return self._beside(self.mix)
+        return self._beside(self.mix).less_sure(self._pace_doubt)
+
+    @cached_property
+    def _pace_doubt(self) -> float:
+        """How little the mix tells of what the board's own pace did to the network."""
+        return pace_change.doubt(self.old, self.new, self.mix)
 
     def _beside(self, mix: Mapping[str, float]) -> Difference:
         return difference.of_groups(self.new.mix_paces(mix), self.old.mix_paces(mix))
@@ -233,10 +238,11 @@ class Comparison:
         """Why neither a difference nor its absence is seen."""
         if self.smallest_seen is None:
             return "the samples scatter too widely"
-        return (
-            "the sessions scatter too widely, "
-            f"a difference by a factor of {self.smallest_seen:.2f} would have been seen"
-        )
+        seen = f"a difference by a factor of {self.smallest_seen:.2f} would have been seen"
+        if self.mix and self._pace_doubt > self._beside(self.mix).error:
+            told = " and ".join(f"{name} took {self.board_ratio(name):.2f}" for name in self.mix)
+            return f"the board's own pace differs, its yardsticks {told} times as long, {seen}"
+        return f"the sessions scatter too widely, {seen}"
 
     def _doubt(self) -> str:
         """Why a difference can't be put down to the library; "" where it can."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -43,6 +43,11 @@ class Difference:
     def smallest_seen(self, level: float) -> float:
         """The ratio that a test at this level would have told from 1 in `POWER` of the cases."""
         return math.exp((self._quantile(1 - level / 2) + self._quantile(POWER)) * self.error)
+
+    def less_sure(self, deviation: float) -> Difference:
+        """The same difference, about which there is a further doubt of this standard deviation, whatever the
+        number of sessions."""
+        return replace(self, error=math.hypot(self.error, deviation))
 
     def _quantile(self, probability: float) -> float:
         from scipy.special import stdtrit

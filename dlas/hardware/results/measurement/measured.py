@@ -144,8 +144,20 @@ class Measurement:
     def mix_paces(self, mix: Mapping[str, float]) -> tuple[float, ...]:
         """Ratio of each session to so many runs of each yardstick beside it, by the fastest runs of their
         turns."""
+        return in_turn.ratios(_fastest(self.sessions, self.turns), self._mixed(mix))
+
+    def unfollowed(self, mix: Mapping[str, float]) -> float:
+        """The share, 0 to 1, of this network's scatter from turn to turn that so many runs of each yardstick
+        don't follow: of the standard deviation of the logarithms of the fastest runs."""
+        own = _fastest(self.sessions, self.turns)
+        scatter = float(np.log(own).std())
+        return min(float(np.log(own / self._mixed(mix)).std()) / scatter, 1.0) if scatter > 0 else 1.0
+
+    def _mixed(self, mix: Mapping[str, float]) -> NDArray[np.float64]:
+        """Time of so many runs of each yardstick in each turn of each session, by the fastest runs."""
         beside = [count * _fastest(self.yardsticks[name], self.turns) for name, count in mix.items()]
-        return in_turn.ratios(_fastest(self.sessions, self.turns), np.sum(beside, axis=0))
+        mixed: NDArray[np.float64] = np.sum(beside, axis=0)
+        return mixed
 
     @cached_property
     def _turn_medians(self) -> NDArray[np.float64]:
@@ -185,6 +197,11 @@ class Measurement:
 
     def yardstick_medians_ms(self, yardstick: str) -> tuple[float, ...]:
         return tuple(session.median_ms for session in self.yardsticks[yardstick])
+
+    def yardstick_fastest_ms(self, yardstick: str) -> tuple[float, ...]:
+        """Time of the yardstick in each session: the median over its turns of the fastest run of each."""
+        fastest = _fastest(self.yardsticks[yardstick], self.turns)
+        return tuple((np.median(fastest, axis=1) / NS_PER_MS).tolist())
 
     def percentile_ms(self, percent: float) -> float:
         return statistics.percentile(self.samples_ms, percent)
