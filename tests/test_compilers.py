@@ -23,6 +23,7 @@ from user_models import unusual
 
 from dlas import compiling, config
 from dlas.errors import UserError
+from dlas.files.checkpoints import NOWHERE
 from dlas.hardware.sessions import runners
 from dlas.hardware.targets import target_file
 from dlas.hardware.targets.instruction_sets import architecture
@@ -37,11 +38,14 @@ from dlas.models.graph.exporting import exported
 from dlas.models.mobilenetv2 import mobilenetv2
 from dlas.models.precision import Float16, exportable
 from dlas.models.resnet import resnet20
+from dlas.models.trial import Trial
 from dlas.plugins import compilers, contracts
 from dlas.plugins.finding import module_exists, package_version
 from dlas.plugins.registry import NETWORK_COMPILERS
+from dlas.stages.checks.conversion import RehearseConversion
 from dlas.stages.libraries.conversion import convert
 from dlas.stages.libraries.library import Library
+from dlas.stages.stage import Kept
 
 NAMES = NETWORK_COMPILERS.names()
 
@@ -331,6 +335,33 @@ def test_a_compiler_for_one_image_at_a_time_refuses_more(host: Target, tmp_path:
     with pytest.raises(NetworkNotTaken, match="one image at a time") as refusal:
         convert(nn.Conv2d(3, 4, 3).eval(), (4, 3, 8, 8), "ncnn", host.code, tmp_path)
     assert refusal.value.key == "timing.batch_sizes"
+
+
+class Branching(nn.Module):
+    """A network with a branch that the images' values decide, which torch.export can write down."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return torch.cond(images.mean() > 0, lambda x: x * 2, lambda x: x - 1, (images,))
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", *(_tried(name) for name in ("ncnn", "openvino"))])
+def test_whatever_an_exporter_raises_is_told_in_a_sentence(name: str, host: Target, tmp_path: Path) -> None:
+    with pytest.raises(NetworkNotTaken, match="cond"):
+        convert(Branching().eval(), (1, 3, 8, 8), name, host.code, tmp_path)
+    seven = nn.AdaptiveAvgPool2d(7).eval()
+    if name != "ncnn":
+        with pytest.raises(NetworkNotTaken, match=r"of input size: aten.adaptive_avg_pool2d") as told:
+            convert(seven, (1, 3, 16, 16), name, host.code, tmp_path)
+        assert "\n" not in told.value.problem
+
+
+def test_answers_that_are_not_pytorch_s_are_refused_before_any_training(host: Target, tmp_path: Path) -> None:
+    trial = Trial(config.Model(name="floored", factory="user_models.floored"), SHAPE, 10)
+    parts = {"tried": Kept(folder=tmp_path), "trial": trial, "steps": (), "target": host, "batch_sizes": (1,)}
+    RehearseConversion(**parts, compiler="torch").make(tmp_path, NOWHERE)
+    with pytest.raises(NetworkNotTaken, match=r"onnxruntime gives wrong outputs: .* untrained") as told:
+        RehearseConversion(**parts, compiler="onnxruntime").make(tmp_path, NOWHERE)
+    assert told.value.key == "compiler"
 
 
 @pytest.mark.parametrize("name", [_tried(name) for name in ("executorch", "mnn", "ncnn")])

@@ -113,3 +113,20 @@ class Unusual(nn.Module):
 def unusual(classes: int) -> nn.Module:
     """One that PyTorch alone can run."""
     return Unusual(classes)
+
+
+class Floored(nn.Module):
+    """A convolution, a division that is rounded down, a linear layer."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.stem, self.last = nn.Conv2d(3, 8, 3, stride=2), nn.Linear(8, classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.last((self.stem(images) // 0.5).mean((2, 3)))
+        return logits
+
+
+def floored(classes: int) -> nn.Module:
+    """One that PyTorch's export to ONNX gets wrong: it divides without rounding."""
+    return Floored(classes)

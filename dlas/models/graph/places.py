@@ -15,9 +15,9 @@ from dlas.models.graph.layers import path
 WRAPPER = "network."
 """Prefix of the names of layers in a network that computes in another data type."""
 
-NAMED = re.compile(r"(?:::|\.)(\w+)|\b([A-Z]\w+)\(\d+\)")
-"""An operator in what a compiler says: `aten::erfinv`, `torch.special.erf`, `onnx.Erf`; `BitShift(11)` with
-the version of ONNX that has it."""
+NAMED = re.compile(r"(?:::|\.|\boperator )(\w+)|\b([A-Z]\w+)\(\d+\)")
+"""An operator in what a compiler says: `aten::erfinv`, `torch.special.erf`, `onnx.Erf`, `operator erfinv`;
+`BitShift(11)` with the version of ONNX that has it."""
 
 ONNX: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {

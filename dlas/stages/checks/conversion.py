@@ -8,13 +8,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import numpy as np
-
+from dlas.compression.rehearsal import random_images
 from dlas.config.layers.compiler import TVM
+from dlas.data_types import FLOAT32_BITS
+from dlas.errors import UserError
+from dlas.hardware.results import reference
 from dlas.hardware.sessions import runners
 from dlas.hardware.sessions.process import LibraryFailed
 from dlas.hardware.timing import deployment
 from dlas.interfaces.compiler import NetworkNotTaken
+from dlas.models import evaluation, precision
 from dlas.models.trial import Trial
 from dlas.plugins.registry import NETWORK_COMPILERS
 from dlas.stages import target_parts
@@ -24,6 +27,8 @@ from dlas.stages.libraries import conversion
 from dlas.stages.stage import Kept, Stage, counted_by
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from dlas import config
     from dlas.files.checkpoints import Checkpoints
     from dlas.interfaces.targets.target import Target
@@ -32,7 +37,8 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class RehearseConversion(Stage[Rehearsed]):
     """The network, untrained, compressed step by step, and given to a compiler as a whole: UserError where
-    one of these cannot be, NetworkNotTaken where the compiler can't take it or what it wrote does not run."""
+    one of these cannot be, NetworkNotTaken where the compiler can't take it, or what it wrote does not run or
+    answers otherwise than PyTorch in float32."""
 
     tried: Kept
     """The result of `TryNetwork` for this network."""
@@ -58,14 +64,23 @@ class RehearseConversion(Stage[Rehearsed]):
                 code = self.target.code
                 program = conversion.convert(network, shape, self.compiler, code, Path(scratch))
                 with conversion.naming_layers(program):
-                    self._run(Path(scratch), shape)
+                    self._require_right(network, Path(scratch), size)
 
-    def _run(self, library: Path, shape: tuple[int, int, int, int]) -> None:
+    def _require_right(self, network: nn.Module, library: Path, batch: int) -> None:
+        images = random_images(self.trial.image_shape, batch).numpy()
         try:
-            images = np.zeros(shape, np.float32)
-            deployment.run(library, images, self.target, shape[0], runner=self.compiler)
+            found = deployment.run(library, images, self.target, batch, runner=self.compiler)
         except LibraryFailed as error:
             problem = f"{self.compiler} can't run the network: {error.problem}"
+            raise NetworkNotTaken(problem, key="compiler", remedy=f"compiler={TVM}") from error
+        bits = precision.bits(network)
+        if bits != FLOAT32_BITS:  # steps of rounding add up to more where nothing is trained
+            return
+        expected = reference.of_precision(images, evaluation.logits(network, images), bits)
+        try:
+            reference.require_match(expected, found, self.compiler)
+        except UserError as error:
+            problem = f"{error.problem}, of the untrained network ({error.remedy})"
             raise NetworkNotTaken(problem, key="compiler", remedy=f"compiler={TVM}") from error
 
     def read(self, folder: Path) -> Rehearsed:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dlas.errors import last_line
+from dlas.errors import first_line
 from dlas.interfaces.compiler import NetworkNotTaken
+from dlas.printable import printable
 from dlas.systems.compilers import onnx_quantization
 
 if TYPE_CHECKING:
@@ -22,6 +24,9 @@ OPSET = 17
 
 INPUT, OUTPUT = "images", "outputs"
 
+ADDED = re.compile(r"\. Please |  \[Caused by ")
+"""What begins the part of a message that asks for reports, or tells of PyTorch's own graph."""
+
 
 def write(program: ExportedProgram, file: Path) -> None:
     """Write the exported network for images (N, C, H, W) of its one shape; one in int8 with its scales.
@@ -29,7 +34,6 @@ def write(program: ExportedProgram, file: Path) -> None:
     NetworkNotTaken that names the operator which ONNX, or PyTorch's export to it, does not have.
     """
     import torch
-    from torch.onnx.errors import OnnxExporterError
 
     graph = program.module()  # it can't be put into eval mode again, which the exporter does; a copy can
     network = torch.fx.GraphModule(graph, graph.graph)
@@ -47,13 +51,18 @@ def write(program: ExportedProgram, file: Path) -> None:
                 opset_version=OPSET,
                 dynamo=False,
             )
-    except OnnxExporterError as error:
+    except Exception as error:  # the exporter's own, and whatever PyTorch raises as it traces
         raise NetworkNotTaken(
-            f"the network can't be written as ONNX: {last_line(error)}",
+            f"the network can't be written as ONNX: {_reason(error)}",
             key="compiler",
             remedy="compiler=tvm, or another one that takes no ONNX",
         ) from error
     onnx_quantization.store_integer_weights(file)
+
+
+def _reason(error: Exception) -> str:
+    """The exception's first line, less what the exporter adds for its authors."""
+    return printable(ADDED.split(first_line(error))[0])
 
 
 def macs(file: Path) -> Mapping[str, int]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from dlas.errors import first_line
 from dlas.hardware.sessions.runners import ncnn as runner
 from dlas.interfaces.compiler import NetworkNotTaken, RunsOn
 from dlas.systems.compilers import converting
@@ -49,7 +50,10 @@ def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None
     with TemporaryDirectory(prefix="dlas-") as scratch, warnings.catch_warnings(), torch.no_grad():
         warnings.simplefilter("ignore")
         network = torch.fx.GraphModule(graph, graph.graph)
-        traced = torch.jit.trace(network, (torch.zeros(images.shape),))  # type: ignore[no-untyped-call]
+        try:
+            traced = torch.jit.trace(network, (torch.zeros(images.shape),))  # type: ignore[no-untyped-call]
+        except Exception as error:  # whatever PyTorch raises as it traces
+            raise converting.refused("TorchScript", first_line(error)) from error
         traced.save(os.fspath(Path(scratch, "network.pt")))
         _convert(list(images.shape), Path(scratch), library)
     if unknown := _unknown(library / runner.NETWORK):
