@@ -277,6 +277,16 @@ def test_a_list_in_the_place_of_a_group_is_told(override: str) -> None:
     assert "a list stands where a group belongs" in mistake.problem
 
 
+def test_a_setting_of_a_step_that_is_not_chosen_is_told_with_what_a_sweep_needs() -> None:
+    with pytest.raises(Exception, match="Could not override") as caught:
+        parsed("compression=none", "compression.int8.weight_bits=7")
+    mistake = refusal(caught.value)
+    assert mistake is not None
+    assert mistake.key == "compression.int8"
+    assert "compression=int8" in mistake.remedy
+    assert "in a sweep every point needs the step" in mistake.remedy
+
+
 def test_an_artifacts_folder_is_absolute_and_a_relative_one_starts_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

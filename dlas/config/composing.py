@@ -311,7 +311,8 @@ def _step_not_chosen(error: OmegaConfBaseException) -> UserError | None:
     return UserError(
         f"{step} is not among the steps that were chosen",
         key=str(error.full_key),
-        remedy=f"compression={step}, or several in order, such as compression=[weight_pruning,int8]",
+        remedy=f"compression={step}, or several in order, such as compression=[weight_pruning,int8]; "
+        "in a sweep every point needs the step: a sweep of its own, or an option of yours (README)",
     )
 
 
