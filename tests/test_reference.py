@@ -66,6 +66,12 @@ def test_outputs_are_wrong_and_right_whatever_their_unit_is(bits: int, scale: fl
         reference.require_match(scaled, (one.outputs + off) * unit)
 
 
+def test_outputs_that_are_as_good_as_zero_are_right_as_zero() -> None:
+    tiny = whole(32).outputs * np.float32(1e-38)
+    assert tiny.any()
+    reference.require_match(reference.of_precision(whole(32).inputs, tiny, 32), np.zeros_like(tiny))
+
+
 @pytest.mark.parametrize(("bits", "atol"), [(8, 0.05 * 5 * MAX_KEPT), (16, 0.2), (32, 0.02), (8, -1.0)])
 def test_a_tolerance_that_the_outputs_do_not_explain_is_refused(
     bits: int, atol: float, tmp_path: Path
