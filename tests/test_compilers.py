@@ -355,6 +355,13 @@ def test_whatever_an_exporter_raises_is_told_in_a_sentence(name: str, host: Targ
         assert "\n" not in told.value.problem
 
 
+@pytest.mark.parametrize("name", [_tried("iree")])
+def test_iree_tells_what_it_can_t_compile(name: str, host: Target, tmp_path: Path) -> None:
+    cut = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ZeroPad2d((-1, 2, -3, 1)), nn.Conv2d(4, 4, 3)).eval()
+    with pytest.raises(NetworkNotTaken, match=r"offsets to be non-negative.* \(onnx\.\w+\)"):
+        convert(cut, (1, 3, 16, 16), name, host.code, tmp_path)
+
+
 def test_answers_that_are_not_pytorch_s_are_refused_before_any_training(host: Target, tmp_path: Path) -> None:
     trial = Trial(config.Model(name="floored", factory="user_models.floored"), SHAPE, 10)
     parts = {"tried": Kept(folder=tmp_path), "trial": trial, "steps": (), "target": host, "batch_sizes": (1,)}

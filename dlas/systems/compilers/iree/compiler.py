@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -13,7 +14,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from dlas.errors import last_line
 from dlas.hardware.sessions.runners import iree as runner
 from dlas.interfaces.compiler import RunsOn
 from dlas.systems.compilers import converting
@@ -31,6 +31,9 @@ RUNS_ON = RunsOn.TARGET
 
 ONNX = "network.onnx"
 """The network as it was given to IREE, by which it is compiled for another CPU."""
+
+MISTAKE = re.compile(r"error: (?P<problem>.+)(?:\n.*\"onnx\.(?P<operator>\w+)\")?")
+"""A mistake among IREE's diagnostics, with the line of its own code that it is about."""
 
 IMPORTER = (sys.executable, "-m", "iree.compiler.tools.import_onnx")
 
@@ -73,4 +76,12 @@ def _compile(target: CodeTarget, library: Path) -> None:
                 extra_args=options,
             )
         except compiler.CompilerToolError as error:
-            raise converting.refused("IREE", last_line(error)) from None
+            raise converting.refused("IREE", _reason(str(error))) from None
+
+
+def _reason(said: str) -> str:
+    """The first mistake that IREE's compiler tells of, and the operator of ONNX's that it is about."""
+    told = MISTAKE.search(said)
+    if told is None:
+        return said.strip().partition("\n")[0]
+    return f"{told['problem']} (onnx.{told['operator']})" if told["operator"] else told["problem"]
