@@ -83,7 +83,13 @@ def test_numbers_stay_numbers_and_nulls_nulls() -> None:
 
 def test_a_sweep_over_texts_keeps_each() -> None:
     points = swept("dataset.root=1e5,'a b',007,x")
-    assert [point.dataset.root for point in points] == ["1e5", "a b", "007", "x"]
+    assert [point.stack.dataset.root for point in points] == ["1e5", "a b", "007", "x"]
+
+
+def test_settings_that_follow_others_are_those_of_their_own_point() -> None:
+    points = swept("train.epochs=3,4", "seed=${train.epochs}", "timing.runs=7")
+    assert [(point.stack.seed, point.stack.train.epochs) for point in points] == [(3, 3), (4, 4)]
+    assert [point.overrides[0] for point in points] == ["train.epochs=3", "train.epochs=4"]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +146,7 @@ def test_small_commands_know_null_and_quotes_and_refuse_twice() -> None:
     assert caught.value.key == "bundle"
 
 
-def swept(*arguments: str, on_right: Callable[[], object] = composing.do_nothing) -> list[DictConfig]:
+def swept(*arguments: str, on_right: Callable[[], object] = composing.do_nothing) -> list[composing.Point]:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
 

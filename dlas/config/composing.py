@@ -8,6 +8,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -24,6 +25,7 @@ from dlas.errors import UserError, at_point, require
 
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 BASIC_LAUNCHER = "basic"
+CHECKED_SWEEPER = "hydra_plugins.dlas_checked.CheckedSweeper"
 BUDGETED_SWEEPER = "hydra_plugins.dlas_budgeted.BudgetedSweeper"
 UNTUNED = "tuner=none"
 
@@ -46,6 +48,15 @@ NEEDS_MULTIRUN = re.compile(r"Sweep parameters '(?P<key>[^=]+)=(?P<value>[^']*)'
 GROUP_VALUE = "Config group override must be"
 
 
+@dataclass(frozen=True)
+class Point:
+    """A point of a sweep that is not made yet."""
+
+    overrides: tuple[str, ...]
+    """Those of the stack, as they were typed."""
+    stack: config.Stack
+
+
 def stack_of(composed: DictConfig) -> config.Stack:
     """The stack in a config that Hydra composed, less Hydra's own part."""
     _require_steps_once(overridden(composed))
@@ -64,32 +75,29 @@ def _require_steps_once(overrides: Sequence[str]) -> None:
             raise UserError(f"{', '.join(repeated)} stands there twice", key=key, remedy="each step once")
 
 
-def stacks_of(points: Sequence[DictConfig]) -> list[config.Stack]:
-    """The stacks of a sweep's points; UserError for the first that is wrong, or is the same as one before,
-    unless the two differ in what says nothing to their compiler."""
-    stacks: list[config.Stack] = []
+def stacks_of(points: Sequence[Point]) -> list[config.Stack]:
+    """The stacks of a sweep's points; UserError for the first that is the same as one before, unless the two
+    differ in what says nothing to their compiler."""
     seen: dict[str, int] = {}
     for place, point in enumerate(points):
-        with at_point(place):
-            stack = stack_of(point)
-            first = seen.setdefault(repr(stack), place)
-            if first != place and not unheard.are_twins(overridden(points[first]), overridden(point), stack):
+        first = seen.setdefault(repr(point.stack), place)
+        if first != place and not unheard.are_twins(points[first].overrides, point.overrides, point.stack):
+            with at_point(place):
                 same = f"points {first + 1} and {place + 1} are the same"
                 raise UserError(same, key=_swept_twice(points[first], point), remedy="each value once")
-            stacks.append(stack)
-    return stacks
+    return [point.stack for point in points]
 
 
-def _swept_twice(first: DictConfig, second: DictConfig) -> str:
+def _swept_twice(first: Point, second: Point) -> str:
     """What the two points were told alike, less the places that all points share."""
-    alike = [one for one in overridden(first) if one in overridden(second)]
+    alike = [one for one in first.overrides if one in second.overrides]
     return " ".join(one for one in alike if not one.startswith(("artifacts=", "tracking.")))
 
 
 @contextmanager
-def naming(points: Sequence[DictConfig]) -> Iterator[None]:
+def naming(points: Sequence[Point]) -> Iterator[None]:
     """Have a UserError that is about one point of several say which, by the overrides that not all have."""
-    with _naming([overridden(point) for point in points]):
+    with _naming([point.overrides for point in points]):
         yield
 
 
@@ -105,9 +113,9 @@ def _naming(combinations: Sequence[Sequence[str]]) -> Iterator[None]:
         raise UserError(error.problem, key=error.key, remedy=f"{error.remedy}  {which}".strip()) from error
 
 
-def names(points: Sequence[DictConfig]) -> list[str]:
+def names(points: Sequence[Point]) -> list[str]:
     """The points by the overrides that not all have."""
-    return _differing([overridden(point) for point in points])
+    return _differing([point.overrides for point in points])
 
 
 def _differing(combinations: Sequence[Sequence[str]]) -> list[str]:
@@ -138,6 +146,13 @@ def _with_new(points: Sequence[Sequence[str]], together: int) -> list[int]:
 def tells_points(master: DictConfig) -> bool:
     """Whether it is known before the first point which ones are made: Hydra's basic sweeper makes all."""
     return bool(master.hydra.sweeper.get("_target_") == BASIC_SWEEPER)
+
+
+def note_checked(master: DictConfig) -> None:
+    """Have Hydra's basic sweeper, which would compose every point before the first one starts, take them as
+    they were composed and checked."""
+    if tells_points(master):
+        master.hydra.sweeper["_target_"] = CHECKED_SWEEPER
 
 
 def searches(master: DictConfig) -> bool:
@@ -182,11 +197,11 @@ def do_nothing() -> None:
     """Do nothing, where nobody waits for the first point."""
 
 
-def sweep_points(master: DictConfig, on_right: Callable[[], object] = do_nothing) -> list[DictConfig]:
-    """Every point that the sweep may make, composed as Hydra's basic sweeper will compose it.
+def sweep_points(master: DictConfig, on_right: Callable[[], object] = do_nothing) -> list[Point]:
+    """Every point that the sweep may make, composed as Hydra's basic sweeper will compose it, and checked.
 
-    A sweeper that searches finds its points on the way; then the one config that all of them start from is
-    returned. Raises `UserError`, naming the point, for the first that does not compose. Points with each
+    A sweeper that searches finds its points on the way; then the one that all of them start from is returned.
+    Raises `UserError`, naming the point, for the first that does not compose or is wrong. Points with each
     value, and with each two, are composed and checked before all others: a mistake in a large sweep is told
     within seconds. `on_right` is called for each of these that is right.
     """
@@ -200,26 +215,31 @@ def sweep_points(master: DictConfig, on_right: Callable[[], object] = do_nothing
         for place, point in enumerate(points):
             with at_point(place):
                 problem = "is none, so that there is nothing to tune near the front"
-                require(point.tuner.name != "none", "tuner", problem, "a tuner, such as tuner=metaschedule")
+                tuned_by_one = point.stack.tuner.name != "none" and UNTUNED not in point.overrides
+                require(tuned_by_one, "tuner", problem, "a tuner, such as tuner=metaschedule")
         return [*_composed(master, screened(tuned), on_right), *points]
-    return [master]
+    with at_point(0):
+        return [Point(tuple(overridden(master)), stack_of(master))]
 
 
 def _composed(
     master: DictConfig, combinations: Sequence[Sequence[str]], on_right: Callable[[], object]
-) -> list[DictConfig]:
+) -> list[Point]:
     loader = point_loader()
 
-    def composed(place: int) -> DictConfig:
-        with at_point(place), _refusing():
-            return loader.load_sweep_config(master, list(combinations[place]))
+    def composed(place: int) -> Point:
+        given = combinations[place]
+        with at_point(place):
+            with _refusing():
+                declared = loader.load_declared(master, given)
+            typed = tuple(one for one in given if not unheard.key(one).startswith(("hydra.", "hydra/")))
+            _require_steps_once(typed)
+            return Point(typed, config.parse(declared))
 
     with _naming(combinations):
         early = {}
         for place in _telling(combinations):
             early[place] = composed(place)
-            with at_point(place):
-                stack_of(early[place])
             on_right()
         return [early.get(place) or composed(place) for place in range(len(combinations))]
 

@@ -1,14 +1,15 @@
 """Hydra's loader of configs, made quick for many points: what they share is read and merged once.
 
 Hydra reads every YAML file of a point anew, and merges all of them from the first to the last. Here files are
-read once, and a point goes on from what an earlier one with the same first files was merged to. What is
-composed is the same: `tests/test_loading.py` compares the two.
+read once, and a point goes on from what an earlier one with the same first files was merged to; of points
+that choose the same options only the settings are set anew. What is composed is the same:
+`tests/test_loading.py` compares the two.
 """
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -23,7 +24,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException
 from hydra.plugins.config_source import ConfigResult
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, flag_override
+from omegaconf import DictConfig, OmegaConf, flag_override, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 SEARCHED = "hydra.searchpath="
@@ -32,8 +33,11 @@ SEARCHED = "hydra.searchpath="
 DEFAULTS_LEFT = "HYDRA_REMOVE_TOP_LEVEL_DEFAULTS"
 """Hydra's flag of a node that still has its list of defaults."""
 
+HYDRAS_OWN = "hydra"
+"""Key of Hydra's own part of a config."""
+
 MOST_KEPT = 512
-"""Number of merged configs that are kept, of about 20 kB each."""
+"""Number of merged configs that are kept, of about 20 kB each, and of those without settings, of 6 kB."""
 
 Merged = tuple[tuple[Any, ...], ...]
 """Files, in the order in which they are merged, and the places where they go."""
@@ -51,11 +55,40 @@ class PointLoader(ConfigLoaderImpl):
         self.config_search_path = loader.config_search_path
         self.repository = loader.repository
         self._files: dict[tuple[str | None, ...], _Files] = {}
+        self._read: dict[str, Override] = {}
+        self._unset: dict[tuple[str, ...], bytes | None] = {}
 
     def __reduce__(self) -> tuple[Any, ...]:
         """What a launcher sends to the process of a job: Hydra's own loader, which composes one point."""
         own = {"config_search_path": self.config_search_path, "repository": self.repository}
         return _blank, (), own
+
+    def load_declared(self, master: DictConfig, overrides: Sequence[str]) -> DictConfig:
+        """What was declared of a point: the config that `load_sweep_config` composes, less Hydra's own part.
+
+        Hydra sets settings last, in what the chosen options were merged to. So the first point of each choice
+        of options is composed as a whole, and further ones start from a copy of what is composed without
+        their settings.
+        """
+        name = master.hydra.job.config_name
+        given = [*master.hydra.overrides.hydra, *overrides]
+        parsed, files = self._parse_overrides_and_create_caching_repo(name, given)
+        self.validate_sweep_overrides_legal(parsed, RunMode.RUN, from_shell=True)
+        settings = [one for one in parsed if _is_setting(one, files)]
+        options = tuple(str(one.input_line) for one in parsed if one not in settings)
+        if options not in self._unset or any(one.key_or_group == HYDRAS_OWN for one in settings):
+            self._unset[options] = None
+            return _declared(self.load_sweep_config(master, list(overrides)))
+        unset = self._unset.pop(options)
+        if unset is None:
+            unset = pickle.dumps(_declared(self.load_configuration(name, list(options), RunMode.RUN)))
+        self._unset[options] = unset  # the last to go
+        if len(self._unset) > MOST_KEPT:
+            del self._unset[next(iter(self._unset))]
+        composed: DictConfig = pickle.loads(unset)
+        self._apply_overrides_to_config(settings, composed)
+        OmegaConf.copy_cache(from_config=master, to_config=composed)
+        return composed
 
     def load_configuration(
         self,
@@ -74,11 +107,12 @@ class PointLoader(ConfigLoaderImpl):
         self, config_name: str | None, overrides: list[str]
     ) -> tuple[list[Override], CachingConfigRepository]:
         searched = (config_name, *(one for one in overrides if one.startswith(SEARCHED)))
-        if searched in self._files:
-            return OverridesParser.create().parse_overrides(overrides), self._files[searched]
-        parsed, read = super()._parse_overrides_and_create_caching_repo(config_name, overrides)
-        self._files[searched] = _Files(read)
-        return parsed, self._files[searched]
+        if searched not in self._files:
+            _, read = super()._parse_overrides_and_create_caching_repo(config_name, overrides)
+            self._files[searched] = _Files(read)
+        new = [one for one in overrides if one not in self._read]
+        self._read.update(zip(new, OverridesParser.create().parse_overrides(new), strict=True))
+        return [self._read[one] for one in overrides], self._files[searched]
 
     def _compose_config_from_defaults_list(
         self, defaults: list[ResultDefault], repo: IConfigRepository
@@ -103,6 +137,19 @@ class PointLoader(ConfigLoaderImpl):
             repo.keep(merged, composed)
         _strip_defaults(composed)
         return composed
+
+
+def _declared(composed: DictConfig) -> DictConfig:
+    """What was declared: the config that Hydra composed, from which its own part is taken."""
+    with open_dict(composed):
+        del composed[HYDRAS_OWN]
+    return composed
+
+
+def _is_setting(override: Override, files: IConfigRepository) -> bool:
+    """Whether it sets, adds or removes what was declared, and neither chooses an option nor is Hydra's."""
+    chooses = files.group_exists(override.key_or_group) and not isinstance(override.value(), dict)
+    return not chooses and not override.is_hydra_override()
 
 
 def point_loader() -> PointLoader:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
@@ -41,6 +42,13 @@ INTERFACES = {
 }
 
 
+READS_ANOTHER = re.compile(r"\$\{(?!dlas\.)")
+"""An interpolation that may read another part of a config: all but those of our own resolvers may."""
+
+_parts: dict[tuple[object, str], Any] = {}
+"""Groups of stacks that were right, by their classes and by what was given."""
+
+
 def parse(composed: DictConfig) -> Stack:
     """The composed YAML as a `Stack`, every field of its declared type and range.
 
@@ -50,12 +58,26 @@ def parse(composed: DictConfig) -> Stack:
     classes = {
         group: _declared_class(composed, group, declared) for group, declared in _declared_classes().items()
     }
-    schema = _schema(tuple(classes.items()), tuple(_compression_classes(composed).items()))
-    stack = cast(Stack, merged(schema, composed))
+    steps = tuple(_compression_classes(composed).items())
+    stack = _of_parts(_schema(tuple(classes.items()), steps), {**classes, "compression": steps}, composed)
     rules.check(stack)
     artifacts = str(Path(stack.artifacts).expanduser().absolute())
     require_characters("artifacts", artifacts)
     return dataclasses.replace(stack, artifacts=artifacts)
+
+
+def _of_parts(schema: DictConfig, classes: Mapping[str, object], composed: DictConfig) -> Stack:
+    """The stack, whose groups are those of earlier ones wherever the same was given: points of a sweep differ
+    in few."""
+    given = cast(dict[str, Any], OmegaConf.to_container(composed))
+    if not given.keys() <= schema.keys() or READS_ANOTHER.search(repr(given)):
+        return cast(Stack, merged(schema, composed))
+    names = {group: (declared, repr(given[group])) for group, declared in classes.items() if group in given}
+    left = [str(key) for key in schema if names.get(str(key)) not in _parts]
+    new = merged(OmegaConf.masked_copy(schema, left), OmegaConf.masked_copy(composed, left))
+    found = cast(dict[str, Any], new)
+    _parts.update({names[group]: part for group, part in found.items() if group in names})
+    return Stack(**{key: found[key] if key in found else _parts[names[key]] for key in map(str, schema)})
 
 
 @cache

@@ -34,7 +34,8 @@ class PlanCallback(SweepCallback):
     @sweep.stopping
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         """Print the plan of a single point."""
-        self._print([config], sweep.ALL, config.hydra)
+        alone = composing.Point(tuple(composing.overridden(config)), composing.stack_of(config))
+        self._print([alone], sweep.ALL, config.hydra)
 
     @sweep.stopping
     def on_multirun_start(self, config: DictConfig, **_: Any) -> None:
@@ -48,11 +49,11 @@ class PlanCallback(SweepCallback):
             composing.sweep_points(config, self._begin), sweep.ALL if searching else sweep.SWEPT, config.hydra
         )
 
-    def _print(self, points: Sequence[DictConfig], rerun: str, hydra: DictConfig) -> None:
+    def _print(self, points: Sequence[composing.Point], rerun: str, hydra: DictConfig) -> None:
         with composing.naming(points):
             stacks = composing.stacks_of(points)
             sweep.require_one_store(stacks)
-        for sentence in unheard.told(stacks, [composing.overridden(point) for point in points]):
+        for sentence in unheard.told(stacks, [point.overrides for point in points]):
             log.info("%s", sentence)
         again = unheard.repeated(stacks)
         points = [point for place, point in enumerate(points) if place not in again]
@@ -70,7 +71,7 @@ class PlanCallback(SweepCallback):
         known = {left[number]: foreseen for number, foreseen in ahead.known.items()}
         failing = {left[number]: error for number, error in ahead.failing.items()}
         names = [
-            name or sweep.run_name(composing.overridden(point))
+            name or sweep.run_name(list(point.overrides))
             for name, point in zip(composing.names(points), points, strict=True)
         ]
         planned = [

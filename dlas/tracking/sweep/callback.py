@@ -134,9 +134,9 @@ class SweepCallback(Callback):
         searching = composing.searches(config)
         if searching:
             minimize(config, stacks[0].objectives)
-        typed = [composing.overridden(point) for point in points]
+        typed = [point.overrides for point in points]
         _tell_unheard(stacks, typed)
-        typed = [unheard.without(given, stack) for given, stack in zip(typed, stacks, strict=True)]
+        heard = [unheard.without(given, stack) for given, stack in zip(typed, stacks, strict=True)]
         again = unheard.repeated(stacks)
         known = self._earlier(stacks, ALL if searching else SWEPT)
         taken = list(dict.fromkeys(run.run_id for run in known.values()))
@@ -154,8 +154,8 @@ class SweepCallback(Callback):
         tags = {"dlas.overrides": shlex.join(overrides)}
         run = tracking.start_sweep(store, f"sweep {run_name(overrides)}".strip(), tags, taken)
         certain = composing.tells_points(config)
-        shared = frozenset[str]() if searching else frozenset(typed[0]).intersection(*typed[1:])
-        names = tuple(differing(typed[place], shared) for place in left) if certain else ()
+        shared = frozenset[str]() if searching else frozenset(heard[0]).intersection(*heard[1:])
+        names = tuple(differing(heard[place], shared) for place in left) if certain else ()
         end_beating = jobs.keep_beating(store, run.run_id)
         apart = composing.launcher(config) != composing.BASIC_LAUNCHER
         led_here.append(Led(run, place_of(stacks[0]), names, composing.launcher(config), end_beating))
@@ -169,6 +169,7 @@ class SweepCallback(Callback):
         }
         for name, value in told.items():
             config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{name}='{value}'")
+        composing.note_checked(config)
 
     @stopping
     def on_multirun_end(self, config: DictConfig, **_: Any) -> None:
