@@ -247,7 +247,7 @@ def test_it_dies_with_its_asker(tmp_path: Path) -> None:
 
 STEPS = (
     "import socket, sys; import test_apart; from dlas.processes.apart import serve_work; "
-    "serve_work(socket.socket(fileno=int(sys.argv[1])), test_apart.steps())"
+    "serve_work(socket.socket(fileno=int(sys.argv[1])), getattr(test_apart, sys.argv[2])())"
 )
 taken: list[str] = []
 
@@ -262,20 +262,58 @@ def tell_taken(tell: apart.Tell) -> None:
     tell(list(taken))
 
 
-def test_a_server_forks_at_once_and_takes_its_own_steps_while_nothing_is_asked_for() -> None:
+@contextlib.contextmanager
+def taking(steps: str, **variables: str) -> Iterator[ForkServer]:
+    """A server that takes these steps when nothing is asked for."""
     ours, theirs = socket.socketpair()
-    command = [sys.executable, "-c", STEPS, str(theirs.fileno())]
+    command = [sys.executable, "-c", STEPS, str(theirs.fileno()), steps]
     path = os.pathsep.join([str(Path(__file__).parent), *sys.path])
-    process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment({"PYTHONPATH": path}))
+    variables |= {"PYTHONPATH": path}
+    process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment(variables))
     theirs.close()
-    server = ForkServer(ours)
-    seen: list[object] = []
-    while ["one", "two", "three"] not in seen:
-        seen += call(server, tell_taken)[1].told
-        time.sleep(0.01 * len(seen))  # more than the server waits for another question, sooner or later
-    assert seen[0] == []
+    yield ForkServer(ours)
     ours.close()
     assert process.wait() == 0
+
+
+def test_a_server_forks_at_once_and_takes_its_own_steps_while_nothing_is_asked_for() -> None:
+    seen: list[object] = []
+    with taking("steps") as server:
+        while ["one", "two", "three"] not in seen:
+            seen += call(server, tell_taken)[1].told
+            time.sleep(0.01 * len(seen))  # more than the server waits for another question, sooner or later
+    assert seen[0] == []
+
+
+PATIENCE = 20.0
+"""Seconds after which a step that nobody ends does."""
+
+
+def lasting() -> Iterator[str]:
+    folder, until = Path(os.environ["FOLDER"]), time.monotonic() + PATIENCE
+    (folder / "begun").touch()
+    while not (folder / "over").exists():
+        time.sleep(0.01)
+        if time.monotonic() > until:
+            (folder / "given up").touch()
+            break
+    yield "lasted"
+
+
+def end_while_it_lasts(tell: apart.Tell, folder: Path) -> None:
+    tell(os.getpid())
+    while not (folder / "begun").exists():
+        time.sleep(0.01)
+    sys.exit(5)
+
+
+def test_the_end_of_a_process_is_known_while_its_server_takes_a_step(tmp_path: Path) -> None:
+    with taking("lasting", FOLDER=str(tmp_path)) as server:
+        code, seen = call(server, end_while_it_lasts, tmp_path)
+        assert (code, (tmp_path / "given up").exists()) == (5, False)
+        (tmp_path / "over").touch()
+        assert call(server, talk, 1)[0] == 0
+        assert not Path(f"/proc/{seen.told[0]}").exists()  # it was waited for
 
 
 def test_what_only_the_making_of_points_takes_is_imported_after_the_server_can_fork() -> None:

@@ -54,6 +54,13 @@ class Watch:
     """Function that is called every `TICK_SECONDS`."""
 
 
+@dataclass(frozen=True)
+class _Ended:
+    """The last that a process tells: its exit code."""
+
+    code: int
+
+
 def call(
     server: ForkServer,
     work: Callable[..., None],
@@ -88,6 +95,8 @@ class _Followed:
 
     def __init__(self, process: Forked, answers: Connection, streams: Mapping[int, int]) -> None:
         self._process = process
+        self._code: int | None = None
+        """Exit code, once the process told it."""
         self._answers = answers
         self._end = os.pidfd_open(process.pid)
         self._streams = streams
@@ -133,6 +142,8 @@ class _Followed:
             os.killpg(self._process.pid, signal.SIGKILL)
         with suppress(ProcessLookupError):
             self._process.kill()  # it may not have come to lead the group
+        if self._code is not None:
+            self._process.ended(self._code)
         try:
             return self._process.wait()
         except ChildProcessError:  # the server ended, and with it the process
@@ -159,7 +170,10 @@ class _Followed:
             except (EOFError, OSError):  # it died, maybe in the middle of a message
                 self._selector.unregister(self._answers.fileno())
             else:
-                watch.told(told)
+                if isinstance(told, _Ended):
+                    self._code = told.code
+                else:
+                    watch.told(told)
 
 
 def _start(server: ForkServer) -> _Followed:
@@ -195,11 +209,11 @@ def _work(asker: int, output: int, errors: int) -> NoReturn:
         os.close(descriptor)
     os.set_inheritable(asker, False)
     status: object = 0
+    connection = Connection(asker)
     try:
         for written in (sys.stdout, sys.stderr):
             cast(TextIO, written).reconfigure(line_buffering=True)  # type: ignore[attr-defined]
         faulthandler.enable()
-        connection = Connection(asker)
         work, arguments, environment = connection.recv()
         os.environ.clear()
         os.environ.update(environment)
@@ -216,4 +230,7 @@ def _work(asker: int, output: int, errors: int) -> NoReturn:
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(status if isinstance(status, int) else int(status is not None))
+        code = (status if isinstance(status, int) else int(status is not None)) & 0xFF
+        with suppress(OSError):  # the asker is gone
+            connection.send(_Ended(code))
+        os._exit(code)

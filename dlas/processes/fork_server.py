@@ -33,17 +33,25 @@ class ForkServer:
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._alone = threading.Lock()
+        self._over: list[int] = []
 
     def fork(self, descriptors: Sequence[int]) -> Forked:
         """Fork a process whose work is given copies of these file descriptors; ChildProcessError
         where the server ended."""
         with self._alone:
+            while self._over:
+                self._asked(self._over.pop().to_bytes(NUMBER, "big"))
             return Forked(self, self._asked(FORK, descriptors))
 
     def wait_for(self, pid: int) -> int:
         """Wait for a process that the server forked; returns the status that it ended with."""
         with self._alone:
             return self._asked(pid.to_bytes(NUMBER, "big"))
+
+    def leave(self, pid: int) -> None:
+        """Wait for a process, whose end is known, with the next one that is forked: the server, which may be
+        taking a step of its own, is not asked now."""
+        self._over.append(pid)
 
     def _asked(self, question: bytes, descriptors: Sequence[int] = ()) -> int:
         try:
@@ -72,6 +80,11 @@ class Forked:
     def kill(self) -> None:
         if self.returncode is None:
             os.kill(self.pid, signal.SIGKILL)
+
+    def ended(self, code: int) -> None:
+        """Note the exit code of a process that told it and is over."""
+        self.returncode = code
+        self._server.leave(self.pid)
 
     def wait(self, timeout: float | None = None) -> int:
         """The exit code of a process that ends by itself or was killed. The timeout is not heeded:
