@@ -8,14 +8,14 @@ Threads don't outlive a fork, so that nothing here may start those of torch or T
 
 from __future__ import annotations
 
-import gc
 import os
 import select
 import socket
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from importlib import import_module
+
+from dlas.processes.lasting import lasting
 
 PIPELINE = "dlas.pipeline"
 
@@ -58,7 +58,7 @@ def prepare(between: Callable[[], None] = go_on) -> None:
         _take(module)
     from dlas.stages.store.code.remembering import remember
 
-    with _kept():
+    with lasting():
         remember([PIPELINE])
 
 
@@ -70,24 +70,13 @@ def further() -> Iterator[str]:
         yield module
     from dlas.models.graph import decompositions
 
-    with _kept():
+    with lasting():
         decompositions.tables()
 
 
 def _take(module: str) -> None:
-    with _kept():
+    with lasting():
         import_module(module)
-
-
-@contextmanager
-def _kept() -> Iterator[None]:
-    """Have what is made inside stay: no garbage is looked for among it, here or in the processes."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()
-        gc.enable()
 
 
 def end_if_left(asker: socket.socket) -> None:

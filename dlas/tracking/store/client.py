@@ -5,6 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import sys
+from importlib import import_module
+
+from dlas.processes.lasting import lasting
 
 CLIENT_ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -20,13 +24,16 @@ SERVER_ENVIRONMENT = {**CLIENT_ENVIRONMENT, "MLFLOW_SERVER_ENABLE_JOB_EXECUTION"
 
 
 def quiet() -> None:
-    """Silence MLflow, before it is imported: no telemetry, no word on git or migrations, no error
-    logged and raised. Files go by way of the server, unless the user has it otherwise."""
+    """Import MLflow, silenced before: no telemetry, no word on git or migrations, no error logged and raised.
+    Files go by way of the server, unless the user has it otherwise."""
     os.environ.update(CLIENT_ENVIRONMENT)
     for name in THROUGH_SERVER:
         os.environ.setdefault(name, "false")
     logging.getLogger("alembic").setLevel(logging.WARNING)
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    if "mlflow" not in sys.modules:
+        with lasting():
+            import_module("mlflow")
 
 
 def client_errors() -> tuple[type[Exception], ...]:
