@@ -17,11 +17,11 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from dlas import config, quota, user
 from dlas.config import unheard
@@ -106,7 +106,7 @@ def run_job(composed: DictConfig) -> str | float | tuple[float, ...] | None:
     if parent and sweep.is_repeated(job.job.num):
         return None
     stack = config.parse(composed)
-    overrides = list(job.overrides.task)
+    overrides = cast(list[str], OmegaConf.to_container(job.overrides.task))
     heard = unheard.without(overrides, stack)
     typed = sweep.run_name(heard) or f"model={stack.model.name} algo={stack.algo.name}"
     short = sweep.short_name(heard) or typed

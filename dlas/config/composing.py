@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import cast
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -176,7 +177,7 @@ def combinations(master: DictConfig) -> list[list[str]]:
     """The overrides of each point of the grid that was typed, and declared as `hydra.sweeper.params`."""
     loader = point_loader()
     arguments = [f"{key}={value}" for key, value in (master.hydra.sweeper.get("params") or {}).items()]
-    arguments += list(master.hydra.overrides.task)
+    arguments += overridden(master)
     with _refusing():
         overrides = OverridesParser.create(config_loader=loader).parse_overrides(arguments)
         (found,) = BasicSweeper.split_arguments(overrides, None)
@@ -337,5 +338,5 @@ def _step_not_chosen(error: OmegaConfBaseException) -> UserError | None:
 
 
 def overridden(composed: DictConfig) -> list[str]:
-    """The overrides that made this config, as they were typed."""
-    return list(composed.hydra.overrides.task)
+    """The overrides that made this config, as they were typed: interpolations stay what they are."""
+    return cast(list[str], OmegaConf.to_container(composed.hydra.overrides.task))

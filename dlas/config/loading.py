@@ -11,7 +11,7 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from hydra._internal import defaults_list
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -71,7 +71,7 @@ class PointLoader(ConfigLoaderImpl):
         their settings.
         """
         name = master.hydra.job.config_name
-        given = [*master.hydra.overrides.hydra, *overrides]
+        given = [*cast(list[str], OmegaConf.to_container(master.hydra.overrides.hydra)), *overrides]
         parsed, files = self._parse_overrides_and_create_caching_repo(name, given)
         self.validate_sweep_overrides_legal(parsed, RunMode.RUN, from_shell=True)
         settings = [one for one in parsed if _is_setting(one, files)]
