@@ -72,6 +72,14 @@ def test_outputs_that_are_as_good_as_zero_are_right_as_zero() -> None:
     reference.require_match(reference.of_precision(whole(32).inputs, tiny, 32), np.zeros_like(tiny))
 
 
+def test_a_network_that_overflows_in_float16_is_told_as_such() -> None:
+    outputs = whole(16).outputs
+    outputs[3, 1] = np.inf
+    with pytest.raises(UserError, match="in 16 bits are not finite: 1 of 400") as told:
+        reference.of_precision(whole(16).inputs, outputs, 16)
+    assert told.value.key == "compression"
+
+
 @pytest.mark.parametrize(("bits", "atol"), [(8, 0.05 * 5 * MAX_KEPT), (16, 0.2), (32, 0.02), (8, -1.0)])
 def test_a_tolerance_that_the_outputs_do_not_explain_is_refused(
     bits: int, atol: float, tmp_path: Path

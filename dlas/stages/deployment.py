@@ -58,8 +58,9 @@ class Deploy(Stage[Deployed]):
     def make(self, folder: Path, checkpoints: Checkpoints) -> None:
         images = self._images()
         expected = evaluation.logits(self.network.module, images)
+        answers = self._reference(images, expected)
         found = deployment.run(self.library.path, images, self.target, runner=self.library.runner)
-        reference.require_match(self._reference(images, expected), found)
+        reference.require_match(answers, found)
         np.save(folder / EXPECTED, expected, allow_pickle=False)
         accuracy = {"top1": evaluation.top1(found, self.dataset.test_labels)}
         (folder / ACCURACY).write_text(json.dumps(accuracy, indent=1) + "\n")

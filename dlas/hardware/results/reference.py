@@ -82,7 +82,15 @@ DOCUMENT = Document("tolerance of a reference", version=2, converters=(_with_bit
 
 
 def of_precision(inputs: np.ndarray, outputs: np.ndarray, bits: int) -> Reference:
-    """The reference of a network that computes in `bits` bits, with the tolerance for these outputs."""
+    """The reference of a network that computes in `bits` bits, with the tolerance for these outputs.
+    UserError where they are not all finite."""
+    if not (finite := np.isfinite(outputs)).all():
+        raise UserError(
+            f"PyTorch's own outputs of the network in {bits} bits are not finite: "
+            f"{np.count_nonzero(~finite)} of {finite.size}",
+            key="compression" if bits == FLOAT16_BITS else "model",
+            remedy="float16 ends at 65504: a network in float32" if bits == FLOAT16_BITS else "",
+        )
     return Reference(inputs, outputs, bits, _atol(outputs, bits))
 
 

@@ -32,7 +32,7 @@ RUNS_ON = RunsOn.TARGET
 ONNX = "network.onnx"
 """The network as it was given to IREE, by which it is compiled for another CPU."""
 
-MISTAKE = re.compile(r"error: (?P<problem>.+)(?:\n.*\"onnx\.(?P<operator>\w+)\")?")
+MISTAKE = re.compile(r'error: (?P<problem>.+?)(?:: %.*)?(?:\n.*"onnx\.(?P<operator>\w+)"|$)', re.MULTILINE)
 """A mistake among IREE's diagnostics, with the line of its own code that it is about."""
 
 IMPORTER = (sys.executable, "-m", "iree.compiler.tools.import_onnx")
