@@ -15,7 +15,8 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -24,13 +25,13 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from dlas import config, quota, user
-from dlas.config import unheard
-from dlas.errors import UserError
+from dlas.config import composing, unheard
+from dlas.errors import UserError, first_line
 from dlas.output import forgiving_output
 from dlas.points import durations, fingerprint, making, process, view
 from dlas.points.progress import Progress
 from dlas.points.view.status import Course
-from dlas.processes import stopping
+from dlas.processes import slurm, stopping
 
 if TYPE_CHECKING:
     from dlas.tracking.delivery import Draft
@@ -58,11 +59,11 @@ def _run(typed: Sequence[str]) -> None:
         from dlas.config.typed import in_order
 
         sys.argv[1:] = in_order(_with_plan(sys.argv[1:]))
-        from dlas import run  # a launcher's jobs import what makes their points by this name
-
-        hydra.main(version_base="1.3", config_path=str(config.config_folder()), config_name="config")(
-            run.run_job
-        )()
+        try:
+            _launch()
+        except Exception as error:
+            _wait_for_others(error)
+            raise
     except KeyboardInterrupt:
         _abandon("KILLED")
         print(f"go on: {_command(typed)}", file=sys.stderr)
@@ -74,9 +75,14 @@ def _run(typed: Sequence[str]) -> None:
         from dlas.config.composing import refusal
 
         mistake = refusal(error)
+        if slurm.refused(error):
+            problem = f"SLURM takes no such jobs: {first_line(error)}"
+            mistake = UserError(
+                problem, key="hydra.launcher", remedy="`sinfo` lists the partitions and their limits"
+            )
         if mistake is None and launcher is not None:
             log.debug("the way there:", exc_info=error)
-            problem = f"'{launcher}' lost a job: {str(error).strip() or type(error).__name__}"
+            problem = f"'{launcher}' lost a job: {_told(error)}"
             remedy = f"go on: {_command(typed)}"
             print(UserError(problem, key="hydra/launcher", remedy=remedy), file=sys.stderr)
             sys.exit(FAILURE)
@@ -84,6 +90,27 @@ def _run(typed: Sequence[str]) -> None:
             raise
         print(mistake, file=sys.stderr)
         sys.exit(MISTAKE)
+
+
+def _launch() -> None:
+    from dlas import run  # a launcher's jobs import what makes their points by this name
+
+    hydra.main(version_base="1.3", config_path=str(config.config_folder()), config_name="config")(
+        run.run_job
+    )()
+
+
+def _wait_for_others(error: Exception) -> None:
+    """Wait for the other jobs of SLURM where the error tells that one was lost: its point alone is."""
+    folder = _slurm_folder()
+    if folder is not None and not slurm.refused(error):
+        log.error("a job was lost, and the others are waited for: %s", _told(error))
+        slurm.wait_for_all(folder)
+
+
+def _told(error: Exception) -> str:
+    """What the error of a launcher says, less what its job wrote, which follows in submitit's."""
+    return " ".join(str(error).strip().splitlines()[:2]) or type(error).__name__
 
 
 def _with_plan(arguments: list[str]) -> list[str]:
@@ -128,6 +155,8 @@ def run_job(composed: DictConfig) -> str | float | tuple[float, ...] | None:
         log.info("%s%s earlier: run %s", position, earlier.status, earlier.run_id)
         sweep.take(store, earlier, job.job.num)
         return sweep.told(place, earlier.run_id, stack.objectives)
+    if slurm.is_begun_again():
+        jobs.remove_attempts(store, parent, known)
     tags[tracking.FINGERPRINT] = known
     took = {} if store is None else expected.earlier(store, stack).by_step(stack)
     run = delivery.begin(place, store, short, tags, parent)
@@ -136,8 +165,8 @@ def run_job(composed: DictConfig) -> str | float | tuple[float, ...] | None:
     course = _course(sweep.count_led())
     course.begin_point()
     try:
-        with delivery.delivering(run):
-            sweep.require_planned(stack)
+        with delivery.delivering(run), _ending(job.runtime.choices):
+            sweep.require_planned(stack, fingerprint.code_of(stack))
             far = functools.partial(course.lines, position, short, expected=took)
             # Jobs of a launcher may write to one place, each in the middle of another's lines.
             apart = functools.partial(view.in_lines, name=f"{position}{short}")
@@ -151,6 +180,12 @@ def run_job(composed: DictConfig) -> str | float | tuple[float, ...] | None:
     finally:
         course.end_point()
     return sweep.told(place, run.own_id, stack.objectives)
+
+
+def _ending(choices: Mapping[str, object]) -> AbstractContextManager[None]:
+    """What ends the point where the launcher that was chosen has its job ended."""
+    on_slurm = choices["hydra/launcher"] == composing.SLURM_LAUNCHER
+    return slurm.ending_as_told(process.server) if on_slurm else nullcontext()
 
 
 @functools.cache
@@ -221,6 +256,12 @@ def _abandon(status: str) -> None:
     sweep = sys.modules.get("dlas.tracking.sweep")
     if sweep is not None:
         sweep.abandon(status)
+
+
+def _slurm_folder() -> Path | None:
+    """The folder of the sweep that this process leads by jobs of SLURM, if any."""
+    sweep = sys.modules.get("dlas.tracking.sweep")
+    return None if sweep is None else sweep.slurm_folder()
 
 
 def _launcher() -> str | None:

@@ -26,6 +26,7 @@ from user_options import own_model
 from dlas import config, run, tracking
 from dlas.config.loading import point_loader
 from dlas.errors import UserError
+from dlas.processes import slurm, stopping
 from dlas.tracking import jobs
 from dlas.tracking.sweep import membership
 
@@ -89,7 +90,7 @@ def test_slurm_is_asked_for_before_any_work(tmp_path: Path) -> None:
     artifacts = tmp_path / "artifacts"
     ended = dlas("run", "-m", "algo=gemm,direct", "hydra/launcher=submitit_slurm", f"artifacts={artifacts}")
     assert ended.returncode == 2
-    assert ended.stderr.startswith("hydra/launcher: submitit_slurm takes SLURM's sbatch and srun\n")
+    assert ended.stderr.startswith("hydra/launcher: submitit_slurm takes SLURM's sbatch, srun,")
     assert not artifacts.exists()
 
 
@@ -137,13 +138,67 @@ def test_jobs_go_on_where_their_command_was_only_lost(store: tracking.Store) -> 
 
 
 def test_a_job_refuses_a_point_that_its_command_did_not_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As it is where a file of the config was edited while the job waited."""
+    """As it is where a file of the config, or of the code, was edited while the job waited."""
     with initialize_config_dir(str(config.config_folder()), version_base="1.3"):
         checked, edited = (config.parse(compose("config", [f"seed={seed}"])) for seed in (1, 2))
-    monkeypatch.setenv(membership.PLANNED, membership.planned([checked]))
-    membership.require_planned(checked)
-    with pytest.raises(UserError, match="are not those that its command checked"):
-        membership.require_planned(edited)
+    monkeypatch.setenv(membership.PLANNED, membership.planned([(checked, "code")]))
+    membership.require_planned(checked, "code")
+    for stack, code in ((edited, "code"), (checked, "edited code")):
+        with pytest.raises(UserError, match="are not those that its command checked"):
+            membership.require_planned(stack, code)
+
+
+def answering() -> subprocess.Popen[str]:
+    """A process that answers what it is asked."""
+    program = "while True: print(input(), flush=True)"
+    return subprocess.Popen(
+        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+
+
+def receive(sent: signal.Signals, processes: list[subprocess.Popen[str]]) -> None:
+    """Be a job of one more process that is sent the signal, as this one is then."""
+    with slurm.ending_as_told(lambda: processes.append(answering())):
+        (process,) = processes
+        process.send_signal(sent)
+        print("there", file=process.stdin, flush=True)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "there\n"
+        os.kill(os.getpid(), sent)
+
+
+@pytest.mark.parametrize(
+    ("sent", "raised", "words"),
+    [
+        (signal.SIGTERM, stopping.Stopped, "Terminated"),
+        (signal.SIGUSR2, UserError, "hydra.launcher.timeout_min: its job came to the time limit"),
+    ],
+)
+def test_what_slurm_sends_ends_a_point_before_its_process(
+    sent: signal.Signals, raised: type[BaseException], words: str
+) -> None:
+    """SLURM sends it to every process of a job."""
+
+    def refuse_to_queue_again(number: int, frame: object) -> None:
+        raise RuntimeError("as submitit does")
+
+    before = signal.signal(signal.SIGUSR2, refuse_to_queue_again)
+    processes: list[subprocess.Popen[str]] = []
+    try:
+        with pytest.raises(raised, match=words):
+            receive(sent, processes)
+        assert signal.getsignal(signal.SIGUSR2) is refuse_to_queue_again
+    finally:
+        signal.signal(signal.SIGUSR2, before)
+        for process in processes:
+            process.kill()
+            process.communicate()
+
+
+@pytest.mark.skipif(not installed("hydra_submitit_launcher"), reason="takes the extra submitit")
+def test_submitit_has_the_time_limit_told_by_the_signal_that_is_heard() -> None:
+    submitit = pytest.importorskip("submitit")
+    assert f"SIG{submitit.JobEnvironment.USR_SIG}" == slurm.LIMIT_REACHED.name
 
 
 @pytest.mark.exhaustive

@@ -27,6 +27,7 @@ from dlas.errors import UserError, at_point, require
 BASIC_SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"
 BASIC_LAUNCHER = "basic"
 CHECKED_SWEEPER = "hydra_plugins.dlas_checked.CheckedSweeper"
+SLURM_LAUNCHER, SLURM_PROGRAMS = "submitit_slurm", ("sbatch", "srun", "squeue", "sacct", "scancel")
 BUDGETED_SWEEPER = "hydra_plugins.dlas_budgeted.BudgetedSweeper"
 UNTUNED = "tuner=none"
 
@@ -37,7 +38,7 @@ EXTRAS = {
     "hydra/launcher": {
         "joblib": "joblib",
         "submitit_local": "submitit",
-        "submitit_slurm": "submitit",
+        SLURM_LAUNCHER: "submitit",
         "ray": "ray",
     },
     "hydra/sweeper": {"optuna": "optuna"},
@@ -168,9 +169,11 @@ def launcher(master: DictConfig) -> str:
 
 def require_launcher(master: DictConfig) -> None:
     """UserError where the launcher gives its jobs to a cluster that this machine is no part of."""
-    lacking = launcher(master) == "submitit_slurm" and not all(map(shutil.which, ("sbatch", "srun")))
+    lacking = launcher(master) == SLURM_LAUNCHER and not all(map(shutil.which, SLURM_PROGRAMS))
     remedy = "start it on a machine of the cluster; hydra/launcher=submitit_local has its jobs here"
-    require(not lacking, "hydra/launcher", "submitit_slurm takes SLURM's sbatch and srun", remedy)
+    require(
+        not lacking, "hydra/launcher", f"{SLURM_LAUNCHER} takes SLURM's {', '.join(SLURM_PROGRAMS)}", remedy
+    )
 
 
 def combinations(master: DictConfig) -> list[list[str]]:

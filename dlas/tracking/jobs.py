@@ -14,7 +14,7 @@ from contextlib import suppress
 from dlas.processes import identity
 from dlas.tracking import delivery, leftovers
 from dlas.tracking import store as tracking
-from dlas.tracking.store import ERROR, LEFT, PROCESS, Record, Store
+from dlas.tracking.store import ERROR, FINGERPRINT, LEFT, PARENT, PROCESS, Record, Store
 
 BEAT_SECONDS = 60.0
 END_SECONDS = 20.0
@@ -74,6 +74,17 @@ def wait_for_ends(store: Store, sweep: str, seconds: float) -> None:
     until = time.monotonic() + seconds
     while _here(_running(store, sweep)) and time.monotonic() < until:
         time.sleep(POLL_SECONDS)
+
+
+def remove_attempts(store: Store | None, sweep: str | None, fingerprint: str) -> None:
+    """Remove the sweep's unfinished runs of this point, which an earlier beginning of its job left."""
+    if store is None or sweep is None:
+        return
+    for run in tracking.points(store, sweep):
+        told = run.tags.get(PARENT), run.tags.get(FINGERPRINT)
+        if told == (sweep, fingerprint) and run.status != "FINISHED":
+            log.warning("the job was begun again: its earlier run %s (%s) is removed", run.run_id, run.status)
+            tracking.remove(store, run.run_id)
 
 
 def _running(store: Store, sweep: str) -> Sequence[Record]:

@@ -69,6 +69,7 @@ from dlas.tracking.store.writing import (
     close,
     create,
     log_report,
+    remove,
     start_sweep,
     take_back,
 )
@@ -133,6 +134,7 @@ __all__ = [
     "of_origin",
     "open_store",
     "points",
+    "remove",
     "require_place_for_files",
     "require_there",
     "running",

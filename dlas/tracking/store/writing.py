@@ -126,6 +126,11 @@ def take_back(run: OpenRun) -> None:
         run.store.client.delete_tag(run.run_id, ERROR)
 
 
+def remove(store: Store, run_id: str) -> None:
+    """Move a run to those that MLflow shows no more, and can bring back."""
+    store.client.delete_run(run_id)
+
+
 def log_report(store: Store, sweep: str, folder: Path, short: str) -> None:
     """Put the folder of a report on the sweep's run, and the short report, in Markdown, where MLflow shows a
     run's description."""

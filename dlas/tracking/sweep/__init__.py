@@ -1,7 +1,7 @@
 """The points of one command, under one run: what they know of it, where it goes, how it begins and ends."""
 
 from dlas.tracking.sweep.callback import ALL, SWEPT, SweepCallback, of_all, stopping
-from dlas.tracking.sweep.leading import abandon, count_led, is_led_here, launcher, records
+from dlas.tracking.sweep.leading import abandon, count_led, is_led_here, launcher, records, slurm_folder
 from dlas.tracking.sweep.membership import (
     PARENT,
     is_repeated,
@@ -33,6 +33,7 @@ __all__ = [
     "require_planned",
     "run_name",
     "short_name",
+    "slurm_folder",
     "stopping",
     "take",
     "told",

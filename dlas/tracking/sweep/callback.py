@@ -25,6 +25,7 @@ from omegaconf import DictConfig, open_dict
 
 from dlas.config import Stack, composing, unheard
 from dlas.errors import UserError, require
+from dlas.processes import slurm
 from dlas.tracking import delivery, jobs
 from dlas.tracking import store as tracking
 from dlas.tracking.sweep.closing import FAILURE, MISTAKE, conclude, not_of
@@ -81,7 +82,8 @@ class SweepCallback(Callback):
     `begin` starts, once a point is right, what takes seconds until it can check; it may be called again while
     the other points are composed, which takes seconds where they are many. `check` is given the
     stacks of the points before the first one starts, and Hydra's own part of the config; it returns those
-    that could not be checked. `fingerprint` gives the hash by which a point's earlier run is found.
+    that could not be checked. `fingerprint` gives the hash by which a point's earlier run is found, `code`
+    that of the code which makes it.
     """
 
     def __init__(
@@ -89,10 +91,12 @@ class SweepCallback(Callback):
         begin: Callable[[], object],
         check: Callable[[Sequence[Stack], DictConfig], Sequence[Stack]],
         fingerprint: Callable[[Stack], str],
+        code: Callable[[Stack], str],
     ) -> None:
         self._begin = begin
         self._check = check
         self._fingerprint = fingerprint
+        self._code = code
 
     @stopping
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
@@ -126,6 +130,8 @@ class SweepCallback(Callback):
         """Check every point that has no earlier run, open the sweep's run and tell the points its id; leave
         where no point is to be made."""
         composing.require_launcher(config)
+        if composing.launcher(config) == composing.SLURM_LAUNCHER:
+            slurm.warn_of_lost_jobs()
         points = composing.sweep_points(config, self._begin)
         with composing.naming(points):
             stacks = composing.stacks_of(points)
@@ -158,14 +164,17 @@ class SweepCallback(Callback):
         names = tuple(differing(heard[place], shared) for place in left) if certain else ()
         end_beating = jobs.keep_beating(store, run.run_id)
         apart = composing.launcher(config) != composing.BASIC_LAUNCHER
-        led_here.append(Led(run, place_of(stacks[0]), names, composing.launcher(config), end_beating))
+        folder = Path(config.hydra.sweep.dir)
+        led_here.append(Led(run, place_of(stacks[0]), names, composing.launcher(config), folder, end_beating))
         told = {
             PARENT: run.run_id,
             POINTS: str(len(points) - len(again)) if certain else "",
             REPEATED: " ".join(map(str, again)) if certain else "",
             SHARED: json.dumps(sorted(shared)).encode().hex(),
             UNCHECKED: EVERY if searching else unchecked,
-            PLANNED: planned(stacks) if apart and not searching else "",
+            PLANNED: planned([(stack, self._code(stack)) for stack in stacks])
+            if apart and not searching
+            else "",
         }
         for name, value in told.items():
             config.hydra.overrides.hydra.append(f"+hydra.job.env_set.{name}='{value}'")

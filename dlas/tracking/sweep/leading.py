@@ -7,9 +7,11 @@ import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from dlas.config import composing
 from dlas.errors import first_line
+from dlas.processes import slurm
 from dlas.tracking import delivery, jobs, remote
 from dlas.tracking import store as tracking
 from dlas.tracking.delivery import Place
@@ -26,12 +28,13 @@ log = logging.getLogger("dlas.run")
 @dataclass(frozen=True)
 class Led:
     """A sweep that this process leads: its run, where runs go, its points by name as far as they are certain,
-    its launcher, and what ends its heartbeat."""
+    its launcher, the folder of what Hydra and the launcher write, and what ends its heartbeat."""
 
     run: tracking.OpenRun
     place: Place
     points: tuple[str, ...]
     launcher: str
+    folder: Path
     end_beating: Callable[[], None]
 
 
@@ -58,6 +61,11 @@ def launcher() -> str | None:
     return next((led.launcher for led in led_here if led.launcher != composing.BASIC_LAUNCHER), None)
 
 
+def slurm_folder() -> Path | None:
+    """The folder of the sweep that this process still leads, where its jobs are SLURM's."""
+    return next((led.folder for led in led_here if led.launcher == composing.SLURM_LAUNCHER), None)
+
+
 def abandon(status: str) -> None:
     """End the sweep that this process still leads, if any, when it is KILLED its jobs too; print what there
     is of its table, and the points that were not begun."""
@@ -78,7 +86,10 @@ def abandon(status: str) -> None:
 
 
 def _end_jobs(led: Led, status: str) -> None:
-    """Have the jobs of a KILLED sweep end, and close the runs of those that ended with their launcher."""
+    """Have the jobs of a KILLED sweep end or not begin, and close the runs of those that ended with their
+    launcher."""
+    if led.launcher == composing.SLURM_LAUNCHER and status == "KILLED":
+        slurm.cancel_waiting(led.folder)
     if status == "KILLED":
         jobs.stop(led.run.store, led.run.run_id)
     else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Sequence
@@ -22,7 +23,7 @@ REPEATED = "DLAS_REPEATED"
 """The numbers of the points that are the same as one before them, for their compiler."""
 
 PLANNED, DIGITS = "DLAS_PLANNED", 8
-"""The points that the command composed and checked, by so many first digits of their identities."""
+"""The points that the command composed and checked, by so many digits of a hash of each with its code."""
 
 EVERY = "every point"
 """What UNCHECKED says where the points are found on the way."""
@@ -60,20 +61,21 @@ def is_unchecked(stack: Stack) -> bool:
     return unchecked == EVERY or identity(stack) in unchecked.split()
 
 
-def planned(stacks: Sequence[Stack]) -> str:
-    """The points as PLANNED tells them."""
-    return " ".join(identity(stack)[:DIGITS] for stack in stacks)
+def planned(points: Sequence[tuple[Stack, str]]) -> str:
+    """The points, each with the hash of its code, as PLANNED tells them."""
+    hashes = (hashlib.sha256(f"{identity(stack)} {code}".encode()).hexdigest() for stack, code in points)
+    return " ".join(found[:DIGITS] for found in hashes)
 
 
-def require_planned(stack: Stack) -> None:
-    """UserError for a point that its command did not compose: a job of a launcher, which may wait for hours,
-    reads the files of the config again."""
+def require_planned(stack: Stack, code: str) -> None:
+    """UserError for a point that its command did not compose, or whose code, by its hash, was another one: a
+    job of a launcher, which may wait for hours, reads the files of the config and of the code again."""
     known = os.environ.get(PLANNED, "").split()
-    if known and identity(stack)[:DIGITS] not in known:
-        problem = "its settings, or the versions of its tools, are not those that its command checked"
-        remedy = (
-            "leave the files of the config alone while jobs wait, and start again: what is finished is kept"
+    if known and planned([(stack, code)]) not in known:
+        problem = (
+            "its settings, its code, or the versions of its tools, are not those that its command checked"
         )
+        remedy = "leave config and code alone while jobs wait, and start again: what is finished is kept"
         raise UserError(problem, remedy=remedy)
 
 
