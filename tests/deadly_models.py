@@ -1,10 +1,12 @@
-"""Models of a user's own whose process does not live to their end."""
+"""Models of a user's own whose process does not live to their end, or would wait for ever."""
 
 from __future__ import annotations
 
 import ctypes
 import os
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -12,6 +14,9 @@ from user_models import two_layers
 
 SPARED = 10
 """Training steps that a model which dies while it is trained gets through: more than a trial takes."""
+
+HELD, GO = "DLAS_TESTS_HELD", "go"
+"""Environment variable with the folder of models that wait, and the file there for which they do."""
 
 
 class Deadly(nn.Module):
@@ -36,11 +41,23 @@ def _leave(model: nn.Module) -> None:
 _steps: list[None] = []
 
 
-def _crash_in_training(model: nn.Module) -> None:
+def _is_trained_for_a_while(model: nn.Module) -> bool:
     if model.training:
         _steps.append(None)
-    if len(_steps) > SPARED:
+    return len(_steps) > SPARED
+
+
+def _crash_in_training(model: nn.Module) -> None:
+    if _is_trained_for_a_while(model):
         ctypes.string_at(0)
+
+
+def _wait_in_training(model: nn.Module) -> None:
+    if _is_trained_for_a_while(model):
+        folder = Path(os.environ[HELD])
+        (folder / os.environ["SLURM_ARRAY_TASK_ID"]).touch()
+        while not (folder / GO).exists():
+            time.sleep(0.1)
 
 
 def leaving(classes: int) -> nn.Module:
@@ -51,3 +68,8 @@ def leaving(classes: int) -> nn.Module:
 def crashing(classes: int) -> nn.Module:
     """Reads where it may not, once it is trained for a while."""
     return Deadly(classes, _crash_in_training)
+
+
+def held(classes: int) -> nn.Module:
+    """Waits for the file GO, once it is trained for a while; a file with its job's number tells of it."""
+    return Deadly(classes, _wait_in_training)
