@@ -118,7 +118,10 @@ def test_a_setting_of_one_choice_is_told_with_it_and_what_follows_from_a_model_i
 
 
 def test_why_a_point_failed_is_told() -> None:
-    assert "b: the cat sat on it" in summary.table([point("a", 1.0), point("b", None, "FAILED")])
+    failed = point("b", None, "FAILED")
+    assert "b: the cat sat on it" in summary.table([point("a", 1.0), failed])
+    with_remedy = with_tags(failed, error="model: the cat sat on it\n  another chair")
+    assert "b: model: the cat sat on it; another chair" in summary.table([point("a", 1.0), with_remedy])
 
 
 def test_a_search_that_changed_nothing_is_told() -> None:

@@ -153,5 +153,9 @@ def _reasons(points: Sequence[MeasuredPoint], named: Naming) -> list[str]:
 
 
 def _failures(points: Sequence[MeasuredPoint], named: Naming) -> list[str]:
-    """Why points failed, every one of them."""
-    return [printable(f"{named.label(point)}: {point.error}") for point in points if point.error]
+    """Why points failed, every one of them, each on a line with what would be right."""
+    return [
+        printable(f"{named.label(point)}: {'; '.join(map(str.strip, point.error.splitlines()))}")
+        for point in points
+        if point.error
+    ]
