@@ -46,9 +46,8 @@ def ending_as_told(start_processes: Callable[[], object]) -> Iterator[None]:
     def limit_reached(number: int, frame: FrameType | None) -> None:
         try:
             if callable(queue_again):
-                queue_again(
-                    number, frame
-                )  # submitit's, which leaves the process where it has queued the job again
+                # submitit's, which ends the process where it has queued the job again
+                queue_again(number, frame)
         except Exception as refusal:
             raise _TimeIsOver from refusal
 
@@ -103,9 +102,8 @@ def wait_for_all(folder: Path) -> None:
 def _queued(folder: Path, *which: str) -> set[str]:
     """Ids of the jobs of the command with that folder that SLURM's queue has."""
     own = {each.name for each in (folder / JOBS).glob("[0-9]*")}
-    return own & set(
-        _asked("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i", *which)
-    )
+    listed = _asked("squeue", "--noheader", "--array", f"--user={os.getuid()}", "--format=%i", *which)
+    return own & set(listed)
 
 
 def _asked(*command: str) -> list[str]:
