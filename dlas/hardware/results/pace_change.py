@@ -23,9 +23,9 @@ def doubt(old: Measurement, new: Measurement, mix: Mapping[str, float]) -> float
     """The share of the network's older scatter that the mix does not follow, of the standard deviation of the
     logarithms of the factors by which the times of its yardsticks changed, weighted by what they have of the
     older time. 0 where all changed alike, as one alone does."""
-    then = {name: math.exp(_log_time(old, name)) for name in mix}
-    parts = np.array([count * then[name] for name, count in mix.items()])
-    changes = np.array([_log_time(new, name) - math.log(then[name]) for name in mix])
+    then = np.array([_log_time(old, name) for name in mix])
+    parts = np.array(list(mix.values())) * np.exp(then)
+    changes = np.array([_log_time(new, name) for name in mix]) - then
     mean = np.average(changes, weights=parts)
     disagreement = math.sqrt(np.average((changes - mean) ** 2, weights=parts))
     return old.unfollowed(mix) * disagreement
