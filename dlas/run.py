@@ -72,9 +72,7 @@ def _run(typed: Sequence[str]) -> None:
     except Exception as error:
         launcher = _launcher()
         _abandon("FAILED")
-        from dlas.config.composing import refusal
-
-        mistake = refusal(error)
+        mistake = composing.refusal(error)
         if slurm.refused(error):
             problem = f"SLURM takes no such jobs: {first_line(error)}"
             mistake = UserError(
