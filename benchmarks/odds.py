@@ -96,7 +96,7 @@ def main() -> None:
         if (lacking := [one for one in options.slower if (network, one, options.beside, number) not in done])
     }
     subjects = {
-        network: made(network, options.slower, options.results / network)
+        network: made(network, protocol, options.slower, options.results / network)
         for network in dict.fromkeys(network for network, _ in rounds)
     }
     way = "beside" if options.beside else "across"
@@ -118,7 +118,7 @@ def read(path: Path) -> Iterator[Found]:
         yield from (Found(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines())
 
 
-def made(network: str, factors: Sequence[float], folder: Path) -> Subject:
+def made(network: str, protocol: config.Timing, factors: Sequence[float], folder: Path) -> Subject:
     """The libraries of a network, in the folder, where those stay that are there already."""
     folder.mkdir(exist_ok=True)
     target = resolve(config.Target(name="host"))
@@ -128,7 +128,8 @@ def made(network: str, factors: Sequence[float], folder: Path) -> Subject:
     lacking = [factor for factor, path in libraries.items() if not path.exists()]
     if lacking:
         print(f"making {network} slower by {', '.join(f'{factor:g}' for factor in lacking)}", flush=True)
-        _make(network, {factor: libraries[factor] for factor in lacking}, libraries[1.0], image, target)
+        wanted = {factor: libraries[factor] for factor in lacking}
+        _make(network, wanted, libraries[1.0], image, target, protocol)
     beside = {}
     for name in yardstick.names(target.code):
         path = folder / f"yardstick-{name}.so"
@@ -138,7 +139,12 @@ def made(network: str, factors: Sequence[float], folder: Path) -> Subject:
 
 
 def _make(
-    network: str, lacking: Mapping[float, Path], plain: Path, image: np.ndarray, target: Target
+    network: str,
+    lacking: Mapping[float, Path],
+    plain: Path,
+    image: np.ndarray,
+    target: Target,
+    protocol: config.Timing,
 ) -> None:
     """Make the libraries that are lacking; `plain` is that of the network itself."""
     lowered = tuned.program(network, ALGORITHM)
@@ -146,7 +152,8 @@ def _make(
         if 1.0 in lacking:
             shutil.move(tuned.untuned(lowered, target, Path(folder)), plain)
         slower = [factor for factor in lacking if factor > 1]
-        steps = slowed.steps_for(lowered, plain, image, target, slower) if slower else {}
+        given = (lowered, plain, image, target, protocol, slower)
+        steps = slowed.steps_for(*given) if slower else {}
         for factor in slower:
             written = slowed.library(lowered, steps[factor], target, Path(folder) / lacking[factor].name)
             shutil.move(written, lacking[factor])

@@ -11,6 +11,10 @@ import numpy as np
 import tvm
 from tvm import relax, te
 
+from dlas import config
+from dlas.hardware.results.comparison import Comparison
+from dlas.hardware.timing import measuring
+from dlas.hardware.timing.measuring import Network
 from dlas.hardware.timing.race import race
 from dlas.interfaces.program import LoweredProgram
 from dlas.interfaces.targets.target import Target
@@ -22,19 +26,41 @@ FEW, MANY = 1, 400_000
 
 
 def steps_for(
-    lowered: LoweredProgram, plain: Path, image: np.ndarray, target: Target, factors: Sequence[float]
+    lowered: LoweredProgram,
+    plain: Path,
+    image: np.ndarray,
+    target: Target,
+    protocol: config.Timing,
+    factors: Sequence[float],
 ) -> Mapping[float, int]:
-    """The steps of extra work that have the network take so many times as long as by the library `plain`.
+    """The steps of extra work that have the network take so many times as long as by the library `plain`, in
+    sessions of the protocol.
 
-    The extra kernel is timed by itself: networks whose data lies elsewhere in memory differ by as much as the
-    smaller factors."""
+    A network takes longer in a race than in a session, where nothing else comes between its runs. So the
+    number of steps that a race finds for the largest factor is tried in sessions, beside `plain`, and the
+    others are in proportion to what it took there."""
+    largest = max(factors)
     with tempfile.TemporaryDirectory(prefix="dlas-slowed-") as folder:
-        tried = [library(lowered, steps, target, Path(folder) / f"{steps}.so") for steps in (FEW, MANY)]
-        alone, *worked = race([plain, *tried], image, target).contenders
-    few, many = (contender.calls[-1].turns.median_ms for contender in worked)
-    of_step = (many - few) / (MANY - FEW)
-    extra = {factor: (factor - 1) * alone.median_ms - few for factor in factors}
-    return {factor: FEW + max(0, round(ms / of_step)) for factor, ms in extra.items()}
+        tried = _raced(lowered, plain, image, target, largest, Path(folder))
+        slowed = library(lowered, tried, target, Path(folder) / "tried.so")
+        then, now = measuring.measure_in_turn(
+            [Network({1: each}, image) for each in (plain, slowed)],
+            target,
+            protocol,
+            is_enough=lambda pair: True,
+        )
+    took = Comparison(then, now, paired=True).ratio - 1
+    return {factor: max(FEW, round(tried * (factor - 1) / took)) for factor in factors}
+
+
+def _raced(
+    lowered: LoweredProgram, plain: Path, image: np.ndarray, target: Target, factor: float, folder: Path
+) -> int:
+    """The steps that have the network take so many times as long by what a race tells of both."""
+    worked = [library(lowered, steps, target, folder / f"{steps}.so") for steps in (FEW, MANY)]
+    alone, *raced = race([plain, *worked], image, target).contenders
+    few, many = (contender.calls[-1].turns.median_ms for contender in raced)
+    return FEW + round((factor - 1) * alone.median_ms / (many - few) * (MANY - FEW))
 
 
 def library(lowered: LoweredProgram, steps: int, target: Target, path: Path) -> Path:

@@ -174,6 +174,14 @@ def test_slower_libraries_are_found(slower: float, least: float) -> None:
     assert told.count(Outcome.SLOWER) >= least * TRIALS
 
 
+@pytest.mark.parametrize(("slower", "told"), [(1.004, Outcome.SAME), (1.02, Outcome.SLOWER)])
+def test_what_copies_of_a_library_differ_by_counts_as_none(slower: float, told: Outcome) -> None:
+    """However surely their sessions differ: here by 0.02 % from one to the next."""
+    random = np.random.default_rng(6)
+    assert sequentially(paired(random, normal, 0.0001, slower))[0] is told
+    assert sequentially(paired(random, normal, 0.0001, 1 / slower))[0] is not Outcome.SLOWER
+
+
 def test_what_is_easily_told_is_told_early() -> None:
     random = np.random.default_rng(3)
     told = [sequentially(paired(random, normal, 0.004, 1.0)) for _ in range(50)]
