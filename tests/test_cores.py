@@ -33,12 +33,16 @@ several = pytest.mark.skipif(len(CORES) < 2, reason="one core has no room for tw
 
 def affinities(workers: int, bound: list[int], allowed: list[int]) -> list[list[int]]:
     """The cores of the calling thread and of each worker, some of which are bound to cores from the start."""
-    arguments = [str(workers), json.dumps(bound), json.dumps(allowed)]
+    return told(PROGRAM, str(workers), json.dumps(bound), json.dumps(allowed))
+
+
+def told(program: str, *arguments: str) -> list[list[int]]:
+    """The lists of cores that a program prints."""
     root = Path(__file__).parent.parent
-    told = subprocess.run(
-        [sys.executable, "-c", PROGRAM, *arguments], cwd=root, capture_output=True, text=True, check=True
+    ended = subprocess.run(
+        [sys.executable, "-c", program, *arguments], cwd=root, capture_output=True, text=True, check=True
     )
-    found: list[list[int]] = json.loads(told.stdout)
+    found: list[list[int]] = json.loads(ended.stdout)
     return found
 
 
@@ -51,6 +55,31 @@ def test_the_calling_thread_is_kept_off_the_core_that_a_runtime_chose_for_its_wo
 @several
 def test_a_worker_that_may_be_anywhere_gets_the_last_core() -> None:
     assert affinities(1, [], CORES) == [CORES[:-1], CORES[-1:]]
+
+
+@several
+def test_workers_of_a_second_pool_share_the_cores_of_the_first() -> None:
+    """PyTorch has one that is started as a network is loaded, and another with its first run: had that the
+    calling thread's core, each would wait for the other, a thousand times as long as a run takes."""
+    program = """
+import json, os, threading
+from dlas.hardware.sessions import cores
+
+end, threads = threading.Event(), []
+for pool in ("loaded", "first run", "another run"):
+    with cores.kept_apart():
+        if pool != "another run":
+            threads.append(threading.Thread(target=end.wait))
+            threads[-1].start()
+print(json.dumps([sorted(os.sched_getaffinity(id)) for id in (0, *(one.native_id for one in threads))]))
+end.set()
+"""
+    caller, first, second = told(program)
+    assert first == CORES[-1:]
+    assert len(second) == 1
+    assert not set(caller).intersection(first, second)
+    assert (second == first) == (len(CORES) == 2)
+    assert caller == [core for core in CORES if [core] not in (first, second)]
 
 
 def test_as_many_workers_as_cores_stay_where_they_are() -> None:
