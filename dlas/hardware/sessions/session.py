@@ -93,7 +93,8 @@ def compute(network: LoadedNetwork, inputs: np.ndarray, batch: int) -> np.ndarra
     """The outputs of every input, (N, …), by a network for `batch` inputs; the last ones may be filled up."""
     starts = range(0, len(inputs), batch)
     filled = [np.resize(inputs[start : start + batch], (batch, *inputs.shape[1:])) for start in starts]
-    outputs = [network.array(network.run(network.put(images))) for images in filled]
+    with cores.kept_apart():  # some runtimes start threads with the first run
+        outputs = [network.array(network.run(network.put(images))) for images in filled]
     return np.concatenate(outputs)[: len(inputs)]
 
 
