@@ -6,14 +6,13 @@ knows which it was if this process crashes or hangs.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dlas.hardware.sessions import tvm_runtime
+from dlas.hardware.sessions import repeated, tvm_runtime
 from dlas.hardware.sessions.single_kernels import relative_error, tensors
 
 MIN_TURN_NS = 8_000_000
@@ -47,15 +46,7 @@ def checked_and_timed(
     for _ in range(turns):
         for number in right:
             running.write_text(str(number))
-            found[number]["samples_ns"] += _turn(kernels[number], given)
+            found[number]["samples_ns"] += repeated.samples_ns(
+                kernels[number], given, MIN_TURN_RUNS, MIN_TURN_NS
+            )
     return found
-
-
-def _turn(kernel: Callable[..., None], arguments: list[Any]) -> list[int]:
-    samples: list[int] = []
-    kernel(*arguments)
-    while len(samples) < MIN_TURN_RUNS or sum(samples) < MIN_TURN_NS:
-        start = time.perf_counter_ns()
-        kernel(*arguments)
-        samples.append(time.perf_counter_ns() - start)
-    return samples

@@ -5,7 +5,6 @@ Peaks are those of the fastest run, as in STREAM: all that else goes on makes a 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -14,7 +13,7 @@ from typing import Any
 import numpy as np
 import psutil
 
-from dlas.hardware.sessions import tvm_runtime
+from dlas.hardware.sessions import repeated, tvm_runtime
 from dlas.hardware.targets import caches
 
 MIN_RUN_NS = 1_000_000
@@ -64,12 +63,13 @@ def _arithmetic(kernel: Callable[..., None], threads: int, peak: Mapping[str, An
     sums = tvm_runtime.tensor(np.zeros(threads * peak["sums"], peak["dtype"]))
     rounds = FIRST_ROUNDS
 
-    def run() -> int:
-        return _nanoseconds(kernel, threads, rounds, operands, sums)
+    def enough() -> bool:
+        runs = (repeated.nanoseconds(kernel, threads, rounds, operands, sums) for _ in range(TRIES))
+        return min(runs) >= MIN_RUN_NS
 
-    while rounds < MOST_ROUNDS and min(run() for _ in range(TRIES)) < MIN_RUN_NS:
+    while rounds < MOST_ROUNDS and not enough():
         rounds *= 2
-    return {"work": threads * rounds * peak["operations"], "samples_ns": _samples(run)}
+    return _rated(threads * rounds * peak["operations"], kernel, threads, rounds, operands, sums)
 
 
 def _streams(
@@ -83,15 +83,15 @@ def _streams(
     sums = tvm_runtime.tensor(np.zeros(threads * block, "float32"))
     array_bytes = values * VALUE_BYTES
     return {
-        "read": {
-            "work": array_bytes,
-            "samples_ns": _samples(lambda: _nanoseconds(read, threads, blocks, arrays[0], sums)),
-        },
-        "triad": {
-            "work": 3 * array_bytes,
-            "samples_ns": _samples(lambda: _nanoseconds(triad, threads, blocks, *arrays)),
-        },
+        "read": _rated(array_bytes, read, threads, blocks, arrays[0], sums),
+        "triad": _rated(3 * array_bytes, triad, threads, blocks, *arrays),
     }
+
+
+def _rated(work: int, kernel: Callable[..., None], *arguments: Any) -> dict[str, Any]:
+    """What one run of the kernel does, and the nanoseconds of its runs."""
+    samples = repeated.samples_ns(kernel, arguments, MIN_RUNS, MIN_TOTAL_NS)
+    return {"work": work, "samples_ns": samples}
 
 
 def _aligned(values: int) -> np.ndarray:
@@ -104,16 +104,3 @@ def _aligned(values: int) -> np.ndarray:
     found = np.empty(values + spare, np.float32)
     first = -found.ctypes.data % tvm_runtime.ALIGNMENT // VALUE_BYTES
     return found[first : first + values]
-
-
-def _samples(run: Callable[[], int]) -> list[int]:
-    samples: list[int] = []
-    while len(samples) < MIN_RUNS or sum(samples) < MIN_TOTAL_NS:
-        samples.append(run())
-    return samples
-
-
-def _nanoseconds(kernel: Callable[..., None], *arguments: Any) -> int:
-    start = time.perf_counter_ns()
-    kernel(*arguments)
-    return time.perf_counter_ns() - start

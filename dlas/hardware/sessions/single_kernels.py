@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dlas.hardware.sessions import tvm_runtime
+from dlas.hardware.sessions import repeated, tvm_runtime
 from dlas.hardware.sessions.device import Device
 
 MIN_TOTAL_NS = 30_000_000
@@ -58,9 +58,11 @@ def timed(library: Path, kernels: Iterable[Mapping[str, Any]]) -> list[list[int]
     """Nanoseconds of each kernel's runs on one random input, its output included."""
     module, random = tvm_runtime.loaded(library), np.random.default_rng(0)
     return [
-        _samples(
+        repeated.samples_ns(
             module[kernel["name"]],
             [tvm_runtime.tensor(_random(random, **argument)) for argument in kernel["arguments"]],
+            MIN_RUNS,
+            MIN_TOTAL_NS,
         )
         for kernel in kernels
     ]
@@ -116,16 +118,6 @@ def _difference(first: Callable[..., None], second: Callable[..., None], argumen
         kernel(*arguments)
         outputs.append(tvm_runtime.array(arguments[-1]).astype("float64"))
     return relative_error(outputs[1], outputs[0])
-
-
-def _samples(kernel: Callable[..., None], arguments: list[Any]) -> list[int]:
-    samples: list[int] = []
-    kernel(*arguments)
-    while len(samples) < MIN_RUNS or sum(samples) < MIN_TOTAL_NS:
-        start = time.perf_counter_ns()
-        kernel(*arguments)
-        samples.append(time.perf_counter_ns() - start)
-    return samples
 
 
 def _random(random: np.random.Generator, shape: Iterable[int], dtype: str) -> np.ndarray:
