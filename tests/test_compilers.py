@@ -104,6 +104,7 @@ def test_a_compiler_and_its_runner_offer_what_is_asked_of_them(name: str) -> Non
     assert "float32" in module.DATA_TYPES
     assert (name == "torch_inductor") == (module.RUNS_ON is RunsOn.HERE)
     assert not module.FLOAT16 or "float16" in module.DATA_TYPES
+    assert sorted([*module.DATA_TYPES, *module.NOT_TAKEN]) == ["float16", "float32", "int8"]
     if "int8" in module.DATA_TYPES:
         assert contracts.of_module(module, Int8Compiler) == []
         assert contracts.of_module(runners.named(name), Int8Runner) == []
@@ -146,7 +147,7 @@ def test_outputs_are_those_of_pytorch(name: str, network: str, host: Target, tmp
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in NAMES if "int8" in NETWORK_COMPILERS.load(name).DATA_TYPES]
+    "name", [_tried(name) for name in NAMES if "int8" in NETWORK_COMPILERS.load(name).DATA_TYPES]
 )
 def test_an_int8_network_is_the_one_that_was_calibrated(name: str, host: Target, tmp_path: Path) -> None:
     images = torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(0))
@@ -157,7 +158,8 @@ def test_an_int8_network_is_the_one_that_was_calibrated(name: str, host: Target,
         library.mkdir()
         convert(which, (1, *SHAPE), name, host.code, library)
         sizes.append(sum(file.stat().st_size for file in library.iterdir()))
-    assert sizes[1] < 0.6 * sizes[0], "its weights are integers"
+    if name != "torch_inductor":  # whose files tell the network as it was exported, too
+        assert sizes[1] < 0.7 * sizes[0], "its weights are integers"
     with torch.inference_mode():
         expected, exact = network(images).numpy(), dense(images).numpy()
     found = deployment.run(tmp_path / "int8", images.numpy(), host, runner=name)
@@ -168,10 +170,10 @@ def test_an_int8_network_is_the_one_that_was_calibrated(name: str, host: Target,
     assert sum(counted.values()) == counting.macs(dense, SHAPE)
     made = Library(folder=tmp_path, path=tmp_path / "int8", runner=name)
     integer = compiling.integer_macs(made, images.numpy(), host)
-    if name == "openvino":
+    if name in ("openvino", "torch_inductor"):
         assert integer == sum(counted.values())
     else:  # nine convolutions are followed by a sum in float32, and the last layer by nothing
-        assert integer == sum(counted.values()) - sum(sorted(counted.values())[-9:]) - counted["/Gemm"]
+        assert integer == sum(counted.values()) - sum(sorted(counted.values())[-9:]) - min(counted.values())
 
 
 @pytest.fixture(scope="module")
@@ -264,7 +266,7 @@ def test_a_data_type_that_a_compiler_does_not_take_is_named(
         "float16": Float16(deepcopy(layers)).eval(),
         "int8": quantized.calibrated(layers, images, "minmax", 7),
     }[data_type]
-    with pytest.raises(NetworkNotTaken, match=f"{data_type} by {name} .*: it takes float32") as told:
+    with pytest.raises(NetworkNotTaken, match=f": {name} takes no network in {data_type}: .") as told:
         convert(network, (1, 3, 8, 8), name, host.code, tmp_path)
     assert told.value.key == "compression"
     assert not any(tmp_path.iterdir())

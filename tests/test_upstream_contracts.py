@@ -517,10 +517,17 @@ def test_an_exported_program_that_was_edited_is_what_runs() -> None:
         torch.testing.assert_close(program.run_decompositions().module()(images), expected)
 
 
-@upstream("torch", "dlas/models/graph/constants.py")
+@upstream(
+    "torch",
+    "dlas/models/graph/constants.py",
+    "dlas/systems/compilers/executorch/quantized.py",
+    "dlas/systems/compilers/exported_layers.py",
+)
 def test_an_operator_says_where_it_is_from_and_whether_it_draws() -> None:
     assert isinstance(torch.ops.aten.rand.default, OpOverload)
     assert torch.ops.aten.rand.default.namespace == "aten"
+    assert torch.ops.aten.conv2d.padding.overloadpacket is torch.ops.aten.conv2d
+    assert torch.ops.aten.conv2d.__name__ == "conv2d"
     assert torch.Tag.nondeterministic_seeded in torch.ops.aten.rand.default.tags
     assert torch.Tag.nondeterministic_seeded not in torch.ops.aten.add.Tensor.tags
 
@@ -1217,6 +1224,24 @@ def test_executorch_s_threads_are_limited_and_its_files_loaded() -> None:
     portable_lib._unsafe_reset_threadpool(1)
     assert portable_lib._threadpool_get_thread_count() == 1
     assert callable(portable_lib._load_for_executorch)
+
+
+@upstream("torch", "dlas/hardware/sessions/runners/torch_inductor.py")
+def test_onednn_tells_the_data_types_and_sides_of_what_it_computes(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    from torch.backends import mkldnn
+
+    from dlas.hardware.sessions.runners import torch_inductor
+
+    images, weight = torch.zeros(2, 4, 9, 7), torch.zeros(6, 2, 3, 3)
+    with mkldnn.verbose(mkldnn.VERBOSE_ON):
+        output = nn.functional.conv2d(images, weight, stride=2, groups=2)
+    (told,) = torch_inductor.COMPUTED.finditer(capfd.readouterr().out)
+    assert torch_inductor.DATA_TYPES[told["type"]] == "float32"
+    assert torch_inductor._macs(told["kind"], told["sides"]) == output.numel() * 2 * 3 * 3
+    assert torch_inductor._macs("matmul", "3x64:64x10") == 3 * 64 * 10
+    assert torch_inductor._macs("inner_product", "mb3ic64oc10") == 3 * 64 * 10
 
 
 @upstream(

@@ -77,6 +77,8 @@ class NetworkCompiler(Protocol):
     """Programs of the system that it calls, by the names that a shell finds them by."""
     DATA_TYPES: tuple[str, ...]
     """Data types of the networks that it takes, of float32, float16 and int8."""
+    NOT_TAKEN: Mapping[str, str]
+    """Why it does not take the others, by data type: what it does of such a network."""
     FLOAT16: Mapping[str, str]
     """Extension of the instruction set by which its runtime computes in float16, by architecture, both by
     LLVM's names. A CPU without it is refused such a network. Empty where all CPUs are alike in that."""

@@ -67,12 +67,12 @@ def require_no(reasons: tuple[str, ...], target: CodeTarget, machine: str) -> No
 
 def require_data_type(compiler: str, data_type: str) -> None:
     """NetworkNotTaken where the compiler does not take networks of the data type."""
-    known = NETWORK_COMPILERS.load(compiler).DATA_TYPES
-    if data_type not in known:
+    asked = NETWORK_COMPILERS.load(compiler)
+    if data_type not in asked.DATA_TYPES:
         raise NetworkNotTaken(
-            f"{data_type} by {compiler} is not there yet: it takes {', '.join(known)}",
+            f"{compiler} takes no network in {data_type}: {asked.NOT_TAKEN[data_type]}",
             key="compression",
-            remedy=f"compiler=tvm, or a network in {known[0]}",
+            remedy=f"compiler=tvm, or a network in {' or '.join(asked.DATA_TYPES)}",
         )
 
 

@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlas.hardware.sessions.on_cpu import OnCpu
+from dlas.hardware.sessions.shared.numbered import numbered
+from dlas.hardware.sessions.shared.on_cpu import OnCpu
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -22,6 +25,13 @@ if TYPE_CHECKING:
 PACKAGES = {"executorch": "executorch", "torch": "torch"}
 
 FILE = "network.pte"
+
+LAYER = re.compile(
+    rb"(?:(?:Convolution|Deconvolution|Fully Connected) \(\w+, (?P<type>[QF])\w+[^)]*\)"
+    rb"|native_call_(?:convolution|addmm|mm|linear)\b)"
+)
+"""What ExecuTorch's trace of a run calls a layer, such as "Convolution (NHWC, QC8) IGEMM #3" of XNNPACK's, of
+which the data type begins with a Q where it is quantized."""
 
 
 @dataclass(frozen=True)
@@ -66,3 +76,17 @@ def load(library: Path, threads: int, device: str) -> Network:
 
     portable_lib._unsafe_reset_threadpool(threads)
     return Network(portable_lib._load_for_executorch(os.fspath(library / FILE)))
+
+
+def data_types(library: Path, threads: int, images: np.ndarray) -> Mapping[str, str]:
+    """What ExecuTorch's own trace of one run tells of each layer."""
+    from executorch.extension.pybindings import portable_lib
+
+    network = Network(portable_lib._load_for_executorch(os.fspath(library / FILE), enable_etdump=True))
+    network.run(network.put(images))
+    with TemporaryDirectory(prefix="dlas-") as scratch:
+        trace = Path(scratch, "trace")
+        network.module.write_etdump_result_to_file(os.fspath(trace), os.fspath(Path(scratch, "debug")))
+        told = LAYER.finditer(trace.read_bytes())
+        types = ["int8" if layer["type"] == b"Q" else "float32" for layer in told]
+    return dict(zip(numbered(types), types, strict=True))

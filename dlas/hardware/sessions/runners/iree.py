@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dlas.hardware.sessions.on_cpu import OnCpu
+from dlas.hardware.sessions.shared.on_cpu import OnCpu
 
 PACKAGES = {"iree.runtime": "iree-base-runtime"}
 

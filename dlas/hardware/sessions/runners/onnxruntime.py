@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dlas.hardware.sessions.on_cpu import OnCpu
+from dlas.hardware.sessions.shared.on_cpu import OnCpu
 
 if TYPE_CHECKING:
     from onnxruntime import SessionOptions

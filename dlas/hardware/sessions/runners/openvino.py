@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
-from dlas.hardware.sessions.on_cpu import OnCpu
+from dlas.hardware.sessions.shared.on_cpu import OnCpu
 
 if TYPE_CHECKING:
     from openvino import CompiledModel, Model

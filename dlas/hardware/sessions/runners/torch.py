@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dlas.hardware.sessions.on_torch import OnTorch
+from dlas.hardware.sessions.shared.on_torch import OnTorch
 
 PACKAGES = {"torch": "torch"}
 

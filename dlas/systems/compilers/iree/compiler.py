@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 PACKAGES = {"iree.compiler": "iree-base-compiler", **runner.PACKAGES, "onnx": "onnx"}
 PROGRAMS = ()
 DATA_TYPES = ("float32",)
+NOT_TAKEN = {
+    "float16": "IREE's machine code converts to float32 for every multiply-add",
+    "int8": "IREE computes ONNX's quantized layers in float32",
+}
 FLOAT16: Mapping[str, str] = {}
 RUNS_ON = RunsOn.TARGET
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PACKAGES = {"onnx": "onnx", **runner.PACKAGES}
 PROGRAMS = ()
 DATA_TYPES = ("float32", "float16")
+NOT_TAKEN = {"int8": "MNN takes the weights of ONNX's quantized convolutions for images, and fails"}
 FLOAT16 = {"aarch64": "fullfp16"}
 RUNS_ON = RunsOn.ANY
 

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 PACKAGES = {"pnnx": "pnnx", **runner.PACKAGES}
 PROGRAMS = ()
 DATA_TYPES = ("float32",)
+NOT_TAKEN = {
+    "float16": "ncnn computes in float32 on x86-64 CPUs whatever they have",
+    "int8": "ncnn quantizes by scales that it calibrates itself",
+}
 FLOAT16: Mapping[str, str] = {}
 RUNS_ON = RunsOn.ANY
 

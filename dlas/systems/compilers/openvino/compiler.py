@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PACKAGES = {"onnx": "onnx", **runner.PACKAGES}
 PROGRAMS = ()
 DATA_TYPES = ("float32", "float16", "int8")
+NOT_TAKEN: Mapping[str, str] = {}
 FLOAT16 = {"x86_64": "avx512fp16", "aarch64": "fullfp16"}
 RUNS_ON = RunsOn.ANY
 

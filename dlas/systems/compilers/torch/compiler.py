@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 PACKAGES: Mapping[str, str] = {}
 PROGRAMS = ()
 DATA_TYPES = ("float32", "float16")
+NOT_TAKEN = {
+    "int8": "operator by operator, PyTorch converts to float32 and back (compiler=torch_inductor does not)"
+}
 FLOAT16: Mapping[str, str] = {}
 RUNS_ON = RunsOn.ANY
 

@@ -13,9 +13,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from dlas.hardware.sessions.runners.torch_inductor import FILE
+from dlas.hardware.sessions.runners import torch_inductor as runner
 from dlas.interfaces.compiler import RunsOn
-from dlas.systems.compilers import converting
+from dlas.systems.compilers import converting, exported_layers
 from dlas.systems.compilers.torch_inductor import packaging
 
 if TYPE_CHECKING:
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 PACKAGES: Mapping[str, str] = {}
 PROGRAMS = (packaging.CXX,)
-DATA_TYPES = ("float32", "float16")
+DATA_TYPES = ("float32", "float16", "int8")
+NOT_TAKEN: Mapping[str, str] = {}
 FLOAT16: Mapping[str, str] = {}
 RUNS_ON = RunsOn.HERE
 
@@ -50,9 +51,19 @@ def convert_again(kept: Path, target: CodeTarget, library: Path) -> None:
     _compile(library)
 
 
+def macs(library: Path) -> Mapping[str, int]:
+    """Multiply-accumulates of each layer, by the name that the runner gives it."""
+    import torch
+
+    packaging.know_quantization()
+    layers = exported_layers.of(torch.export.load(library / EXPORTED))
+    counts = [exported_layers.macs(layer) for layer in layers]
+    return dict(zip(runner.named(counts), counts, strict=True))
+
+
 def _compile(library: Path) -> None:
     with TemporaryDirectory(prefix="dlas-") as scratch:
-        command = [*COMPILER, os.fspath(library.absolute() / EXPORTED), FILE]
-        made = Path(scratch, FILE)
+        command = [*COMPILER, os.fspath(library.absolute() / EXPORTED), runner.FILE]
+        made = Path(scratch, runner.FILE)
         converting.convert("AOTInductor", command, made, Path(scratch))
         shutil.move(made, library)

@@ -34,9 +34,15 @@ def main(exported: str, package: str) -> None:
     import torch
     from torch._inductor import aoti_compile_and_package
 
+    know_quantization()
     program = torch.export.load(exported)
     with torch.no_grad():
         aoti_compile_and_package(program, package_path=package, inductor_configs=dict(SETTINGS))
+
+
+def know_quantization() -> None:
+    """Have PyTorch know the operators of a quantized network."""
+    import torch.ao.quantization.fx._decomposed  # noqa: F401
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dlas.hardware.sessions.on_cpu import OnCpu
+from dlas.hardware.sessions.shared.on_cpu import OnCpu
 
 
 class OnTorch(OnCpu):

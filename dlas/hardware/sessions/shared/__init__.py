@@ -1,0 +1,1 @@
+"""What several runners have in common."""
