@@ -22,6 +22,7 @@ from torch.export import ExportedProgram
 from user_models import unusual
 
 from dlas import compiling, config
+from dlas.compression import int8
 from dlas.errors import UserError
 from dlas.files.checkpoints import NOWHERE
 from dlas.hardware.sessions import runners
@@ -174,6 +175,34 @@ def test_an_int8_network_is_the_one_that_was_calibrated(name: str, host: Target,
         assert integer == sum(counted.values())
     else:  # nine convolutions are followed by a sum in float32, and the last layer by nothing
         assert integer == sum(counted.values()) - sum(sorted(counted.values())[-9:]) - min(counted.values())
+
+
+class Positioned(nn.Module):
+    """A network that adds a constant to its images, as a network with positions of patches does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Conv2d(3, 8, 3, padding=1)
+        self.positions = nn.Parameter(torch.linspace(-2, 3, 8 * 32 * 32).reshape(1, 8, 32, 32))
+        self.head = nn.Linear(8, 10)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        summed: torch.Tensor = self.layer(images) + self.positions.expand(images.shape[0], -1, -1, -1)
+        return self.head(torch.relu(summed).mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    "name", [_tried(name) for name in NAMES if "int8" in NETWORK_COMPILERS.load(name).DATA_TYPES]
+)
+def test_a_constant_that_is_quantized_keeps_its_values(name: str, host: Target, tmp_path: Path) -> None:
+    images = torch.rand(4, *SHAPE, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    network = quantized.calibrated(Positioned().eval(), images, "minmax", 7)
+    convert(network, (1, *SHAPE), name, host.code, tmp_path)
+    with torch.inference_mode():
+        expected = network(images).numpy()
+    found = deployment.run(tmp_path, images.numpy(), host, runner=name)
+    np.testing.assert_allclose(found, expected, atol=0.02 * np.abs(expected).max())
 
 
 @pytest.fixture(scope="module")
@@ -364,13 +393,32 @@ def test_iree_tells_what_it_can_t_compile(name: str, host: Target, tmp_path: Pat
         convert(cut, (1, 3, 16, 16), name, host.code, tmp_path)
 
 
-def test_answers_that_are_not_pytorch_s_are_refused_before_any_training(host: Target, tmp_path: Path) -> None:
-    trial = Trial(config.Model(name="floored", factory="user_models.floored"), SHAPE, 10)
-    parts = {"tried": Kept(folder=tmp_path), "trial": trial, "steps": (), "target": host, "batch_sizes": (1,)}
-    RehearseConversion(**parts, compiler="torch").make(tmp_path, NOWHERE)
+INT8 = int8.Settings("int8", int8.__name__, weight_bits=7)
+
+
+def rehearsed(compiler: str, steps: tuple[config.Compression, ...], board: Target, folder: Path) -> None:
+    """Rehearse a point of a network that PyTorch's export to ONNX gets wrong."""
+    RehearseConversion(
+        tried=Kept(folder=folder),
+        trial=Trial(config.Model(name="floored", factory="user_models.floored"), SHAPE, 10),
+        steps=steps,
+        compiler=compiler,
+        target=board,
+        batch_sizes=(1,),
+    ).make(folder, NOWHERE)
+
+
+@pytest.mark.parametrize("steps", [(), (INT8,)], ids=["float32", "int8"])
+def test_answers_that_are_not_pytorch_s_are_refused_before_any_training(
+    steps: tuple[config.Compression, ...], host: Target, tmp_path: Path
+) -> None:
     with pytest.raises(NetworkNotTaken, match=r"onnxruntime gives wrong outputs: .* untrained") as told:
-        RehearseConversion(**parts, compiler="onnxruntime").make(tmp_path, NOWHERE)
+        rehearsed("onnxruntime", steps, host, tmp_path)
     assert told.value.key == "compiler"
+
+
+def test_answers_of_pytorch_itself_are_taken(host: Target, tmp_path: Path) -> None:
+    rehearsed("torch", (), host, tmp_path)
 
 
 @pytest.mark.parametrize("name", [_tried(name) for name in ("executorch", "mnn", "ncnn")])

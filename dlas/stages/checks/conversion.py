@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from dlas.compression.rehearsal import random_images
 from dlas.config.layers.compiler import TVM
-from dlas.data_types import FLOAT32_BITS
 from dlas.errors import UserError
 from dlas.hardware.results import reference
 from dlas.hardware.sessions import runners
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 class RehearseConversion(Stage[Rehearsed]):
     """The network, untrained, compressed step by step, and given to a compiler as a whole: UserError where
     one of these cannot be, NetworkNotTaken where the compiler can't take it, or what it wrote does not run or
-    answers otherwise than PyTorch in float32."""
+    answers otherwise than PyTorch."""
 
     tried: Kept
     """The result of `TryNetwork` for this network."""
@@ -74,9 +73,7 @@ class RehearseConversion(Stage[Rehearsed]):
             problem = f"{self.compiler} can't run the network: {error.problem}"
             raise NetworkNotTaken(problem, key="compiler", remedy=f"compiler={TVM}") from error
         bits = precision.bits(network)
-        if bits != FLOAT32_BITS:  # steps of rounding add up to more where nothing is trained
-            return
-        expected = reference.of_precision(images, evaluation.logits(network, images), bits)
+        expected = reference.of_untrained(images, evaluation.logits(network, images), bits)
         try:
             reference.require_match(expected, found, self.compiler)
         except UserError as error:

@@ -57,7 +57,7 @@ def write(program: ExportedProgram, file: Path) -> None:
             key="compiler",
             remedy="compiler=tvm, or another one that takes no ONNX",
         ) from error
-    onnx_quantization.store_integer_weights(file)
+    onnx_quantization.store_integers(file)
 
 
 def _reason(error: Exception) -> str:

@@ -36,8 +36,8 @@ def register(opset: int) -> None:
         )
 
 
-def store_integer_weights(file: Path) -> None:
-    """Have the ONNX file hold int8 weights instead of float32 ones that are quantized in each run."""
+def store_integers(file: Path) -> None:
+    """Have the ONNX file hold integers instead of constants in float32 that are quantized in each run."""
     import onnx
     from onnx import numpy_helper
 
@@ -96,10 +96,11 @@ def _constants(model: ModelProto) -> dict[str, np.ndarray]:
 
 
 def _quantized(node: NodeProto, values: Mapping[str, np.ndarray]) -> np.ndarray:
-    """The output of a QuantizeLinear of a weight, as ONNX defines it."""
-    weight, scale, zero = (values[name] for name in node.input)
+    """The output of a QuantizeLinear of a constant, as ONNX defines it: in its zero point's data type."""
+    constant, scale, zero = (values[name] for name in node.input)
     axis = next((each.i for each in node.attribute if each.name == "axis"), 1)
-    along = [-1 if place == axis else 1 for place in range(weight.ndim)] if scale.ndim else []
-    steps = np.rint(weight / scale.reshape(along)) + zero.reshape(along)
-    integers: np.ndarray = np.clip(steps, -128, 127).astype(np.int8)
+    along = [-1 if place == axis else 1 for place in range(constant.ndim)] if scale.ndim else []
+    steps = np.rint(constant / scale.reshape(along)) + zero.reshape(along)
+    limits = np.iinfo(zero.dtype)
+    integers: np.ndarray = np.clip(steps, limits.min, limits.max).astype(zero.dtype)
     return integers
