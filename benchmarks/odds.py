@@ -6,7 +6,8 @@
 
 Each pair is a deployment by `timing=default` and another one, of a copy of the library or of a slower one, as
 a redeployment takes it: within the default budget, and until it can tell. With `--beside` both take turns, as
-a rebuilt library and the stored one do. Pairs that share a deployment would not be independent, so each pair
+a rebuilt library and the stored one do. With `--shared`, whose results need a folder of their own, another
+process computes half of the time. Pairs that share a deployment would not be independent, so each pair
 of a case has two of its own; the cases of a network share the first one.
 
 The folder of the results holds the libraries as well, which are made once, on this machine for it, and all
@@ -23,7 +24,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import geometric_mean, mean
@@ -31,6 +32,7 @@ from statistics import geometric_mean, mean
 import numpy as np
 import slowed
 import tuned
+from neighbour import sharing_the_machine
 
 from dlas import config
 from dlas.analysis.statistics.proportion import wilson
@@ -82,6 +84,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=NETWORKS)
     parser.add_argument("--slower", nargs="+", type=float, default=SLOWER)
     parser.add_argument("--beside", action="store_true", help="old and new library in turn")
+    parser.add_argument("--shared", action="store_true", help="beside another process that computes at times")
     parser.add_argument("--results", type=Path, default=Path("odds"), help="a folder")
     options = parser.parse_args()
     options.results.mkdir(parents=True, exist_ok=True)
@@ -101,14 +104,15 @@ def main() -> None:
     }
     way = "beside" if options.beside else "across"
     deployed_pairs = _in_turn if options.beside else _one_after_the_other
-    for (network, number), factors in rounds.items():
-        for factor, comparison, seconds in deployed_pairs(subjects[network], protocol, factors):
-            keep(comparison, options.results / network / f"{way}-{factor:g}-{number}")
-            found = verdict(network, factor, number, comparison, seconds, beside=options.beside)
-            known.append(found)
-            with verdicts.open("a", encoding="utf-8") as file:
-                file.write(f"{json.dumps(asdict(found))}\n")
-            print(f"{network} {factor:g} {number}: {found.outcome}, {found.ratio:.3f}", flush=True)
+    with sharing_the_machine() if options.shared else nullcontext():
+        for (network, number), factors in rounds.items():
+            for factor, comparison, seconds in deployed_pairs(subjects[network], protocol, factors):
+                keep(comparison, options.results / network / f"{way}-{factor:g}-{number}")
+                found = verdict(network, factor, number, comparison, seconds, beside=options.beside)
+                known.append(found)
+                with verdicts.open("a", encoding="utf-8") as file:
+                    file.write(f"{json.dumps(asdict(found))}\n")
+                print(f"{network} {factor:g} {number}: {found.outcome}, {found.ratio:.3f}", flush=True)
     print(table(known))
 
 

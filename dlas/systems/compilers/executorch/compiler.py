@@ -39,19 +39,15 @@ def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None
     file holds no choice for a CPU: XNNPACK makes them as it loads."""
     from dlas.systems.compilers.executorch import quantized
 
-    if not quantized.is_quantized(program):
-        _write(_lowered(program), library)
-        return
-    in_float: set[str] = set()
-    while True:
-        signed = quantized.made_signed(program, in_float)
-        edge = _lowered(signed)
-        refused = quantized.integer_weights(edge.exported_program())
-        if not refused:
-            break
-        in_float |= refused
-    _write(edge, library)
-    (library / MACS).write_text(json.dumps(quantized.macs(signed)))
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)  # of what it imports about themselves
+            if quantized.is_quantized(program):
+                _convert_quantized(program, library)
+            else:
+                _write(_lowered(program), library)
+    except Exception as error:  # whatever its passes raise
+        raise converting.refused("ExecuTorch", first_line(error)) from error
 
 
 def convert_again(kept: Path, target: CodeTarget, library: Path) -> None:
@@ -67,21 +63,27 @@ def macs(library: Path) -> Mapping[str, int]:
     return found
 
 
+def _convert_quantized(program: ExportedProgram, library: Path) -> None:
+    from dlas.systems.compilers.executorch import quantized
+
+    in_float: set[str] = set()
+    while True:
+        signed = quantized.made_signed(program, in_float)
+        edge = _lowered(signed)
+        left = quantized.integer_weights(edge.exported_program())
+        if left <= in_float:
+            break
+        in_float |= left
+    _write(edge, library)
+    (library / MACS).write_text(json.dumps(quantized.macs(signed)))
+
+
 def _lowered(program: ExportedProgram) -> EdgeProgramManager:
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # of what it imports about themselves
-            return to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
-    except Exception as error:  # whatever its passes raise
-        raise converting.refused("ExecuTorch", first_line(error)) from error
+    return to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
 
 
 def _write(edge: EdgeProgramManager, library: Path) -> None:
-    try:
-        content = edge.to_executorch().buffer
-    except Exception as error:  # whatever its passes raise
-        raise converting.refused("ExecuTorch", first_line(error)) from error
-    (library / runner.FILE).write_bytes(content)
+    (library / runner.FILE).write_bytes(edge.to_executorch().buffer)

@@ -67,8 +67,8 @@ def integer_weights(program: ExportedProgram) -> set[str]:
 
 
 def macs(program: ExportedProgram) -> dict[str, int]:
-    """Multiply-accumulates of each layer, by its name: the number among those that XNNPACK
-    computes in the same data type."""
+    """Multiply-accumulates of each layer, by its name: the data type that XNNPACK computes it in, and its
+    number among those."""
     layers = exported_layers.of(program)
     names = numbered("int8" if _is_integer(layer) else "float32" for layer in layers)
     return dict(zip(names, map(exported_layers.macs, layers), strict=True))
