@@ -256,6 +256,25 @@ def test_yardsticks_that_disagree_tell_little_of_a_network_that_follows_none() -
     assert "the board's own pace differs, its yardsticks a took 1.5" in doubtful.verdict
 
 
+def test_a_yardstick_that_became_as_slow_explains_a_slower_network_though_it_was_not_followed() -> None:
+    """The network followed `a` when the board was calm; later on it takes half as long again."""
+    random = np.random.default_rng(9)
+    pace, luck = 0.05 * random.standard_normal(16), 0.004 * random.standard_normal((3, 16))
+    own, a, b = luck[0] + pace, luck[1] + pace, luck[2]
+    old = measurement(own[:8], {"a": a[:8], "b": b[:8]})
+
+    def found(of_b: float) -> Comparison:
+        beside = {"a": a[8:] + math.log(1.25), "b": b[8:] + math.log(of_b)}
+        return Comparison(old, measurement(own[8:] + math.log(1.5), beside))
+
+    assert found(1.25).outcome is Outcome.SLOWER
+    assert found(1.25).ratio == pytest.approx(1.2, rel=0.02)
+    assert (
+        found(1.48).verdict
+        == "can't tell: the board's own pace differs, its yardstick b took 1.48 times as long"
+    )
+
+
 def test_other_work_beside_most_runs_hides_no_difference() -> None:
     """Three runs in five take up to four times as long."""
     random, turns, runs = np.random.default_rng(8), 6, 5

@@ -257,16 +257,21 @@ class Comparison:
         return "" if self.paired else "; ".join(self.unsteady)
 
     def _change_of_pace(self) -> str:
-        """Why a difference may be the board's. A library's own shows in milliseconds too, and beside every
-        yardstick that took another time than before, for the board's slows the network less than one of them
-        and more than another. "" where it does so."""
-        ratios = {name: self._beside({name: 1.0}).ratio for name in self.yardsticks if self._moved(name)}
+        """Why a difference may be the board's. A library's own shows in milliseconds too, and surely beside
+        every yardstick that took another time than before, for the board's slows the network less than one of
+        them and as much as another. "" where it does so."""
         if (self.ratio > 1) != (self.raw_ratio > 1):
-            ratios = dict.fromkeys(self.mix, self.raw_ratio)
-        contrary = (name for name, ratio in ratios.items() if (ratio > 1) != (self.ratio > 1))
-        told = (f"{name} took {self.board_ratio(name):.2f} times as long" for name in contrary)
+            explaining = list(self.mix)
+        else:
+            explaining = [name for name in self.yardsticks if self._moved(name) and self._explains(name)]
+        told = (f"{name} took {self.board_ratio(name):.2f} times as long" for name in explaining)
         found = ", ".join(told)
         return f"the board's own pace differs, its yardstick {found}" if found else ""
+
+    def _explains(self, yardstick: str) -> bool:
+        """Whether the network may have followed this yardstick alone, and not differ beside it."""
+        beside = self._beside({yardstick: 1.0}).interval(self._level)
+        return beside.low <= 1 if self.ratio > 1 else beside.high >= 1
 
     def _moved(self, yardstick: str) -> bool:
         """Whether a yardstick took another time than before by more than chance."""
