@@ -16,6 +16,7 @@ from dlas.config.rules import UNTUNED
 from dlas.hardware.sessions.process import LibraryFailed
 from dlas.hardware.timing import deployment
 from dlas.interfaces.images import ImageDataset
+from dlas.interfaces.runner import OTHERS
 from dlas.interfaces.targets.target import Target
 from dlas.plugins.registry import NETWORK_COMPILERS
 from dlas.stages.deployment import Deploy, Deployed
@@ -122,12 +123,13 @@ def integer_macs(library: Library, images: np.ndarray, target: Target) -> int | 
         log.warning("it is not known how much %s computes in int8: %s", library.runner, error.problem)
         return None
     counted = compiler.macs(library.path)
-    if untold := sorted(counted.keys() - told.keys()):
+    types = {name: told.get(name, told.get(OTHERS)) for name in counted}
+    if untold := sorted(name for name, data_type in types.items() if data_type is None):
         log.warning(
             "it is not known how much %s computes in int8: nothing is told of %s", library.runner, untold[0]
         )
         return None
-    found = sum(count for name, count in counted.items() if told[name] in INTEGERS)
+    found = sum(count for name, count in counted.items() if types[name] in INTEGERS)
     log.info(
         "%s computes %.3g of %.3g million MACs in int8",
         library.runner,

@@ -69,11 +69,16 @@ class Runner(Protocol):
         ...
 
 
+OTHERS = "others"
+"""Name of all operators that a runtime does not tell of."""
+
+
 class Int8Runner(Runner, Protocol):
     """Runner of a compiler that takes int8 networks (`dlas.interfaces.compiler.Int8Compiler`)."""
 
     def data_types(self, library: Path, threads: int, images: np.ndarray, /) -> Mapping[str, str]:
         """The data type, by NumPy's name, that the runtime reads the activations of each operator in as it
         runs the network on the images (N, C, H, W). The operators are called as in the network's files; those
-        that the runtime made one of several may be called by any of these names."""
+        that the runtime made one of several may be called by any of these names, and `OTHERS` stands for all
+        that it does not tell of by a name."""
         ...

@@ -20,6 +20,7 @@ import numpy as np
 
 from dlas.hardware.sessions.shared.numbered import numbered
 from dlas.hardware.sessions.shared.on_torch import OnTorch
+from dlas.interfaces.runner import OTHERS
 
 PACKAGES = {"torch": "torch"}
 
@@ -70,7 +71,8 @@ def load(library: Path, threads: int, device: str) -> Network:
 
 
 def data_types(library: Path, threads: int, images: np.ndarray) -> Mapping[str, str]:
-    """What oneDNN tells of the primitives of one run, of which each layer in int8 is one."""
+    """What oneDNN tells of the primitives of one run. The others are none of integers: AOTInductor has no
+    other ones of these."""
     from torch.backends import mkldnn
 
     network = load(library, threads, "cpu")
@@ -82,7 +84,7 @@ def data_types(library: Path, threads: int, images: np.ndarray) -> Mapping[str, 
         told = list(COMPUTED.finditer(written.read().decode()))
     names = named(_macs(primitive["kind"], primitive["sides"]) for primitive in told)
     types = [DATA_TYPES.get(primitive["type"], primitive["type"]) for primitive in told]
-    return dict(zip(names, types, strict=True))
+    return {OTHERS: "float32", **dict(zip(names, types, strict=True))}
 
 
 def named(macs: Iterable[int]) -> list[str]:
