@@ -69,6 +69,8 @@ def _tried(name: str) -> ParameterSet:
 
 TRIED = [_tried(name) for name in NAMES]
 
+TAKE_INT8 = [_tried(name) for name in NAMES if "int8" in NETWORK_COMPILERS.load(name).DATA_TYPES]
+
 SHAPE = (3, 32, 32)
 
 
@@ -147,9 +149,7 @@ def test_outputs_are_those_of_pytorch(name: str, network: str, host: Target, tmp
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
 
 
-@pytest.mark.parametrize(
-    "name", [_tried(name) for name in NAMES if "int8" in NETWORK_COMPILERS.load(name).DATA_TYPES]
-)
+@pytest.mark.parametrize("name", TAKE_INT8)
 def test_an_int8_network_is_the_one_that_was_calibrated(name: str, host: Target, tmp_path: Path) -> None:
     images = torch.rand(6, *SHAPE, generator=torch.Generator().manual_seed(0))
     dense = small(resnet20(10))
@@ -191,9 +191,7 @@ class Positioned(nn.Module):
         return self.head(torch.relu(summed).mean((2, 3)))
 
 
-@pytest.mark.parametrize(
-    "name", [_tried(name) for name in NAMES if "int8" in NETWORK_COMPILERS.load(name).DATA_TYPES]
-)
+@pytest.mark.parametrize("name", TAKE_INT8)
 def test_a_constant_that_is_quantized_keeps_its_values(name: str, host: Target, tmp_path: Path) -> None:
     images = torch.rand(4, *SHAPE, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)

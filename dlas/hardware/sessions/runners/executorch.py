@@ -72,17 +72,12 @@ def prepare(device: str) -> None:
 def load(library: Path, threads: int, device: str) -> Network:
     """The network in the folder's .pte file. The threads are started anew, so that they keep to the cores of
     the process."""
-    from executorch.extension.pybindings import portable_lib
-
-    portable_lib._unsafe_reset_threadpool(threads)
-    return Network(portable_lib._load_for_executorch(os.fspath(library / FILE)))
+    return _loaded(library, threads)
 
 
 def data_types(library: Path, threads: int, images: np.ndarray) -> Mapping[str, str]:
     """What ExecuTorch's own trace of one run tells of each layer."""
-    from executorch.extension.pybindings import portable_lib
-
-    network = Network(portable_lib._load_for_executorch(os.fspath(library / FILE), enable_etdump=True))
+    network = _loaded(library, threads, enable_etdump=True)
     network.run(network.put(images))
     with TemporaryDirectory(prefix="dlas-") as scratch:
         trace = Path(scratch, "trace")
@@ -90,3 +85,10 @@ def data_types(library: Path, threads: int, images: np.ndarray) -> Mapping[str, 
         told = LAYER.finditer(trace.read_bytes())
         types = ["int8" if layer["type"] == b"Q" else "float32" for layer in told]
     return dict(zip(numbered(types), types, strict=True))
+
+
+def _loaded(library: Path, threads: int, **options: bool) -> Network:
+    from executorch.extension.pybindings import portable_lib
+
+    portable_lib._unsafe_reset_threadpool(threads)
+    return Network(portable_lib._load_for_executorch(os.fspath(library / FILE), **options))

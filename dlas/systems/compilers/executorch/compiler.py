@@ -42,12 +42,14 @@ def convert(program: ExportedProgram, target: CodeTarget, library: Path) -> None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)  # of what it imports about themselves
-            if quantized.is_quantized(program):
-                _convert_quantized(program, library)
-            else:
-                _write(_lowered(program), library)
+            is_quantized = quantized.is_quantized(program)
+            edge, counted = _quantized(program) if is_quantized else (_lowered(program), None)
+            content = edge.to_executorch().buffer
     except Exception as error:  # whatever its passes raise
         raise converting.refused("ExecuTorch", first_line(error)) from error
+    (library / runner.FILE).write_bytes(content)
+    if counted is not None:
+        (library / MACS).write_text(json.dumps(counted))
 
 
 def convert_again(kept: Path, target: CodeTarget, library: Path) -> None:
@@ -63,7 +65,8 @@ def macs(library: Path) -> Mapping[str, int]:
     return found
 
 
-def _convert_quantized(program: ExportedProgram, library: Path) -> None:
+def _quantized(program: ExportedProgram) -> tuple[EdgeProgramManager, dict[str, int]]:
+    """The int8 network, lowered, and the multiply-accumulates of its layers."""
     from dlas.systems.compilers.executorch import quantized
 
     in_float: set[str] = set()
@@ -72,10 +75,8 @@ def _convert_quantized(program: ExportedProgram, library: Path) -> None:
         edge = _lowered(signed)
         left = quantized.integer_weights(edge.exported_program())
         if left <= in_float:
-            break
+            return edge, quantized.macs(signed)
         in_float |= left
-    _write(edge, library)
-    (library / MACS).write_text(json.dumps(quantized.macs(signed)))
 
 
 def _lowered(program: ExportedProgram) -> EdgeProgramManager:
@@ -83,7 +84,3 @@ def _lowered(program: ExportedProgram) -> EdgeProgramManager:
     from executorch.exir import to_edge_transform_and_lower
 
     return to_edge_transform_and_lower(program, partitioner=[XnnpackPartitioner()])
-
-
-def _write(edge: EdgeProgramManager, library: Path) -> None:
-    (library / runner.FILE).write_bytes(edge.to_executorch().buffer)
